@@ -24,7 +24,7 @@ def measure(url: str, rows: int, batch: int, cache_dir: str) -> dict[str, float]
     """Return wall and CPU seconds of embedding short texts, and of doing it again."""
     import llmnb
     from llmnb.testing.openai_embeddings import vector
-    from llmnb.wire.openai_embeddings import packed
+    from llmnb.wire.openai_embeddings import pack
 
     llmnb.configure(cache_dir=cache_dir, project_name="bench")
     fields = {"api_key": "k", "api_base": url, "dimensions": DIMENSIONS}
@@ -38,7 +38,7 @@ def measure(url: str, rows: int, batch: int, cache_dir: str) -> dict[str, float]
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     assert len(found) == rows
     for row in range(0, rows, 997):
-        right = packed(vector(texts[row], DIMENSIONS)) if texts[row] else bytes(4 * DIMENSIONS)
+        right = pack(vector(texts[row], DIMENSIONS)) if texts[row] else bytes(4 * DIMENSIONS)
         assert found[row] == right, f"text {row} has another's vector"
     began = time.perf_counter()
     again = model.start(texts)

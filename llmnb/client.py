@@ -26,7 +26,7 @@ from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusTracker
 from llmnb.errors import ConfigurationError, FlowControl, LLMNBError
-from llmnb.keywords import AsyncLLMOptions, CallOptions, MadeWith, StreamOptions
+from llmnb.keywords import AsyncLLMOptions, ListOptions, MadeWith, StreamOptions
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
     Door,
@@ -186,7 +186,7 @@ class AsyncLLM(MadeWith):
         *,
         task_id_generator: Iterator[Any] | None = None,
         progress: Bars = "auto",
-        **options: Unpack[CallOptions],
+        **options: Unpack[ListOptions],
     ) -> list[ResponseRow]:
         """Return a row for every request, in the order of the requests.
 
@@ -221,7 +221,7 @@ class AsyncLLM(MadeWith):
         *,
         task_id_generator: Iterator[Any] | None = None,
         progress: Bars = "auto",
-        **options: Unpack[CallOptions],
+        **options: Unpack[ListOptions],
     ) -> list[ResponseRow]:
         """Await what `generate` returns; works on any running loop.
 
@@ -239,7 +239,7 @@ class AsyncLLM(MadeWith):
 
     @full_signature
     def start(
-        self, request_list: Iterable[Mapping[str, Any]], **options: Unpack[CallOptions]
+        self, request_list: Iterable[Mapping[str, Any]], **options: Unpack[ListOptions]
     ) -> RunHandle[list[Outcome]]:
         """Start `generate` in the background and return its run at once.
 
@@ -372,10 +372,10 @@ class AsyncLLM(MadeWith):
         call = _Call(self, options)
         if call.mode == "batch":
             refuse_with_batch(options)
-            self.last_run = start_batch(requests, call.asking, **call.given_to("batch"))
+            self.last_run = start_batch(requests, call.asking, **call.options_for("batch"))
         else:
             self.last_run = start(
-                requests, call.asking, account=call.account, **call.given_to("start")
+                requests, call.asking, account=call.account, **call.options_for("start")
             )
         return self.last_run
 
@@ -395,7 +395,7 @@ class AsyncLLM(MadeWith):
             account=call.account,
             streams=True,
             in_order=in_order,
-            **call.given_to("start"),
+            **call.options_for("start"),
         )
         self.last_run = run
         return run
@@ -414,7 +414,7 @@ class _Call:
     """
 
     def __init__(self, made: AsyncLLM, options: Mapping[str, Any]) -> None:
-        refuse_unknown(options, KEYWORDS["CallOptions"], "generate()")
+        refuse_unknown(options, KEYWORDS["ListOptions"], "generate()")
         params, call = params_in(options)
         call = checked(call)
         cache_vars, clear = call.pop("cache_vars", None), call.pop("clear_project_cache", None)
@@ -440,7 +440,7 @@ class _Call:
             params={**made._asking.params, **with_params(None, params)},
         )
 
-    def given_to(self, door: Door) -> dict[str, Any]:
+    def options_for(self, door: Door) -> dict[str, Any]:
         """Return what `start` or `start_batch` is told."""
         return {name: self._options[name] for name in names(door) if name in self._options}
 

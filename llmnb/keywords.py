@@ -1,32 +1,19 @@
-"""The lists of keywords as types, made from the table of options.
+"""The lists of keywords as types, made from the table of options; those of tables in `frames`.
 
 Type checkers and editors read `keywords.pyi`, which ``tools/stubs`` writes from the same table.
 """
 
 from __future__ import annotations
 
-from dataclasses import field, make_dataclass
 from typing import Any, TypedDict
 
 from llmnb.options import PARAMS
-from llmnb.signatures import KEYWORDS
+from llmnb.signatures import FRAME_KEYWORDS, KEYWORDS
 
 globals().update(
     (name, TypedDict(name, dict.fromkeys(options, Any), total=False))
     for name, options in KEYWORDS.items()
-)
-
-FrameOptions = make_dataclass(
-    "FrameOptions",
-    [
-        (name, Any, field(default=option.default))
-        for name, option in KEYWORDS["GenerateOptions"].items()
-        if name not in PARAMS
-    ],
-    namespace={"__post_init__": lambda self: None},  # called, so that a subclass may check
-    frozen=True,
-    slots=True,
-    kw_only=True,
+    if name not in FRAME_KEYWORDS
 )
 
 MadeWith = type(

@@ -42,17 +42,27 @@ their `run_tools` (beside those of a call), `AsyncLLM` and its methods, ``df.llm
 Behind them the engine's own: `start`, `plan` and `start_batch`.
 """
 
+FORMATS = ("markdown", "text", "json", "code", "table")
+"""Forms in which `%llm` asks for answers."""
+
 _LONGEST_SHOWN = 60
 
 
-class _Own:
-    """The default of an option that an object was made with already."""
+class Unset:
+    """A default that no value can stand for, such as "as it is"; signatures show its words."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
 
     def __repr__(self) -> str:
-        return "<as made>"
+        return f"<{self._words}>"
 
 
-OWN = _Own()
+OWN = Unset("as made")
+"""The default of an option that an object was made with already."""
+
+UNCHANGED = Unset("unchanged")
+"""The default of a setting that stays as it is where it is left out."""
 
 
 class _Unfit(ValueError):
@@ -101,7 +111,8 @@ class Option:
     @property
     def type(self) -> str:
         """The type as a signature writes it."""
-        takes_none = self.default is None or (self.default is OWN and self.is_optional)
+        is_unset = isinstance(self.default, Unset)
+        takes_none = self.default is None or (is_unset and self.is_optional)
         return (
             f"{self.kind.type} | None" if takes_none and self.kind.type != "Any" else self.kind.type
         )
@@ -264,7 +275,24 @@ _COUNTED = tuple(door for door in _PLANNED if door != "GenerationMaster")
 """Doors that count requests in flight and attempts; `GenerationMaster` counts workers, retries."""
 
 OPTIONS: Mapping[str, Option] = {
-    "model": _option("the model to ask, as provider/model", _TEXT, "configure"),
+    "model": _option("the model to ask where none is named, as provider/model", _TEXT, "configure"),
+    "system": _option(
+        "the system message of every prompt of `%llm`", _TEXT, "configure", is_optional=True
+    ),
+    "format": _option(
+        "the form in which `%llm` asks for answers and shows them",
+        _choice(*FORMATS),
+        "configure",
+        is_optional=True,
+        default="markdown",
+    ),
+    "stream": _option(
+        "whether `%llm` shows answers while they come",
+        _YES_OR_NO,
+        "configure",
+        is_optional=True,
+        default=True,
+    ),
     "overwrite": _option(
         "whether columns that came with the table may be replaced",
         _YES_OR_NO,
@@ -458,6 +486,14 @@ OPTIONS: Mapping[str, Option] = {
         "the longest result of a tool", _whole(1), "run_tools", is_optional=False
     ),
     "tool_timeout": _option("how many seconds a tool may take", _SECONDS, "run_tools"),
+    "show_answers": _option(
+        "whether receipts in notebooks show the first prompts and answers",
+        _YES_OR_NO,
+        "configure",
+        is_optional=True,
+        default=True,
+        note="; False keeps the texts of a table out of the saved notebook",
+    ),
     "allow_http": _option(
         "whether a key may travel over plain http to another machine",
         _YES_OR_NO,
@@ -540,6 +576,10 @@ EMBED_PARAMS: Mapping[str, Option] = {
     "dimensions": _option("the length of a vector", _whole(1)),
 }
 """The same for requests of vectors."""
+
+
+SHORT: Mapping[str, str] = {option.short: name for name, option in OPTIONS.items() if option.short}
+"""Names of options by their short ones."""
 
 
 @functools.cache

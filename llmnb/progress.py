@@ -377,8 +377,8 @@ async def aattend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "a
 
 def _warn_of_stop(run: AnyRun) -> None:
     status = run.status()
-    if not status.counts.num_stopped:
-        return  # it was done before it could be stopped
+    if not status.counts.num_stopped or run.about.is_reported:
+        return  # it was done before it could be stopped, or a display says all of this
     warnings.warn(
         f"Stopped: {status.completed - status.counts.num_stopped:,} of {status.completed:,} rows "
         "have their outcome and are kept. Run the cell again: only what is missing is asked.",

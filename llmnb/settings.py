@@ -16,16 +16,19 @@ repr, log or message.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from llmnb.errors import ConfigurationError
-from llmnb.options import checked
+from llmnb.keywords import ConfigureOptions
+from llmnb.options import SHORT, checked
 from llmnb.records import Burst, Secret, secret
+from llmnb.signatures import KEYWORDS, full_signature
 
 DEFAULT_CACHE_DIR = ".cache/llmnb"
 DEFAULT_PROJECT = "default"
@@ -37,6 +40,11 @@ class Settings:
 
     model: str | None = None
     """Model to ask when a call names none, such as ``"openai/gpt-4o-mini"``."""
+
+    system: str | None = None
+    format: str = "markdown"
+    stream: bool = True
+    """How `%llm` asks and shows answers; an option of a line or of `LLMMagics` comes before."""
 
     project_name: str | None = None
     """Project whose store keeps the answers."""
@@ -61,6 +69,9 @@ class Settings:
     good_finish: tuple[str, ...] = ()
     """Reasons to end an answer that are good though llmnb does not know them."""
 
+    show_answers: bool = True
+    """Whether receipts show the first prompts and answers; False keeps them out of notebooks."""
+
     allow_http: bool = False
     """Whether a key may travel over plain http to another machine."""
 
@@ -70,38 +81,58 @@ _current = Settings()
 _keys: dict[str, Secret | None] = {}
 
 
-def configure(**changes: Any) -> Settings:
+@full_signature
+def configure(**changes: Unpack[ConfigureOptions]) -> Settings:
     """Set what later calls use when they are not told otherwise.
 
+    `%llm_config` takes the same words. What is left out stays as it is; None takes a setting
+    back, and without any the settings are only returned.
+
     Args:
-        **changes: Fields of `Settings`; None takes a setting back.
+        **changes: The settings.
 
     Returns:
         The settings now in force.
 
     Raises:
-        ConfigurationError: If a name is not a setting, or has no such value.
+        ConfigurationError: If a name is not a setting, or has no such value; nothing is changed.
 
     Example:
-        >>> configure(project_name="tickets").project_name
+        >>> configure(project="tickets", max_requests_per_minute="5 per second").project_name
         'tickets'
-        >>> configure(project_name=None).project_name is None
+        >>> configure(project=None, rpm=None) == Settings()
         True
     """
     global _current
-    names = [field.name for field in dataclasses.fields(Settings)]
-    for name in changes:
-        if name not in names:
-            raise ConfigurationError(
-                f"There is no setting {name!r}. Settings are: {', '.join(names)}."
-            )
-    changes = checked(changes)
-    for name in ("allow_http", "burst", "good_finish"):
-        if changes.get(name, name) is None:
-            changes[name] = getattr(Settings(), name)
+    wanted = checked({full_name(name): value for name, value in changes.items()})
+    for name, value in wanted.items():
+        if value is None:
+            wanted[name] = getattr(Settings(), name)
     with _lock:
-        _current = dataclasses.replace(_current, **changes)
+        _current = dataclasses.replace(_current, **wanted)
         return _current
+
+
+def full_name(name: str) -> str:
+    """Return the name of a setting, which may be given in short.
+
+    Raises:
+        ConfigurationError: If there is none; with the nearest.
+
+    Example:
+        >>> full_name("rpm"), full_name("model")
+        ('max_requests_per_minute', 'model')
+    """
+    known = KEYWORDS["ConfigureOptions"]
+    if name in known:
+        return SHORT.get(name, name)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise ConfigurationError(
+        f"There is no setting {name!r}.{hint}\nSettings are: "
+        f"{', '.join(name for name in known if name not in SHORT)}; "
+        f"in short {', '.join(name for name in known if name in SHORT)}."
+    )
 
 
 def current() -> Settings:

@@ -1,7 +1,7 @@
 """Whole signatures and documentation for functions that take their options as ``**options``.
 
 Such a function names its list in the annotation, ``**options: Unpack[GenerateOptions]``. Type
-checkers read the list in `keywords.pyi`; `full_signature` shows it to `inspect.signature`,
+checkers read the lists in `keywords.pyi`; `full_signature` shows them to `inspect.signature`,
 `help()`, Shift-Tab and completion. Both are written from the one table in `llmnb.options`.
 """
 
@@ -13,30 +13,66 @@ import functools
 import inspect
 import re
 import textwrap
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from llmnb.options import ARGUMENTS, EMBED_PARAMS, OPTIONS, OWN, PARAMS, Option, names
+from llmnb.options import (
+    ARGUMENTS,
+    EMBED_PARAMS,
+    OPTIONS,
+    OWN,
+    PARAMS,
+    SHORT,
+    UNCHANGED,
+    Option,
+    checked,
+    names,
+    refuse_unknown,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LINE = 100
 """Characters of a line of documentation."""
 
+_TABLE = {**ARGUMENTS, **OPTIONS, **ARGUMENTS, **PARAMS, **EMBED_PARAMS}
+"""Arguments, which win over options of their name, then the rest."""
+
 
 def _listed(
     *included: Iterable[str], without: Iterable[str] = (), defaults: Mapping[str, Any] | None = None
 ) -> dict[str, Option]:
-    """Return options by name: arguments, which win over options of their name, then the rest."""
+    """Return options by name, in the order of the table."""
     wanted = {name for group in included for name in group} - {*without}
-    table = {**ARGUMENTS, **OPTIONS, **ARGUMENTS, **PARAMS, **EMBED_PARAMS}
     return {
         name: dataclasses.replace(option, default=(defaults or {}).get(name, option.default))
-        for name, option in table.items()
+        for name, option in _TABLE.items()
         if name in wanted
     }
 
 
+def _changes(changed: Iterable[str]) -> dict[str, Option]:
+    """Return options that stay as they are where they are left out; None takes one back."""
+    known = "that of `llmnb.configure`, else "
+    return {
+        name: dataclasses.replace(
+            OPTIONS[name],
+            default=UNCHANGED,
+            is_optional=True,
+            note=OPTIONS[name].note.replace(known, ""),
+        )
+        for name in changed
+    }
+
+
+def _in_short(name: str) -> Option:
+    option = OPTIONS[SHORT[name]]
+    kind = dataclasses.replace(option.kind, description="")
+    return Option(f"`{SHORT[name]}` in short", kind, option.doors, default=UNCHANGED)
+
+
+_LIMITS = ("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests")
 _FRAMES = (
     *("model", "into", "messages", "system", "examples", "params", "schema", "images"),
     *names("frames"),
@@ -44,15 +80,14 @@ _FRAMES = (
 )
 _CALLS = (*names("AsyncLLM"), "clear_project_cache", "cache_vars", *PARAMS)
 _CONSTRUCTOR = (
-    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests", "max_rps"),
-    *("max_attempts", "project_name", "cache_dir", "use_cache", "mode", "progress", "cooldown"),
+    *(*_LIMITS, "max_rps", "max_attempts", "project_name", "cache_dir"),
+    *("use_cache", "mode", "progress", "cooldown"),
 )
 _AS_MADE = dict.fromkeys({*names("AsyncLLM")} - {"use_cache", "progress", "mode", "cooldown"}, OWN)
 _BATCH = (*names("generation"), "api_provider", "gen_type", *PARAMS)
 _GIVEN_BEFORE = ("max_requests_per_minute", "max_tokens_per_minute", "max_attempts")
 
-KEYWORDS: Mapping[str, Mapping[str, Option]] = {
-    "RequestParams": PARAMS,
+FRAME_KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     "GenerateOptions": _listed(_FRAMES),
     "ExtractOptions": _listed(_FRAMES, without=("messages", "schema")),
     "PreviewOptions": _listed(_FRAMES, without=("messages", "n", "into", "details")),
@@ -64,8 +99,23 @@ KEYWORDS: Mapping[str, Mapping[str, Option]] = {
         ("params", "dimensions", "max_tokens", "project_name", "into", "overwrite"),
         defaults={"into": "similarity"},
     ),
+}
+"""Lists of keywords by the name of their type in `llmnb.frames.keywords`."""
+
+KEYWORDS: Mapping[str, Mapping[str, Option]] = {
+    "RequestParams": PARAMS,
+    "ConfigureOptions": {
+        **_changes(names("configure")),
+        **{short: _in_short(short) for short, name in SHORT.items() if name in names("configure")},
+    },
+    "RunLimits": _changes(_LIMITS),
+    "StartOptions": _listed(names("start")),
+    "PlanOptions": _listed(names("plan")),
+    "BatchOptions": _listed(names("batch")),
+    "CallOptions": _listed(names("call"), PARAMS, ("cache_vars",)),
+    "SingleCallOptions": _listed(names("call"), PARAMS, ("cache_vars",), without=("n",)),
     "AsyncLLMOptions": _listed(names("AsyncLLM"), PARAMS, without=_CONSTRUCTOR),
-    "CallOptions": _listed(_CALLS, without=("cache_dir", "progress"), defaults=_AS_MADE),
+    "ListOptions": _listed(_CALLS, without=("cache_dir", "progress"), defaults=_AS_MADE),
     "StreamOptions": _listed(
         _CALLS,
         without=("cache_dir", "progress", "mode", "clear_project_cache"),
@@ -78,8 +128,39 @@ KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     "ParallelOptions": _listed(
         _BATCH, without=(*_GIVEN_BEFORE, "allow_urls"), defaults={"cooldown": 15.0}
     ),
+    **FRAME_KEYWORDS,
 }
-"""Lists of keywords by the name of their type in `llmnb.keywords`."""
+"""All lists of keywords by the name of their type; those of no table in `llmnb.keywords`."""
+
+
+def taken(keywords: str, options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what a function was given as ``**options``, checked, with defaults for the rest.
+
+    Args:
+        keywords: The name of its list in `KEYWORDS`.
+        options: What it was given.
+        where: What it is called in messages, such as ``"start()"``.
+
+    Raises:
+        TypeError: If there is no such keyword; the message names the nearest.
+        ConfigurationError: If one has a value that it does not take; nothing was sent.
+
+    Example:
+        >>> taken("PlanOptions", {"max_requests_per_minute": "5 per second"}, "plan()")["share"]
+        True
+    """
+    known = KEYWORDS[keywords]
+    refuse_unknown(options, known, where)
+    return {**{name: option.default for name, option in known.items()}, **checked(options)}
+
+
+class _Readable(str):
+    """A type as a signature shows it: without the quotation marks of a text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def full_signature(function: F) -> F:
@@ -93,32 +174,101 @@ def full_signature(function: F) -> F:
         >>> @full_signature
         ... def ask(prompt: str, **options: Unpack[RequestParams]) -> str: ...
         >>> inspect.signature(ask).parameters["seed"]
-        <Parameter "seed: 'int | None' = None">
+        <Parameter "seed: int | None = None">
     """
-    shown: Any = function.__init__ if inspect.isclass(function) else function
-    bare = inspect.signature(shown)
-    *own, rest = bare.parameters.values()
+    rest = [*inspect.signature(_shown(function)).parameters.values()][-1]
     options = KEYWORDS[re.findall(r"Unpack\[(\w+)\]", str(rest.annotation))[0]]
-    names_of_own = {parameter.name for parameter in own}
-    keywords = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
-        )
-        for name, option in options.items()
-        if name not in names_of_own
-    ]
-    shown.__signature__ = bare.replace(parameters=[*own, *keywords])
+    show_keywords(function, _parameters(options))
     if function.__doc__:
         function.__doc__ = _with_arguments(function.__doc__, options)
     return function
 
 
-def _with_arguments(documentation: str, options: Mapping[str, Option]) -> str:
-    """Return documentation whose line ``**options: …`` is replaced by one for each option."""
+def described_as(original: Callable[..., Any]) -> Callable[[F], F]:
+    """Show a function with the signature and the arguments of another, which awaits the same."""
+
+    def describe(function: F) -> F:
+        shown: Any = function
+        shown.__signature__ = inspect.signature(original)
+        text = inspect.getdoc(original) or ""
+        arguments = text[text.find("\n\nArgs:") :].partition("\n\nRaises:")[0]
+        first, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
+        function.__doc__ = f"{first}{arguments}\n\n{rest}".rstrip()
+        return function
+
+    return describe
+
+
+def with_keywords(function: F, keywords: str) -> F:
+    """Return a copy of a function that takes anything as ``**kw``, and shows a list before that.
+
+    Args:
+        function: Its documentation has a line ``**kw: …`` among its arguments.
+        keywords: The name of the list in `KEYWORDS`.
+    """
+    original: Any = function
+    copy: Any = types.FunctionType(
+        original.__code__,
+        original.__globals__,
+        original.__name__,
+        original.__defaults__,
+        original.__closure__,
+    )
+    functools.update_wrapper(copy, original)
+    del copy.__wrapped__
+    copy.__kwdefaults__ = original.__kwdefaults__
+    options = KEYWORDS[keywords]
+    show_keywords(copy, _parameters(options), keeps_rest=True)
+    copy.__doc__ = _with_arguments(copy.__doc__ or "", options, keeps_line=True)
+    result: F = copy
+    return result
+
+
+def show_keywords(
+    function: Any, keywords: Iterable[inspect.Parameter], *, keeps_rest: bool = False
+) -> None:
+    """Show keywords in the place of the last parameter of a function or a class, or before it."""
+    shown = _shown(function)
+    bare = inspect.signature(shown)
+    *own, rest = map(_readable, bare.parameters.values())
+    names_of_own = {parameter.name for parameter in own}
+    own += [_readable(keyword) for keyword in keywords if keyword.name not in names_of_own]
+    result = bare.return_annotation
+    shown.__signature__ = bare.replace(
+        parameters=[*own, rest] if keeps_rest else own,
+        return_annotation=_Readable(result) if isinstance(result, str) else result,
+    )
+
+
+def _shown(function: Any) -> Any:
+    """Return what carries the signature of a function or a class."""
+    return function.__init__ if inspect.isclass(function) else function
+
+
+def _readable(parameter: inspect.Parameter) -> inspect.Parameter:
+    type_ = parameter.annotation
+    return parameter.replace(annotation=_Readable(type_)) if isinstance(type_, str) else parameter
+
+
+def _parameters(options: Mapping[str, Option]) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
+        )
+        for name, option in options.items()
+    ]
+
+
+def _with_arguments(
+    documentation: str, options: Mapping[str, Option], *, keeps_line: bool = False
+) -> str:
+    """Return documentation with a line for each option in the place of ``**options: …``."""
     line = re.search(r"^( *)\*\*\w+:.*\n?(?:\1 +.*\n?)*", documentation, re.MULTILINE)
     if line is None:
         return documentation
     described = [_argument(name, each.documentation, line[1]) for name, each in options.items()]
+    if keeps_line:
+        described.append(line[0].rstrip())
     return "\n".join(
         [documentation[: line.start()] + "\n".join(described), documentation[line.end() :]]
     )

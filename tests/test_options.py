@@ -31,6 +31,9 @@ NAN, INFINITE = math.nan, math.inf
 
 WRONG = {
     "model": [5],
+    "system": [5],
+    "format": ["xml", 1],
+    "stream": ["yes", 1],
     "project_name": [5],
     "cache_dir": [5, ""],
     "share": ["", 1, [1], None],
@@ -60,6 +63,7 @@ WRONG = {
     "truncate": ["middle"],
     "allow_urls": [1],
     "allow_http": ["yes"],
+    "show_answers": ["yes", 1],
     "max_rounds": [0, "8"],
     "max_calls": [0],
     "max_result_characters": [0],
@@ -92,6 +96,7 @@ RIGHT = {
     "truncate": "start",
     "allow_urls": False,
     "allow_http": False,
+    "show_answers": False,
 }
 
 
@@ -470,11 +475,12 @@ SHOWN_AT = {
     "allow_http": ("configure",),  # it says so
     "cache_dir": ("configure",),  # likewise
     "model": ("configure",),  # and an argument of its own everywhere
+    "system": ("configure",),  # likewise
 }
 """At which doors a message is shown that names an option."""
 
 OTHERS = {
-    *("url", "api_key", "gen_type", "messages", "prompt", "input", "into", "system", "sample"),
+    *("url", "api_key", "gen_type", "messages", "prompt", "input", "into", "sample"),
     *("labels", "schema", "even_if_open", "logging_level", "n_ctx", "n_parallel"),
     *("api_base", "version", "rpm", "boundary", "filename", "name", "style"),
 }

@@ -150,7 +150,7 @@ class Database:
                 _make(self.path)
             else:
                 raise StoreError(f"{self.path} is gone.")
-            self._reader = self._connected("query_only=1", "cache_size=-1024")
+            self._reader = self._connect("query_only=1", "cache_size=-1024")
             self._identity = _identity(self.path)
         self._pid = os.getpid()
         if may_make:
@@ -166,13 +166,13 @@ class Database:
         if self._writing is None:
             with _faults(self.path):
                 cache = _cache(self.folder)
-                saving = self._connected(
+                saving = self._connect(
                     "synchronous=FULL", "cache_size=-2048", "wal_autocheckpoint=4000"
                 )
             self._writing = saving, cache
         return self._writing
 
-    def _connected(self, *pragmas: str) -> sqlite3.Connection:
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=60, check_same_thread=False, isolation_level=None
         )
@@ -213,7 +213,7 @@ class Database:
             StoreError: If they cannot be saved.
         """
         now, (writer, _) = time.time(), self.begin_writing()
-        groups = [{"now": now, "values": blob, "index": index} for blob, index in _packed(items)]
+        groups = [{"now": now, "values": blob, "index": index} for blob, index in _blobs_of(items)]
         try:
             if len(groups) == 1:
                 writer.execute(_PUT, groups[0])  # outside a transaction it is one
@@ -228,7 +228,7 @@ class Database:
                     writer.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise _cannot(self.folder, error) from None
+            raise _saving_error(self.folder, error) from None
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove keys; returns how many there were."""
@@ -304,7 +304,7 @@ class Database:
             self.close()
 
 
-def _packed(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
+def _blobs_of(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
     """Yield the values in few blobs, each with the JSON that says where which one lies."""
     index: list[tuple[str, int, int]] = []
     values: list[bytes] = []
@@ -425,13 +425,13 @@ def _faults(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
-            raise _cannot(path.parent, error) from None
+            raise _saving_error(path.parent, error) from None
         raise Damaged(f"{path} is damaged: {error}") from None
     except OSError as error:
-        raise _cannot(path.parent, error) from None
+        raise _saving_error(path.parent, error) from None
 
 
-def _cannot(folder: Path, error: Exception) -> StoreError:
+def _saving_error(folder: Path, error: Exception) -> StoreError:
     return StoreError(
         f"Answers cannot be saved in {folder}: {error}. Nothing more is bought; what was "
         "answered stays in memory. Make room or choose another folder with "

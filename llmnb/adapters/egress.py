@@ -1,4 +1,8 @@
-"""Where a request may go: addresses that would leak a key or reach no model are refused.
+"""Where a request may go, and through which proxy and certificates.
+
+Addresses that would leak a key or reach no model are refused. Proxies and certificates of the
+environment are read here: the HTTP library's own reading is never switched on, because it would
+send the credentials of ``~/.netrc`` along.
 
 Tests set two switches here, through `llmnb.testing`: origins that are sent to
 a server on this machine instead, and a ban on every request that would leave it.
@@ -8,13 +12,16 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import os
+import ssl
+import urllib.request
 import warnings
 from collections.abc import Mapping
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from llmnb.errors import RealRequestForbidden, UnsafeURL
-from llmnb.records import shown_url
-from llmnb.wire.keys import name_of
+from llmnb.errors import ConfigurationError, RealRequestForbidden, UnsafeURL
+from llmnb.records import Secret, secret_url, shown_url
+from llmnb.wire.api_keys import name_of
 
 _METADATA_HOSTS = frozenset(("metadata.google.internal", "metadata", "instance-data"))
 _METADATA_ADDRESSES = frozenset(("fd00:ec2::254", "100.100.100.200"))
@@ -33,7 +40,7 @@ def set_redirects(origins: Mapping[str, str]) -> None:
     _redirects.clear()
     for origin, server in origins.items():
         _redirects[origin_of(origin)] = origin_of(server)
-    checked.cache_clear()
+    safe_url.cache_clear()
 
 
 def redirects() -> Mapping[str, str]:
@@ -45,7 +52,7 @@ def forbid_real_requests(is_forbidden: bool) -> None:
     """Forbid, or allow again, every request that would leave this machine."""
     global _is_real_forbidden
     _is_real_forbidden = is_forbidden
-    checked.cache_clear()
+    safe_url.cache_clear()
 
 
 def is_real_forbidden() -> bool:
@@ -64,7 +71,7 @@ def origin_of(url: str) -> str:
     try:
         port = parts.port
     except ValueError:
-        raise UnsafeURL(f"The address {_shown(url)} has no valid port.") from None
+        raise UnsafeURL(f"The address {_quoted(url)} has no valid port.") from None
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}.get(parts.scheme)
@@ -81,7 +88,7 @@ def destination(url: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def checked(url: str, has_key: bool) -> str:
+def safe_url(url: str, has_key: bool) -> str:
     """Return the address to really ask, redirects of tests applied.
 
     Args:
@@ -121,7 +128,7 @@ def check_characters(url: str) -> None:
         if "!" <= character <= "~" or (character.isprintable() and not character.isspace()):
             continue
         raise UnsafeURL(
-            f"The address {_shown(url)} has {name_of(character)} at position {position} of "
+            f"The address {_quoted(url)} has {name_of(character)} at position {position} of "
             f"{len(url)}. Nothing was sent: copy the address again, without spaces and line ends."
         )
 
@@ -135,11 +142,11 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
     Example:
         >>> check_url("https://api.openai.com/v1", has_key=True)
     """
-    scheme, host, has_login = _way_to(url)
+    scheme, host, has_login = _url_parts(url)
     if scheme not in ("http", "https"):
-        raise UnsafeURL(f"The address {_shown(url)} is not http or https. Nothing was sent.")
+        raise UnsafeURL(f"The address {_quoted(url)} is not http or https. Nothing was sent.")
     if not host:
-        raise UnsafeURL(f"The address {_shown(url)} names no host. Nothing was sent.")
+        raise UnsafeURL(f"The address {_quoted(url)} names no host. Nothing was sent.")
     if has_login:
         raise UnsafeURL(
             f"The address of {host} carries a user name or password. Nothing was sent: "
@@ -158,7 +165,7 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
         _warn_once(host)
 
 
-def _way_to(url: str) -> tuple[str, str, bool]:
+def _url_parts(url: str) -> tuple[str, str, bool]:
     """Return scheme, host and whether a user or password stands in an address, without them."""
     parts = urlsplit(url)
     has_login = parts.username is not None or parts.password is not None
@@ -210,6 +217,83 @@ def _warn_once(host: str) -> None:
     )
 
 
-def _shown(url: str) -> str:
+def _quoted(url: str) -> str:
     """Return an address without what may be secret in it."""
     return repr(shown_url(url)[:100])
+
+
+# ------------------------------------------------------------- proxies and certificates
+
+_SPOKEN = ("http", "https")
+"""Schemes of proxies that the HTTP library can ask."""
+
+
+def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
+    """Return the proxy for an address and its user and password, None for a direct way.
+
+    Honours ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``. This machine is
+    reached directly.
+
+    Args:
+        url: Address that will be asked.
+
+    Raises:
+        ConfigurationError: If the proxy is of a kind that cannot be asked, such as SOCKS, or its
+            address cannot be read; nothing was sent.
+    """
+    if is_loopback(urlsplit(url).hostname or ""):
+        return None
+    proxies = {
+        kind: secret_url(proxy) for kind, proxy in urllib.request.getproxies_environment().items()
+    }
+    is_bypassed = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    kind = parts.scheme if proxies.get(parts.scheme) else "all"
+    proxy = proxies.get(kind)
+    if not proxy or is_bypassed(host, proxies):
+        return None
+    if "://" not in proxy:
+        proxy = secret_url(f"http://{proxy}")
+    if (fault := _proxy_fault(proxy)) is not None:
+        raise ConfigurationError(
+            f"{kind.upper()}_PROXY names a proxy {fault}. Nothing was sent: name an http:// proxy "
+            "there, or in NO_PROXY the hosts that are reached directly."
+        )
+    found, login = urlsplit(proxy), None
+    if found.username is not None:
+        login = (Secret(unquote(found.username)), Secret(unquote(found.password or "")))
+    bare = found.netloc.rpartition("@")[2]
+    return urlunsplit((found.scheme, bare, found.path, "", "")), login
+
+
+def _proxy_fault(proxy: str) -> str | None:
+    """Return why a proxy cannot be asked, None where it can; no traceback holds its parts."""
+    try:
+        parts = urlsplit(proxy)
+        has_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        has_address = False
+    if not has_address:
+        return "whose host and port cannot be read"
+    if parts.scheme in _SPOKEN:
+        return None
+    kind = "socks" if parts.scheme.startswith("socks") else parts.scheme
+    return f"of the kind {parts.scheme}://, and llmnb does not speak {kind}"
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return a context that verifies, with the environment's certificates.
+
+    Honours ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``REQUESTS_CA_BUNDLE``.
+    """
+    context = ssl.create_default_context()
+    bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    folder = os.environ.get("SSL_CERT_DIR")
+    if bundle and os.path.isfile(bundle):
+        context.load_verify_locations(cafile=bundle)
+    elif bundle and os.path.isdir(bundle):
+        context.load_verify_locations(capath=bundle)
+    if folder and os.path.isdir(folder):
+        context.load_verify_locations(capath=folder)
+    return context

@@ -36,7 +36,7 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         StoreError: If another process holds it for longer, or it cannot be made.
     """
     try:
-        give_back = _locked_whole(path, timeout)
+        give_back = _lock_whole(path, timeout)
     except TimeoutError:
         raise StoreError(
             f"Another process has held the project's lock for {durations.exact(timeout)}: {path}"
@@ -49,7 +49,7 @@ def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
         give_back()
 
 
-def _locked_by_library(path: Path, timeout: float) -> Callable[[], object]:
+def _lock_by_library(path: Path, timeout: float) -> Callable[[], object]:
     lock = filelock.FileLock(path, mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS)
@@ -84,7 +84,7 @@ def try_lock_byte(descriptor: int, offset: int, *, is_shared: bool = False) -> b
 
 
 if sys.platform == "win32":
-    _locked_whole = _locked_by_library
+    _lock_whole = _lock_by_library
 
     def _lock(descriptor: int, offset: int, is_shared: bool) -> None:
         raise OSError(errno.ENOTSUP, "bytes of files are not locked on this system")
@@ -124,7 +124,7 @@ if sys.platform != "win32":
     _locked: set[int] = set()
     """Open files that are locked here; a child that was forked closes its own copies."""
 
-    def _locked_whole(path: Path, timeout: float) -> Callable[[], object]:
+    def _lock_whole(path: Path, timeout: float) -> Callable[[], object]:
         """Return what gives the lock back.
 
         The library does the same with 6,600 steps of Python, a tenth of what a commit costs.
@@ -136,7 +136,7 @@ if sys.platform != "win32":
             except OSError as error:
                 if error.errno not in (errno.ENOSYS, errno.ENOTSUP):
                     raise
-                return _locked_by_library(path, timeout)  # it knows another way
+                return _lock_by_library(path, timeout)  # it knows another way
             if descriptor is not None:
                 return lambda: _unlock_whole(descriptor)
             if time.monotonic() >= until:

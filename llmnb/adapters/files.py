@@ -73,7 +73,7 @@ def create(path: Path, *, is_private: bool = False, buffering: int = -1) -> IO[b
     Raises:
         OSError: If it cannot be opened.
     """
-    return _opened(path, os.O_TRUNC, is_private, buffering)
+    return _open_to_write(path, os.O_TRUNC, is_private, buffering)
 
 
 def new_draft(path: Path, *, is_private: bool = False) -> Path:
@@ -83,7 +83,7 @@ def new_draft(path: Path, *, is_private: bool = False) -> Path:
         OSError: If it cannot be made.
     """
     draft = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
-    _opened(draft, os.O_EXCL, is_private).close()
+    _open_to_write(draft, os.O_EXCL, is_private).close()
     return draft
 
 
@@ -207,7 +207,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
         left = left[written:]
 
 
-def _opened(path: Path, flag: int, is_private: bool, buffering: int = -1) -> IO[bytes]:
+def _open_to_write(path: Path, flag: int, is_private: bool, buffering: int = -1) -> IO[bytes]:
     mode = 0o600 if is_private else 0o666
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag | _BINARY, mode)
     try:

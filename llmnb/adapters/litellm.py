@@ -94,7 +94,7 @@ async def ask(
     """
     litellm = load()
     began = time.monotonic()
-    asked = {**body, **_checked(connection), "num_retries": 0, "max_retries": 0}
+    asked = {**body, **_safe_connection(connection), "num_retries": 0, "max_retries": 0}
     if "tools" in body and _has_gateway():
         asked["_skip_mcp_handler"] = True
     first: float | None = None
@@ -109,7 +109,7 @@ async def ask(
                 if feed(event) and first is None:
                     first = time.monotonic() - began
     except Exception as error:
-        return _refused(error, time.monotonic() - began)
+        return _reply_of_error(error, time.monotonic() - began)
     return RawReply(
         status=200,
         headers={},
@@ -154,13 +154,13 @@ async def _events(chunks: Any) -> AsyncIterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def _checked(connection: Mapping[str, Any]) -> Mapping[str, Any]:
+def _safe_connection(connection: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a connection that may be used, redirects of tests applied."""
     for name in ("api_base", "base_url"):
         base = connection.get(name)
         if isinstance(base, str) and base:
             has_key = bool(connection.get("api_key"))
-            return {**connection, name: egress.checked(base, has_key)}
+            return {**connection, name: egress.safe_url(base, has_key)}
     if egress.is_real_forbidden() and "mock_response" not in connection:
         raise RealRequestForbidden(
             "Real requests are forbidden, and LiteLLM alone knows where this one would go. "
@@ -169,7 +169,7 @@ def _checked(connection: Mapping[str, Any]) -> Mapping[str, Any]:
     return connection
 
 
-def _refused(error: Exception, seconds: float) -> RawReply:
+def _reply_of_error(error: Exception, seconds: float) -> RawReply:
     """Return an error of LiteLLM as the reply that it was, or raise what it stands for."""
     kinds = {type(cause).__name__ for cause in _chain(error)}
     lines = str(getattr(error, "message", None) or error).splitlines()

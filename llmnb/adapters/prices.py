@@ -101,18 +101,18 @@ class _Schedule:
     is_exact: bool = True
     """False where rates do not tell the price and the table is asked each time."""
 
-    is_by_hand: bool = False
+    is_manual: bool = False
     """Whether the price is a person's, or nothing: then it is the price in every service tier."""
 
 
 _lock = threading.Lock()
 _known: dict[tuple[str, str], _Schedule] = {}
-_set_by_hand: dict[tuple[str | None, str], _Schedule] = {}
+_manual: dict[tuple[str | None, str], _Schedule] = {}
 
 _UNKNOWN = _Schedule((), math.inf)
 
 
-def _by_hand(into: float, out: float, read: float, written: float) -> _Schedule:
+def _manual_schedule(into: float, out: float, read: float, written: float) -> _Schedule:
     """Return a price that a person has set, in dollars for a million tokens."""
     rates = Rates(
         input=into,
@@ -122,10 +122,10 @@ def _by_hand(into: float, out: float, read: float, written: float) -> _Schedule:
         cache_write_hour=written,
         reasoning=out,
     )
-    return _Schedule((rates,), math.inf, is_by_hand=True)
+    return _Schedule((rates,), math.inf, is_manual=True)
 
 
-_FREE = _by_hand(0.0, 0.0, 0.0, 0.0)
+_FREE = _manual_schedule(0.0, 0.0, 0.0, 0.0)
 
 
 def price(provider: str, model: str, usage: Usage, *, when: float | None = None) -> float | None:
@@ -154,7 +154,7 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
                 known = _known[provider, model] = _schedule(provider, model, time.time())
         schedule = known
     factor: float | None = 1.0
-    if usage.tier is not None and not schedule.is_by_hand:
+    if usage.tier is not None and not schedule.is_manual:
         factor = tier_factor(provider, model, usage.tier)
     dollars = None
     if not schedule.is_exact:
@@ -286,7 +286,7 @@ def context_window(provider: str, model: str) -> int | None:
         priced = _look_up(provider, model)
         return None if priced is None else priced.model.context_window
 
-    return _unless_unlike(window, None)
+    return _or_default(window, None)
 
 
 def set_price(
@@ -320,10 +320,10 @@ def set_price(
     """
     with _lock:
         if input_per_million is None:
-            _set_by_hand.pop((provider, model), None)
+            _manual.pop((provider, model), None)
         else:
             into = _dollars(input_per_million)
-            _set_by_hand[provider, model] = _by_hand(
+            _manual[provider, model] = _manual_schedule(
                 into,
                 _dollars(output_per_million, 0.0),
                 _dollars(cache_read_per_million, into),
@@ -353,7 +353,7 @@ def prices_date() -> str:
 
     today = datetime.now(UTC).date()
     none: list[date] = []
-    return max(_unless_unlike(begun, none), default=today).isoformat()
+    return max(_or_default(begun, none), default=today).isoformat()
 
 
 def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:
@@ -369,9 +369,9 @@ def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:
 
 def _schedule(provider: str, model: str, when: float) -> _Schedule:
     by_hand = (
-        _set_by_hand.get((provider, model))
-        or _set_by_hand.get((None, f"{provider}/{model}"))
-        or _set_by_hand.get((None, model))
+        _manual.get((provider, model))
+        or _manual.get((None, f"{provider}/{model}"))
+        or _manual.get((None, model))
     )
     if by_hand is not None:
         return by_hand
@@ -382,10 +382,10 @@ def _schedule(provider: str, model: str, when: float) -> _Schedule:
         priced = _look_up(provider, model)
         return _UNKNOWN if priced is None else priced.schedule(when)
 
-    return _unless_unlike(published, _UNKNOWN)
+    return _or_default(published, _UNKNOWN)
 
 
-def _unless_unlike(read: Callable[[], T], otherwise: T) -> T:
+def _or_default(read: Callable[[], T], otherwise: T) -> T:
     """Return what the table says, or `otherwise` where a release has made it otherwise.
 
     An answer that was paid for is an answer, priced or not.

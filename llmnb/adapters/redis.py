@@ -86,10 +86,10 @@ def check(url: str) -> None:
     try:
         import redis.asyncio  # noqa: F401  only to see that it can be
     except ImportError:
-        raise _missing() from None
+        raise _missing_extra() from None
 
 
-def _missing() -> MissingExtra:
+def _missing_extra() -> MissingExtra:
     return MissingExtra(
         "Limits shared through REDIS_URL need the extra `redis`: pip install 'llmnb[redis]'. "
         "Nothing was sent. Without REDIS_URL each process keeps its limits for itself."
@@ -114,7 +114,7 @@ class SharedStore:
             from redis.asyncio.retry import Retry
             from redis.backoff import NoBackoff
         except ImportError:
-            raise _missing() from None
+            raise _missing_extra() from None
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
         self._no_script = redis.exceptions.NoScriptError
         parts = urlsplit(url)
@@ -135,51 +135,34 @@ class SharedStore:
                 f"REDIS_URL cannot be used ({type(error).__name__}): see its port and its options."
             ) from None
 
-    async def run(self, keys: Sequence[str], arguments: Sequence[str]) -> list[int]:
-        """Draw from limits; returns the script's numbers.
-
-        Args:
-            keys: Three for each limit.
-            arguments: As the script's head says.
-
-        Raises:
-            LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
-        """
-        return await self._answer(LIMITS, keys, arguments, int)
-
-    async def agree(self, keys: Sequence[str], arguments: Sequence[str]) -> list[str]:
-        """State limits; returns the lines that others state.
-
-        Args:
-            keys: Where statements are kept.
-            arguments: As the script's head says.
-
-        Raises:
-            LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
-        """
-        return await self._answer(RULES, keys, arguments, _text)
-
-    async def _answer(
-        self,
-        name: str,
-        keys: Sequence[str],
-        arguments: Sequence[str],
-        read: Callable[[Any], T],
+    async def run(
+        self, name: str, keys: Sequence[str], arguments: Sequence[str], read: Callable[[Any], T]
     ) -> list[T]:
+        """Run a script and return its answer.
+
+        Args:
+            name: `LIMITS`, which draws from limits, or `RULES`, which states them.
+            keys: What it changes; three for each limit, or where statements are kept.
+            arguments: As the script's head says.
+            read: Reads one item of the answer: `int`, or `text_of`.
+
+        Raises:
+            LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
+        """
         failure = ""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                reply = await self._evaluated(name, keys, arguments)
+                reply = await self._evaluate(name, keys, arguments)
             return [read(item) for item in reply]
         except self._failures as error:
-            failure = _short(error)
+            failure = _cause_of(error)
         except (ValueError, TypeError):
             failure = "its answer is not the script's"
         raise LimiterError(
             f"The Redis at {self.address} that shares the limits does not answer: {failure}."
         )
 
-    async def _evaluated(self, name: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    async def _evaluate(self, name: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         try:
             return await self._client.evalsha(_digest(name), len(keys), *keys, *arguments)
         except self._no_script:
@@ -190,13 +173,14 @@ class SharedStore:
         await self._client.aclose()
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return an item of an answer as text. Raises `TypeError` where it is none."""
     if not isinstance(value, bytes):
         raise TypeError("no text")
     return value.decode()
 
 
-def _short(error: Exception) -> str:
+def _cause_of(error: Exception) -> str:
     """Return what went wrong in a few words; texts of connection errors name the address."""
     kind = type(error).__name__
     if isinstance(error, (OSError, TimeoutError)) or "Connection" in kind or "Timeout" in kind:

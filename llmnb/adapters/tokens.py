@@ -1,11 +1,10 @@
 """The door to tiktoken: how many tokens a text or a request has, with or without its tables.
 
-Where a text has too many, `longest` says how much of it fits.
+Where a text has too many, `longest_fitting` says how much of it fits.
 
 tiktoken fetches its tables when they are first needed, and sets no timeout while
 it does. So an encoding is only loaded here when its table is already on this
-machine and whole; else the count is an estimate and says so. `fetch_encoding` is
-the one way to a download, and it runs in a process that can be ended.
+machine and whole; else the count is an estimate and says so. Nothing is downloaded.
 
 Three answers, for three uses:
 
@@ -23,8 +22,6 @@ import importlib.util
 import math
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -80,8 +77,6 @@ _TABLE_OF = {
     "gpt2": "r50k_base",  # the same merges, which tiktoken keeps in two further files
 }
 
-_FETCH = "import sys, tiktoken; tiktoken.get_encoding(sys.argv[1])"
-
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
@@ -122,11 +117,11 @@ def count_tokens(
     """
     known = None if model is None else _encoding_of(model)
     encoder = _encoder(known or encoding)
-    contents = _read(text_or_body)
+    contents = _contents_of(text_or_body)
     tokens = contents.overhead
     is_estimate = encoder is None or contents.is_guess or (model is not None and known is None)
     for text in contents.texts:
-        for piece in _cut(text):
+        for piece in _chunks_of(text):
             counted = None if encoder is None else _count(encoder, piece)
             tokens += _estimate(piece) if counted is None else counted
             is_estimate = is_estimate or counted is None
@@ -143,7 +138,7 @@ def upper_bound(text_or_body: str | Mapping[str, Any]) -> int:
         >>> upper_bound("naïve")
         6
     """
-    contents = _read(text_or_body)
+    contents = _contents_of(text_or_body)
     return contents.overhead + sum(len(_bytes(text)) for text in contents.texts)
 
 
@@ -159,7 +154,7 @@ def may_exceed(text: str, most: int) -> bool:
     return len(text) * 4 > most and len(_bytes(text)) > most
 
 
-def longest(
+def longest_fitting(
     characters: int,
     tokens: int,
     most: int,
@@ -180,7 +175,7 @@ def longest(
         tries: The search ends after so many counts.
 
     Example:
-        >>> longest(100, 50, 18, lambda characters: characters // 2)
+        >>> longest_fitting(100, 50, 18, lambda characters: characters // 2)
         37
     """
     short, short_tokens = 0, 0
@@ -216,7 +211,7 @@ def fast_estimate(body: str | Mapping[str, Any]) -> int:
         7
     """
     if isinstance(body, str):
-        return -(-(len(body) + 3 * _beyond(body)) // 4)
+        return -(-(len(body) + 3 * _extra_bytes(body)) // 4)
     messages = body.get("messages")
     if messages is None or "tools" in body or "system" in body:
         return _slow_estimate(body)
@@ -228,44 +223,10 @@ def fast_estimate(body: str | Mapping[str, Any]) -> int:
             tokens += TOKENS_PER_MESSAGE + 1  # its role is a token too
             quarters += len(content)
             if not content.isascii():
-                quarters += 3 * _beyond(content)
+                quarters += 3 * _extra_bytes(content)
     except (AttributeError, KeyError, TypeError):
         return _slow_estimate(body)  # parts, tool calls, or what a provider will refuse
     return tokens - (-quarters // 4)
-
-
-def fetch_encoding(name: str = "cl100k_base", *, timeout: float = 60.0) -> bool:
-    """Let tiktoken download an encoding's table into its own cache.
-
-    Never done without being asked for. The download runs in a process of its own,
-    since it has no timeout and would keep tiktoken's lock while it hangs.
-
-    Args:
-        name: Name of the encoding.
-        timeout: Seconds after which it is ended.
-
-    Returns:
-        Whether the encoding can be counted with now.
-
-    Raises:
-        ConfigurationError: If there is no encoding of that name.
-    """
-    if _encoder(name) is not None:
-        return True
-    try:
-        subprocess.run(
-            [sys.executable, "-c", _FETCH, name],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        pass  # whatever it has left is looked at next
-    with _lock:
-        _encodings.pop(name, None)
-    return _encoder(name) is not None
 
 
 # -------------------------------------------------------------------- counting
@@ -283,7 +244,7 @@ def _count(encoder: Any, text: str) -> int | None:
         return None
 
 
-def _cut(text: str) -> Iterator[str]:
+def _chunks_of(text: str) -> Iterator[str]:
     """Yield pieces of at most `LARGEST_PIECE` characters, cut before white space if near."""
     if len(text) <= LARGEST_PIECE:
         yield text
@@ -329,11 +290,11 @@ def _estimate(text: str) -> int:
 
 
 def _slow_estimate(body: Mapping[str, Any]) -> int:
-    contents = _read(body)
+    contents = _contents_of(body)
     return contents.overhead + sum(fast_estimate(text) for text in contents.texts)
 
 
-def _beyond(text: str) -> int:
+def _extra_bytes(text: str) -> int:
     return 0 if text.isascii() else len(_bytes(text)) - len(text)
 
 
@@ -406,7 +367,7 @@ class _Contents:
         self.is_guess = True
 
 
-def _read(text_or_body: str | Mapping[str, Any]) -> _Contents:
+def _contents_of(text_or_body: str | Mapping[str, Any]) -> _Contents:
     if isinstance(text_or_body, str):
         return _Contents([text_or_body])
     contents, body = _Contents([]), text_or_body

@@ -89,7 +89,7 @@ def load(
         "gpu_memory_utilization": float(gpu_memory_utilization),
         "max_model_len": None if max_model_len is None else int(max_model_len),
     }
-    with _environment({"HF_TOKEN": hf_token} if hf_token else {}), _dice_left_alone():
+    with _environment({"HF_TOKEN": hf_token} if hf_token else {}), _keep_random_state():
         if is_on_cpu():
             # One process is enough there, and a script needs no guard around its main part.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -111,7 +111,7 @@ def load(
     return Engine(native, vllm, model, version())
 
 
-def around(native: Any) -> Engine:
+def wrap(native: Any) -> Engine:
     """Return an engine around an ``LLM`` of vLLM's own, which its owner closes.
 
     Raises:
@@ -159,7 +159,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _dice_left_alone() -> Iterator[None]:
+def _keep_random_state() -> Iterator[None]:
     """Give the person's random numbers back: in one process vLLM seeds those of everybody."""
     numpy = sys.modules.get("numpy")
     dice = random.getstate()

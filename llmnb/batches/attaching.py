@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llmnb import bridge, settings
@@ -27,27 +27,17 @@ from llmnb.wire.catalog import provider, provider_of_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunNote:
-    """What is written down of one batch run."""
-
-    run_id: str
-    """What `attach` takes."""
+class RunNote(Record):
+    """What is written down of one batch run; `attach` takes its `run_id`."""
 
     state: str
     """``"under way"`` or ``"finished"``."""
 
-    provider: str
-    model: str
-    project: str
-    rows: int
     requests: int
     """Requests that were to be submitted."""
 
     batches: tuple[str, ...]
     """The provider's names of its batches."""
-
-    created: float
-    """Seconds since the epoch."""
 
 
 class RunList(list[RunNote]):
@@ -94,15 +84,10 @@ def runs(cache_dir: str | Path | None = None) -> RunList:
         parts = records.parts_of(run_folder, record)
         notes.append(
             RunNote(
-                run_id=record.run_id,
+                **asdict(record),
                 state="under way" if any(part.is_open for part in parts) else "finished",
-                provider=record.provider,
-                model=record.model,
-                project=record.project,
-                rows=record.rows,
                 requests=sum(part.standing.requests for part in parts),
                 batches=tuple(part.standing.batch for part in parts if part.standing.batch),
-                created=record.created,
             )
         )
     notes.sort(key=lambda note: -note.created)
@@ -138,14 +123,15 @@ def attach(
     record = records.read_record(folder)
     target = _target(record, api_key)
     store = open_project(record.project, root, share=record.share)
-    rows = records.read_rows(folder, options["good_finish"] or ())
+    rows = records.read_rows(folder)
     parts = []
     for name in sorted({row.part for row in rows if row.part is not None}):
         part = records.part_named(folder.parent, name)
         is_own = part.folder.name == record.run_id
         parts.append((part, record if is_own else records.read_record(part.folder)))
-    pollers = bridge.call(pollers_of(parts, target, store, root))
-    return BatchRun(record, target, store, rows, pollers)
+    pollers = bridge.call(pollers_of(parts, target, store))
+    good_finish = options["good_finish"] or ()
+    return BatchRun(record, target, store, rows, pollers, good_finish=good_finish)
 
 
 def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | None = None) -> None:

@@ -76,7 +76,7 @@ class ResultWriter:
         """Enter an error for every request that nothing was said of."""
         for name in self._asked:
             if name not in self._seen:
-                self._fail(name, batches.absent(self._part.standing.batch or "?"))
+                self._fail(name, batches.missing_error(self._part.standing.batch or "?"))
 
     @property
     def is_ours(self) -> bool:
@@ -86,7 +86,7 @@ class ResultWriter:
     def _read(self, result: Result, raw: RawReply) -> tuple[Entry, Reply | None] | None:
         if result.kind != "answered":
             batch = self._part.standing.batch or "?"
-            self._fail(result.name, batches.shortfall(result.kind, batch))
+            self._fail(result.name, batches.unanswered_error(result.kind, batch))
             return None
         single = RawReply(status=result.status, headers=raw.headers, body=result.body)
         if (error := self._target.judge(single)) is not None:
@@ -137,52 +137,46 @@ class ResultWriter:
             or old.created < since
         ]
         await asyncio.gather(*(self._store.aput(entry) for entry, _ in fresh))
-        for entry, reply in fresh if cost_events.listeners else ():
+        for entry, reply in fresh:
             if reply is not None:
-                cost_events.publish(
-                    cost_events.Paid(
-                        provider=entry.provider,
-                        model=entry.model,
-                        usd=entry.usd,
-                        usage=reply.usage,
-                        project=self._store.name,
-                        simulated=entry.simulated,
-                    )
-                )
+                cost_events.publish_answer(entry, reply.usage, self._store.name)
 
 
 # ---------------------------------------------------------------------------- outcomes
 
 
-def failed(number: int, row: BatchRow, error: LLMNBError | None = None) -> Outcome:
+def failed_outcome(number: int, row: BatchRow, error: LLMNBError | None = None) -> Outcome:
     """Return the outcome of a row without an answer; without an error, its own."""
-    return _outcome(
-        number, row, error=error or row.error or InputError("The row asks nothing.", row=number)
-    )
+    error = error or row.prepared.error or InputError("The row asks nothing.", row=number)
+    return _outcome(number, row, error=error)
 
 
 def _outcome(number: int, row: BatchRow, **fields: Any) -> Outcome:
-    prepared = row.row
-    return Outcome(
-        row=number,
-        key=row.key,
-        metadata=None if prepared is None else prepared.metadata,
-        tag=None if prepared is None else prepared.tag,
-        **fields,
-    )
+    prepared = row.prepared
+    return Outcome(row=number, key=row.key, metadata=prepared.metadata, tag=prepared.tag, **fields)
 
 
-def answered(number: int, row: BatchRow, entry: Entry, target: HTTPTarget) -> Outcome | None:
-    """Return the outcome of a row that the store has an answer for; None where it is none."""
+def stored_outcome(
+    number: int, row: BatchRow, entry: Entry, target: HTTPTarget, good_finish: tuple[str, ...]
+) -> Outcome | None:
+    """Return the outcome of a row that the store has an entry for; None where it must be asked.
+
+    Args:
+        number: The row's position.
+        row: The row.
+        entry: What the store has under its key.
+        target: Who was asked.
+        good_finish: Finish reasons that are good here, beside those of `configure`.
+    """
     call = row.call
     try:
         reply = target.read(entry.raw)
         if call is not None and call.verify is not None:
             reply = call.verify(reply)
     except LLMNBError as unread:
-        return failed(number, row, unread) if row.part is not None else None
+        return failed_outcome(number, row, unread) if row.part is not None else None
     body = call.body if call is not None else _body(entry, row)
-    good_finish = (*row.good_finish, *settings.current().good_finish)
+    good_finish = (*good_finish, *settings.current().good_finish)
     error: LLMNBError | None = objection(reply, body, entry.raw, good_finish)
     if error is not None and row.part is None and not isinstance(error, errors.UnknownEnd):
         return None

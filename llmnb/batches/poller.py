@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from llmnb import bridge, errors
@@ -19,7 +18,7 @@ from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
 from llmnb.batches.records import Failed, Part, Record
-from llmnb.batches.service import Service, service
+from llmnb.batches.service import Service
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, LLMNBError, ProviderError, StoreError, Unsent
 from llmnb.store.project import ProjectStore, open_project
@@ -111,7 +110,7 @@ class BatchPoller:
         self._waiting += 1
         self._left.clear()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._carry(), name="llmnb-batch")
+            self._task = asyncio.create_task(self._run(), name="llmnb-batch")
         try:
             await asyncio.shield(self._task)
         finally:
@@ -142,7 +141,7 @@ class BatchPoller:
 
     # -------------------------------------------------------------------- its steps
 
-    async def _carry(self) -> None:
+    async def _run(self) -> None:
         try:
             self.error = None
             if self.part.standing.state in ("prepared", "submitting"):
@@ -155,17 +154,17 @@ class BatchPoller:
             self.error = error
             if standing.state == "submitted" and error.details.status == 404 and is_old:
                 # The provider has forgotten it; a young one that is not there is another account's.
-                self._refused(_gone(self.part))
+                self._close_refused(_lost_batch(self.part))
             logger.warning("Batch %s: %s", self.part.name, self.error)
 
     async def _submit(self) -> None:
         """Submit the part, unless it has been: only one process at a time may try."""
-        async with self._alone():
+        async with self._hold_lock():
             self.part.load()
             if self.part.standing.state == "submitting":
                 # Its process may have died a moment ago: lists are not at once up to date.
                 await rest(FIRST_SECONDS, self._left)
-                if await self._looks_for_it():
+                if await self._is_at_provider():
                     return
             if self.part.standing.state not in ("prepared", "submitting"):
                 return
@@ -174,7 +173,7 @@ class BatchPoller:
                     return
                 self.part.save(state="submitting", since=Clock.wall())
                 try:
-                    self._submitted(await self._service.create(self.part))
+                    self._note_submission(await self._service.create(self.part))
                     return
                 except StoreError:
                     raise
@@ -190,21 +189,21 @@ class BatchPoller:
         if not is_doubtful:
             self.part.save(state="prepared")
             if not isinstance(error, (errors.FlowControl, Unsent)):
-                self._refused(error)
+                self._close_refused(error)
                 return True
         await rest(wait_before(attempt, error.details.retry_after), self._left)
         # Where it may have arrived it is looked for before it is sent again.
-        return is_doubtful and await self._looks_for_it()
+        return is_doubtful and await self._is_at_provider()
 
-    async def _looks_for_it(self) -> bool:
+    async def _is_at_provider(self) -> bool:
         """Look for the part among the provider's batches; return whether it is there."""
         taken = await asyncio.to_thread(_names_of_others, self.part)
-        batch = await self._patiently(lambda: self._service.find(self.part, taken))
+        batch = await self._until_answered(lambda: self._service.find(self.part, taken))
         if batch is not None:
-            self._submitted(batch)
+            self._note_submission(batch)
         return batch is not None
 
-    def _submitted(self, made: Standing) -> None:
+    def _note_submission(self, made: Standing) -> None:
         self.part.save(state="submitted", batch=made.name)
         logger.info("Batch %s is submitted as %s.", self.part.name, made.name)
 
@@ -213,12 +212,12 @@ class BatchPoller:
         batch = self.part.standing.batch or ""
         poll = 0
         while not self._left.is_set():
-            standing = await self._patiently(lambda: self._service.look(batch))
+            standing = await self._until_answered(lambda: self._service.look(batch))
             if standing is None:
                 return
             self.done = standing.done
             if standing.state == "refused":
-                self._refused(
+                self._close_refused(
                     ProviderError(
                         f"The provider refused the batch {batch}: "
                         f"{standing.message or 'it does not say why'}. Nothing was billed; run "
@@ -244,7 +243,7 @@ class BatchPoller:
                 await writer.take(raw, results)
             return True
 
-        if await self._patiently(fetch) is None:
+        if await self._until_answered(fetch) is None:
             return
         if not writer.is_ours:
             others = [*self.part.standing.strangers, standing.name]
@@ -258,14 +257,14 @@ class BatchPoller:
         text = "Batch %s: %d answers kept, %d requests without one."
         logger.info(text, self.part.name, writer.answered, len(writer.failed))
 
-    def _refused(self, error: LLMNBError) -> None:
+    def _close_refused(self, error: LLMNBError) -> None:
         self.error = error
         names = [str(line.get("custom_id")) for line in wire.lines(self.part.content())]
         kind = type(error).__name__
         failed = [Failed(wire.key_of(name), kind, error.message) for name in names]
         self.part.close("refused", failed, words=error.message, kind=kind)
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T | None:
+    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """Ask until there is an answer; return None once no run waits any more."""
         poll = 0
         while not self._left.is_set():
@@ -280,7 +279,7 @@ class BatchPoller:
         return None
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
+    async def _hold_lock(self) -> AsyncIterator[None]:
         """Hold the part's lock, so that no other process submits it at the same time."""
         path = self.part.path("lock")
         with contextlib.ExitStack() as stack:
@@ -297,7 +296,7 @@ class BatchPoller:
             yield
 
 
-def _gone(part: Part) -> LLMNBError:
+def _lost_batch(part: Part) -> LLMNBError:
     return ProviderError(
         f"The provider has no batch {part.standing.batch} any more, so its results are lost: they "
         "are kept there for about a month. Run again to ask what is missing; that is paid for anew."
@@ -325,15 +324,15 @@ def pollers() -> dict[str, BatchPoller]:
 
 
 async def pollers_of(
-    parts: Sequence[tuple[Part, Record]], target: HTTPTarget, store: ProjectStore, cache_dir: Path
+    parts: Sequence[tuple[Part, Record]], target: HTTPTarget, store: ProjectStore
 ) -> dict[str, BatchPoller]:
     """Return the one poller of this process for each part, by the part's name.
 
     Args:
         parts: Parts and the records of their runs.
         target: Who is asked.
-        store: Where the answers go, of parts whose run wanted them there.
-        cache_dir: Folder of all projects.
+        store: Where the answers go, of parts whose run wanted them there; else they go into
+            another project of the same folder.
     """
     known = pollers()
     for part, record in parts:
@@ -342,6 +341,6 @@ async def pollers_of(
             # The answers go where the run that asked for them wanted them.
             home = store
             if store.name != record.project:
-                home = open_project(record.project, cache_dir, share=record.share)
-            known[path] = BatchPoller(part, record, target, service(target), home)
+                home = open_project(record.project, store.paths.root, share=record.share)
+            known[path] = BatchPoller(part, record, target, Service(target), home)
     return {part.name: known[str(part.path("json"))] for part, _ in parts}

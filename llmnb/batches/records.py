@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from llmnb.adapters import files
 from llmnb.engine.target import Call, Row
 from llmnb.errors import ConfigurationError, LLMNBError, StoreError
 from llmnb.store import layout
+from llmnb.store.project import Share
 
 FOLDER = ".batches"
 RECORD, ROWS, LOCK = "record.json", "rows.jsonl", ".lock"
@@ -45,12 +46,12 @@ class Record:
 
     run_id: str
     project: str
-    share: bool | list[str]
+    share: Share
     provider: str
     """Catalog name, or ``sim``."""
 
     model: str
-    url: str
+    url: str = field(repr=False)
     """The endpoint that the requests name; without the key."""
 
     gen_type: str
@@ -65,14 +66,11 @@ class Record:
 class BatchRow:
     """One row of a run."""
 
+    prepared: Row
+    """As it was prepared; in a run that was attached to it has no call."""
+
     key: str | None
-    """None where the row never became a request."""
-
-    row: Row | None = None
-    """As it was prepared; None in a run that was attached to."""
-
-    error: LLMNBError | None = None
-    """Why it never became a request."""
+    """Key of its answer; None where it never became a request."""
 
     part: str | None = None
     """``run_id/part`` that asks it; None where the store has its answer."""
@@ -83,19 +81,16 @@ class BatchRow:
     is_first: bool = True
     """Whether it is the first row of its key."""
 
-    good_finish: tuple[str, ...] = ()
-    """Finish reasons that are good here, beside those of `configure`."""
-
     @property
     def call(self) -> Call | None:
-        """What is asked."""
-        return None if self.row is None else self.row.call
+        """What is asked; None where nothing is, or where the requests are not at hand."""
+        return self.prepared.call
 
 
 def _line(row: BatchRow, run_id: str) -> bytes:
     """Return what is written down of a row: key, part of this run or of another, and the rest."""
     own, _, number = (row.part or "").partition("/")
-    is_own, error = own == run_id, row.error
+    is_own, error = own == run_id, row.prepared.error
     fields = (
         row.key,
         int(number) if is_own else None,
@@ -236,17 +231,6 @@ def write(path: Path, data: bytes) -> None:
         ) from None
 
 
-def write_lines(path: Path, rows: Iterable[bytes]) -> None:
-    """Write a large file whole or not at all, readable by its owner only."""
-    try:
-        with files.whole_file(path, is_private=True) as file:
-            file.writelines(rows)
-    except OSError as error:
-        raise StoreError(
-            f"The requests of the batch cannot be written: {error}. Nothing was submitted."
-        ) from None
-
-
 def write_run(
     folder: Path, record: Record, rows: Sequence[BatchRow], parts: Sequence[Sequence[bytes]]
 ) -> list[Part]:
@@ -265,15 +249,19 @@ def write_run(
     try:
         files.make_folder(folder, must_be_new=True)
         for part, lines in zip(made, parts, strict=True):
-            write_lines(part.path("jsonl"), lines)
+            with files.whole_file(part.path("jsonl"), is_private=True) as file:
+                file.writelines(lines)
             part.save(requests=len(lines), tag=f"{record.run_id}-{part.number}")
-        write_lines(folder / ROWS, (_line(row, record.run_id) for row in rows))
+        with files.whole_file(folder / ROWS, is_private=True) as file:
+            file.writelines(_line(row, record.run_id) for row in rows)
         write(folder / RECORD, orjson.dumps({"llmnb": 1, **asdict(record)}))
     except (OSError, StoreError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"The batch run cannot be written down: {error}.") from None
+        raise StoreError(
+            f"The requests of the batch cannot be written: {error}. Nothing was submitted."
+        ) from None
     return made
 
 
@@ -293,7 +281,7 @@ def read_record(folder: Path) -> Record:
         ) from None
 
 
-def read_rows(folder: Path, good_finish: tuple[str, ...] = ()) -> list[BatchRow]:
+def read_rows(folder: Path) -> list[BatchRow]:
     """Return the rows of a run."""
     seen: set[str] = set()
     rows = []
@@ -301,12 +289,11 @@ def read_rows(folder: Path, good_finish: tuple[str, ...] = ()) -> list[BatchRow]
         key, number, elsewhere, is_length_chosen, error = orjson.loads(line)
         rows.append(
             BatchRow(
-                key=key,
-                error=error_of(*error) if error else None,
+                Row(call=None, error=error_of(*error) if error else None),
+                key,
                 part=elsewhere if number is None else f"{folder.name}/{number}",
                 is_length_chosen=is_length_chosen,
                 is_first=key not in seen,
-                good_finish=good_finish,
             )
         )
         seen.add(key)

@@ -47,6 +47,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         store: Where answers go.
         rows: Every row.
         pollers: What carries the parts that are waited for, by their name.
+        good_finish: Finish reasons that are good here, beside those of `configure`.
         known: Outcomes that are known already, by row.
         ask_again: Starts a run over failed rows; None where the requests are not at hand.
         on_outcome: Called on the loop thread with each outcome.
@@ -62,6 +63,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         rows: list[BatchRow],
         pollers: dict[str, BatchPoller],
         *,
+        good_finish: tuple[str, ...] = (),
         known: Mapping[int, Outcome] | None = None,
         ask_again: AskAgain | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
@@ -72,6 +74,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         self._store = store
         self._rows = rows
         self._pollers = pollers
+        self._good_finish = good_finish
         self._known = known or {}
         self._ask = ask_again
         self._on_outcome = on_outcome
@@ -222,7 +225,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         try:
             for number, row in enumerate(self._rows):
                 if row.key is None:
-                    self._finish(persistence.failed(number, row))
+                    self._finish(persistence.failed_outcome(number, row))
             for outcome in self._known.values():
                 self._finish(outcome)
             if self._ask is None:
@@ -233,7 +236,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         finally:
             for number, row in enumerate(self._rows):
                 if self._outcomes[number] is None:
-                    self._finish(persistence.failed(number, row, self._missing(row)))
+                    self._finish(persistence.failed_outcome(number, row, self._missing(row)))
             self._counters.end()
 
     async def _part(self, name: str) -> None:
@@ -272,9 +275,12 @@ class BatchRun(RunHandle[list[Outcome]]):
             for number, row, key in chunk:
                 if (failure := failed.get(key)) is not None:
                     error = error_of(failure.kind, failure.message)
-                    self._finish(persistence.failed(number, row, error))
+                    self._finish(persistence.failed_outcome(number, row, error))
                 elif (entry := entries.get(key)) is not None:
-                    read = functools.partial(persistence.answered, number, row, entry, self._target)
+                    read = functools.partial(
+                        persistence.stored_outcome,
+                        *(number, row, entry, self._target, self._good_finish),
+                    )
                     is_apart = row.call is not None and row.call.checks_apart
                     outcome = await bridge.apart(read) if is_apart else read()
                     if outcome is not None:
@@ -312,10 +318,6 @@ class BatchRun(RunHandle[list[Outcome]]):
             self._on_outcome(outcome)
 
     # -------------------------------------------------------------------- on show
-
-    def __repr__(self) -> str:
-        name = self.run_id or "(all cached)"
-        return f"<BatchRun {name}: {self.status().line()}, project {self.project!r}>"
 
     def _repr_html_(self) -> str:
         names = [poller.part.standing.batch for poller in self._pollers.values()]
@@ -402,9 +404,11 @@ def _foot(run_id: str, status: StatusSnapshot, now: float) -> str:
     parts = []
     if run_id and status.state != "finished":
         name = html_text(repr(run_id), longest=LONGEST)
-        parts.append(f"Later, or elsewhere: <code>llmnb.attach({name})</code>")
+        parts.append(f"Later, or elsewhere: <code>import llmnb; llmnb.attach({name})</code>")
     elif status.counts.num_tasks_failed:
-        parts.append("Retry the failed rows: <code>run.retry_failed()</code>")
+        # Not by `attach`: who attaches to a run has its keys, and not the requests to ask again.
+        code = "import llmnb; llmnb.last_run().retry_failed()"
+        parts.append(f"Retry the failed rows: <code>{code}</code>")
     parts.append(f"as of {moments.moment(now)}")
     style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
     return f'<p style="{style}">{" · ".join(parts)}</p>'

@@ -1,4 +1,4 @@
-"""A provider's batch API over HTTP: submit, look, fetch, withdraw; one class a protocol."""
+"""A provider's batch API over HTTP: submit, look, fetch, withdraw."""
 
 from __future__ import annotations
 
@@ -6,37 +6,20 @@ from collections.abc import AsyncIterator, Iterator
 
 from llmnb import bridge
 from llmnb.adapters.http import HttpClient
-from llmnb.batches.records import Part
+from llmnb.batches.records import Part, PartStanding
 from llmnb.errors import ConfigurationError
 from llmnb.records import RawReply
 from llmnb.targets.target import HTTPTarget
-from llmnb.wire.batches import AnthropicBatches, BatchFormat, OpenAIBatches, Result, Standing
-from llmnb.wire.catalog import models_url
+from llmnb.wire import batches
+from llmnb.wire.batches import FORMATS, Result, Standing
+from llmnb.wire.catalog import models_url, owner_of
 
 LARGEST_RESULTS = 2 * 2**30
 """Bytes of one file of results; far above what a full batch gives."""
 
 _TRANSFER_SECONDS = 3600.0
-_OPENAI_DIALECTS = ("openai.chat", "openai.responses", "openai.text")
 _CLOCK_SLACK = 120.0
 """Seconds that a provider's clock may be behind ours."""
-
-
-def service(target: HTTPTarget) -> Service:
-    """Return the batch API beside a model's endpoint.
-
-    Raises:
-        ConfigurationError: If there is none that llmnb knows.
-    """
-    if isinstance(target, HTTPTarget) and type(target).send is HTTPTarget.send:
-        if target.dialect_name == "anthropic.messages" and target.row.name == "anthropic":
-            return AnthropicService(target)
-        if target.dialect_name in _OPENAI_DIALECTS and target.row.name == "openai":
-            return OpenAIService(target)
-    raise ConfigurationError(
-        f"{target.provider}/{target.model} has no batch API that llmnb knows: mode='batch' is for "
-        "openai and anthropic. Nothing was sent; mode='live' asks now."
-    )
 
 
 def _client() -> HttpClient:
@@ -49,11 +32,24 @@ def _client() -> HttpClient:
 
 
 class Service:
-    """One batch API at one address under one account."""
+    """The batch API beside a model's endpoint.
 
-    format: BatchFormat
+    Args:
+        target: The model.
+
+    Raises:
+        ConfigurationError: If there is none that llmnb knows.
+    """
 
     def __init__(self, target: HTTPTarget) -> None:
+        is_plain = isinstance(target, HTTPTarget) and type(target).send is HTTPTarget.send
+        known = FORMATS.get(target.dialect_name) if is_plain else None
+        if known is None or owner_of(target.dialect_name) != target.row.name:
+            raise ConfigurationError(
+                f"{target.provider}/{target.model} has no batch API that llmnb knows: mode='batch' "
+                "is for openai and anthropic. Nothing was sent; mode='live' asks now."
+            )
+        self.format = known
         self._target = target
         row, dialect = target.row, target.dialect_name
         self._base, _, self._query = models_url(row, target.url).partition("/models")
@@ -67,8 +63,12 @@ class Service:
 
     async def create(self, part: Part) -> Standing:
         """Submit a part. Raises `LLMNBError`."""
-        reply = await self._post(self.format.path, await self._creation(part))
-        return self.format.standing(reply)
+        content, tag = part.content(), part.standing.tag
+        if self.format.takes_uploads:
+            kind, upload = batches.upload(f"{tag}.jsonl", content)
+            content = await self._post("/files", upload, kind)
+        body = self.format.creation(content, self._endpoint, tag)
+        return self.format.standing(await self._post(self.format.path, body))
 
     async def find(self, part: Part, taken: set[str]) -> Standing | None:
         """Look whether the provider has a part whose submission was not answered.
@@ -83,11 +83,11 @@ class Service:
         after = ""
         while True:
             raw = await self._get(self.format.path, f"limit=100{after}")
-            batches, last = self.format.listed(raw.body)
-            for batch in batches:
-                if self._is_part(batch, part, taken):
+            page, last = self.format.listed(raw.body)
+            for batch in page:
+                if self._may_be(batch, part.standing, earliest, taken):
                     return batch
-            oldest = min((batch.created for batch in batches if batch.created), default=None)
+            oldest = min((batch.created for batch in page if batch.created), default=None)
             if last is None or (oldest and oldest < earliest):
                 return None
             after = f"&{self.format.cursor}={last}"
@@ -109,17 +109,19 @@ class Service:
         """Ask the provider to stop a batch; what is finished is still given."""
         await self._post(f"{self.format.path}/{batch}/cancel", b"{}")
 
-    async def _creation(self, part: Part) -> bytes:
-        """Return the body that submits a part."""
-        raise NotImplementedError
-
-    def _is_part(self, batch: Standing, part: Part, taken: set[str]) -> bool:
+    def _may_be(
+        self, batch: Standing, part: PartStanding, earliest: float, taken: set[str]
+    ) -> bool:
         """Return whether a batch of the list is the one that was submitted for a part."""
-        raise NotImplementedError
+        if self.format.keeps_tags:
+            return batch.tag == part.tag
+        # Nobody else's, of as many requests, and made since.
+        is_free = batch.name not in taken and batch.total == part.requests
+        return is_free and (batch.created is None or batch.created >= earliest)
 
     async def _get(self, path: str, query: str = "") -> RawReply:
         mark = "&" if self._query and query else "?" if query else ""
-        return self._checked(
+        return self._good(
             await _client().get_json(
                 f"{self._base}{path}{self._query}{mark}{query}",
                 headers=dict(self._target.sent_headers),
@@ -137,40 +139,12 @@ class Service:
             # A batch that was perhaps made is looked for, not sent again.
             is_repeatable=False,
         )
-        return self._checked(raw).body
+        return self._good(raw).body
 
-    def _checked(self, raw: RawReply) -> RawReply:
+    def _good(self, raw: RawReply) -> RawReply:
+        """Return a reply with a good status; raise what any other means."""
         if 200 <= raw.status < 300:
             return raw
         error = self._target.judge(raw)
         assert error is not None
         raise error
-
-
-class OpenAIService(Service):
-    """OpenAI's files and batches: the lines are uploaded, then made a batch."""
-
-    format = OpenAIBatches()
-
-    async def _creation(self, part: Part) -> bytes:
-        tag = part.standing.tag
-        kind, body = self.format.upload(f"{tag}.jsonl", part.content())
-        return self.format.creation(await self._post("/files", body, kind), self._endpoint, tag)
-
-    def _is_part(self, batch: Standing, part: Part, taken: set[str]) -> bool:
-        return batch.tag == part.standing.tag
-
-
-class AnthropicService(Service):
-    """Anthropic's message batches: all requests in one, and no mark on a batch is kept."""
-
-    format = AnthropicBatches()
-
-    async def _creation(self, part: Part) -> bytes:
-        return self.format.creation(part.content())
-
-    def _is_part(self, batch: Standing, part: Part, taken: set[str]) -> bool:
-        """Return whether a batch is nobody else's, made since, of as many requests."""
-        if batch.name in taken or batch.total != part.standing.requests:
-            return False
-        return batch.created is None or batch.created >= part.standing.since - _CLOCK_SLACK

@@ -6,30 +6,31 @@ import dataclasses
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from llmnb import bridge, settings
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
-from llmnb.batches.persistence import AT_ONCE, answered
+from llmnb.batches.persistence import AT_ONCE, stored_outcome
 from llmnb.batches.poller import pollers_of
 from llmnb.batches.records import BatchRow, Part, Record
 from llmnb.batches.run import BatchRun
-from llmnb.batches.service import Service, service
-from llmnb.decide.quality import chosen_length
+from llmnb.batches.service import Service
+from llmnb.decide.quality import has_length_limit
 from llmnb.display.money import usd
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.source import CHUNK_ROWS, get_ready
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
-from llmnb.options import checked
+from llmnb.keywords import BatchOptions
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
+from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.batches import PRICE_FACTOR, name_of, split
@@ -37,28 +38,21 @@ from llmnb.wire.batches import PRICE_FACTOR, name_of, split
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Setting:
-    """Everything that the parts of a run share."""
+    """What a run and those that ask its failed rows again have in common."""
 
     asking: Asking
     target: HTTPTarget
     service: Service
     store: ProjectStore
-    cache_dir: Path
-    share: bool | list[str]
     budget_usd: float | None
     good_finish: tuple[str, ...]
 
 
+@full_signature
 def start_batch(
     requests: Iterable[Any],
     asking: Asking,
-    *,
-    project_name: str | None = None,
-    cache_dir: str | Path | None = None,
-    share: bool | str | list[str] = True,
-    use_cache: bool = True,
-    budget_usd: float | None = None,
-    good_finish: str | Sequence[str] | None = (),
+    **keywords: Unpack[BatchOptions],
 ) -> BatchRun:
     """Start a batch run over request dictionaries; returns once all is written down.
 
@@ -68,19 +62,14 @@ def start_batch(
     Args:
         requests: Request dictionaries, all for one model.
         asking: Who is asked.
-        project_name: Project that keeps the answers.
-        cache_dir: Folder of all projects and of the records of batches.
-        share: Whether other projects' answers are used.
-        use_cache: False asks anew what is kept.
-        budget_usd: Dollars that the batches may cost at most; else nothing is submitted.
-        good_finish: Finish reasons that are good though llmnb does not know them.
+        **keywords: See `llmnb.options`.
 
     Raises:
         ConfigurationError: If the model has no batch API, or several models are named.
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
-    options = checked(locals())  # the arguments: there is nothing else yet
+    options = taken("BatchOptions", keywords, "start_batch()")
     preparer = Preparer(asking)
     targets = preparer.defaults
     if len(targets) > 1:
@@ -88,42 +77,29 @@ def start_batch(
             "mode='batch' asks one model: there is no falling back within a batch. "
             "Nothing was sent."
         )
-    folder = settings.cache_dir(cache_dir)
+    budget = options["budget_usd"]
     setting = _Setting(
         asking=asking,
         target=targets[0],
-        service=service(targets[0]),
-        store=open_project(project_name, folder, share=options["share"]),
-        cache_dir=folder,
-        share=options["share"],
-        budget_usd=budget_usd if budget_usd is not None else settings.current().budget_usd,
+        service=Service(targets[0]),
+        store=open_project(options["project_name"], options["cache_dir"], share=options["share"]),
+        budget_usd=settings.current().budget_usd if budget is None else budget,
         good_finish=options["good_finish"] or (),
     )
-    rows = []
-    for number, request in enumerate(_ready(requests)):
-        row = preparer(request, number)
-        call = row.call
-        rows.append(
-            BatchRow(
-                key=None if call is None else call.key,
-                row=row,
-                error=row.error,
-                is_length_chosen=call is None or chosen_length(call.body) is not None,
-                good_finish=setting.good_finish,
-            )
-        )
-    return _begun(setting, rows, use_cache=use_cache)
-
-
-def _ready(requests: Iterable[Any]) -> Iterator[Any]:
-    """Yield requests once they are ready, a chunk at a time."""
+    rows: list[BatchRow] = []
     left = iter(requests)
     while chunk := list(itertools.islice(left, CHUNK_ROWS)):
         bridge.call(get_ready(chunk))
-        yield from chunk
+        for request in chunk:
+            row = preparer(request, len(rows))
+            call = row.call
+            is_length_chosen = call is None or has_length_limit(call.body)
+            key = None if call is None else call.key
+            rows.append(BatchRow(row, key, is_length_chosen=is_length_chosen))
+    return _start_prepared(setting, rows, use_cache=options["use_cache"])
 
 
-def _begun(
+def _start_prepared(
     setting: _Setting,
     rows: list[BatchRow],
     on_outcome: Callable[[Outcome], None] | None = None,
@@ -131,41 +107,42 @@ def _begun(
     use_cache: bool = True,
 ) -> BatchRun:
     """Start a run over prepared rows."""
-    target, store, cache_dir = setting.target, setting.store, setting.cache_dir
+    target, store = setting.target, setting.store
     _check_targets(target, rows)
-    known = _known(setting, rows) if use_cache else {}
-    folder = records.root(cache_dir)
-    # Two runs that begin at once must not both find that nobody asks a row yet.
+    known = _stored_outcomes(setting, rows) if use_cache else {}
+    folder = records.root(store.paths.root)
+    # Two runs that begin at once must not both see that no run asks a row yet.
     with locked(folder / records.LOCK):
-        adopted = _adopted(setting, folder, rows, known)
-        record, own = _written(setting, folder, rows, known)
-    parts = [*((part, record) for part in own), *adopted]
+        joined = _join_open_parts(setting, folder, rows, known)
+        record, own = _write_down(setting, folder, rows, known)
+    parts = [*((part, record) for part in own), *joined]
 
     def ask_again(
         failed: list[BatchRow], on_outcome: Callable[[Outcome], None], mode: Mode | None
     ) -> RunHandle[list[Outcome]]:
         if mode != "live":
             fresh = [dataclasses.replace(row, part=None, is_first=True) for row in failed]
-            return _begun(setting, fresh, on_outcome)
+            return _start_prepared(setting, fresh, on_outcome)
         if setting.asking.duplicates == "sample":
             raise ConfigurationError(
                 "Samples of one request are told apart in their whole run only: make the same "
                 "call with mode='live', which asks what is missing."
             )
         return start(
-            [None if row.row is None else row.row.tag for row in failed],
+            [row.prepared.tag for row in failed],
             setting.asking,
             project_name=store.name,
-            cache_dir=cache_dir,
-            share=setting.share,
+            cache_dir=store.paths.root,
+            share=store.share,
             budget_usd=setting.budget_usd,
             good_finish=setting.good_finish,
             on_outcome=on_outcome,
         )
 
-    pollers = bridge.call(pollers_of(parts, target, store, cache_dir))
+    pollers = bridge.call(pollers_of(parts, target, store))
     return BatchRun(
         *(record, target, store, rows, pollers),
+        good_finish=setting.good_finish,
         known=known,
         ask_again=ask_again,
         on_outcome=on_outcome,
@@ -183,47 +160,46 @@ def _check_targets(target: HTTPTarget, rows: Sequence[BatchRow]) -> None:
             )
 
 
-def _known(setting: _Setting, rows: Sequence[BatchRow]) -> dict[int, Outcome]:
-    """Return the outcomes that the store has."""
+def _stored_outcomes(setting: _Setting, rows: Sequence[BatchRow]) -> dict[int, Outcome]:
+    """Return the outcomes that the store has, by the row's position."""
     known: dict[int, Outcome] = {}
-    numbered = list(enumerate(rows))
     for first in range(0, len(rows), AT_ONCE):
-        chunk = numbered[first : first + AT_ONCE]
-        entries = setting.store.lookup([row.key for _, row in chunk if row.key is not None])
-        for number, row in chunk:
+        chunk = rows[first : first + AT_ONCE]
+        entries = setting.store.lookup([row.key for row in chunk if row.key is not None])
+        for number, row in enumerate(chunk, first):
             if (entry := entries.get(row.key or "")) is not None:
-                outcome = answered(number, row, entry, setting.target)
+                outcome = stored_outcome(number, row, entry, setting.target, setting.good_finish)
                 if outcome is not None:
                     known[number] = outcome
     return known
 
 
-def _adopted(
+def _join_open_parts(
     setting: _Setting, folder: Path, rows: Sequence[BatchRow], known: Mapping[int, Outcome]
 ) -> list[tuple[Part, Record]]:
     """Let rows that earlier runs have submitted wait for those; return their parts."""
     waiting = [row for number, row in enumerate(rows) if number not in known and row.key]
     wanted = {row.key for row in waiting}
     part_of: dict[str, str] = {}
-    adopted = []
+    joined = []
     for record, part, keys in records.open_parts(folder) if wanted else ():
         shared = wanted & keys - part_of.keys()
-        if shared and (record.project == setting.store.name or setting.share is True):
+        if shared and (record.project == setting.store.name or setting.store.share is True):
             part_of.update((key, part.name) for key in shared if key)
-            adopted.append((part, record))
+            joined.append((part, record))
     seen = set()
     for row in waiting:
         if row.key in part_of:
             row.part = part_of[row.key]
             row.is_first = row.key not in seen
             seen.add(row.key)
-    return adopted
+    return joined
 
 
-def _written(
+def _write_down(
     setting: _Setting, folder: Path, rows: Sequence[BatchRow], known: Mapping[int, Outcome]
 ) -> tuple[Record, list[Part]]:
-    """Write down what is to be submitted; where nothing is, nothing is written."""
+    """Write the requests down that no part asks yet; return the run's record and its parts."""
     missing: dict[str, tuple[int, Call]] = {}
     for number, row in enumerate(rows):
         call = row.call
@@ -256,7 +232,7 @@ def _written(
     record = Record(
         run_id=run_id,
         project=setting.store.name,
-        share=setting.share,
+        share=setting.store.share,
         provider=target.provider,
         model=target.model,
         url=target.url,

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import inspect
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from llmnb import bridge
 from llmnb.chat.messages import Conversation, Message, messages_of
@@ -23,8 +32,28 @@ from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
 from llmnb.options import OPTIONS
 from llmnb.schemas import Output, output_of, response_format
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 Callback: TypeAlias = Callable[[str], Any]
 """Gets each piece of an answer's text as it comes; it may be a coroutine function."""
+
+
+def blocking(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return the blocking twin of a method, with its signature, for scripts and for cells."""
+
+    @functools.wraps(method)
+    def twin(*arguments: P.args, **options: P.kwargs) -> T:
+        model, *further = arguments
+        own = getattr(model, method.__name__)  # a subclass may have one of its own
+        answer: T = bridge.block(lambda: own(*further, **options))
+        return answer
+
+    _, _, described = (inspect.getdoc(method) or "").partition("\n\n")
+    twin.__name__ = f"{method.__name__}_sync"
+    twin.__qualname__ = f"{method.__qualname__}_sync"
+    twin.__doc__ = f"Block for what `{method.__name__}` awaits.\n\n{described}"
+    return twin
 
 
 class LLMModel(abc.ABC):
@@ -142,7 +171,16 @@ class LLMModel(abc.ABC):
         tool_choice: ToolChoice = "auto",
         **kw: Any,
     ) -> LLMResult:
-        """Await the one answer to a conversation; arguments as for `call`, n is 1.
+        """Await the one answer to a conversation.
+
+        Args:
+            messages: As for `call`.
+            callbacks: As for `call`.
+            name: As for `call`.
+            output_type: As for `call`.
+            tools: As for `call`.
+            tool_choice: As for `call`.
+            **kw: As for `call`, but for ``n``.
 
         Raises:
             LLMNBError: If there is no good answer.
@@ -172,17 +210,9 @@ class LLMModel(abc.ABC):
 
     # -------------------------------------------------------------------- blocking
 
-    def call_sync(self, messages: Conversation, *args: Any, **kw: Any) -> list[LLMResult]:
-        """Block for what `call` returns."""
-        return bridge.block(lambda: self.call(messages, *args, **kw))
-
-    def call_single_sync(self, messages: Conversation, *args: Any, **kw: Any) -> LLMResult:
-        """Block for what `call_single` returns."""
-        return bridge.block(lambda: self.call_single(messages, *args, **kw))
-
-    def run_tools_sync(self, messages: Conversation, tools: Tools, **options: Any) -> ToolRun:
-        """Block for what `run_tools` returns."""
-        return bridge.block(lambda: self.run_tools(messages, tools, **options))
+    call_sync = blocking(call)
+    call_single_sync = blocking(call_single)
+    run_tools_sync = blocking(run_tools)
 
     def acompletion_sync(self, messages: Conversation, **kw: Any) -> list[LLMResult]:
         """Block for what `acompletion` returns."""

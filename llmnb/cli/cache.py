@@ -80,7 +80,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
     header = ("project", "answers", "size", "last used", "used again", "saved", "to buy again")
     print(text.table(header, rows, right=(1, 2, 4, 5, 6)))
     print(f"\nin {root}")
-    if trashed := clearing.trashed(root):
+    if trashed := clearing.list_trash(root):
         print(f"In the trash: {len(trashed):,}; `llmnb cache undo` brings the last one back.")
     return 0
 
@@ -145,7 +145,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
 
 
 def _undo(options: argparse.Namespace, root: Path) -> int:
-    trashed = clearing.trashed(root)
+    trashed = clearing.list_trash(root)
     if not trashed:
         print("There is nothing to undo.")
         return 0

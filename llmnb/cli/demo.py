@@ -59,7 +59,7 @@ def act(options: argparse.Namespace) -> int:
     outcomes = run.result()
     print("\n" + _first_rows(rows, outcomes), end="\n\n")
     print(_accuracy(rows, outcomes), end="\n\n")
-    print(text.receipt(run.status(), _failure(outcomes)), end="\n\n")
+    print(text.receipt(run.status()), end="\n\n")
     print(_next_steps(options.model, run.status().counts.num_requests))
     if run.error is not None:
         print(f"llmnb: {run.error}", file=sys.stderr)
@@ -133,15 +133,6 @@ def _accuracy(rows: list[Row], outcomes: list[Outcome]) -> str:
     share = right / len(rows) if rows else 0.0
     of = f"{right:,} of {len(rows):,} rows ({numbers.share(share)})"
     return f"The model agrees with the person on {of}."
-
-
-def _failure(outcomes: list[Outcome]) -> list[tuple[int, str, str]]:
-    examples: dict[str, tuple[int, str, str]] = {}
-    for outcome in outcomes:
-        if outcome.error is not None:
-            kind = type(outcome.error).__name__
-            examples.setdefault(kind, (outcome.row, kind, outcome.error.message))
-    return list(examples.values())
 
 
 def _next_steps(model: str, requests: int) -> str:

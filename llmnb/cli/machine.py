@@ -121,7 +121,7 @@ def add_provider(parser: argparse.ArgumentParser) -> None:
 def models(options: argparse.Namespace) -> int:
     """Print the providers, whether each has a key, and the prices of their default models."""
     if options.provider:
-        _show_one(provider(options.provider))
+        _show_provider(provider(options.provider))
         return 0
     columns = ("provider", "key", "default model", "$ per million tokens")
     print(text.table(columns, offers.offers()))
@@ -129,7 +129,7 @@ def models(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show_one(row: Provider) -> None:
+def _show_provider(row: Provider) -> None:
     print(f"{row.name}\n")
     offer = offers.offer(row)
     lines = [
@@ -165,5 +165,5 @@ def pull(options: argparse.Namespace) -> int:
 def fetch_weights(name: str = "smollm2") -> Path:
     """Download weights, showing a progress bar; return their path."""
     print(weights.announcement(name))
-    with byte_bar(weights.known(name).download_bytes) as progress:
+    with byte_bar(weights.by_name(name).download_bytes) as progress:
         return weights.pull(name, progress=progress)

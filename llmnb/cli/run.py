@@ -10,26 +10,26 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from llmnb import settings
 from llmnb.cli import text
-from llmnb.cli.asking import Questions, add_question_arguments, announce, asking, given_to
-from llmnb.cli.groups import GroupJob, goes_by_groups
+from llmnb.cli.jobs import GroupJob, RowJob, goes_by_groups
+from llmnb.cli.table_questions import (
+    TableQuestions,
+    add_question_arguments,
+    announce,
+    asking,
+    options_for,
+)
 from llmnb.display.escape import visible
-from llmnb.engine.run import Run
 from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import placing
 from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
-from llmnb.frames.table_files import Row
-from llmnb.frames.tables import Writer, format_of, taken
-from llmnb.generation.results import line, refused_addresses
+from llmnb.frames.tables import TableWriter, format_of, taken
+from llmnb.generation.results import refused_addresses
 from llmnb.progress import Bars, TwoBars
-from llmnb.records import Outcome
 from llmnb.running.planning import plan
 from llmnb.running.start import start
 from llmnb.signatures import add_options
@@ -57,21 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def act(options: argparse.Namespace) -> int:
     """Run the command."""
-    questions = Questions(options)
+    questions = TableQuestions(options)
     out = options.out or options.input.with_suffix(f".answers{options.input.suffix}")
     format_of(out)
     by_groups = goes_by_groups(questions, out)
     columns = _columns(questions, options, out, by_groups)
-    job = (GroupJob if by_groups else _Job)(questions, options.into)
+    job = (GroupJob if by_groups else RowJob)(questions, options.into)
     announce(options.model, options.url)
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
     # What cannot be written is told before anything is sent.
-    with Writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
+    with TableWriter(out, columns, source=questions.table, is_lossless=options.raw) as writer:
         run = start(
             job.requests(),
             asking(options),
-            **given_to(options, "start"),
+            **options_for(options, "start"),
             streams=True,
         )
         with TwoBars(run, shown) as bars:
@@ -84,7 +84,7 @@ def act(options: argparse.Namespace) -> int:
                 job.write(run, writer, bars)
     status = run.status()
     if not options.quiet:
-        print(text.receipt(status, job.examples))
+        print(text.receipt(status, job.first_rows))
         print(f"\nanswers in {out}, column {visible(options.into)}")
     if interrupted:
         print(
@@ -93,7 +93,7 @@ def act(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    if notice := refused_addresses(job.refused):
+    if notice := refused_addresses(status.failures.get(AddressInFile.__name__, 0)):
         print(notice, file=sys.stderr)
     if count := status.failures.get(UnreadableFile.__name__, 0):
         print(
@@ -104,21 +104,21 @@ def act(options: argparse.Namespace) -> int:
     if run.error is not None:
         print(f"llmnb: {run.error}", file=sys.stderr)
     if writer.cut:
-        print(_cut_words(writer.cut, out, options), file=sys.stderr)
+        print(_cut_notice(writer.cut, out, options), file=sys.stderr)
     return 1 if status.counts.num_tasks_failed or writer.cut else 0
 
 
 def plan_only(options: argparse.Namespace) -> int:
     """Print what the run would take and cost; nothing is sent."""
-    questions = Questions(options)
+    questions = TableQuestions(options)
     announce(options.model, options.url)
     requests = map(questions.request, questions.rows())
-    planned = plan(requests, asking(options), **given_to(options, "plan"))
+    planned = plan(requests, asking(options), **options_for(options, "plan"))
     print(planned.text(length_option="--max-tokens"))
     return 0
 
 
-def _cut_words(count: int, out: Path, options: argparse.Namespace) -> str:
+def _cut_notice(count: int, out: Path, options: argparse.Namespace) -> str:
     project = visible(options.project_name or settings.project_name())
     cells = "1 cell was" if count == 1 else f"{count:,} cells were"
     return (
@@ -130,7 +130,7 @@ def _cut_words(count: int, out: Path, options: argparse.Namespace) -> str:
 
 
 def _columns(
-    questions: Questions, options: argparse.Namespace, out: Path, by_groups: bool
+    questions: TableQuestions, options: argparse.Namespace, out: Path, by_groups: bool
 ) -> list[str]:
     """Return the columns that are written.
 
@@ -168,57 +168,3 @@ def _columns(
     if kind in EXCEL_FORMATS:
         refuse_unfit(questions.rows(), columns, out.name)
     return columns
-
-
-class _Job:
-    """The rows under way, on their way from table to table."""
-
-    def __init__(self, questions: Questions, into: str) -> None:
-        self._questions = questions
-        self._into, self._error = into, f"{into}_error"
-        self._waiting: deque[tuple[Row, bool]] = deque()
-        """Rows read and not yet written, and whether they were asked."""
-
-        self.examples: list[tuple[int, str, str]] = []
-        self._written = 0
-        self.refused = 0
-        """Rows that named an address of their own and were not sent there."""
-
-    def requests(self) -> Iterator[Any]:
-        """Yield the requests, remembering their rows."""
-        asked_of, waiting = self._questions.request, self._waiting
-        for row in self._questions.rows():
-            request = asked_of(row)
-            waiting.append((row, request is not None))
-            if request is not None:
-                yield request
-
-    def write(self, run: Run, writer: Writer, bars: TwoBars) -> None:
-        """Write every row with its outcome, in the order of the table."""
-        for outcome in run.outcomes(on_wait=bars.draw):
-            self._write_unasked(writer)
-            row, _ = self._waiting.popleft()
-            self._write_row(writer, row, outcome)
-        self._write_unasked(writer)
-
-    def _write_unasked(self, writer: Writer) -> None:
-        """Write rows about which there was nothing to ask, up to the next that was asked."""
-        while self._waiting and not self._waiting[0][1]:
-            self._write_row(writer, self._waiting.popleft()[0], None)
-
-    def _write_row(self, writer: Writer, row: Row, outcome: Outcome | None) -> None:
-        self._written += 1
-        error = outcome.error if outcome is not None else None
-        if error is not None:
-            self.refused += isinstance(error, AddressInFile)
-            kind = type(error).__name__
-            if kind not in {known for _, known, _ in self.examples}:
-                self.examples.append((self._written - 1, kind, error.message))
-        if self._questions.are_requests and outcome is not None:
-            writer.write_line(line(outcome))
-            return
-        answers = {
-            self._into: outcome.text if outcome is not None else None,
-            self._error: error.message if error is not None else None,
-        }
-        writer.write(row, answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llmnb.display import durations, numbers
 from llmnb.display.aligned import columns, leader
@@ -31,12 +31,13 @@ def terminal_width() -> int:
     return min(120, shutil.get_terminal_size((100, 24)).columns)
 
 
-def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = ()) -> str:
+def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
     """Return what a run came to, with leaders, at most 90 columns wide.
 
     Args:
         status: The run at its end.
-        examples: Row, kind and text of one failure of each kind.
+        first_rows: The first row that failed, by the kind of its error, where the table's rows
+            are not those of the run.
     """
     counts = status.counts
     answered = status.completed - counts.num_tasks_failed - counts.num_stopped
@@ -62,13 +63,12 @@ def receipt(status: StatusSnapshot, examples: Sequence[tuple[int, str, str]] = (
         in_and_out = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
         pairs.append(("tokens", in_and_out, ""))
     lines += [f"  {leader(*pair)}" for pair in pairs]
-    if status.failures:
+    if status.causes:
         lines += ["", "failed rows"]
-        texts = {kind: (row, text) for row, kind, text in examples}
-        for kind, count in sorted(status.failures.items(), key=lambda pair: -pair[1]):
-            row, text = texts.get(kind, (None, ""))
-            where = f"row {row + 1:,}: {text}" if row is not None else ""
-            lines.append(cut(f"  {count:>5,}  {kind}  {visible(where)}", 100))
+    for cause in status.causes:
+        row = first_rows.get(cause.kind, cause.first_row)
+        example = visible(f"row {row + 1:,}: {cause.example}")
+        lines.append(cut(f"  {cause.rows:>5,}  {cause.kind}  {example}", 100))
     return "\n".join(lines)
 
 

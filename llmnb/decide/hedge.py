@@ -50,7 +50,7 @@ class Hedger:
     """Decides for one run when a row's redundant request goes.
 
     Args:
-        hedge_after: Seconds without a first token, or ``"p95"``.
+        after: Seconds without a first token, or ``"p95"``.
 
     Example:
         >>> hedger = Hedger("p95")
@@ -62,8 +62,8 @@ class Hedger:
         True
     """
 
-    def __init__(self, hedge_after: float | Literal["p95"] = "p95") -> None:
-        self._fixed = None if hedge_after == "p95" else float(hedge_after)
+    def __init__(self, after: float | Literal["p95"] = "p95") -> None:
+        self._fixed = None if after == "p95" else float(after)
         self._allowance = 0.0
         self._recent: deque[float] = deque()
         self._ordered: list[float] = []

@@ -53,6 +53,16 @@ def visible(text: object, *, longest: int | None = None) -> str:
     )
 
 
+def summary(kind: str, text: str, *, longest: int = 200) -> str:
+    """Return the `repr` of an object that says how it stands: one line, whatever is in its names.
+
+    Example:
+        >>> summary("Plan", "3 rows, " + "x" * 300)[:16], len(summary("Plan", "x" * 300))
+        ('<Plan 3 rows, xx', 200)
+    """
+    return f"<{kind} {cut(visible(text), longest - len(kind) - 3)}>"
+
+
 def visible_lines(text: str) -> str:
     r"""Return text for a terminal or a plain output: lines stay, nothing else acts.
 

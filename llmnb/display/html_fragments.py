@@ -6,18 +6,19 @@ Whatever text they are given is shown, not run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 
-from llmnb.display.escape import html_text
+from llmnb.display.escape import html_text, visible
 from llmnb.display.palette import FAINT, FONT, PATTERNS
+from llmnb.display.texts import cut
 
 INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
 
-_CELL = (
-    "border:0;background:none;font-weight:400;vertical-align:baseline;"
-    "line-height:18px;max-width:none"
-)
-_TABLE = "border-collapse:collapse;border:0;width:auto;table-layout:auto;font-size:12.5px;margin:0"
+_LONGEST_FACT = 120
+"""Characters of a value: also of escaped ones a small page stays small."""
+
+_TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
 
 def box(*parts: str, name: str = "") -> str:
@@ -33,13 +34,28 @@ def strong(text: str) -> str:
 
 def line(text: str, style: str = "") -> str:
     """Return a line of text."""
-    return f'<p style="margin:0 0 4px;{style}">{html_text(text)}</p>'
+    return f'<p style="margin:0 0 4px;{style}">{html_text(text)}</p>\n'
 
 
 def headline(first: str, rest: str) -> str:
     """Return the line that says what this is, its first words stressed."""
     faint = f'<span style="{FAINT}">{html_text(rest)}</span>'
-    return f'<p style="margin:0 0 4px">{strong(first)} {faint}</p>'
+    return f'<p style="margin:0 0 4px">{strong(first)} {faint}</p>\n'
+
+
+def note(html: str, margin: str = "0 0 3px") -> str:
+    """Return a small line under something else; it is given as HTML, its texts escaped."""
+    return f'<p style="margin:{margin};font-size:12px;line-height:17px;opacity:.8">{html}</p>\n'
+
+
+def details(summary: str, body: str, *, is_open: bool = False) -> str:
+    """Return HTML under a line of HTML that unfolds it."""
+    return (
+        f'<details{" open" if is_open else ""} style="margin:0">'
+        '<summary style="cursor:pointer;line-height:22px;margin-left:15px;'
+        f'list-style-position:outside">{summary}</summary>\n'
+        f'<div style="margin:4px 0 4px 15px;overflow-x:auto">{body}</div></details>\n'
+    )
 
 
 def bar(parts: Iterable[tuple[str, float]], says: str = "") -> str:
@@ -49,16 +65,26 @@ def bar(parts: Iterable[tuple[str, float]], says: str = "") -> str:
         parts: Names in `palette.PATTERNS` with their shares of the whole, between 0 and 1.
         says: What a screen reader says of it; empty where the text beside it says the same.
     """
-    segments = "".join(
-        f'<span style="flex:0 0 {100 * part:.2f}%;min-width:2px;background:{PATTERNS[name]}">'
-        "</span>"
-        for name, part in parts
-        if part > 0
-    )
+    segments = _segments(parts)
     style = f"display:flex;height:9px;margin:0 0 8px;background:{PATTERNS['rest']}"
     if says:
         return f'<div role="img" aria-label="{html_text(says)}" style="{style}">{segments}</div>'
     return f'<div aria-hidden="true" style="{style}">{segments}</div>'
+
+
+def small_bar(parts: Iterable[tuple[str, float]], space: str = "0") -> str:
+    """Return a bar as long as a word, for a line of text; `space` stands behind it."""
+    style = f"display:inline-flex;width:44px;height:7px;margin:0 {space} 0 0;vertical-align:1px"
+    return f'<span aria-hidden="true" style="{style}">{_segments(parts)}</span>'
+
+
+def _segments(parts: Iterable[tuple[str, float]]) -> str:
+    return "".join(
+        f'<span style="flex:0 1 {100 * part:.1f}%;min-width:2px;background:{PATTERNS[name]}">'
+        "</span>"
+        for name, part in parts
+        if part > 0
+    )
 
 
 def cell(
@@ -73,26 +99,58 @@ def cell(
         head: What it heads, ``"row"`` or ``"col"``; empty for a cell of figures.
         longest: Characters kept of the text.
     """
-    tag, scope = ("th", f' scope="{head}"') if head else ("td", "")
-    return (
-        f'<{tag}{scope} align="{align}" style="text-align:{align};{_CELL};padding:1px 18px 1px 0;'
-        f'{style}">{html_text(text, longest=longest)}</{tag}>'
+    tag, more = ("th", f' scope="{head}"') if head else ("td", "")
+    # JupyterLab aligns cells to the right where no style says otherwise, everybody else to the
+    # left; what has no styles knows the attribute.
+    styles = ["text-align:left"] if align == "left" else []
+    if head or align != "left":
+        more += f' align="{align}"'
+    if "padding:" not in style:
+        styles.append("padding:2px 18px 2px 0")
+    styles += [style] if style else []
+    styles += ["font-weight:400"] if head else []
+    return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
+
+
+def raw_cell(html: str, style: str) -> str:
+    """Return a cell of a table around HTML."""
+    return f'<td style="{style}">{html}</td>'
+
+
+def table(
+    rows: Iterable[Iterable[str]], style: str = "margin:0", first_rows: Sequence[str] = ()
+) -> str:
+    """Return a table of rows of cells, which stay apart also where every tag is removed.
+
+    Args:
+        rows: Cells of each row.
+        style: Added to that of every table.
+        first_rows: Styles of the first rows, such as the head.
+    """
+    styles = chain(first_rows, repeat(""))
+    body = "".join(
+        f'<tr style="background:none{";" if own else ""}{own}">{" ".join(row)}</tr>\n'
+        for row, own in zip(rows, styles, strict=False)
     )
+    return f'<table cellpadding="4" style="{_TABLE};{style}">\n{body}</table>\n'
 
 
-def table(rows: Iterable[Iterable[str]], style: str = "") -> str:
-    """Return a table of rows of cells."""
-    body = "".join(f'<tr style="background:none">{"".join(row)}</tr>' for row in rows)
-    return f'<table cellpadding="4" style="{_TABLE};{style}">{body}</table>'
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a table of names and values, those without a value left out."""
+    return table(
+        (cell(name, FAINT, head="row"), cell(cut(visible(value), _LONGEST_FACT)))
+        for name, value in pairs
+        if value
+    )
 
 
 def figure_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table with a head: its first column to the left, figures to the right."""
 
-    def cells(texts: Sequence[str], style: str, head: str) -> list[str]:
+    def cells(texts: Sequence[str], head: str = "") -> list[str]:
         return [
-            cell(text, style, align="right" if column else "left", head=head)
+            cell(text, align="right" if column else "left", head=head)
             for column, text in enumerate(texts)
         ]
 
-    return table([cells(head, FAINT, "col"), *(cells(row, "", "") for row in rows)])
+    return table([cells(head, "col"), *map(cells, rows)], first_rows=[FAINT])

@@ -50,7 +50,7 @@ def in_flight() -> Registry:
     return bridge.per_loop("texts to embed", Registry)
 
 
-class Claims:
+class TextClaims:
     """The texts that an embedding is asking for; it gives back only its own.
 
     Args:

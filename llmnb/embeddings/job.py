@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from llmnb.adapters import tokens
-from llmnb.embeddings.in_flight import Claims
+from llmnb.embeddings.in_flight import TextClaims
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
-from llmnb.embeddings.results import OnText, Results
+from llmnb.embeddings.results import EmbeddingResults, OnText
 from llmnb.embeddings.store_adapter import StoreAdapter
 from llmnb.embeddings.texts import Batch, Packer, Text, cut, halves
 from llmnb.engine.handle import AnyRun
@@ -54,7 +54,7 @@ _SHORT = 256
 _NOTHING = Reply(text="")
 
 
-class Job(InputSource):
+class EmbeddingJob(InputSource):
     """One embedding's state and steps; the source of its run's requests.
 
     Args:
@@ -70,7 +70,7 @@ class Job(InputSource):
         self, texts: Sequence[str | None], order: Order, on_text: OnText | None = None
     ) -> None:
         self.order = order
-        self.results = Results(texts, on_text)
+        self.results = EmbeddingResults(texts, on_text)
         self.is_stopping = False
         self._run: Run | None = None
         self._preparer = Preparer(order.asking)
@@ -78,7 +78,7 @@ class Job(InputSource):
         self._batching = _batching(order.asking, self.target.row.name)
         self._batch_preparer = Preparer(self._batching)
         project = open_project(order.project_name, order.cache_dir, share=order.share)
-        self.claims = Claims(project.claims if order.use_cache else None)
+        self.claims = TextClaims(project.claims if order.use_cache else None)
         self.store = StoreAdapter(project, self.target, self.claims.give_back)
         self._empty: list[int] = []
         distinct: dict[str, Text] = {}
@@ -134,7 +134,7 @@ class Job(InputSource):
         """What stopped the model or the buying."""
         return None if self._run is None else self._run.error
 
-    async def finish(self, run: Run) -> None:
+    async def finish(self, run: AnyRun) -> None:
         """See to the end of every text, once the run of batches has ended; on the loop thread."""
         try:
             await run

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmnb.embeddings.model import EmbeddingModel
-from llmnb.embeddings.order import BATCH_SIZE, Order, asking_for
+from llmnb.embeddings.order import BATCH_SIZE, EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.row_errors import copied
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
 from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
-from llmnb.running.asking import Model, endpoints_of
+from llmnb.running.asking import Asking, Model, endpoints_of
 from llmnb.targets.endpoint import Endpoint
 from llmnb.wire.catalog import load_catalog
 
@@ -110,8 +110,9 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         """Return what is ordered when texts are given now: who makes vectors, and how."""
         config, mode = self._config, self.mode.value
         return Order(
-            asking=asking_for(
-                self._model,
+            asking=Asking(
+                model=self._model,
+                gen_type=EMBEDS,
                 params={**config.params, **config.mode_params[mode]},
             ),
             batch_size=self.batch_size,

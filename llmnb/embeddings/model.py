@@ -14,7 +14,7 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.errors import ConfigurationError, InputError
-from llmnb.wire.openai_embeddings import numbers, packed
+from llmnb.wire.openai_embeddings import numbers, pack
 
 _WORD = re.compile(r"\w+")
 
@@ -178,7 +178,7 @@ class SparseEmbeddingModel(EmbeddingModel):
             digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
             counts[int.from_bytes(digest, "little") % self._size] += times
         length = sum(count * count for count in counts) ** 0.5
-        return packed([count / length for count in counts] if length else counts.tolist())
+        return pack([count / length for count in counts] if length else counts.tolist())
 
 
 class HybridEmbeddingModel(EmbeddingModel):

@@ -10,7 +10,7 @@ from typing import Any
 from llmnb.adapters import prices
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.running.asking import Asking, Model
+from llmnb.running.asking import Asking
 from llmnb.targets.target import HTTPTarget
 
 EMBEDS = "embedding"
@@ -95,22 +95,3 @@ class Order:
             or _known_of(target.model)[1]
             or prices.context_window(target.row.name, target.model)
         )
-
-
-def asking_for(
-    model: Model | None,
-    *,
-    params: Mapping[str, Any],
-    api_key: str | None = None,
-    url: str | None = None,
-    api_provider: str | None = None,
-) -> Asking:
-    """Return who is asked for vectors."""
-    return Asking(
-        model=model,
-        api_provider=api_provider,
-        api_key=api_key,
-        url=url,
-        gen_type=EMBEDS,
-        params=params,
-    )

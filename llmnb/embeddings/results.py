@@ -16,7 +16,7 @@ OnText = Callable[[int, bytes | LLMNBError], None]
 """Told of each text's vector or error, with its position."""
 
 
-class Results:
+class EmbeddingResults:
     """Vectors and errors by position; written on the loop thread.
 
     Args:

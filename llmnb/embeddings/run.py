@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from llmnb import bridge
-from llmnb.embeddings.job import Job
+from llmnb.embeddings.job import EmbeddingJob
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.results import OnText
-from llmnb.engine.handle import Mode, RunHandle
+from llmnb.engine.handle import Mode, RunWrapper
 from llmnb.engine.status import State, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
@@ -39,7 +38,7 @@ _OF_THE_RUN = (
 """What is shown of the engine's run as it is."""
 
 
-class EmbeddingRun(RunHandle[list[bytes | None]]):
+class EmbeddingRun(RunWrapper[list[bytes | None]]):
     """Texts on their way to as many vectors, counted in texts.
 
     Args:
@@ -57,14 +56,14 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         self, texts: Sequence[str | None], order: Order, on_text: OnText | None = None
     ) -> None:
         super().__init__()
-        self._job = Job(texts, order, on_text)
-        self._run = self._job.begin(self)
+        self._job = EmbeddingJob(texts, order, on_text)
+        self._inner = self._job.begin(self)
         self._done = bridge.submit(self._drive())
         self._begun()
 
     async def _drive(self) -> None:
         try:
-            await self._job.finish(self._run)
+            await self._job.finish(self._inner)
         finally:
             self._job.results.counters.end()
 
@@ -73,7 +72,7 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the embedding as it is now; rows are texts."""
         job, counters = self._job, self._job.results.counters
-        of_batches, counts = self._run.status(), counters.tracker_copy()
+        of_batches, counts = self._inner.status(), counters.tracker_copy()
         for name in _OF_REQUESTS:
             setattr(counts, name, getattr(of_batches.counts, name))
         batch = min(job.order.batch_size, len(job.results.texts))
@@ -89,6 +88,11 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
             waiting_on=of_batches.waiting_on,
         )
         shared = {name: getattr(of_batches, name) for name in _OF_THE_RUN}
+        # There is one model, and what it counts here is requests.
+        shared["shares"] = tuple(
+            dataclasses.replace(share, rows=counts.num_tasks_succeeded)
+            for share in of_batches.shares
+        )
         return dataclasses.replace(of_texts, **shared)
 
     def _state(self, of_batches: State) -> State:
@@ -126,16 +130,6 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
         """Who makes the vectors, as ``provider/model``."""
         return f"{self._job.target.provider}/{self._job.target.model}"
 
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the vectors."""
-        return self._job.store.name
-
-    @property
-    def error(self) -> LLMNBError | None:
-        """What stopped the model or the buying, None where all went well."""
-        return self._run.error
-
     def failures(self) -> list[Outcome]:
         """Return what failed; an outcome's `row` is the text's position."""
         return [
@@ -152,27 +146,16 @@ class EmbeddingRun(RunHandle[list[bytes | None]]):
 
     # -------------------------------------------------------------------- steering
 
-    def pause(self) -> None:
-        """Send nothing new; what is in flight is finished and kept."""
-        self._run.pause()
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._run.resume()
-
     def stop(self) -> None:
         """Send nothing new and hand over what there is; the next embedding asks for the rest."""
         self._job.is_stopping = True
-        self._run.stop()
+        super().stop()
 
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
         self._job.is_stopping = True
-        self._run.cancel()
+        super().cancel()
         bridge.loop_thread().loop.call_soon_threadsafe(self._job.claims.drop)
-
-    def _change_limits(self, limits: dict[str, Any]) -> None:
-        self._run.set_limits(**limits)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> EmbeddingRun:
         if mode == "batch":

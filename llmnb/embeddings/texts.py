@@ -131,7 +131,7 @@ def cut(
     most = most_tokens if not counted.is_estimate else max(1, int(most_tokens * _ESTIMATED))
     if counted.tokens <= most:
         return None
-    characters = tokens.longest(
+    characters = tokens.longest_fitting(
         len(text),
         counted.tokens,
         most,

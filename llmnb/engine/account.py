@@ -19,7 +19,7 @@ from llmnb.decide.concurrency import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import LLMNBError, RateLimited
 from llmnb.records import LimitReport, Limits
-from llmnb.wire.limits import refused_for
+from llmnb.wire.limits import limit_in_refusal
 
 LimitSource = Literal["", "given", "announced", "found"]
 """Where a limit comes from; empty where there is none."""
@@ -203,7 +203,7 @@ class Account:
     def _learn_charge(self, error: RateLimited, ticket: Ticket, now: float) -> None:
         """Learn from a refusal what the provider counts, where a limit of tokens is known."""
         per_minute = self.limits(None if ticket.lane is None else ticket.lane.run).tokens_per_minute
-        kind, requested = refused_for(error.details.body or "")
+        kind, requested = limit_in_refusal(error.details.body or "")
         if per_minute is None or ticket.reserved <= 0 or kind == "requests":
             return
         if requested is None and self.announced.limits().tokens_per_minute is not None:

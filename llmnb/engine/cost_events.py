@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from llmnb.records import Usage
+from llmnb.store.entry import Entry
 
 logger = logging.getLogger("llmnb")
 
@@ -37,6 +38,21 @@ Listener = Callable[[Paid], None]
 
 listeners: list[Listener] = []
 """Called on the loop thread with everything that is paid for; empty: nothing is published."""
+
+
+def publish_answer(entry: Entry, usage: Usage | None, project: str) -> None:
+    """Publish what an answer cost that is about to be saved, or has been."""
+    if listeners:
+        publish(
+            Paid(
+                provider=entry.provider,
+                model=entry.model,
+                usd=entry.usd,
+                usage=usage,
+                project=project,
+                simulated=entry.simulated,
+            )
+        )
 
 
 def publish(paid: Paid) -> None:

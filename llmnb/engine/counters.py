@@ -108,6 +108,9 @@ def quantiles(samples: Iterable[Quantiles], *parts: float) -> list[float | None]
 @dataclass(slots=True)
 class _Model:
     rows: int = 0
+    """Rows whose answer is its; a row may have taken several replies, of several models."""
+
+    replies: int = 0
     usd: float = 0.0
     unpriced: int = 0
     seconds: Quantiles = field(default_factory=Quantiles)
@@ -145,18 +148,23 @@ class Stats:
         self._present()[2] += 1
 
     def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
-        """Count an answer."""
+        """Count a reply with an answer in it."""
         self._present()[1] += tokens
         self.latest.append(seconds)
         known = self._models.get(model)
         if known is None:
             known = self._models[model] = _Model()
-        known.rows += 1
+        known.replies += 1
         known.seconds.add(seconds)
         if usd is None:
             known.unpriced += 1
         else:
             known.usd += usd
+
+    def on_answered_row(self, model: str) -> None:
+        """Count a row that a model's answer was bought for."""
+        if (known := self._models.get(model)) is not None:
+            known.rows += 1
 
     def on_failed_row(self, row: int, error: LLMNBError) -> None:
         """Count a failed row by its cause."""
@@ -206,14 +214,14 @@ class Stats:
     def shares(self) -> tuple[ModelShare, ...]:
         """Return what each model has done, the largest share first."""
         models = list(self._models.items())
-        rows = sum(model.rows for _, model in models)
+        rows = sum(model.rows for _, model in models) or 1
         shares = [
             ModelShare(
                 name=name,
                 rows=model.rows,
                 share=model.rows / rows,
                 p50=quantiles([model.seconds], 0.5)[0],
-                usd=None if model.unpriced == model.rows else model.usd,
+                usd=None if model.unpriced == model.replies else model.usd,
             )
             for name, model in models
         ]
@@ -301,10 +309,12 @@ class Counters:
         if outcome.simulated:
             self.simulated = True
         if error is None:
-            self.models[f"{outcome.provider}/{outcome.model}"] += 1
+            model = f"{outcome.provider}/{outcome.model}"
+            self.models[model] += 1
             source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
+                self.stats.on_answered_row(model)
                 return
             saved = outcome.saved_usd or 0.0
             tracker.saved_usd += saved

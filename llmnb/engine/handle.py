@@ -8,31 +8,57 @@ from __future__ import annotations
 import abc
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, Generic, Literal, TypeVar
+import dataclasses
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
 from llmnb import bridge
 from llmnb.display import durations
-from llmnb.display.escape import html_text
+from llmnb.display.escape import summary
+from llmnb.display.texts import cut
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.options import checked
+from llmnb.keywords import RunLimits
+from llmnb.options import checked, refuse_unknown
 from llmnb.records import Outcome
+from llmnb.signatures import KEYWORDS, full_signature
 
 T = TypeVar("T")
 
 Mode = Literal["live", "batch"]
 """Ask now, or by the provider's batches at about half the price."""
 
+
+class RowAnswer(NamedTuple):
+    """One row as displays show it, in a few words; all of it text from outside."""
+
+    prompt: str
+    answer: str
+    status: str
+    """Such as ``"answered"``, ``"reused"`` or why it failed."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class About:
+    """What displays tell of a run beside its status."""
+
+    traits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What may tell it from other runs, by name: model, settings, prompt, project."""
+
+    empty: int = 0
+    """Rows of the table that ask nothing."""
+
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Further lines of its receipt, by name."""
+
+    shows_answers: bool = False
+    """Whether its receipt may show answers."""
+
+    is_reported: bool = False
+    """Whether a display has told how it ended and why rows failed: no warning repeats that."""
+
+
 _last_run: RunHandle[Any] | None = None
-
-
-class Unchanged:
-    """The type of `UNCHANGED`."""
-
-
-UNCHANGED = Unchanged()
-"""An argument that was left out, where None means something."""
 
 
 def last_run() -> RunHandle[Any] | None:
@@ -69,6 +95,9 @@ class RunHandle(abc.ABC, Generic[T]):
     def __init__(self) -> None:
         self.row_of: Callable[[int], int] = int
         """Which row of its owner's table an outcome belongs to, for what people read."""
+
+        self.about = About()
+        """What displays tell of it beside its status."""
 
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
@@ -111,6 +140,10 @@ class RunHandle(abc.ABC, Generic[T]):
     @abc.abstractmethod
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors."""
+
+    def first_answers(self, most: int) -> list[RowAnswer]:
+        """Return at most so many of the first rows with their answers, where it knows prompts."""
+        return []
 
     @property
     def is_done(self) -> bool:
@@ -181,32 +214,23 @@ class RunHandle(abc.ABC, Generic[T]):
         """Stop; a batch run also asks the provider to stop, and keeps what it has finished."""
         self.stop()
 
-    def set_limits(
-        self,
-        *,
-        max_requests_per_minute: float | Unchanged | None = UNCHANGED,
-        max_tokens_per_minute: float | Unchanged | None = UNCHANGED,
-        max_concurrent_requests: int | Unchanged | None = UNCHANGED,
-    ) -> None:
+    @full_signature
+    def set_limits(self, **limits: Unpack[RunLimits]) -> None:
         """Hold the run to other limits from now on; what is left out stays as it is.
 
         Args:
-            max_requests_per_minute: Requests a minute for each model; None: what the
-                provider allows.
-            max_tokens_per_minute: Tokens a minute; None: what the provider allows.
-            max_concurrent_requests: Requests in flight at once; None: found by trying.
+            **limits: None takes a limit back.
 
         Raises:
             ConfigurationError: If one is no limit; nothing is changed.
+
+        Example:
+            >>> import llmnb
+            >>> run = llmnb.AsyncLLM(model="sim/any").start([{"prompt": "Hi"}])
+            >>> run.set_limits(max_requests_per_minute="5 per second")
         """
-        limits = {
-            "max_requests_per_minute": max_requests_per_minute,
-            "max_tokens_per_minute": max_tokens_per_minute,
-            "max_concurrent_requests": max_concurrent_requests,
-        }
-        self._change_limits(
-            checked({name: limit for name, limit in limits.items() if limit is not UNCHANGED})
-        )
+        refuse_unknown(limits, KEYWORDS["RunLimits"], "set_limits()")
+        self._change_limits(checked(limits))
 
     @abc.abstractmethod
     def _change_limits(self, limits: dict[str, Any]) -> None:
@@ -265,11 +289,61 @@ class RunHandle(abc.ABC, Generic[T]):
     # --------------------------------------------------------------------- on show
 
     def _repr_html_(self) -> str:
-        return f"<code>{html_text(repr(self))}</code>"
+        return self.status().page(unit=self.unit, asked=self.asked, foot=_METHODS)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status().line(self.unit)}, project {self.project!r}>"
+        name = type(self).__name__ + (f" {self.run_id}:" if self.run_id else "")
+        line = cut(self.status().line(self.unit), 110)
+        return summary(name, f"{line}, project {cut(self.project, 40)!r}")
 
+
+_METHODS = (
+    "A run has result(), partial(), pause(), resume(), stop(), set_limits(), failures() and "
+    "retry_failed()."
+)
 
 AnyRun = RunHandle[Any]
 """A run, whatever it results in."""
+
+
+class RunWrapper(RunHandle[T]):
+    """A run that an inner one carries out, and that is steered by steering that one.
+
+    Subclasses set `_inner` in their constructors.
+    """
+
+    _inner: AnyRun
+
+    @property
+    def project(self) -> str:
+        """Name of the project that keeps the answers."""
+        return self._inner.project
+
+    @property
+    def asked(self) -> str:
+        """The models in words; empty at first."""
+        return self._inner.asked
+
+    @property
+    def error(self) -> LLMNBError | None:
+        """What stopped a whole model or the buying, None where all went well."""
+        return self._inner.error
+
+    def pause(self) -> None:
+        """Send nothing new; what is in flight is finished and stored."""
+        self._inner.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._inner.resume()
+
+    def stop(self) -> None:
+        """Send nothing new and hand over what there is; the next run asks only what is missing."""
+        self._inner.stop()
+
+    def cancel(self) -> None:
+        """Stop, and drop what is in flight at once; it may be billed and lost."""
+        self._inner.cancel()
+
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        self._inner.set_limits(**limits)

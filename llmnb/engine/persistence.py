@@ -55,17 +55,8 @@ async def save_reply(
         name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
         context.counters.enter_reply(usage, usd)
         context.counters.stats.on_answer(name, raw.seconds, tokens, usd)
-        if cost_events.listeners:
-            paid = cost_events.Paid(
-                provider=target.provider,
-                model=target.model,
-                usd=usd,
-                usage=usage,
-                project=context.store.name,
-                simulated=result.simulated,
-            )
-            cost_events.publish(paid)
         result.entry = _entry(call, raw.body, reply, result)
+        cost_events.publish_answer(result.entry, usage, context.store.name)
         await _commit(context, result.entry)
     result.error = objection(reply, call.body, raw.body, context.options.good_finish)
     return result

@@ -10,7 +10,9 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Literal
 
-from llmnb.display import money
+from llmnb.display import durations, html_fragments, moments, money
+from llmnb.display.escape import summary
+from llmnb.display.palette import FAINT
 
 LATENCIES_SHOWN = 150
 """Latencies that a snapshot has at most."""
@@ -154,8 +156,10 @@ class ModelShare:
     """``provider/model``."""
 
     rows: int
+    """Rows whose answer is its; a row may have taken more than one reply."""
+
     share: float
-    """Part of all rows answered by a request, from 0 to 1."""
+    """Part of all rows that an answer was bought for, from 0 to 1."""
 
     p50: float | None
     """Median seconds of its replies."""
@@ -279,8 +283,42 @@ class StatusSnapshot:
             parts.append(self.waiting_on.rstrip("."))
         return ", ".join(parts)
 
+    def page(self, *, unit: str = "rows", asked: str = "", foot: str = "") -> str:
+        """Return how it stands as a small piece of HTML, in which every name is text.
+
+        Args:
+            unit: What is counted.
+            asked: The models in words.
+            foot: A last line.
+        """
+        counts = self.counts
+        of = "" if self.total is None else f" of {self.total:,}"
+        kept = counts.num_cached + counts.num_reused
+        left = self.eta_seconds
+        models = ", ".join(f"{name} ({rows:,})" for name, rows in self.models.items())
+        pairs = (
+            ("reused", f"{kept:,}" if kept else ""),
+            ("merged", f"{counts.num_merged:,}" if counts.num_merged else ""),
+            ("failed", f"{counts.num_tasks_failed:,}" if counts.num_tasks_failed else ""),
+            ("cost", self.cost_text + (" (simulated)" if self.simulated else "")),
+            ("time", durations.span(self.seconds)),
+            ("left", "" if left is None else durations.remaining(left)),
+            ("waiting on", self.waiting_on),
+            ("models", models or asked),
+            ("project", self.project),
+        )
+        state = f"{self.state}, as of {moments.clock(Clock.wall())}"
+        return html_fragments.box(
+            html_fragments.headline(f"{self.completed:,}{of} {unit}", state),
+            html_fragments.facts(pairs),
+            html_fragments.line(foot, f"margin-top:4px;{FAINT}") if foot else "",
+        )
+
+    def _repr_html_(self) -> str:
+        return self.page()
+
     def __repr__(self) -> str:
-        return f"<StatusSnapshot {self.line()}>"
+        return summary("StatusSnapshot", self.line())
 
     @classmethod
     def merge(

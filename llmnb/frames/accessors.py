@@ -9,9 +9,15 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import inspect
+import re
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
+from llmnb.display.escape import summary
+from llmnb.display.html_fragments import box, facts, headline, line
+from llmnb.display.palette import FAINT
+from llmnb.display.texts import counted, cut
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
@@ -23,10 +29,7 @@ if TYPE_CHECKING:
     from llmnb.embeddings.model import EmbeddingModel
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
-    from llmnb.frames.run import TableRun
-    from llmnb.frames.table_source import TableSource
-    from llmnb.frames.verbs import Labels
-    from llmnb.keywords import (
+    from llmnb.frames.keywords import (
         CompareOptions,
         EmbedOptions,
         ExtractOptions,
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
         NearestOptions,
         PreviewOptions,
     )
+    from llmnb.frames.run import TableRun
+    from llmnb.frames.table_source import TableSource
+    from llmnb.frames.verbs import Labels
     from llmnb.running.asking import Model
     from llmnb.running.planning import Plan
 
@@ -42,6 +48,10 @@ P = ParamSpec("P")
 A = TypeVar("A", bound="Accessor")
 Answers = TypeVar("Answers")
 """What a library gives for the answers: a column, a table, or a table that is still to be made."""
+
+
+_COLUMNS_SHOWN = 20
+"""Columns that the page of an accessor names."""
 
 
 class Accessor:
@@ -62,8 +72,37 @@ class Accessor:
     def __init__(self, table: Any) -> None:
         self._table = table
 
+    def _rows(self) -> int | None:
+        """Return the number of rows; None where counting them would compute something."""
+        return None
+
+    def _columns(self) -> list[Any]:
+        """Return the columns that a prompt may name; none where that would compute something."""
+        return []
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._shown}>"
+        rows = self._rows()
+        size = "" if rows is None else f"of {counted(rows, 'row')}, "
+        return summary(type(self).__name__, f"{size}with {self._shown}")
+
+    def _repr_html_(self) -> str:
+        rows, columns = self._rows(), self._columns()
+        named = " ".join(cut(f"{{{name}}}", 40) for name in columns[:_COLUMNS_SHOWN])
+        if len(columns) > _COLUMNS_SHOWN:
+            named += f" and {len(columns) - _COLUMNS_SHOWN:,} more"
+        kind = type(self)
+        names = dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base))
+        verbs = [
+            (name, (getattr(kind, name).__doc__ or "").partition("\n")[0])
+            for name in names
+            if not name.startswith("_") and name[1:] not in names
+        ]
+        return box(
+            headline(".llm", "" if rows is None else counted(rows, "row")),
+            line(f"In a prompt: {named}", "overflow-wrap:anywhere") if columns else "",
+            facts(verbs),
+            line("Shift-Tab behind a verb's bracket explains it.", f"margin-top:4px;{FAINT}"),
+        )
 
     def _do(self, verb: str, *arguments: Any) -> Any:
         """Do a verb of the library, and block for what it prepares."""
@@ -94,11 +133,15 @@ def awaited(
         answers: T = await verb.afinish()
         return answers
 
-    documentation = method.__doc__ or ""
-    arguments = documentation[documentation.find("\n\n") :] if "\n\n" in documentation else ""
-    twin.__name__ = f"a{method.__name__}"
+    name = method.__name__
+    _, _, described = (inspect.getdoc(method) or "").partition("\n\n")
+    arguments, _, example = described.partition("\n\nExample:\n")
+    call = re.search(rf"(?:>>> |\.\.\. +)((?:\w+ = )?)(.*\.llm\.){name}(\(.*)", example)
+    twin.__name__ = f"a{name}"
     twin.__qualname__ = f"{method.__qualname__.rpartition('.')[0]}.{twin.__name__}"
-    twin.__doc__ = f"Await what `{method.__name__}` returns; works on any running loop.{arguments}"
+    twin.__doc__ = f"Await what `{name}` returns; works on any running loop.\n\n{arguments}"
+    if call is not None:
+        twin.__doc__ += f"\n\nExample:\n    {call[1]}await {call[2]}a{name}{call[3]}"
     return twin
 
 
@@ -108,6 +151,10 @@ def _as_now(table: Any) -> Any:
     if pandas is not None and isinstance(table, pandas.DataFrame | pandas.Series):
         return table.copy(deep=False)
     return table
+
+
+def _is_source(table: Any) -> bool:
+    return type(table).__module__.startswith("llmnb.")
 
 
 def _with_model(options: Any, model: Any) -> dict[str, Any]:
@@ -140,6 +187,14 @@ class FrameAccessor(Accessor, Generic[Answers]):
             RowsFailed: With ``on_error="raise"``.
             KeyboardInterrupt: In scripts, once the answers so far are safe. In IPython the
                 partial result is returned.
+
+        Example:
+            >>> import llmnb
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", None]})
+            >>> answers = df.llm.generate("Is this kind? {text}", model="sim/any", max_tokens=5)
+            >>> answers.isna().tolist()
+            [False, True]
         """
         answers: Answers = self._do("generate", prompt, options)
         return answers
@@ -154,6 +209,21 @@ class FrameAccessor(Accessor, Generic[Answers]):
             text_column: Column of the texts, or a prompt with names in braces.
             schema: A pydantic model, a dataclass, a TypedDict, a type or a JSON schema.
             **options: As for `generate`.
+
+        Example:
+            >>> from typing import TypedDict
+            >>> import llmnb
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["seven apples"]})
+            >>> class Fruit(TypedDict):
+            ...     name: str
+            ...     count: int
+            >>> from llmnb.testing import SimulatedProvider
+            >>> with SimulatedProvider(reply='{"name": "apple", "count": 7}') as sim:
+            ...     model = llmnb.LLM(sim.base_url, "key", "any")
+            ...     fruit = df.llm.extract("text", Fruit, model=model)
+            >>> fruit.to_dict("records")
+            [{'name': 'apple', 'count': 7}]
         """
         answers: Answers = self._do("extract", text_column, schema, options)
         return answers
@@ -168,6 +238,17 @@ class FrameAccessor(Accessor, Generic[Answers]):
             text_column: Column of the texts, or a prompt with names in braces.
             labels: A list of them, a mapping from each to what it means, or an `Enum`.
             **options: As for `generate`.
+
+        Example:
+            >>> import llmnb
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good"]})
+            >>> from llmnb.testing import SimulatedProvider
+            >>> with SimulatedProvider(reply="kind") as sim:
+            ...     model = llmnb.LLM(sim.base_url, "key", "any")
+            ...     moods = df.llm.classify("text", ["kind", "unkind"], model=model)
+            >>> moods.tolist()
+            ['kind']
         """
         answers: Answers = self._do("classify", text_column, labels, options)
         return answers
@@ -197,6 +278,13 @@ class FrameAccessor(Accessor, Generic[Answers]):
         Raises:
             InputError: If there is no such column; nothing was sent.
             ConfigurationError: If the model or an option cannot be used; nothing was sent.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", None]})
+            >>> vectors = df.llm.embed("text", model="sim/any", dimensions=64)
+            >>> vectors[0].shape, vectors.isna().tolist()
+            ((64,), [False, True])
         """
         return self._do("embed", column, into, _with_model(options, model))
 
@@ -209,6 +297,13 @@ class FrameAccessor(Accessor, Generic[Answers]):
         Args:
             prompt: As for `generate`.
             **options: As for `generate`.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", "so good", None]})
+            >>> plan = df.llm.plan("Is this kind? {text}", model="sim/new")
+            >>> plan.rows, plan.empty, plan.merged, plan.to_ask
+            (3, 1, 1, 1)
         """
         plan: Plan = self._do("plan", prompt, options)
         return plan
@@ -225,6 +320,13 @@ class FrameAccessor(Accessor, Generic[Answers]):
             prompt: As for `generate`.
             n: Rows.
             **options: As for `generate`.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", "so bad"]})
+            >>> rows = df.llm.preview("Is this kind? {text}", n=1, model="sim/any")
+            >>> rows["prompt"].tolist()
+            ['Is this kind? so good']
         """
         rows: pd.DataFrame = self._do("preview", prompt, n, options)
         return rows
@@ -254,6 +356,13 @@ class DataFrameLLM(FrameAccessor["Table"]):
     def __init__(self, frame: pd.DataFrame | TableSource) -> None:
         super().__init__(frame)
 
+    def _rows(self) -> int:
+        return self._table.rows if _is_source(self._table) else len(self._table)
+
+    def _columns(self) -> list[Any]:
+        table = self._table
+        return table.columns().names if _is_source(table) else list(table.columns)
+
     @full_signature
     def start(
         self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
@@ -263,6 +372,13 @@ class DataFrameLLM(FrameAccessor["Table"]):
         Args:
             prompt: As for `generate`.
             **options: As for `generate`.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", None]})
+            >>> run = df.llm.start("Is this kind? {text}", model="sim/any", max_tokens=5)
+            >>> len(run.result(timeout=60))
+            2
         """
         run: TableRun[Table] = self._do("start", prompt, options)
         return run
@@ -280,6 +396,13 @@ class DataFrameLLM(FrameAccessor["Table"]):
             prompt: As for `generate`.
             models: At least two.
             **options: As for `generate`, but for model, into, details and n.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good"]})
+            >>> comparison = df.llm.compare("Is this kind? {text}", ["sim/any", "sim/other"])
+            >>> list(comparison.answers.columns)
+            ['sim/any', 'sim/other', 'agreement']
         """
         comparison: Comparison = self._do("compare", prompt, models, options)
         return comparison
@@ -307,6 +430,13 @@ class DataFrameLLM(FrameAccessor["Table"]):
 
         Raises:
             InputError: If the column holds no vectors, or others than the model makes.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["a cat", "a car"]})
+            >>> df = df.llm.embed("text", into="vector", model="sim/any")
+            >>> df.llm.nearest("a cat", "vector", k=1, model="sim/any")["text"].tolist()
+            ['a cat']
         """
         rows: pd.DataFrame = self._do("nearest", query, column, k, _with_model(options, model))
         return rows
@@ -336,6 +466,14 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             prompt: Text in which ``{}``, or the series' name in braces, is the value; left out,
                 the values are the prompts. Of a struct the names of its fields in braces.
             **options: As for `DataFrameLLM.generate`.
+
+        Example:
+            >>> import llmnb
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good", None])
+            >>> answers = texts.llm.generate("Is this kind? {}", model="sim/any", max_tokens=5)
+            >>> answers.isna().tolist()
+            [False, True]
         """
         answers: Answers = self._do("generate", prompt, options)
         return answers
@@ -347,6 +485,17 @@ class ValuesAccessor(Accessor, Generic[Answers]):
         Args:
             schema: A pydantic model, a dataclass, a TypedDict, a type or a JSON schema.
             **options: As for `generate`.
+
+        Example:
+            >>> import llmnb
+            >>> import pandas as pd
+            >>> texts = pd.Series(["seven apples"])
+            >>> from llmnb.testing import SimulatedProvider
+            >>> with SimulatedProvider(reply="7") as sim:
+            ...     model = llmnb.LLM(sim.base_url, "key", "any")
+            ...     counts = texts.llm.extract(int, model=model)
+            >>> counts.tolist()
+            [7]
         """
         answers: Answers = self._do("extract", "{}", schema, options)
         return answers
@@ -358,6 +507,17 @@ class ValuesAccessor(Accessor, Generic[Answers]):
         Args:
             labels: A list of them, a mapping from each to what it means, or an `Enum`.
             **options: As for `generate`.
+
+        Example:
+            >>> import llmnb
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good"])
+            >>> from llmnb.testing import SimulatedProvider
+            >>> with SimulatedProvider(reply="kind") as sim:
+            ...     model = llmnb.LLM(sim.base_url, "key", "any")
+            ...     moods = texts.llm.classify(["kind", "unkind"], model=model)
+            >>> moods.tolist()
+            ['kind']
         """
         answers: Answers = self._do("classify", "{}", labels, options)
         return answers
@@ -376,6 +536,13 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             model: As for `DataFrameLLM.embed`.
             into: What the column is called; None: ``embedding``.
             **options: As for `DataFrameLLM.embed`.
+
+        Example:
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good", None])
+            >>> vectors = texts.llm.embed(model="sim/any", dimensions=64)
+            >>> vectors[0].shape, vectors.isna().tolist()
+            ((64,), [False, True])
         """
         return self._do("embed", "{}", into, _with_model(options, model))
 
@@ -390,6 +557,12 @@ class SeriesAccessor(ValuesAccessor[Answers]):
         Args:
             prompt: As for `generate`.
             **options: As for `generate`.
+
+        Example:
+            >>> import pandas as pd
+            >>> plan = pd.Series(["so good", None]).llm.plan("Is this kind? {}", model="sim/new")
+            >>> plan.rows, plan.empty, plan.to_ask
+            (2, 1, 1)
         """
         plan: Plan = self._do("plan", prompt, options)
         return plan
@@ -404,6 +577,13 @@ class SeriesAccessor(ValuesAccessor[Answers]):
             prompt: As for `generate`.
             n: Rows.
             **options: As for `generate`.
+
+        Example:
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good", "so bad"])
+            >>> rows = texts.llm.preview("Is this kind? {}", n=1, model="sim/any")
+            >>> rows["prompt"].tolist()
+            ['Is this kind? so good']
         """
         rows: pd.DataFrame = self._do("preview", prompt, n, options)
         return rows
@@ -429,6 +609,9 @@ class SeriesLLM(SeriesAccessor["Table"]):
     def __init__(self, series: pd.Series[Any] | TableSource) -> None:
         super().__init__(series)
 
+    def _rows(self) -> int:
+        return self._table.rows if _is_source(self._table) else len(self._table)
+
     @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:
         """Start `generate` in the background and return its run at once.
@@ -436,6 +619,13 @@ class SeriesLLM(SeriesAccessor["Table"]):
         Args:
             prompt: As for `generate`.
             **options: As for `generate`.
+
+        Example:
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good", None])
+            >>> run = texts.llm.start("Is this kind? {}", model="sim/any", max_tokens=5)
+            >>> len(run.result(timeout=60))
+            2
         """
         run: TableRun[Table] = self._do("start", prompt, options)
         return run
@@ -450,6 +640,13 @@ class SeriesLLM(SeriesAccessor["Table"]):
             prompt: As for `generate`.
             models: At least two.
             **options: As for `generate`, but for model, into, details and n.
+
+        Example:
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good"])
+            >>> comparison = texts.llm.compare("Is this kind? {}", models=["sim/any", "sim/other"])
+            >>> list(comparison.answers.columns)
+            ['sim/any', 'sim/other', 'agreement']
         """
         comparison: Comparison = self._do("compare", prompt, models, options)
         return comparison
@@ -470,6 +667,13 @@ class SeriesLLM(SeriesAccessor["Table"]):
             k: How many.
             model: As it was given to `embed`.
             **options: As for `DataFrameLLM.nearest`.
+
+        Example:
+            >>> import pandas as pd
+            >>> vectors = pd.Series(["a cat", "a car"]).llm.embed(model="sim/any")
+            >>> near = vectors.llm.nearest("a cat", k=1, model="sim/any")
+            >>> near.index.tolist()
+            [0]
         """
         near: pd.Series[Any] = self._do("nearest", query, "{}", k, _with_model(options, model))
         return near

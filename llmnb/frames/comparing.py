@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 import pandas as pd
 
-from llmnb.display.escape import visible
+from llmnb.display import durations, money, numbers
+from llmnb.display.escape import summary, visible
+from llmnb.display.html_fragments import box, cell, headline, line, table
+from llmnb.display.palette import FAINT
+from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError
 from llmnb.frames import placing
 from llmnb.frames.answers import AnswerForm, Outcomes, spread
@@ -40,17 +44,76 @@ class Comparison:
     seconds and tokens."""
 
     def __repr__(self) -> str:
+        _, models = _head(self.models, _SHOWN)
+        names = ", ".join(str(model[0]) for model in models)
+        return summary(
+            "Comparison", f"of {len(self.models)} models, {len(self.answers):,} rows: {names}"
+        )
+
+    def __str__(self) -> str:
         with pd.option_context("display.width", 100, "display.max_columns", 20):
             shown = f"{self.models}\n\n{self.answers}"
         # pandas lets terminal escapes of an answer through.
         return "\n".join(map(visible, shown.split("\n")))
 
-    def _repr_html_(self) -> str | None:
-        if not isinstance(self.answers, pd.DataFrame):
-            return None
-        # Answers are text: no markup of theirs is live, and no formula is typeset.
-        with pd.option_context("display.html.use_mathjax", False):
-            return f"{self.models.to_html()}{self.answers.to_html(max_rows=20)}"
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        models, answers = len(self.models), len(self.answers)
+        parts = [
+            headline(counted(models, "model"), f"over {counted(answers, 'row')}"),
+            _small_table(self.models, _SHOWN),
+            line("Rows on which they agree least stand first.", f"margin-top:6px;{FAINT}"),
+        ]
+        foot = line(".models and .answers are the whole tables.", f"margin-top:6px;{FAINT}")
+        for rows in (_SHOWN, 4, 2, 1):
+            page = box(*parts, _small_table(self.answers, rows), foot)
+            if len(page.encode()) <= _LARGEST_PAGE:
+                break
+        return page
+
+
+_SHOWN = 8
+"""Rows of a table that are shown at most, and columns."""
+
+_LARGEST_PAGE = 8_000
+"""Bytes of a comparison's page."""
+
+
+def _head(frame: Any, rows: int) -> tuple[list[Any], list[list[Any]]]:
+    """Return the names of a frame's columns and its first rows, the index of pandas first."""
+    head = frame.head(rows)
+    if not isinstance(head, pd.DataFrame):
+        return list(head.columns), [list(row) for row in head.rows()]
+    cells = zip(head.index, head.itertuples(index=False, name=None), strict=True)
+    return [head.index.name or "", *head.columns], [[label, *row] for label, row in cells]
+
+
+def _small_table(frame: Any, rows: int) -> str:
+    names, cells = _head(frame, rows)
+    names = [str(name) for name in names[:_SHOWN]]
+    heads = [cell(cut(visible(name), 40), FAINT, head="col") for name in names]
+    body = [
+        [cell(_text(name, value)) for name, value in zip(names, row, strict=False)] for row in cells
+    ]
+    return table([heads, *body])
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float) and name in _FIGURES:
+        return _FIGURES[name](value)
+    return cut(visible(value), 40)
+
+
+_FIGURES: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(("with_majority", MAJORITY_SHARE), numbers.share),
+    **dict.fromkeys(("usd", "usd_per_answer"), money.usd),
+    **dict.fromkeys(("seconds_p50", "seconds_p95"), durations.latency),
+}
+"""How figures are written on a page, by their columns."""
 
 
 def comparison(table: Source, prompt: Hashable, models: Sequence[Model], options: Options) -> Job:

@@ -55,7 +55,7 @@ class CSVForm:
         return CSVForm(self.delimiter, "utf-8-sig", self.line_end)
 
 
-class Record(FileRow):
+class CSVRow(FileRow):
     """A row, with the text that it was read from."""
 
     __slots__ = ("missing", "written")
@@ -107,7 +107,7 @@ class CSVTable(TableFile):
         self.header = header[1]
         """The first line as it stands there."""
 
-    def rows(self) -> Iterator[Record]:
+    def rows(self) -> Iterator[CSVRow]:
         """Yield the rows; one with too many cells or invalid bytes carries an error."""
         records = self._records()
         next(records, None)
@@ -116,10 +116,10 @@ class CSVTable(TableFile):
                 continue
             yield self._record(cells, written, line)
 
-    def _record(self, cells: list[str], written: str, line: int) -> Record:
+    def _record(self, cells: list[str], written: str, line: int) -> CSVRow:
         columns = self.columns
         # An empty cell of a CSV file says nothing: it is missing.
-        row = Record(zip(columns, (cell or None for cell in cells), strict=False))
+        row = CSVRow(zip(columns, (cell or None for cell in cells), strict=False))
         row.written = written
         row.missing = len(columns) - len(cells)
         if row.missing > 0:
@@ -339,7 +339,7 @@ class CSVSink(TableSink):
         """Add a row, with cells that replace its own or stand behind them."""
         if (
             self._kept
-            and isinstance(row, Record)
+            and isinstance(row, CSVRow)
             and row.missing >= 0
             and added.keys().isdisjoint(self._columns[: self._kept])
         ):

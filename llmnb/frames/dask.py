@@ -38,6 +38,9 @@ class DaskFrameLLM(FrameAccessor[Any]):
 
     _verbs = "llmnb.frames.dask_asking"
 
+    def _columns(self) -> list[Any]:
+        return list(self._table.columns)
+
 
 class DaskSeriesLLM(SeriesAccessor[Any]):
     """Questions about the values of a Dask series; in a prompt ``{}`` is the value.

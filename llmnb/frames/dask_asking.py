@@ -25,13 +25,11 @@ from llmnb.frames.failures import log_once
 from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import PartitionSource
-from llmnb.frames.placing import Call
-from llmnb.frames.table_source import WHOLE, Keywords, name_of
+from llmnb.frames.table_source import Keywords
 from llmnb.options import checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.rates import per_minute
-from llmnb.running.asking import endpoints_of
 from llmnb.running.planning import Plan
 from llmnb.targets.resolve import choose
 
@@ -94,28 +92,34 @@ def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
 
 def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords) -> Any:
     """Return a lazy column with a vector for every text."""
-    keywords = vectors.checked_keywords(keywords, vectors.KEYWORDS)
-    on_error = keywords.get("on_error", "null")
-    source = PartitionSource(_meta(table))
-    source.columns().cells("" if name == WHOLE else name_of(name))
+    # Made over an empty table, it refuses what is wrong here, and knows what the answers look like.
+    without_rows = vectors.Embedding(PartitionSource(_meta(table)), name, into, keywords)
     without_key(keywords.get("params"), "params")
-    columns = vectors.columns_of(vectors.EMBEDDING if into is None else into, on_error, (), {})
-    source.check_columns(
-        list(columns),
-        into=into,
-        overwrite=bool(keywords.get("overwrite")),
-        call=Call("embed", (name,), {**keywords, "into": into}),
-    )
+    travels = {
+        **keywords,
+        "project_name": settings.project_name(keywords.get("project_name")),
+        "overwrite": True,  # looked at here
+        "progress": False,
+    }
+    model = keywords.get("model")
+    if not isinstance(model, EmbeddingModel):
+        (travels["model"],) = travelling(chosen(model)[0], "embedding")
+    elif isinstance(model, LiteLLMEmbeddingModel):
+        order = model.order()
+        travelling(order.asking.model, "embedding")  # refuses one with a key
+        # The limits of its own config come before the settings.
+        own = {name: order.options[name] for name in _OWN_LIMITS if name in order.options}
+        travels = {**own, **travels}
     question = Question(
         verb="embed",
         prompt=name,
         argument=into,
-        options=_embedding(keywords),
+        options=travels,
         cache_dir=str(settings.cache_dir()),
-        meta=source.filled(columns, into=into is not None, is_frame=False),
+        meta=without_rows.table((), {}),
     )
     work = packed(_with_settings(question, table.npartitions), table.npartitions)
-    _expect(work, keywords.get("progress", "auto"), on_error)
+    _expect(work, keywords.get("progress", "auto"), keywords.get("on_error", "null"))
     return _mapped(table if into is not None else _needed(table, [str(name)]), work)
 
 
@@ -234,33 +238,6 @@ def _with_settings(question: Question, partitions: int) -> Question:
         is_cache_dir_chosen=current.cache_dir is not None,
         allow_http=current.allow_http,
     )
-
-
-# ------------------------------------------------------------------------------ vectors
-
-
-def _embedding(keywords: Keywords) -> dict[str, Any]:
-    model = keywords.get("model")
-    travels = {
-        **keywords,
-        "project_name": settings.project_name(keywords.get("project_name")),
-        "overwrite": True,  # looked at here
-        "progress": False,
-    }
-    if isinstance(model, EmbeddingModel):
-        if isinstance(model, LiteLLMEmbeddingModel):
-            order = model.order()
-            travelling(order.asking.model, "embedding")  # refuses one with a key
-            # The limits of its own config come before the settings.
-            own = {name: order.options[name] for name in _OWN_LIMITS if name in order.options}
-            travels = {**own, **travels}
-        return travels
-    named, announcement = chosen(model)
-    if announcement is not None:
-        log_once(announcement)
-    # A LiteLLMModel has several endpoints of its own; vectors are of one model.
-    (travels["model"],) = travelling(endpoints_of(named)[0], "embedding")
-    return travels
 
 
 # -------------------------------------------------------------------------------- plans

@@ -98,7 +98,7 @@ def cache_dir_of(question: Question) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class LimitShare:
     """The part of a cluster's limits that this process may use."""
 
     requests_per_minute: float | None
@@ -109,7 +109,9 @@ class Share:
     divided_by: int
 
     @classmethod
-    def of(cls, question: Question, models: Sequence[str], worker: Any, is_client: bool) -> Share:
+    def of(
+        cls, question: Question, models: Sequence[str], worker: Any, is_client: bool
+    ) -> LimitShare:
         """Return the share as it is now.
 
         Args:
@@ -302,9 +304,9 @@ class _PartitionRun:
         finally:
             _overrides.drop(self)
 
-    def _current_share(self) -> Share:
+    def _current_share(self) -> LimitShare:
         is_client = dask_watching.is_expected(self.work.id)
-        return Share.of(self._question, self._models, self._worker, is_client)
+        return LimitShare.of(self._question, self._models, self._worker, is_client)
 
     def _finished(self, job: Job) -> TableRun[Any]:
         run = job.start(cache_dir=cache_dir_of(self._question))

@@ -24,7 +24,15 @@ def log_once(line: str) -> None:
     logger.warning(line)
 
 
-def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "rows") -> None:
+def report(
+    run: AnyRun,
+    asked: int,
+    on_error: str,
+    table: Any,
+    *,
+    what: str = "rows",
+    is_reported: bool = False,
+) -> None:
     """Warn of a finished run's failed rows, or raise, as the caller wished.
 
     Rows that were not asked because the person stopped are no failures.
@@ -35,13 +43,14 @@ def report(run: AnyRun, asked: int, on_error: str, table: Any, *, what: str = "r
         on_error: What becomes of rows that fail.
         table: What is returned.
         what: Whether rows or answers are counted.
+        is_reported: Whether a display has told it: then no warning repeats it.
 
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
     status = run.status()
     failed = status.counts.num_tasks_failed
-    if not failed or on_error == "column":
+    if not failed or on_error == "column" or (is_reported and on_error != "raise"):
         return
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]

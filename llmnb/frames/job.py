@@ -9,13 +9,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
-from llmnb.engine.handle import RunHandle
+from llmnb.engine.handle import About, RunHandle
 from llmnb.frames.answers import AnswerForm
 from llmnb.frames.failures import log_once
 from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import Call
+from llmnb.frames.placing import VerbCall
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import PreparedVerb, Source
@@ -64,7 +64,13 @@ class Job(PreparedVerb):
                 cache_dir=cache_dir,
                 **self.options.for_door("start"),
             )
-        return TableRun(run, self.questions, self.form.table, on_error=self.options.on_error)
+        questions, options = self.questions, self.options
+        about = About(
+            traits=_traits(self, run.project),
+            empty=questions.rows - len(questions.positions),
+            shows_answers=options.progress is not False,
+        )
+        return TableRun(run, questions, self.form.table, on_error=options.on_error, about=about)
 
     def finish(self) -> Any:
         """Block until it is done, showing how far it is, and return what it gives.
@@ -113,6 +119,20 @@ class Job(PreparedVerb):
         return dataclasses.replace(self, questions=questions, form=form).start()
 
 
+def _traits(asked: Job, project: str) -> dict[str, str]:
+    """Return what may tell this run from others of the same cell, in words."""
+    options = asked.options
+    models = options.model if isinstance(options.model, list | tuple) else [options.model]
+    traits = {"model": ", ".join(str(getattr(model, "model", model)) for model in models)}
+    traits |= {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in options.body.items()
+    }
+    if options.system:
+        traits["system"] = str(options.system)
+    return {**traits, "prompt": asked.questions.prompt, "project": project}
+
+
 def _at_batch_price(live: Plan) -> Plan:
     """Return a plan at the price of batches; how long one takes is the provider's to say."""
     low, high = live.usd_low, live.usd_high
@@ -131,7 +151,7 @@ def job(
     options: Options,
     *,
     labels: Sequence[Any] | None = None,
-    call: Call | None = None,
+    call: VerbCall | None = None,
     variants: Sequence[Mapping[str, Any]] = ({},),
 ) -> Job:
     """Return what `generate` does with a table.
@@ -159,7 +179,7 @@ def job(
         output=output,
         labels=labels,
     )
-    call = call or Call("generate", (prompt,), {"into": options.into})
+    call = call or VerbCall("generate", (prompt,), {"into": options.into})
     source.check_columns(form.names, into=options.into, overwrite=options.overwrite, call=call)
     asking = Asking(
         model=options.model, params=options.body, duplicates=options.duplicates, output=output

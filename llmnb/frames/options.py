@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.keywords import FrameOptions
+from llmnb.frames.keywords import FrameOptions
 from llmnb.options import (
     OPTIONS,
     Door,

@@ -15,7 +15,7 @@ import pandas as pd
 from llmnb.display.texts import mended
 from llmnb.errors import InputError
 from llmnb.frames import placing
-from llmnb.frames.placing import Call
+from llmnb.frames.placing import VerbCall
 from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
 from llmnb.wire.json_text import json_text
 
@@ -70,7 +70,7 @@ class PandasSource:
         return type(self)(self._table.iloc[list(positions)])
 
     def check_columns(
-        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: Call
+        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse names of which two are the same, or one belongs to the frame."""
         placing.check_names(names)

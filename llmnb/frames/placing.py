@@ -19,11 +19,11 @@ _remembered: set[str] = set()
 """Names of columns that this process wrote into tables without `attrs`."""
 
 
-class Call(NamedTuple):
+class VerbCall(NamedTuple):
     """A caller's call, as text that replaces columns when it is pasted.
 
     Example:
-        >>> print(Call("generate", ["Say {a}"], {"into": "b", "schema": dict}))
+        >>> print(VerbCall("generate", ["Say {a}"], {"into": "b", "schema": dict}))
         df.llm.generate('Say {a}', into='b', schema=dict, overwrite=True)
     """
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from llmnb.frames.comparing import Comparison
+    from llmnb.frames.keywords import CompareOptions, GenerateOptions
     from llmnb.frames.run import TableRun
-    from llmnb.keywords import CompareOptions, GenerateOptions
     from llmnb.running.asking import Model
 
 
@@ -92,6 +92,12 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
             prompt: As for `generate`.
             models: At least two.
             **options: As for `generate`, but for model, into, details and n.
+
+        Example:
+            >>> import polars as pl
+            >>> lazy = pl.LazyFrame({"text": ["so good"]})
+            >>> lazy.llm.compare("Is this kind? {text}", ["sim/any", "sim/other"]).answers.height
+            1
         """
         return self._collected(prompt, options).compare(prompt, models, **options)
 
@@ -104,6 +110,13 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
         Args:
             prompt: As for `generate`.
             **options: As for `generate`.
+
+        Example:
+            >>> import polars as pl
+            >>> lazy = pl.LazyFrame({"text": ["so good", None]})
+            >>> run = lazy.llm.start("Is this kind? {text}", model="sim/any")
+            >>> len(run.result(timeout=60))
+            2
         """
         return self._collected(prompt, options).start(prompt, **options)
 
@@ -116,6 +129,9 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
         Args:
             prompt: As for `generate`.
             **options: As for `generate`.
+
+        Example:
+            answers = await lazy.llm.agenerate("Is this kind? {text}", model="sim/any")
         """
         from llmnb import bridge
 

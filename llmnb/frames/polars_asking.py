@@ -17,7 +17,7 @@ from llmnb.frames import placing, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
-from llmnb.frames.placing import Call
+from llmnb.frames.placing import VerbCall
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
@@ -69,7 +69,7 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
         [name, f"{name}_error"] if keywords.get("on_error") == "column" else [],
         is_into=into is not None,
         overwrite=bool(keywords.get("overwrite")),
-        call=Call("embed", (column,), {**keywords, "into": into}),
+        call=VerbCall("embed", (column,), {**keywords, "into": into}),
     )
 
 
@@ -148,7 +148,7 @@ def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.Da
 
 
 def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
-    vectors.checked_keywords(keywords, vectors.KEYWORDS)
+    vectors.checked_keywords(keywords, vectors.EMBED_KEYWORDS)
     name = into or vectors.EMBEDDING
     kind: pl.DataType = VECTOR
     if keywords.get("on_error") == "column":
@@ -197,7 +197,7 @@ def _of_rows(
         empty.columns if isinstance(empty, pl.DataFrame) else [],
         is_into=options.into is not None,
         overwrite=options.overwrite,
-        call=Call("generate", (prompt,), {"into": name}),
+        call=VerbCall("generate", (prompt,), {"into": name}),
     )
 
 
@@ -209,7 +209,7 @@ def _placed(
     *,
     is_into: bool,
     overwrite: bool,
-    call: Call,
+    call: VerbCall,
 ) -> pl.LazyFrame:
     """Return a lazy frame of the answers alone, or with `is_into` of the whole table with them."""
     put = lazy.with_columns if is_into else lazy.select

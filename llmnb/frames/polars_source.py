@@ -11,7 +11,7 @@ import polars as pl
 from llmnb.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from llmnb.frames.placing import Call
+    from llmnb.frames.placing import VerbCall
     from llmnb.frames.table_source import AnswerColumn, Columns
 
 ROW = "row"
@@ -53,7 +53,7 @@ class PolarsSource:
         return PolarsSource(self._table[rows], answers_only=self._answers_only)
 
     def check_columns(
-        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: Call
+        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse a name that is no text, and derived names that this process has not written."""
         from llmnb.frames import placing

@@ -54,11 +54,14 @@ class Questions(Sequence[Any]):
         options = options or Options()
         images = options.images
         self._conversations: list[Any] | None = None
+        self.prompt = "" if prompt is None else str(prompt)
+        """The prompt as it was typed."""
+
         self.text: Callable[[int], str]
         """Returns the prompt of a row of the table."""
 
         if options.messages is not None:
-            template, texts = self._conversing(prompt, options.messages, columns)
+            template, texts = self._read_conversations(prompt, options.messages, columns)
         else:
             template = _template(prompt, columns, is_constant_fine=images is not None)
             texts = {name: columns.texts(name) for name in template.fields}
@@ -73,7 +76,7 @@ class Questions(Sequence[Any]):
             system = Template(options.system, columns.names)
             cells = {name: columns.texts(name) for name in system.fields}
             self._system = _renderer(system, cells)
-        self._before = _before(options.examples, template) if options.examples else []
+        self._example_turns = _example_turns(options.examples, template) if options.examples else []
         self._samples = options.n
         self._variants = tuple(variants)
         self.group = options.n * len(self._variants)
@@ -86,10 +89,10 @@ class Questions(Sequence[Any]):
         self.rows = columns.rows
         """Rows of the table."""
 
-        self.positions: Sequence[int] = _asking(columns.rows, texts, self._pictures)
+        self.positions: Sequence[int] = _rows_that_ask(columns.rows, texts, self._pictures)
         """Rows that ask something, in order."""
 
-    def _conversing(
+    def _read_conversations(
         self, prompt: Hashable | None, messages: Hashable, columns: Columns
     ) -> tuple[Template | None, Texts]:
         """Read a column of conversations; return None in rows that ask nothing."""
@@ -142,7 +145,7 @@ class Questions(Sequence[Any]):
 
     def _request(self, row: int, variant: Mapping[str, Any] | None = None) -> Any:
         variant = self._variants[0] if variant is None else variant
-        before = self._before
+        before = self._example_turns
         if self._system is not None and (system := self._system(row)):
             before = [{"role": "system", "content": system}, *before]
         if self._conversations is not None:
@@ -191,25 +194,19 @@ def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:
     return render
 
 
-def _asking(rows: int, texts: Texts, pictures: Sequence[Any] | None) -> Sequence[int]:
-    """Return the rows in which at least one field says something."""
+def _rows_that_ask(rows: int, texts: Texts, pictures: Sequence[Any] | None) -> Sequence[int]:
+    """Return the rows in which at least one field is not missing."""
     columns: list[Sequence[Any]] = list(texts.values())
     if pictures is not None:
         columns.append([pictures_in(cell) or None for cell in pictures])
     if not columns:
         return range(rows)
-    if len(columns) == 1:
-        positions = [row for row, cell in enumerate(columns[0]) if cell is not None]
-    else:
-        positions = [
-            row
-            for row, cells in enumerate(zip(*columns, strict=True))
-            if any(cell is not None for cell in cells)
-        ]
-    return range(rows) if len(positions) == rows else positions
+    missing = (None,) * len(columns)
+    asking = [row for row, cells in enumerate(zip(*columns, strict=True)) if cells != missing]
+    return range(rows) if len(asking) == rows else asking
 
 
-def _before(examples: Sequence[Example], template: Template | None) -> list[dict[str, Any]]:
+def _example_turns(examples: Sequence[Example], template: Template | None) -> list[dict[str, Any]]:
     """Return the examples' turns, which stand before every question."""
     messages: list[dict[str, Any]] = []
     for number, example in enumerate(examples):

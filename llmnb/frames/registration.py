@@ -37,7 +37,7 @@ def register_accessor(name: str) -> None:
     Example:
         >>> register_accessor("ask")
         >>> pd.DataFrame({"a": []}).ask
-        <DataFrameLLM: generate, plan, preview, extract, classify, compare, …>
+        <DataFrameLLM of 0 rows, with generate, plan, preview, extract, classify, compare, …>
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ConfigurationError(f"{name!r} is no name that can stand after a dot.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from llmnb.engine.handle import AnyRun, Mode, RunHandle
+from llmnb.engine.counters import WORDS
+from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, RunWrapper
 from llmnb.engine.status import StatusSnapshot
-from llmnb.errors import LLMNBError
+from llmnb.errors import InputError, Stopped
 from llmnb.frames import failures
 from llmnb.frames.answers import Outcomes
 from llmnb.frames.questions import Questions
@@ -17,7 +18,7 @@ from llmnb.records import Outcome
 T = TypeVar("T")
 
 
-class TableRun(RunHandle[T]):
+class TableRun(RunWrapper[T]):
     """A run over the rows of a table, which can be steered from any thread.
 
     Args:
@@ -26,6 +27,7 @@ class TableRun(RunHandle[T]):
         shape: Makes of outcomes what the caller gets back.
         on_error: What becomes of failed rows.
         awaited: The run that is waited for, where it is another one that mends this.
+        about: What displays tell of it.
     """
 
     def __init__(
@@ -36,24 +38,26 @@ class TableRun(RunHandle[T]):
         *,
         on_error: str = "null",
         awaited: AnyRun | None = None,
+        about: About | None = None,
     ) -> None:
         super().__init__()
+        self.about = about or self.about
         self._run = run
         run.row_of = questions.row_of
         self._questions = questions
         self._shape = shape
         self._on_error = on_error
-        self._awaited = awaited or run
-        self._done = self._awaited._done
-        self.is_batch = self._awaited.is_batch
-        self._awaited.owner = self
+        self._inner = inner = awaited or run
+        self._done = inner._done
+        self.is_batch = inner.is_batch
+        inner.owner = self
         self._begun()
 
     # -------------------------------------------------------------------- looking
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
-        return self._awaited.status()
+        return self._inner.status()
 
     def partial(self) -> T:
         """Return the table as it is now: n rows, missing where there is no answer yet."""
@@ -70,28 +74,21 @@ class TableRun(RunHandle[T]):
             for outcome in self._run.failures()
         ]
 
+    def first_answers(self, most: int) -> list[RowAnswer]:
+        """Return at most so many of the first rows with their answers."""
+        asked = self._questions
+        return [
+            RowAnswer(_prompt(asked, request), _answer(outcome), _what_became(outcome, asked))
+            for request, outcome in enumerate(self._run.partial()[:most])
+        ]
+
     @property
     def run_id(self) -> str:
         """Name by which `llmnb.attach` finds a batch run again; empty for others."""
         return self._run.run_id
 
-    @property
-    def error(self) -> LLMNBError | None:
-        """The error that stopped a whole model or all sending; None where there was none."""
-        return self._awaited.error
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
-        return self._run.project
-
-    @property
-    def asked(self) -> str:
-        """The models in words."""
-        return self._run.asked
-
     def _repr_html_(self) -> str:
-        return self._awaited._repr_html_()
+        return self._inner._repr_html_()
 
     # -------------------------------------------------------------------- waiting
 
@@ -106,33 +103,21 @@ class TableRun(RunHandle[T]):
         """
         questions = self._questions
         what = "rows" if questions.group == 1 else "answers"
-        failures.report(self._run, len(questions), self._on_error, table, what=what)
+        failures.report(
+            self._run,
+            len(questions),
+            self._on_error,
+            table,
+            what=what,
+            is_reported=self.about.is_reported,
+        )
         return table
 
     # -------------------------------------------------------------------- steering
 
-    def pause(self) -> None:
-        """Send nothing new; what is in flight is finished and stored."""
-        self._awaited.pause()
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._awaited.resume()
-
-    def stop(self) -> None:
-        """Send nothing new; the partial result is there at once, the next run asks the rest."""
-        self._awaited.stop()
-
-    def cancel(self) -> None:
-        """Stop, and drop what is in flight at once; it may be billed and lost."""
-        self._awaited.cancel()
-
     def withdraw(self) -> None:
         """Stop; a batch run also asks the provider to stop, and keeps what it has finished."""
-        self._awaited.withdraw()
-
-    def _change_limits(self, limits: dict[str, Any]) -> None:
-        self._awaited.set_limits(**limits)
+        self._inner.withdraw()
 
     def retry_failed(
         self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
@@ -160,4 +145,31 @@ class TableRun(RunHandle[T]):
             self._shape,
             on_error=self._on_error,
             awaited=self._run.retry_failed(causes, mode=mode),
+            about=dataclasses.replace(self.about, is_reported=False),
         )
+
+
+def _prompt(questions: Questions, request: int) -> str:
+    try:
+        return questions.text(questions.row_of(request))
+    except InputError:  # its row says what is wrong
+        return ""
+
+
+def _answer(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return ""
+    value = outcome.value
+    return str(value) if isinstance(value, str | int | float) else outcome.text or ""
+
+
+_SOURCES = {"sent": "answered", "cached": "reused", "reused": "reused", "merged": "merged"}
+
+
+def _what_became(outcome: Outcome | None, questions: Questions) -> str:
+    if outcome is None or isinstance(outcome.error, Stopped):
+        return "not sent"
+    if outcome.error is not None:
+        return WORDS.get(type(outcome.error).__name__, "failed")
+    status = _SOURCES.get(outcome.source, outcome.source)
+    return f"{status}, {outcome.model}" if questions.group > 1 and outcome.model else status

@@ -13,7 +13,7 @@ from llmnb.frames.template import cell_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from llmnb.frames.placing import Call
+    from llmnb.frames.placing import VerbCall
 
 Source: TypeAlias = "pd.DataFrame | pd.Series[Any] | TableSource"
 """What the verbs are given: a table of pandas itself, or another library's behind the protocol."""
@@ -124,7 +124,7 @@ class TableSource(Protocol):
         """Return a table of some rows."""
 
     def check_columns(
-        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: Call
+        self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse names under which no column of answers can stand.
 

@@ -23,7 +23,7 @@ from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Grou
 from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable
 from llmnb.frames.table_files import FileRow, Row, TableFile, TableSink
-from llmnb.generation.lines import Line, RequestLines
+from llmnb.generation.lines import RequestLine, RequestLines
 from llmnb.wire.json_text import json_text
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW_FORMATS, *EXCEL_FORMATS)
@@ -144,8 +144,8 @@ _BLANKS = 64
 """Blanks that are looked through between a field's name and its colon."""
 
 
-def _row(line: Line | UnreadableFile) -> Row:
-    if isinstance(line, Line):
+def _row(line: RequestLine | UnreadableFile) -> Row:
+    if isinstance(line, RequestLine):
         return line
     return FileRow({UNREADABLE: (line.details.raw or b"").decode("utf-8", "replace")}, line)
 
@@ -180,7 +180,7 @@ def taken(table: TableFile, names: Sequence[str]) -> list[str]:
 # -------------------------------------------------------------------------- writing
 
 
-class Writer:
+class TableWriter:
     """Writes a table beside its final place and moves it there when it is whole.
 
     A context manager; when the block ends with an error the draft is removed,
@@ -287,7 +287,13 @@ class _JSONLSink(TableSink):
         self._file = path.open("wb", buffering=_BLOCK)
 
     def write(self, row: Row, added: Mapping[str, Any]) -> None:
-        if type(row) is Line and row and added and row.written and added.keys().isdisjoint(row):
+        if (
+            type(row) is RequestLine
+            and row
+            and added
+            and row.written
+            and added.keys().isdisjoint(row)
+        ):
             # As it was written, with fields put behind: no number or name is written anew.
             self._file.write(b"%b,%b\n" % (row.written[:-1], _json(added)[1:]))
             return

@@ -40,10 +40,36 @@ class Template:
     """
 
     def __init__(self, text: str, columns: Sequence[str]) -> None:
-        self.parts = [(text, True)] if text in columns else _parts(text, columns)
+        self.parts: list[tuple[str, bool]] = [(text, True)]
         """Literal texts, and names of columns marked True, in order."""
 
-        self.fields = tuple(dict.fromkeys(part for part, is_field in self.parts if is_field))
+        self.fields: tuple[str, ...] = (text,)
+        """Names of the columns that it reads, each once."""
+
+        if text not in columns:
+            self._compile(text, columns)
+
+    def _compile(self, text: str, columns: Sequence[str]) -> None:
+        self.parts = []
+        fields: dict[str, None] = {}
+        known = set(columns)
+        end, literal = 0, ""
+        for match in _MARK.finditer(text):
+            literal += text[end : match.start()]
+            end = match.end()
+            if match[0] in ("{{", "}}"):
+                literal += match[0][0]
+            elif match[1] in known:
+                if literal:
+                    self.parts.append((literal, False))
+                self.parts.append((match[1], True))
+                fields[match[1]] = None
+                literal = ""
+            else:
+                raise _wrong_brace(text, match, columns)
+        if literal := literal + text[end:]:
+            self.parts.append((literal, False))
+        self.fields = tuple(fields)
 
     def render(self, row: Mapping[str, Any]) -> str | None:
         """Return the prompt for a row, None where every field of it is missing.
@@ -56,35 +82,22 @@ class Template:
         return "".join([(cells[part] or "") if is_field else part for part, is_field in self.parts])
 
 
-def _parts(text: str, columns: Sequence[str]) -> list[tuple[str, bool]]:
-    """Return the literal texts of a template, and names of columns marked True, in order."""
-    known = set(columns)
-    parts: list[tuple[str, bool]] = []
-    end, literal = 0, ""
-    for match in _MARK.finditer(text):
-        literal += text[end : match.start()]
-        end = match.end()
-        if match[0] in ("{{", "}}"):
-            literal += match[0][0]
-        elif match[1] is None:
-            raise UnknownField(
-                f"The template has a single brace at character {match.start() + 1}: "
-                f"{text[max(0, match.start() - 15) : match.start() + 15]!r}.\n"
-                "A column's name stands between { and }; a brace itself is doubled: {{ or }}."
-            )
-        elif match[1] not in known:
-            near = difflib.get_close_matches(match[1], columns, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UnknownField(
-                f"The table has no column {match[1]!r}.{hint} "
-                f"It has: {', '.join(map(repr, columns))[:600]}.\n"
-                "To write a brace itself, double it: {{ or }}. Nothing was sent."
-            )
-        else:
-            parts += [(literal, False), (match[1], True)]
-            literal = ""
-    parts.append((literal + text[end:], False))
-    return [(part, is_field) for part, is_field in parts if part or is_field]
+def _wrong_brace(text: str, match: re.Match[str], columns: Sequence[str]) -> UnknownField:
+    """Return the error of a single brace, or of braces around what is no column."""
+    if match[1] is None:
+        start = match.start()
+        return UnknownField(
+            f"The template has a single brace at character {start + 1}: "
+            f"{text[max(0, start - 15) : start + 15]!r}.\n"
+            "A column's name stands between { and }; a brace itself is doubled: {{ or }}."
+        )
+    near = difflib.get_close_matches(match[1], columns, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UnknownField(
+        f"The table has no column {match[1]!r}.{hint} "
+        f"It has: {', '.join(map(repr, columns))[:600]}.\n"
+        "To write a brace itself, double it: {{ or }}. Nothing was sent."
+    )
 
 
 def prompt_template(text: str, columns: Sequence[str]) -> Template:

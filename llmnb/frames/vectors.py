@@ -20,7 +20,7 @@ from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import failures
 from llmnb.frames.answers import suffixed
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import Call
+from llmnb.frames.placing import VerbCall
 from llmnb.frames.table_source import (
     VECTOR,
     WHOLE,
@@ -34,7 +34,7 @@ from llmnb.frames.template import is_missing
 from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
 from llmnb.progress import Bars
-from llmnb.signatures import KEYWORDS as LISTS
+from llmnb.signatures import KEYWORDS
 from llmnb.targets.endpoint import Endpoint
 
 EMBEDDING = "embedding"
@@ -46,7 +46,7 @@ SIMILARITY = "similarity"
 _STORING = ("project_name", "use_cache", "share", "batch_size")
 _LIMITS = tuple(name for name in names("embed", "start") if name not in _STORING)
 _CHECKED = names("embed")
-KEYWORDS = ("model", *LISTS["EmbedOptions"])
+EMBED_KEYWORDS = ("model", *KEYWORDS["EmbedOptions"])
 """Every keyword of `embed` but the column's own."""
 
 
@@ -74,36 +74,39 @@ class Embedding(PreparedVerb):
         *,
         cache_dir: str | None = None,
     ) -> None:
-        keywords = checked_keywords(keywords, KEYWORDS)
+        keywords = checked_keywords(keywords, EMBED_KEYWORDS)
         source = source_of(table)
         self._on_error = keywords.get("on_error", "null")
         self._is_into = into is not None
-        self._name: Hashable = EMBEDDING if into is None else into
+        vector_name: Hashable = EMBEDDING if into is None else into
+        self._names = [vector_name]
+        """The column of vectors, and with ``on_error="column"`` that of messages."""
+
+        if self._on_error == "column":
+            self._names.append(suffixed(vector_name, "error"))
         self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
         source.check_columns(
-            list(columns_of(self._name, self._on_error, (), {})),
+            self._names,
             into=into,
             overwrite=bool(keywords.get("overwrite")),
-            call=Call("embed", (name,), {**keywords, "into": into}),
+            call=VerbCall("embed", (name,), {**keywords, "into": into}),
         )
         self._source = source.snapshot() if self._is_into else source
         self.model = model_of(keywords)
         self._bars: Bars = keywords.get("progress", "auto")
         self._order: Order | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
-            self._order = _order(self.model, keywords)
-            if cache_dir is not None:
-                self._order = dataclasses.replace(self._order, cache_dir=cache_dir)
+            self._order = _order(self.model, {**keywords, "cache_dir": cache_dir})
 
     def start(self) -> EmbeddingRun | None:
-        """Start the run and return it; None where the engine does not ask the model."""
+        """Start the run and return it; None for a model that llmnb's engine does not ask."""
         return None if self._order is None else EmbeddingRun(self.texts, self._order)
 
     def finish(self) -> Any:
         """Block for the table, showing how far it is."""
         run = self.start()
         if run is None:
-            return self._by_model(self.model.packed_vectors_sync(self._present))
+            return self._in_every_row(self.model.packed_vectors_sync(self._present_texts))
         progress.attend(run, bars=self._bars)
         return self.finished(run)
 
@@ -111,65 +114,54 @@ class Embedding(PreparedVerb):
         """Await the table on the caller's loop."""
         run = await bridge.begun(self.start, lambda late: late.stop() if late else None)
         if run is None:
-            vectors = await self.model.packed_vectors(self._present)
-            return await asyncio.to_thread(self._by_model, vectors)
+            vectors = await self.model.packed_vectors(self._present_texts)
+            return await asyncio.to_thread(self._in_every_row, vectors)
         await progress.aattend(run, bars=self._bars)
-        return self._reported(run, await asyncio.to_thread(self._shaped, run))
+        return self._warned(run, await asyncio.to_thread(self._table_of, run))
 
     def finished(self, run: EmbeddingRun, *, is_reporting: bool = True) -> Any:
-        """Return the table of a finished run, after a warning of what failed or was cut.
+        """Return the table of a finished run; warn of texts that failed or were cut.
 
         Args:
             run: What `start` returned.
-            is_reporting: Whether it is reported here that rows failed.
+            is_reporting: Whether texts that failed are reported.
         """
-        return self._reported(run, self._shaped(run), is_reporting=is_reporting)
+        return self._warned(run, self._table_of(run), is_reporting=is_reporting)
+
+    def table(self, vectors: Sequence[bytes | None], errors: Mapping[int, str]) -> Any:
+        """Return the vectors as a column of the table's own library, or the table with it.
+
+        Args:
+            vectors: Little-endian numbers of 32 bits for each row; None is missing.
+            errors: Messages of the texts that failed, by row.
+        """
+        # A copy in the machine's own order, which its owner may change.
+        arrays = [
+            None if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
+            for vector in vectors
+        ]
+        messages = [errors.get(row) for row in range(len(vectors))]
+        columns = [AnswerColumn(arrays, VECTOR), AnswerColumn(messages, "string")]
+        named = dict(zip(self._names, columns, strict=False))
+        return self._source.filled(named, into=self._is_into, is_frame=False)
 
     @property
-    def _present(self) -> list[str]:
+    def _present_texts(self) -> list[str]:
         return [text for text in self.texts if text is not None]
 
-    def _shaped(self, run: EmbeddingRun) -> Any:
-        errors = {row: error.message for row, error in run.errors.items()}
-        return self._table(run.result(), errors)
+    def _in_every_row(self, vectors: Sequence[bytes]) -> Any:
+        """Return the table for the vectors of the texts that are not missing."""
+        remaining = iter(vectors)
+        return self.table([None if text is None else next(remaining) for text in self.texts], {})
 
-    def _reported(self, run: EmbeddingRun, table: Any, *, is_reporting: bool = True) -> Any:
+    def _table_of(self, run: EmbeddingRun) -> Any:
+        return self.table(run.result(), {row: error.message for row, error in run.errors.items()})
+
+    def _warned(self, run: EmbeddingRun, table: Any, *, is_reporting: bool = True) -> Any:
         warn_of_truncated(run, len(self.texts))
         if is_reporting:
             failures.report(run, len(self.texts), self._on_error, table)
         return table
-
-    def _by_model(self, vectors: Sequence[bytes]) -> Any:
-        """Return the table for the vectors of the texts that are there."""
-        waiting = iter(vectors)
-        return self._table([None if text is None else next(waiting) for text in self.texts], {})
-
-    def _table(self, vectors: Sequence[bytes | None], errors: Mapping[int, str]) -> Any:
-        columns = columns_of(self._name, self._on_error, vectors, errors)
-        return self._source.filled(columns, into=self._is_into, is_frame=False)
-
-
-def columns_of(
-    name: Hashable, on_error: str, vectors: Sequence[bytes | None], errors: Mapping[int, str]
-) -> dict[Hashable, AnswerColumn]:
-    """Return the columns that `embed` makes.
-
-    Args:
-        name: What the vectors are called.
-        on_error: Whether messages stand in a column of their own (``"column"``).
-        vectors: Little-endian numbers of 32 bits for each row; None is missing.
-        errors: Messages by row.
-    """
-    # A copy in the machine's own order, which its owner may change.
-    arrays = [
-        None if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
-        for vector in vectors
-    ]
-    columns = {name: AnswerColumn(arrays, VECTOR)}
-    if on_error == "column":
-        messages = [errors.get(row) for row in range(len(vectors))]
-        columns[suffixed(name, "error")] = AnswerColumn(messages, "string")
-    return columns
 
 
 # ----------------------------------------------------------------------------- making
@@ -200,9 +192,10 @@ def model_of(keywords: Keywords) -> EmbeddingModel:
 def _order(model: LiteLLMEmbeddingModel, keywords: Keywords) -> Order:
     """Return the model's order, changed by the keywords."""
     order = model.order()
-    changes = {name: keywords[name] for name in _STORING if keywords.get(name) is not None}
-    limits = {name: keywords[name] for name in _LIMITS if keywords.get(name) is not None}
-    return dataclasses.replace(order, **changes, options={**order.options, **limits})
+    named = {name: value for name, value in keywords.items() if value is not None}
+    stored = {name: named[name] for name in (*_STORING, "cache_dir") if name in named}
+    limits = {name: named[name] for name in _LIMITS if name in named}
+    return dataclasses.replace(order, **stored, options={**order.options, **limits})
 
 
 def _params(keywords: Keywords) -> dict[str, Any]:
@@ -247,7 +240,7 @@ class Search(PreparedVerb):
     ) -> None:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise InputError(f"k is the number of rows to find, at least 1, not {k!r}.")
-        keywords = checked_keywords(keywords, ("model", *LISTS["NearestOptions"]))
+        keywords = checked_keywords(keywords, ("model", *KEYWORDS["NearestOptions"]))
         self._source, self._query, self._k = source_of(table), query, k
         cells = self._source.columns().cells("" if name == WHOLE else name_of(name))
         self._rows: Any = np.array(
@@ -261,7 +254,7 @@ class Search(PreparedVerb):
             [self._into],
             into=self._into,
             overwrite=bool(keywords.get("overwrite")),
-            call=Call("nearest", (query, name), keywords),
+            call=VerbCall("nearest", (query, name), keywords),
         )
         self._model = model_of(keywords) if isinstance(query, str) else None
 

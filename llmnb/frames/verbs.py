@@ -15,7 +15,7 @@ from llmnb.frames.comparing import comparison
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import Call
+from llmnb.frames.placing import VerbCall
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
@@ -33,7 +33,7 @@ _EXTRACT = (
 
 def generate(table: Source, prompt: Hashable | None, keywords: Keywords) -> Job:
     """Prepare to ask about every row."""
-    call = Call("generate", (prompt,), keywords)
+    call = VerbCall("generate", (prompt,), keywords)
     return job(table, prompt, options_of(keywords), call=call)
 
 
@@ -68,7 +68,7 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
     options = options_of(_instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema}))
-    call = Call("extract", (prompt, schema), keywords)
+    call = VerbCall("extract", (prompt, schema), keywords)
     return job(table, prompt, options, call=call)
 
 
@@ -77,7 +77,7 @@ def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords
     known, meanings = _labels(labels)
     asked = {**_without_schema(keywords), "schema": tuple(known)}
     options = options_of(_instructed(_classifying(known, meanings), asked))
-    call = Call("classify", (prompt, labels), keywords)
+    call = VerbCall("classify", (prompt, labels), keywords)
     return job(table, prompt, options, labels=known, call=call)
 
 

@@ -1,49 +1,14 @@
 """Batches of requests from lists and files, prompts for open models, and local engines.
 
-Names are imported when they are first used.
+Names are imported when they are first used; type checkers read them in `__init__.pyi`, which
+``tools/stubs`` writes.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from llmnb.generation.api_request_parallel_processor import (
-        FileReport,
-        process_api_requests_from_file,
-        process_api_requests_from_file_sync,
-    )
-    from llmnb.generation.parallel import (
-        openai_parallel_generate,
-        openai_parallel_generate_sync,
-    )
-    from llmnb.generation.prompt_formatting import (
-        SYSTEM_TEXTS,
-        make_prompts,
-        task_prompts_dict_book,
-    )
-    from llmnb.generation.rate_limits import (
-        SAFETY_MARGIN,
-        requests_limits_dict,
-        requests_url_dict,
-    )
-    from llmnb.generation.vllm_generate import ModelGenerator
+from importlib import import_module
 
-__all__ = [  # noqa: RUF022 - sorted as a person sorts
-    "FileReport",
-    "ModelGenerator",
-    "SAFETY_MARGIN",
-    "SYSTEM_TEXTS",
-    "make_prompts",
-    "openai_parallel_generate",
-    "openai_parallel_generate_sync",
-    "process_api_requests_from_file",
-    "process_api_requests_from_file_sync",
-    "requests_limits_dict",
-    "requests_url_dict",
-    "task_prompts_dict_book",
-]
-
-_HOMES = {
+HOMES = {
     "FileReport": "api_request_parallel_processor",
     "ModelGenerator": "vllm_generate",
     "SAFETY_MARGIN": "rate_limits",
@@ -57,18 +22,18 @@ _HOMES = {
     "requests_url_dict": "rate_limits",
     "task_prompts_dict_book": "prompt_formatting",
 }
-"""In which file of this room each name lives."""
+"""The public names, and in which file of this room each lives."""
+
+__all__ = [*HOMES]
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    if name not in _HOMES:
+    if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

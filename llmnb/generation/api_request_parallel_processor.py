@@ -17,16 +17,16 @@ from typing import Unpack
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
-from llmnb.generation.asked import limits_for
-from llmnb.generation.lines import Line, RequestLines
+from llmnb.generation.lines import RequestLine, RequestLines
 from llmnb.generation.parallel import MAX_ATTEMPTS, Batch
-from llmnb.generation.results import Pump, Results
+from llmnb.generation.recipients import limits_for
+from llmnb.generation.results import Pump, ResultsFile
 from llmnb.keywords import FileOptions
 from llmnb.options import refuse_unknown
 from llmnb.progress import aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
-from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.signatures import KEYWORDS, described_as, full_signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ async def process_api_requests_from_file(
     return file.report(run)
 
 
-@full_signature
+@described_as(process_api_requests_from_file)
 def process_api_requests_from_file_sync(
     requests_filepath: str | Path,
     save_filepath: str | Path | None = None,
@@ -150,8 +150,8 @@ class _File(Batch):
         refuse_unknown(options, KEYWORDS["FileOptions"], "process_api_requests_from_file()")
         source = Path(requests_filepath)
         lines = RequestLines(source)
-        self.first: Line = lines.first()
-        self._results = Results(
+        self.first: RequestLine = lines.first()
+        self._results = ResultsFile(
             Path(save_filepath)
             if save_filepath is not None
             else source.with_name(f"{source.stem}_results{source.suffix}")

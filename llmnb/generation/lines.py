@@ -26,11 +26,11 @@ _READ_BYTES = 1 << 20
 """Bytes that are read at a time: each time the lock of Python is given up, and must be had back."""
 
 
-class Line(dict[str, Any]):
+class RequestLine(dict[str, Any]):
     """A request, with the line that it was read from.
 
     Example:
-        >>> request = Line({"prompt": "Hi"}, b'{"prompt": "Hi"}')
+        >>> request = RequestLine({"prompt": "Hi"}, b'{"prompt": "Hi"}')
         >>> request["prompt"], request.written
         ('Hi', b'{"prompt": "Hi"}')
     """
@@ -57,7 +57,7 @@ def unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     body = row.get("body")
     if "custom_id" not in row or not isinstance(body, dict) or "messages" in row:
         return row
-    request = Line(body, getattr(row, "written", None))
+    request = RequestLine(body, getattr(row, "written", None))
     url = row.get("url")
     if isinstance(url, str) and not url.startswith("/"):
         request["url"] = url  # an address of its own, which is data's to name and ours to refuse
@@ -100,7 +100,7 @@ class RequestLines:
             self._count = sum(map(bool, _texts(self._path)))
         return self._count
 
-    def __iter__(self) -> Iterator[Line | UnreadableFile]:
+    def __iter__(self) -> Iterator[RequestLine | UnreadableFile]:
         read = self._read
         try:
             for number, text in enumerate(_texts(self._path), start=1):
@@ -112,7 +112,7 @@ class RequestLines:
                 "is kept: run again once it can."
             ) from error
 
-    def first(self) -> Line:
+    def first(self) -> RequestLine:
         """Return the first line that is a request.
 
         Raises:
@@ -120,7 +120,7 @@ class RequestLines:
         """
         trouble = ""
         for line in self:
-            if isinstance(line, Line):
+            if isinstance(line, RequestLine):
                 return line
             trouble = trouble or line.message
         raise UnreadableFile(f"No line of {self._path} is a request. {trouble}")
@@ -133,7 +133,7 @@ class RequestLines:
             return self._unreadable(text, number, f"{why} ({error})")
         if not isinstance(value, dict):
             return self._unreadable(text, number, "is JSON, but not an object")
-        line: Line = dict.__new__(Line)  # without a call of its own for each line
+        line: RequestLine = dict.__new__(RequestLine)  # without a call of its own for each line
         line.update(value)
         line.written = text
         return line if self._is_exact else unwrapped(line)

@@ -13,8 +13,8 @@ from llmnb.engine import collector
 from llmnb.engine.request_log import SILENT, level_of, requests_log
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
-from llmnb.generation.asked import asking_for
-from llmnb.generation.lines import Line
+from llmnb.generation.lines import RequestLine
+from llmnb.generation.recipients import asking_for
 from llmnb.generation.window import Fitter
 from llmnb.keywords import ParallelOptions
 from llmnb.models.response_rows import ResponseRow, response_row
@@ -23,7 +23,7 @@ from llmnb.progress import Bars, aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
 from llmnb.running.start import start
-from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.signatures import KEYWORDS, described_as, full_signature
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""
@@ -88,7 +88,7 @@ async def openai_parallel_generate(
     return _rows(listed, run)
 
 
-@full_signature
+@described_as(openai_parallel_generate)
 def openai_parallel_generate_sync(
     requests: Iterable[Mapping[str, Any]],
     max_requests_per_minute: Rate | None = 10_000,
@@ -204,7 +204,11 @@ class Batch:
                 continue
             self.cut += 1
             requests_log.warning("Request #%d is cut. %s", number, fitted.warning)
-            yield Line(dict(fitted.request)) if isinstance(request, Line) else fitted.request
+            yield (
+                RequestLine(dict(fitted.request))
+                if isinstance(request, RequestLine)
+                else fitted.request
+            )
 
 
 def _listed(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:

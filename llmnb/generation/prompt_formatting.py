@@ -9,7 +9,7 @@ add it themselves, and two of them make answers worse. White space is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
@@ -122,13 +122,10 @@ def _applied(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
 
 # --------------------------------------------------------------- families of models
 
-Render = Callable[[str, str | None], str]
-"""Takes the question and the system's text, and returns what the model is to go on from."""
-
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models that are written to in one way."""
+    """Models that are written to in one form."""
 
     name: str
     pattern: re.Pattern[str]
@@ -137,7 +134,16 @@ class Family:
     instruct: re.Pattern[str]
     """Found in the names of those that were trained to follow instructions."""
 
-    render: Render
+    form: str
+    """What the model is to go on from, with ``{system}`` and ``{question}``."""
+
+    system_form: str
+    """What stands for ``{system}`` where there is a system's text, with ``{}`` for it."""
+
+    def render(self, question: str, system: str | None) -> str:
+        """Return a question and the system's text as the models were trained to read them."""
+        before = "" if system is None else self.system_form.format(system)
+        return self.form.format(system=before, question=question)
 
 
 def family_of(model_name: str) -> Family | None:
@@ -175,68 +181,37 @@ def _bare(model_name: str) -> str:
 
 # ------------------------------------------------------------------------ the marks
 
+_HEADED = "{}\n\n"
+"""The system's text before the question, for families that have no marks for it."""
 
-def _headed(question: str, system: str | None) -> str:
-    """Put the system's text before the question, for families without a place for it."""
-    return question if system is None else f"{system}\n\n{question}"
+_HEAD_3 = "<|start_header_id|>{}<|end_header_id|>\n\n"
+_USER_3 = f"{_HEAD_3.format('user')}{{question}}<|eot_id|>{_HEAD_3.format('assistant')}"
+_SYSTEM_3 = _HEAD_3.format("system")
 
+_LLAMA_2 = ("[INST] {system}{question} [/INST]", "<<SYS>>\n{}\n<</SYS>>\n\n")
+_LLAMA_3 = (f"{{system}}{_USER_3}", f"{_SYSTEM_3}{{}}<|eot_id|>")
 
-def _llama_2(question: str, system: str | None) -> str:
-    before = "" if system is None else f"<<SYS>>\n{system}\n<</SYS>>\n\n"
-    return f"[INST] {before}{question} [/INST]"
+# From 3.1 on the system's turn is always there and begins with two dates. The second is the one
+# that the published templates fall back on, so that a prompt is the same tomorrow.
+_DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+_LLAMA_3_DATED = (f"{_SYSTEM_3}{_DATES}{{system}}<|eot_id|>{_USER_3}", "{}")
 
-
-def _llama_3(question: str, system: str | None) -> str:
-    before = "" if system is None else _turn_3("system", system)
-    return before + _turn_3("user", question) + _head_3("assistant")
-
-
-def _llama_3_dated(question: str, system: str | None) -> str:
-    """From 3.1 on the system's turn is always there and begins with two dates.
-
-    The second is the one that the published templates fall back on, so that a prompt
-    is the same tomorrow.
-    """
-    dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
-    return _llama_3(question, dates + (system or ""))
-
-
-def _head_3(role: str) -> str:
-    return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
-
-
-def _turn_3(role: str, text: str) -> str:
-    return f"{_head_3(role)}{text}<|eot_id|>"
-
-
-def _mistral(question: str, system: str | None) -> str:
-    return f"[INST] {_headed(question, system)} [/INST]"
-
-
-def _mistral_3(question: str, system: str | None) -> str:
-    """The third tokenizer has marks that bring no blank behind them."""
-    return f"[INST] {_headed(question, system)}[/INST]"
-
-
-def _mistral_tekken(question: str, system: str | None) -> str:
-    return f"[INST]{_headed(question, system)}[/INST]"
-
-
-def _gemma(question: str, system: str | None) -> str:
-    turn = f"<start_of_turn>user\n{_headed(question, system)}<end_of_turn>\n"
-    return f"{turn}<start_of_turn>model\n"
-
-
-def _tulu(question: str, system: str | None) -> str:
-    before = "" if system is None else f"<|system|>\n{system}\n"
-    return f"{before}<|user|>\n{question}\n<|assistant|>\n"
+# The marks of Mistral's third tokenizer bring no blank behind them, those of Tekken none at all.
+_MISTRAL = ("[INST] {system}{question} [/INST]", _HEADED)
+_MISTRAL_3 = ("[INST] {system}{question}[/INST]", _HEADED)
+_MISTRAL_TEKKEN = ("[INST]{system}{question}[/INST]", _HEADED)
+_GEMMA = (
+    "<start_of_turn>user\n{system}{question}<end_of_turn>\n<start_of_turn>model\n",
+    _HEADED,
+)
+_TULU = ("{system}<|user|>\n{question}\n<|assistant|>\n", "<|system|>\n{}\n")
 
 
 # --------------------------------------------------------------------- the families
 
 
-def _family(name: str, pattern: str, instruct: str, render: Render) -> Family:
-    return Family(name, re.compile(pattern), re.compile(instruct), render)
+def _family(name: str, pattern: str, instruct: str, forms: tuple[str, str]) -> Family:
+    return Family(name, re.compile(pattern), re.compile(instruct), *forms)
 
 
 _ANY_INSTRUCT = re.compile(
@@ -249,19 +224,19 @@ _TRAINED = r"instruct|chat"
 
 FAMILIES = (
     # Tulu before what it was trained from, and each number before the bare 3.
-    _family("Tulu", r"tulu", r"", _tulu),
-    _family("OLMo", r"olmo", r"instruct|chat|sft|dpo", _tulu),
-    _family("Llama 3.1", _3 + _MINOR + r"1(?!\d)", _TRAINED, _llama_3_dated),
-    _family("Llama 3.2", _3 + _MINOR + r"2(?!\d)", _TRAINED, _llama_3_dated),
-    _family("Llama 3.3", _3 + _MINOR + r"3(?!\d)", _TRAINED, _llama_3_dated),
-    _family("Llama 3", _3 + r"(?![.p]?\d)", _TRAINED, _llama_3),
-    _family("Llama 2", r"llama[-_ ]?v?2(?![.\d])", _TRAINED, _llama_2),
-    _family("Mixtral", r"mixtral-8x22b.*v0\.3", _TRAINED, _mistral_3),
-    _family("Mixtral", r"mixtral", _TRAINED, _mistral),
-    _family("Mistral", r"mistral.*(nemo|-24\d\d|-25\d\d)", _TRAINED, _mistral_tekken),
-    _family("Mistral", r"mistral.*v0\.3", _TRAINED, _mistral_3),
-    _family("Mistral", r"mistral", _TRAINED, _mistral),
-    _family("Gemma", r"gemma", r"(^|[-_.:])it([-_.:]|$)|instruct|chat", _gemma),
+    _family("Tulu", r"tulu", r"", _TULU),
+    _family("OLMo", r"olmo", r"instruct|chat|sft|dpo", _TULU),
+    _family("Llama 3.1", _3 + _MINOR + r"1(?!\d)", _TRAINED, _LLAMA_3_DATED),
+    _family("Llama 3.2", _3 + _MINOR + r"2(?!\d)", _TRAINED, _LLAMA_3_DATED),
+    _family("Llama 3.3", _3 + _MINOR + r"3(?!\d)", _TRAINED, _LLAMA_3_DATED),
+    _family("Llama 3", _3 + r"(?![.p]?\d)", _TRAINED, _LLAMA_3),
+    _family("Llama 2", r"llama[-_ ]?v?2(?![.\d])", _TRAINED, _LLAMA_2),
+    _family("Mixtral", r"mixtral-8x22b.*v0\.3", _TRAINED, _MISTRAL_3),
+    _family("Mixtral", r"mixtral", _TRAINED, _MISTRAL),
+    _family("Mistral", r"mistral.*(nemo|-24\d\d|-25\d\d)", _TRAINED, _MISTRAL_TEKKEN),
+    _family("Mistral", r"mistral.*v0\.3", _TRAINED, _MISTRAL_3),
+    _family("Mistral", r"mistral", _TRAINED, _MISTRAL),
+    _family("Gemma", r"gemma", r"(^|[-_.:])it([-_.:]|$)|instruct|chat", _GEMMA),
 )
 """In the order in which they are looked for."""
 

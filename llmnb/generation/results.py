@@ -24,7 +24,7 @@ from llmnb.errors import (
     StoreError,
     UnreadableFile,
 )
-from llmnb.generation.lines import Line
+from llmnb.generation.lines import RequestLine
 from llmnb.models.response_rows import CALLERS_FIELDS, error_texts, without_callers_fields
 from llmnb.records import Outcome
 from llmnb.wire import json_bytes
@@ -75,7 +75,7 @@ def refused_addresses(count: int) -> str | None:
 
 
 def _written_request(asked: Any) -> bytes:
-    if isinstance(asked, Line):
+    if isinstance(asked, RequestLine):
         if asked.written is not None and CALLERS_FIELDS.isdisjoint(asked):
             return asked.written
     elif isinstance(asked, UnreadableFile):
@@ -93,7 +93,7 @@ def _written(value: Any) -> bytes:
         return json.dumps(value, default=str, separators=(",", ":")).encode()
 
 
-class Results:
+class ResultsFile:
     """Rows on their way into a file: ``NAME.part`` until all are there, then ``NAME``.
 
     A context manager; while it is open no other process writes the same file.
@@ -203,7 +203,7 @@ class Pump:
         results: Where they go. When it cannot take them the run is stopped.
     """
 
-    def __init__(self, run: Run, results: Results) -> None:
+    def __init__(self, run: Run, results: ResultsFile) -> None:
         self._run = run
         self._results = results
         self._error: BaseException | None = None

@@ -20,6 +20,7 @@ from llmnb.adapters.vllm_engine import Engine
 from llmnb.display import durations
 from llmnb.errors import ConfigurationError
 from llmnb.models.in_process import VLLMModel
+from llmnb.models.llm import LLMParams
 from llmnb.records import UnchosenLength
 
 logger = logging.getLogger("llmnb")
@@ -30,7 +31,7 @@ logger = logging.getLogger("llmnb")
 class TokenLogprob(float):
     """The natural logarithm of a token's probability, given all before it.
 
-    It is a number: sums, means and numpy take it as one.
+    Sums, means and numpy take it as the number that it is.
 
     Args:
         value: The log-probability.
@@ -39,10 +40,10 @@ class TokenLogprob(float):
         top: Likeliest tokens in its place, where they were asked for: texts and numbers.
 
     Example:
-        >>> one = TokenLogprob(-0.5, "the", 4)
-        >>> one.token, one + one
+        >>> logprob = TokenLogprob(-0.5, "the", 4)
+        >>> logprob.token, logprob + logprob
         ('the', -1.0)
-        >>> one
+        >>> logprob
         TokenLogprob(-0.5, 'the')
     """
 
@@ -70,16 +71,24 @@ class TokenLogprob(float):
         return f"TokenLogprob({float(self)!r}, {self.token!r})"
 
 
+Logprobs = list[TokenLogprob | None]
+"""One for each token; None where there is none to tell, as for a prompt's first."""
+
+
 def token_logprobs(
-    ids: Iterable[int], positions: Iterable[Mapping[int, Any] | None], alternatives: int
-) -> list[TokenLogprob | None]:
+    ids: Iterable[int],
+    positions: Iterable[Mapping[int, Any] | None] | None,
+    alternatives: int | None,
+) -> Logprobs | None:
     """Return what vLLM tells of each token, None where it cannot: before the first is nothing.
 
     Args:
         ids: The tokens.
-        positions: For each, vLLM's candidates by their number.
-        alternatives: How many of the likeliest were asked for.
+        positions: For each, vLLM's candidates by their number; None where it tells none.
+        alternatives: How many of the likeliest were asked for; None where nothing was.
     """
+    if alternatives is None or positions is None:
+        return None
     return [
         None if candidates is None else _token_logprob(token, candidates, alternatives)
         for token, candidates in zip(ids, positions, strict=True)
@@ -87,16 +96,13 @@ def token_logprobs(
 
 
 def _token_logprob(token: int, candidates: Mapping[int, Any], alternatives: int) -> TokenLogprob:
-    chosen = candidates[token]
-    top = _likeliest(candidates, alternatives) if alternatives else ()
-    return TokenLogprob(chosen.logprob, chosen.decoded_token or "", token, top)
-
-
-def _likeliest(candidates: Mapping[int, Any], alternatives: int) -> tuple[tuple[str, float], ...]:
     ranked = sorted(candidates.values(), key=lambda candidate: -float(candidate.logprob))
-    return tuple(
+    top = tuple(
         (candidate.decoded_token or "", float(candidate.logprob))
         for candidate in ranked[:alternatives]
+    )
+    return TokenLogprob(
+        candidates[token].logprob, candidates[token].decoded_token or "", token, top
     )
 
 
@@ -191,9 +197,6 @@ beginning: prompt 3 lost 30 of 90 tokens.
 
 
 # ------------------------------------------------------------------------ the generator
-
-Logprobs = list[TokenLogprob | None]
-"""One for each token; None where there is none to tell, as for a prompt's first."""
 
 Generated = tuple[
     list[str],
@@ -329,28 +332,38 @@ class ModelGenerator:
         }
         final, read = self._fitted(prompts, lengths, truncation_side)
         outputs = self.engine.generate(read, [made[length] for length in lengths], bar=progress)
-        prompts_told = [_of_prompt(output, prompt_logprobs) for output in outputs]
+        of_prompts = [
+            token_logprobs(output.prompt_token_ids, output.prompt_logprobs, prompt_logprobs)
+            for output in outputs
+        ]
         answers = [[answer.text for answer in output.outputs] for output in outputs]
-        answers_told = [
-            [_of_answer(answer, logprobs) for answer in output.outputs] for output in outputs
+        of_answers = [
+            [
+                token_logprobs(answer.token_ids, answer.logprobs, logprobs)
+                for answer in output.outputs
+            ]
+            for output in outputs
         ]
         if n > 1:
-            return final, answers, prompts_told, answers_told
-        return (
-            final,
-            [texts[0] for texts in answers],
-            prompts_told,
-            [logprobs_of[0] for logprobs_of in answers_told],
-        )
+            return final, answers, of_prompts, of_answers
+        first = [texts[0] for texts in answers]
+        return final, first, of_prompts, [of_samples[0] for of_samples in of_answers]
 
-    def as_model(self, name: str | None = None, **options: Any) -> VLLMModel:
+    def as_model(
+        self,
+        name: str | None = None,
+        *,
+        llm_params: LLMParams | Mapping[str, Any] | None = None,
+        project_name: str | None = None,
+    ) -> VLLMModel:
         """Return this engine as a model for `AsyncLLM`, frames and ``%%llm``.
 
         Args:
             name: What follows ``vllm/``; None: the model's own.
-            **options: `llm_params` and `project_name` of `VLLMModel`.
+            llm_params: An `LLMParams` or a mapping of body fields.
+            project_name: Project that keeps the answers.
         """
-        return VLLMModel(self.engine, name=name, **options)
+        return VLLMModel(self.engine, name=name, llm_params=llm_params, project_name=project_name)
 
     def close(self) -> None:
         """Let go of the model and its memory."""
@@ -368,11 +381,16 @@ class ModelGenerator:
             if not text or tokens.may_exceed(text, rooms[position] - SPARE_TOKENS)
         ]
         cuts = []
+        first = getattr(self.tokenizer, "bos_token_id", None)
         counted = self.engine.encode([prompts[position] for position in doubtful])
         for position, ids in zip(doubtful, counted, strict=True):
-            first = getattr(self.tokenizer, "bos_token_id", None)
             if not ids:
-                read[position] = _nothing(first, position)
+                if first is None:
+                    raise ConfigurationError(
+                        f"Prompt {position} is empty, and this model has no token that begins a "
+                        "text: give it a word to go on from. Nothing was generated."
+                    )
+                read[position] = [first]
             if len(ids) <= rooms[position]:
                 continue
             fitting = kept_tokens(ids, rooms[position], side, first=first)
@@ -385,28 +403,6 @@ class ModelGenerator:
 
     def __repr__(self) -> str:
         return f"<ModelGenerator {self.engine.name}>"
-
-
-def _nothing(first: int | None, position: int) -> list[int]:
-    """Return what stands for an empty prompt."""
-    if first is None:
-        raise ConfigurationError(
-            f"Prompt {position} is empty, and this model has no token that begins a text: give it "
-            "a word to go on from. Nothing was generated."
-        )
-    return [first]
-
-
-def _of_prompt(output: Any, alternatives: int | None) -> Logprobs | None:
-    if alternatives is None or output.prompt_logprobs is None:
-        return None
-    return token_logprobs(output.prompt_token_ids, output.prompt_logprobs, alternatives)
-
-
-def _of_answer(output: Any, alternatives: int | None) -> Logprobs | None:
-    if alternatives is None or output.logprobs is None:
-        return None
-    return token_logprobs(output.token_ids, output.logprobs, alternatives)
 
 
 def _lengths(prompts: Sequence[str], wanted: int | Sequence[int], max_len: int) -> list[int]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmnb.adapters import prices
-from llmnb.adapters.tokens import count_tokens, longest, upper_bound
-from llmnb.generation.asked import provider_for
-from llmnb.generation.lines import Line
+from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
+from llmnb.generation.lines import RequestLine
+from llmnb.generation.recipients import provider_for
 from llmnb.running.asking import Asking
 
 Side = Literal["end", "start"]
@@ -67,7 +67,7 @@ class Fitter:
             return Fitted(request)
         room = window - self._answer(request, window)
         # No encoding makes more tokens than there are bytes: most need not be counted.
-        written = request.written if isinstance(request, Line) else None
+        written = request.written if isinstance(request, RequestLine) else None
         bytes_at_most = upper_bound(request) if written is None else len(written)
         if bytes_at_most <= room:
             return Fitted(request)
@@ -160,10 +160,11 @@ class _Cutter:
 
     def text(self, text: str, room: int, tokens: int, name: str) -> str:
         """Return the longest part of a text from its one end that fits."""
-        keeps = _from_start if self._side == "end" else _from_end
-        kept = keeps(
-            text, longest(len(text), tokens, room, lambda some: self.count(keeps(text, some)))
-        )
+
+        def part(characters: int) -> str:
+            return text[:characters] if self._side == "end" else text[len(text) - characters :]
+
+        kept = part(longest_fitting(len(text), tokens, room, lambda size: self.count(part(size))))
         end = "last" if self._side == "end" else "first"
         left_out = tokens - self.count(kept)
         self.cuts.append(
@@ -171,11 +172,3 @@ class _Cutter:
             "were left out"
         )
         return kept
-
-
-def _from_start(text: str, characters: int) -> str:
-    return text[:characters]
-
-
-def _from_end(text: str, characters: int) -> str:
-    return text[len(text) - characters :]

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from llmnb.chat.llm_model import LLMModel, wants_single_answer
+from llmnb.chat.llm_model import LLMModel, blocking, wants_single_answer
 from llmnb.chat.messages import Message, messages_of
 from llmnb.chat.results import LLMResult, result_of
 from llmnb.chat.tools import choice_body, tool_bodies
@@ -24,6 +24,7 @@ from llmnb.running.asking import Asking
 from llmnb.running.preparer import Sampled
 from llmnb.running.start import start
 from llmnb.schemas import output_of
+from llmnb.signatures import with_keywords
 from llmnb.targets.endpoint import Endpoint
 
 
@@ -60,20 +61,24 @@ class EngineModel(LLMModel):
 
         Args:
             messages: The turns.
-            **kw: Fields of the request; ``output_type``; and options of
-                `llmnb.running.start.start`, such as ``use_cache``, ``max_attempts``,
-                ``time_limit``, ``budget_usd``, ``project_name``.
+            **kw: Further fields of the request, such as ``tools``; ``output_type``.
         """
         turns = messages_of(messages)
         outcomes = await _outcomes(self._begin(turns, kw, None))
         return [self._result(outcome, turns) for outcome in outcomes]
 
+    acompletion = with_keywords(acompletion, "CallOptions")
+
     async def acompletion_iter(
         self, messages: Sequence[Message], **kw: Any
     ) -> AsyncIterator[LLMResult]:
-        """Yield one answer in pieces as the provider sends them; arguments as `acompletion`.
+        """Yield one answer in pieces as the provider sends them.
 
         The last result carries the figures; where there is no good answer, its `error`.
+
+        Args:
+            messages: The turns.
+            **kw: As for `acompletion`, but for ``n``.
         """
         if not wants_single_answer(kw):
             raise ConfigurationError("One answer can be followed; leave n out. Nothing was sent.")
@@ -100,6 +105,11 @@ class EngineModel(LLMModel):
                 yield fragment
         finally:
             ended.cancel()
+
+    call = with_keywords(LLMModel.call, "CallOptions")
+    call_single = with_keywords(LLMModel.call_single, "SingleCallOptions")
+    call_sync = blocking(call)
+    call_single_sync = blocking(call_single)
 
     def _begin(
         self,

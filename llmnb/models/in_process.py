@@ -15,11 +15,13 @@ from llmnb.keywords import RequestParams
 from llmnb.models.llm import LLM, LLMParams
 from llmnb.options import params_in, with_params
 from llmnb.records import UnchosenLength
+from llmnb.signatures import full_signature
 from llmnb.targets.endpoint import Endpoint, register_model
 from llmnb.targets.local import EMBEDS, LocalTarget, local_target
 from llmnb.targets.vllm_target import VLLMTarget
 
 
+@full_signature
 class LocalModel(LLM):
     """A model that llama.cpp runs inside this process, asked like any other.
 
@@ -167,7 +169,7 @@ class VLLMModel(LLM):
                 further=engine_options,
             )
         else:
-            self.engine = vllm.around(model)
+            self.engine = vllm.wrap(model)
         if not name:  # the folder's own, without those above it; names on the hub stay whole
             path = Path(self.engine.name)
             name = path.resolve().name if path.exists() else self.engine.name

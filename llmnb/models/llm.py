@@ -15,9 +15,10 @@ from llmnb.options import PARAMS, body_of, refuse_unknown, with_params
 from llmnb.records import Outcome, secret, secret_url, shown_url
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
+from llmnb.signatures import full_signature, with_keywords
 from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.resolve import expected_address
-from llmnb.wire.catalog import spoken_at
+from llmnb.wire.catalog import dialect_at
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or a conversation as a list of messages."""
@@ -62,6 +63,7 @@ class LLMParams:
         )
 
 
+@full_signature
 class LLM(EngineModel):
     """One model at one address under one key.
 
@@ -182,8 +184,7 @@ class LLM(EngineModel):
 
         Args:
             prompt: A text or messages.
-            **params: Fields of the body for this call, and options of `llmnb.running.start.start`
-                such as ``use_cache``, ``max_wait`` and ``good_finish``.
+            **params: Further fields of the body for this call.
 
         Raises:
             LLMNBError: What the answer failed with, once retries are used up.
@@ -191,6 +192,8 @@ class LLM(EngineModel):
         if self.session is None:
             return self._generate(prompt, **params)
         return self._agenerate(prompt, **params)
+
+    generate = with_keywords(generate, "SingleCallOptions")
 
     def _generate(self, prompt: Prompt, **params: Any) -> str:
         """Block for the answer."""
@@ -204,7 +207,7 @@ class LLM(EngineModel):
     def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
         if not wants_single_answer(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
-        kind_at_url = (spoken_at(self.configured_url) or ("",))[0]
+        kind_at_url = (dialect_at(self.configured_url) or ("",))[0]
         if "embedding" in (self.gen_type, kind_at_url):
             raise ConfigurationError(
                 f"{self!r} makes vectors, and a text is asked for. Nothing was sent."

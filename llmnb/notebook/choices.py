@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.options import OPTIONS, checked, names
+from llmnb.options import OPTIONS, checked
+from llmnb.settings import full_name
+from llmnb.signatures import KEYWORDS
 
-LIMITS = ("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests")
+LIMITS = tuple(KEYWORDS["RunLimits"])
 
-_SHORT = {option.short: name for name, option in OPTIONS.items() if option.short}
-
-SETTINGS = tuple(name for name in names("configure") if name != "allow_http")
-"""Settings of the whole kernel, as `llmnb.configure` has them."""
-
-OF_MAGICS = ("system", "format", "stream")
-"""Options of the magics alone."""
-
-NAMES = (*SETTINGS, *OF_MAGICS)
+WORDS = tuple(KEYWORDS["ConfigureOptions"])
+"""What `%llm_config` and `llmnb.configure` take."""
 
 _NOTHING = ("", "none", "null")
-
-
-def full_name(name: str) -> str:
-    """Return the name of a setting for what was typed.
-
-    Raises:
-        ConfigurationError: If there is none; with the nearest.
-
-    Example:
-        >>> full_name("rpm"), full_name("model")
-        ('max_requests_per_minute', 'model')
-    """
-    found = _SHORT.get(name, name)
-    if found in NAMES:
-        return found
-    near = difflib.get_close_matches(name, (*NAMES, *_SHORT), n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise ConfigurationError(
-        f"There is no setting {name!r}.{hint}\nSettings are: {', '.join(NAMES)}; "
-        f"in short {', '.join(_SHORT)}."
-    )
 
 
 def value_of(name: str, text: str) -> Any:
@@ -118,11 +91,11 @@ def _model(text: str) -> str:
 
 def _reader(name: str) -> Callable[[str], Any]:
     """Return what reads the text of a setting."""
-    if name in ("model", "stream"):
-        return _model if name == "model" else _truth
-    option = OPTIONS.get(name)
-    if option is None:
-        return str
+    if name == "model":
+        return _model
+    option = OPTIONS[name]
     if option.default == ():
         return _words
+    if option.kind.choices == (True, False):
+        return _truth
     return number if option.kind.typed in (int, float) else str

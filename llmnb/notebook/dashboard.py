@@ -7,7 +7,6 @@ widget is closed, and a receipt that needs no script stands there instead.
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 import threading
@@ -16,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnb import progress
-from llmnb.adapters import prices
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.notebook import receipt
+from llmnb.notebook import cell_runs, receipt
 from llmnb.notebook.card import card, view_of
+from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
 from llmnb.notebook.charts import charts
 from llmnb.notebook.failed_banner import show_banner
 from llmnb.notebook.run_surface import RunSurface
@@ -190,6 +189,7 @@ class Shown:
         holds_kernel: Whether the cell waits for the run and drives the dashboard.
         slot: The output to show it in; None: one that is made here.
         banner_slot: The output for the banner of its failed rows.
+        runs: The runs with which it shares a receipt; None: those of the cell.
     """
 
     def __init__(
@@ -200,8 +200,10 @@ class Shown:
         holds_kernel: bool = False,
         slot: OutputSlot | None = None,
         banner_slot: OutputSlot | None = None,
+        runs: CellRuns | None = None,
     ) -> None:
         self._run = run
+        self._runs = runs or cell_runs.present()
         self._holds_kernel = holds_kernel
         self._lock = threading.Lock()
         self._slots: list[OutputSlot] = []
@@ -240,11 +242,14 @@ class Shown:
                 return
             self._is_closed = True
         self._dashboard.draw_last(status)
-        for slot in self._slots:
-            slot.put(receipt_bundle(status))
+        self._run.about.is_reported = True
+        entry = entry_of(self._run, status, gives_code=self._runs.gives_code)
+        self._runs.add(entry, self._slots)
         self._dashboard.take_down()
         _shown.pop(self._run, None)
-        show_banner(self._run, status, self._banner_slot, self._dashboard.retries)
+        retries = self._dashboard.retries
+        if self._runs.is_single or retries:
+            self._runs.banner = show_banner(self._run, status, self._banner_slot, retries)
 
 
 class ShownBatch:
@@ -283,22 +288,6 @@ class ShownBatch:
         return {"text/html": self._run._repr_html_(), "text/plain": repr(self._run)}
 
 
-def receipt_bundle(status: StatusSnapshot) -> Bundle:
-    """Return the receipt of a run as HTML and as text."""
-    ended = status.ended_at if status.ended_at is not None else Clock.wall()
-    # The table takes long to read; where nothing was bought it was never needed.
-    prices_of = _prices_date() if status.counts.usd else ""
-    return {
-        "text/html": receipt.html(status, ended=ended, prices_of=prices_of),
-        "text/plain": receipt.text(status, ended=ended, prices_of=prices_of),
-    }
-
-
-@functools.cache
-def _prices_date() -> str:
-    return prices.prices_date()
-
-
 _shown: dict[AnyRun, Shown] = {}
 """Runs on show until they are done; not longer, or their outcomes would never be freed."""
 
@@ -333,21 +322,13 @@ def show(run: AnyRun) -> None:
         else:
             print(repr(run))
     elif run.is_done:
-        OutputSlot(receipt_bundle(run.status()))
+        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
     elif not can_show():
         print(receipt.line(run.status()))
     elif (shown := _shown.get(run)) is None:
         Shown(run)
     elif not shown.display():  # it ended just now
-        OutputSlot(receipt_bundle(run.status()))
-
-
-def _cell() -> object:
-    """Return what tells the cell that runs, or the click that is acted on, from any other."""
-    shell = sys.modules["IPython"].get_ipython()
-    if hasattr(shell, "get_parent"):
-        return shell.get_parent().get("header", {}).get("msg_id")
-    return shell.execution_count
+        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
 
 
 _begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary()
@@ -357,13 +338,13 @@ _begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary
 def show_begun(run: AnyRun) -> None:
     """Show a run in the cell that has just started it."""
     if can_show():
-        _begun_in[run] = _cell()
+        _begun_in[run] = cell_runs.execution()
         show(run)
 
 
 def show_value(run: AnyRun) -> None:
     """Show a run that is a cell's value, unless this cell shows it already."""
-    if not can_show() or _begun_in.get(run) != _cell():
+    if not can_show() or _begun_in.get(run) != cell_runs.execution():
         show(run)
 
 
@@ -372,6 +353,7 @@ def install(ipython: Any) -> None:
     progress.hang(display_for, show_begun)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.for_type(RunHandle, show_value)
+    ipython.events.register("post_run_cell", cell_runs.end_cell)
 
 
 def uninstall(ipython: Any) -> None:
@@ -379,3 +361,4 @@ def uninstall(ipython: Any) -> None:
     progress.hang(None)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(RunHandle, None)
+    ipython.events.unregister("post_run_cell", cell_runs.end_cell)

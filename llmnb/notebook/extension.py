@@ -12,12 +12,12 @@ from IPython.core.magic import Magics
 
 from llmnb import settings
 from llmnb.notebook import dashboard
-from llmnb.notebook.choices import NAMES
+from llmnb.notebook.choices import WORDS
 from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.magics_looking import LookingMagics
 from llmnb.notebook.magics_settings import SettingsMagics
 from llmnb.notebook.options import SWITCHES, VALUED
-from llmnb.notebook.prompt_formats import FORMATS
+from llmnb.options import FORMATS
 
 _loaded: weakref.WeakKeyDictionary[Any, Registered] = weakref.WeakKeyDictionary()
 """Shells that have the extension; a shell that has it already keeps what it has."""
@@ -128,7 +128,7 @@ def _asking(shell: Any, event: Any) -> list[str]:
 
 
 def _settings(_shell: Any, _event: Any) -> list[str]:
-    return [f"{name}=" for name in NAMES]
+    return [f"{name}=" for name in WORDS]
 
 
 def _providers(_shell: Any, _event: Any) -> list[str]:

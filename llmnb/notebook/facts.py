@@ -6,6 +6,8 @@ Three writers draw them: `card` on a page, `receipt` as static HTML and as text.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
@@ -125,7 +127,7 @@ def headline(status: StatusSnapshot, rows: RowCounts) -> str:
 
 def result(status: StatusSnapshot, rows: RowCounts) -> str:
     """Return how many rows were answered, how long it took and what it cost."""
-    return f"{headline(status, rows)} in {durations.span(status.seconds)} for {cost(status)}"
+    return f"{headline(status, rows)} in {durations.span(status.seconds)} for {cost([status])}"
 
 
 def next_step(rows: RowCounts) -> str:
@@ -137,14 +139,21 @@ def next_step(rows: RowCounts) -> str:
     return f"Run the cell again: only the {missing} {verb} asked."
 
 
-def cost(status: StatusSnapshot) -> str:
-    """Return what a run cost; a price nobody knows is never called free."""
-    counts = status.counts
-    if not counts.num_unpriced:
-        return money.usd(counts.usd)
-    if not counts.usd:
-        return "an unknown price"
-    return f"{money.usd(counts.usd)} + {counts.num_unpriced:,} of unknown price"
+def cost(statuses: Sequence[StatusSnapshot]) -> str:
+    """Return what runs cost: a price nobody knows is never free, simulated dollars are none."""
+    simulated = [status for status in statuses if status.simulated]
+    spent = [status for status in statuses if not status.simulated]
+    if simulated and any(status.counts.usd or status.counts.num_unpriced for status in spent):
+        return f"{_cost(spent)} + {_cost(simulated)} simulated"
+    return _cost(statuses)
+
+
+def _cost(statuses: Sequence[StatusSnapshot]) -> str:
+    usd = sum(status.counts.usd for status in statuses)
+    unpriced = sum(status.counts.num_unpriced for status in statuses)
+    if not unpriced:
+        return money.usd(usd)
+    return f"{money.usd(usd)} + {unpriced:,} of unknown price" if usd else "an unknown price"
 
 
 def savings(status: StatusSnapshot) -> dict[str, float]:
@@ -260,20 +269,33 @@ def model_cells(model: ModelShare) -> list[str]:
     ]
 
 
-def cause_cells(cause: FailureCause) -> list[str]:
+def cause_cells(cause: FailureCause, longest: int = EXAMPLE_LENGTH, run: str = "") -> list[str]:
     """Return count, words and example of a kind of failure, the words as inside a sentence."""
-    example = visible(cause.example, longest=EXAMPLE_LENGTH)
+    example = visible(cause.example, longest=longest)
+    where = f"{run}, row" if run else "row"
     return [
         numbers.count(cause.rows),
         inside(visible(cause.words, longest=60)),
-        f"row {cause.first_row:,}: {example}",
+        f"{where} {cause.first_row:,}: {example}",
     ]
 
 
-def causes(status: StatusSnapshot, most: int) -> list[list[str]]:
-    """Return the cells of at most so many kinds of failure, and one line for all others."""
-    rows = [cause_cells(cause) for cause in status.causes[:most]]
-    if rest := status.causes[most:]:
+def causes(
+    causes: Sequence[FailureCause],
+    most: int,
+    longest: int = EXAMPLE_LENGTH,
+    runs: Mapping[str, str] = MappingProxyType({}),
+) -> list[list[str]]:
+    """Return the cells of at most so many kinds of failure, and one line for all others.
+
+    Args:
+        causes: The kinds.
+        most: How many are shown.
+        longest: Characters of an example.
+        runs: Names of the runs that the examples are of, by kind, where there are several.
+    """
+    rows = [cause_cells(cause, longest, runs.get(cause.kind, "")) for cause in causes[:most]]
+    if rest := causes[most:]:
         number = numbers.count(sum(cause.rows for cause in rest))
-        rows.append([number, counted(len(rest), "other cause"), "run.failures() has them all"])
+        rows.append([number, counted(len(rest), "other cause"), ""])
     return rows

@@ -14,7 +14,7 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook.card import CAUSES_SHOWN, cause_row
 from llmnb.notebook.facts import cause_cells, row_counts
-from llmnb.notebook.surface import Bundle, OutputSlot, Surface, line_of_code, watch
+from llmnb.notebook.surface import BLANK, Bundle, OutputSlot, Surface, line_of_code, watch
 
 _BLANK = {"kind": "banner", "fails": [], "can_retry": 0, "action": "", "label": ""}
 
@@ -64,6 +64,14 @@ class FailedBanner(Surface):
             self._slot = slot
             slot.put(self.bundle(text))
 
+    def withdraw(self) -> None:
+        """Take the banner away, unless a retry was asked for."""
+        with self._lock:
+            if self._retry is not None or self._slot is None:
+                return
+        self._slot.put(BLANK)
+        self.take_down()
+
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
             case {"do": "retry", "cause": str(cause)}:
@@ -111,39 +119,44 @@ class FailedBanner(Surface):
             f"in {durations.span(self._seconds)} for {money.usd(self._usd)}: run the cell again, "
             "it has them all."
         )
+        code = "" if self._retry is None else line_of_code(self._retry, "result")
         if self._slot is None:  # it stands in somebody else's output, and stays there
             with self._lock:
                 self.snapshot = {
                     **_BLANK,
                     "glyph": "check",
                     "headline": f"{headline}.",
-                    "rest": rest,
+                    "rest": f"{rest} Or: {code}" if code else rest,
                 }
             return
-        self._slot.put(_sentence(f"{headline}, {rest}"))
+        self._slot.put(_sentence(f"{headline}, {rest}", code))
         self.take_down()
 
 
-def _sentence(text: str) -> Bundle:
-    """Return what takes the banner's place when every row has an answer."""
+def _sentence(text: str, code: str) -> Bundle:
+    """Return what takes the banner's place when every row has an answer, with code for them."""
     style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
-    html = f'<p class="{INERT}" style="{style}">{html_text(text)}</p>'
+    more = f" Or: <code>{html_text(code)}</code>" if code else ""
+    html = f'<p class="{INERT}" style="{style}">{html_text(text)}{more}</p>'
+    text = f"{text} Or: {code}" if code else text
     return {"text/plain": text, "text/html": html}
 
 
 def show_banner(
     run: AnyRun, status: StatusSnapshot, slot: OutputSlot | None, retries: Iterable[str]
-) -> None:
+) -> FailedBanner | None:
     """Show the banner where rows of a finished run failed, and ask those of some causes again.
 
     After a stop there is none: the next step is to run the cell again; the receipt says so. What
     ran on a cluster can only be computed again.
     """
-    if run.can_retry and status.counts.num_tasks_failed and status.state == "finished":
-        banner = FailedBanner(run, status)
-        banner.display(slot)
-        if retries:
-            banner.ask_again(retries)
+    if not (run.can_retry and status.counts.num_tasks_failed and status.state == "finished"):
+        return None
+    banner = FailedBanner(run, status)
+    banner.display(slot)
+    if retries:
+        banner.ask_again(retries)
+    return banner
 
 
 def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any]:
@@ -153,11 +166,13 @@ def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any
     causes = status.causes[:CAUSES_SHOWN]
     # Where all rows failed for one cause, the banner's own button is its button.
     has_buttons = len(status.causes) > 1
+    # What failed at first, the receipt above has said.
+    again_for = " · ".join(" ".join(cause_cells(cause)[:2]) for cause in causes)
     return {
         **_BLANK,
         "glyph": "alert",
         "headline": f"{counted(number, 'row')} {verb}.",
-        "rest": " · ".join(" ".join(cause_cells(cause)[:2]) for cause in causes),
+        "rest": again_for if again else f"A retry asks only {'this' if number == 1 else 'these'}.",
         "fails": [cause_row(cause, _label(cause.rows) if has_buttons else "") for cause in causes],
         "can_retry": 1,
         "action": "retry",

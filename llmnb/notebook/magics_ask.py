@@ -12,6 +12,7 @@ import traitlets
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
+from llmnb import settings
 from llmnb.notebook.choices import LIMITS, check_limits
 from llmnb.notebook.interpolation import fill
 from llmnb.notebook.options import (
@@ -24,8 +25,7 @@ from llmnb.notebook.options import (
     variable_name,
 )
 from llmnb.notebook.plain_errors import plain_errors
-from llmnb.notebook.prompt_formats import FORMATS
-from llmnb.options import checked, with_params
+from llmnb.options import FORMATS, checked, with_params
 
 if TYPE_CHECKING:
     from llmnb.running.asking import Model
@@ -50,13 +50,19 @@ class LLMMagics(Magics):
     project_name = traitlets.Unicode(
         "", help="Project that keeps the answers of %llm; empty: the one of %llm_config."
     ).tag(config=True)
-    system = traitlets.Unicode("", help="System message of every prompt.").tag(config=True)
-    format = traitlets.Enum(
-        FORMATS, default_value="markdown", help="Form in which answers are asked for and shown."
+    system = traitlets.Unicode(
+        "", help="System message of every prompt; empty: the one of %llm_config."
     ).tag(config=True)
-    stream = traitlets.Bool(True, help="Whether answers are shown while they come.").tag(
-        config=True
-    )
+    format = traitlets.Enum(
+        ("", *FORMATS),
+        default_value="",
+        help="Form in which answers are asked for and shown; empty: the one of %llm_config.",
+    ).tag(config=True)
+    stream = traitlets.Bool(
+        None,
+        allow_none=True,
+        help="Whether answers are shown while they come; None: as %llm_config says.",
+    ).tag(config=True)
     limits: traitlets.Dict[str, Any] = traitlets.Dict(
         help=f"Limits of a request: {', '.join(LIMITS)}."
     ).tag(config=True)
@@ -149,6 +155,13 @@ class LLMMagics(Magics):
             **checked({name: value for name, value in of_line.items() if value is not None}),
         }
 
+    def _setting(self, name: str, on_line: Any) -> Any:
+        """Return a setting: of the line, else of this object, else of `llmnb.configure`."""
+        own = getattr(self, name)
+        if on_line is not None:
+            return on_line
+        return getattr(settings.current(), name) if own in ("", None) else own
+
     def _model(self, args: argparse.Namespace) -> Model | list[Model] | None:
         """Return the models that are named, or that variables of these names hold."""
         from llmnb.running.asking import is_model
@@ -170,13 +183,13 @@ class LLMMagics(Magics):
         output = None
         if args.schema is not None:
             output = output_of(variable(self._namespace, args.schema, "--schema"))
-        live = live_text(shell, is_streamed=self.stream if args.stream is None else args.stream)
+        live = live_text(shell, is_streamed=self._setting("stream", args.stream))
         answer = ask(
             fill(prompt, variables(shell)),
             Asking(model=self._model(args), output=output, params=_params(args)),
             live,
-            system=self.system if args.system is None else args.system,
-            form="json" if output is not None else args.format or self.format,
+            system=self._setting("system", args.system) or "",
+            form="json" if output is not None else self._setting("format", args.format),
             **self._run_options(args),
         )
         if live.end(answer.bundle()):
@@ -197,7 +210,7 @@ class LLMMagics(Magics):
             template,
             into=args.into,
             model=model,
-            system=(self.system if args.system is None else args.system) or None,
+            system=self._setting("system", args.system) or None,
             schema=schema,
             **self._run_options(args),
             **_params(args),

@@ -163,7 +163,7 @@ def _clear(args: argparse.Namespace, root: Path) -> None:
 def _undo(root: Path) -> None:
     from llmnb.store import clearing
 
-    trashed = clearing.trashed(root)
+    trashed = clearing.list_trash(root)
     if not trashed:
         raise LLMNBError("There is nothing to undo.")
     token, name = trashed[0]

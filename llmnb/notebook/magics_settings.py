@@ -17,8 +17,8 @@ from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.options import split_words
 from llmnb.notebook.plain_errors import plain_errors
 from llmnb.notebook.tables import Report, Table
+from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import Provider, load_catalog
-from llmnb.wire.keys import check_key
 
 
 @magics_class
@@ -46,51 +46,38 @@ class SettingsMagics(Magics):
             %llm_config model=openai/gpt-4o-mini project=Reviews
             %llm_config rpm=500 tpm=200000 concurrency=20 budget=2.50
             %llm_config max_wait=1200 good_finish=done,fin burst=smooth
+            %llm_config show_answers=off
             %llm_config system="Answer in one sentence." stream=off
             %llm_config model=none
 
         Model, project, limits, whether what a server says is left of them is spent at once
-        (`burst`), budget, patience (`max_wait`, in seconds) and further good finish reasons hold
-        for every door of this kernel: %llm, frames, AsyncLLM. `system`, `format` and `stream` are
-        options of %llm alone.
+        (`burst`), budget, patience (`max_wait`, in seconds), further good finish reasons and
+        whether receipts show answers hold for every door of this kernel: %llm, frames, AsyncLLM.
+        `system`, `format` and `stream` are for %llm alone. `llmnb.configure` takes the same words
+        and describes each.
         """
         # Everything is read before anything is set.
         wanted = _settings(line)
         if not wanted:
             return self._report()
-        for name in choices.OF_MAGICS:
-            if name in wanted:
-                self._set_option(name, wanted.pop(name))
         settings.configure(**wanted)
         # Take back what an option of %llm would hide; what was said last holds.
         asking = self._asking
-        if "model" in wanted:
-            asking.model = ""
-        if "project_name" in wanted:
-            asking.project_name = ""
-        if "budget_usd" in wanted:
-            asking.budget = None
+        for name in wanted:
+            trait = _TRAITS.get(name, name)
+            if asking.has_trait(trait):
+                setattr(asking, trait, asking.traits()[trait].default_value)
         asking.limits = {name: value for name, value in asking.limits.items() if name not in wanted}
         return None
-
-    def _set_option(self, name: str, value: Any) -> None:
-        trait = self._asking.traits()[name]
-        if value is None:
-            value = trait.default_value
-        if name == "format" and value not in trait.values:  # type: ignore[attr-defined]
-            raise ConfigurationError(
-                f"{value!r} is no format. Formats are: {', '.join(trait.values)}."  # type: ignore[attr-defined]
-            )
-        setattr(self._asking, name, value)
 
     def _report(self) -> Report:
         now, asking = settings.current(), self._asking
         own = {
-            "model": asking.model,
-            "project_name": asking.project_name,
-            "budget_usd": asking.budget,
+            **{name: getattr(asking, _TRAITS.get(name, name)) for name in _OWN},
             **asking.limits,
         }
+        if own["stream"] is not None:
+            own["stream"] = _switch(own["stream"])
         rows = [
             ("model", settings.model() or "not set: the first provider whose key is found"),
             ("project_name", settings.project_name()),
@@ -99,16 +86,16 @@ class SettingsMagics(Magics):
             ("burst", now.burst),
             ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
             ("max_wait", durations.exact(600 if now.max_wait is None else now.max_wait)),
+            ("show_answers", _switch(now.show_answers)),
             ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
+            ("allow_http", _switch(now.allow_http)),
+            ("system", now.system or "none"),
+            ("format", now.format),
+            ("stream", _switch(now.stream)),
         ]
         shown = [
             (name, f"{own[name]} for %llm; else {value}" if own.get(name) else value)
             for name, value in rows
-        ]
-        shown += [
-            ("system", asking.system or "none"),
-            ("format", asking.format),
-            ("stream", "on" if asking.stream else "off"),
         ]
         table = Table(("setting", "value"), tuple(shown))
         return Report("", table, notes=("Set one with %llm_config model=openai/gpt-4o-mini",))
@@ -152,7 +139,7 @@ def _settings(line: str) -> dict[str, Any]:
                 f"{word[:40]!r} is not name=value. Such as: "
                 '%llm_config model=openai/gpt-4o-mini rpm=500 system="Be brief."'
             )
-        texts[choices.full_name(name.strip())] = value
+        texts[settings.full_name(name.strip())] = value
     return {name: choices.value_of(name, text) for name, text in texts.items()}
 
 
@@ -165,6 +152,17 @@ def _provider(name: str) -> Provider:
         raise UnknownProvider(
             f"That is no provider. Providers are: {', '.join(catalog)}.\n{_KEYS_ELSEWHERE}"
         ) from None
+
+
+_OWN = ("model", "project_name", "budget_usd", "system", "format", "stream")
+"""Settings that %llm has for itself as well."""
+
+_TRAITS = {"budget_usd": "budget"}
+"""What those are called there, where it is another name."""
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"
 
 
 def _limit(value: float | None) -> str:

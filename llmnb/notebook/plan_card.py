@@ -14,6 +14,7 @@ from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
+from llmnb.notebook.cell_runs import CellRuns
 from llmnb.notebook.dashboard import Shown, can_show
 from llmnb.notebook.run_surface import RunSurface
 from llmnb.notebook.surface import Bundle, OutputSlot, static_text, watch
@@ -134,6 +135,7 @@ class PlanCard(RunSurface):
             if not isinstance(error, LLMNBError):
                 logger.exception("the planned run could not begin")
             return
+        alone = CellRuns(shows_result=False)
         is_shown = isinstance(run, RunHandle) and self._run_slots is not None
         if rows is None:
             if isinstance(run, RunHandle):
@@ -142,7 +144,7 @@ class PlanCard(RunSurface):
                 watch(run, show, show)
             self._end("Started", "Started: the answers are kept as they come.")
             if is_shown and self._slot is not None and self._run_slots is not None:
-                Shown(run, slot=self._slot, banner_slot=self._run_slots[1])
+                Shown(run, slot=self._slot, banner_slot=self._run_slots[1], runs=alone)
                 self.take_down()
             return
         self._is_over, self._has_first_rows = False, True
@@ -154,7 +156,7 @@ class PlanCard(RunSurface):
         )
         if is_shown and self._run_slots is not None:
             slot, banner_slot = self._run_slots
-            Shown(run, slot=slot, banner_slot=banner_slot)
+            Shown(run, slot=slot, banner_slot=banner_slot, runs=alone)
 
     def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
         why = {"glyph": glyph, "tone": "", "parts": [text]}

@@ -13,8 +13,6 @@ from llmnb.notebook.tables import Table
 Format = Literal["markdown", "text", "json", "code", "table"]
 """How an answer is asked for, read and shown."""
 
-FORMATS: tuple[Format, ...] = ("markdown", "text", "json", "code", "table")
-
 INSTRUCTIONS: Mapping[Format, str] = {
     "json": "Answer with one JSON value and nothing else: no explanation, no code fence.",
     "code": "Answer with code only, in one fenced block, without any explanation.",

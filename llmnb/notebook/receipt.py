@@ -1,230 +1,625 @@
-"""The receipt of a run: what stays in a notebook when the dashboard is gone.
+"""The receipt of a run, or of the runs of one cell: what stays when the dashboard is gone.
 
-Static HTML for pages (no script, no style sheet, no address, readable with every style gone),
-text for terminals and logs. Whatever a model, a provider or a person wrote is escaped, and what
-would hide in it is made visible.
+Static HTML for pages (no script, no style sheet, no address, readable with every style and even
+with every tag gone), text for terminals and logs. Whatever a model, a provider or a person wrote
+is escaped, and what would hide in it is made visible.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from llmnb.display import durations, html_fragments, moments, money, numbers
-from llmnb.display.aligned import columns, leader
+from llmnb.display.aligned import columns
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import cell, strong
-from llmnb.display.palette import FAINT, RULE
+from llmnb.display.html_fragments import cell, note, strong
+from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
-from llmnb.engine.status import StatusSnapshot
+from llmnb.engine.handle import RowAnswer
+from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import facts
 from llmnb.notebook.facts import RowCounts
 
 WIDEST = 90
 """Columns of the text at most."""
 
-MODELS_SHOWN = 13
-CAUSES_SHOWN = 10
+MOST_BYTES = 8_000
+"""Bytes of one run's HTML, the table of its answers apart."""
 
-_MODEL_FIGURES = ("rows", "share", "p50", "cost")
+MOST_BYTES_OF_ANSWERS = 6_000
+MOST_BYTES_OF_RUNS = 60_000
+"""Bytes of the HTML of all runs of a cell."""
+
+ANSWERS_SHOWN = 5
+LONGEST_ANSWER = 200
+"""Characters of a prompt or an answer that are shown."""
+
+MOST_RUNS = 50
+"""Up to so many runs of a cell are all shown; of more these:"""
+
+FIRST_RUNS, LAST_RUNS, FAILED_RUNS = 3, 20, 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One run at its end, as a receipt shows it."""
+
+    status: StatusSnapshot
+    traits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What may tell it from other runs of its cell, by name: model, settings, prompt, project."""
+
+    empty: int = 0
+    """Rows of the table that ask nothing."""
+
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Further lines among its figures, by name."""
+
+    answers: Sequence[RowAnswer] = ()
+    """Its first rows; empty where they are not shown."""
+
+    code: str = ""
+    """A line that asks its failed rows again; empty: the cell has to be run again."""
+
+    result_code: str = ""
+    """A line that gives its result, where nothing else holds it."""
+
+    @property
+    def rows(self) -> RowCounts:
+        """How its rows divide."""
+        return facts.row_counts(self.status)
+
+    @property
+    def ended(self) -> float:
+        """Seconds since the epoch."""
+        return Clock.wall() if self.status.ended_at is None else self.status.ended_at
 
 
 def line(status: StatusSnapshot) -> str:
     """Return a run in one line: for a terminal, and until the page shows more."""
-    rows = facts.row_counts(status)
-    start = f"llmnb run · {visible(status.project, longest=60)} · "
     if status.state in ("finished", "stopped"):
-        return start + facts.result(status, rows)
+        return text([Entry(status=status)]).partition("\n")[0]
+    rows = facts.row_counts(status)
     of = "" if rows.total is None else f" of {rows.total:,}"
     because = visible(status.waiting_on, longest=200)
-    return f"{start}{rows.completed:,}{of} rows, {facts.cost(status)}. {because}".rstrip()
+    start = f"llmnb · {visible(status.project, longest=60)} · "
+    return f"{start}{rows.completed:,}{of} rows, {facts.cost([status])}. {because}".rstrip()
 
 
-# ----------------------------------------------------------------------------- as text
+# --------------------------------------------------------------------------- as text
 
 
-def text(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
-    """Return the receipt as text, at most 90 columns wide.
+def text(entries: Sequence[Entry]) -> str:
+    """Return the receipt as text: a line, its runs, why rows failed.
 
-    Args:
-        status: The run at its end.
-        ended: When that was, in seconds since the epoch.
-        prices_of: Day of the price table; empty leaves it out.
+    Tables are at most 90 columns wide; sentences are never cut.
     """
-    rows = facts.row_counts(status)
-    project = visible(status.project, longest=40)
-    simulated = " · simulated" if status.simulated else ""
-    lines = [f"llmnb receipt · {project} · {moments.moment(ended)}{simulated}", ""]
-    if rows.total == 0:
-        return "\n".join([*lines, "Nothing to send: there were no rows."])
-    lines.append(facts.result(status, rows))
-    lines += _section(_row_lines(status, rows))
-    lines += _section(_request_lines(status))
-    lines += _section([_leader(name, value) for name, value in facts.figures(status).items()])
-    if status.shares:
-        models = map(facts.model_cells, facts.shares(status, MODELS_SHOWN))
-        cells = [("model", *_MODEL_FIGURES), *models]
-        lines += _section(columns(cells, right=range(1, 5), width=WIDEST - 2, gap=3))
-    if limits := facts.limits(status):
-        lines += _section(["limits", *(f"  {limit}" for limit in limits)])
-    if causes := facts.causes(status, CAUSES_SHOWN):
-        counts, names, _ = (max(map(len, column)) for column in zip(*causes, strict=True))
-        lines += _section(["failed rows"])
-        lines += [f"    {count:>{counts}}  {name:<{names}}   {row}" for count, name, row in causes]
-    lines.append("")
-    if status.state == "stopped":
-        lines.append(facts.next_step(rows))
-    elif rows.failed:
-        lines.append("Retry the failed rows: run.retry_failed()")
-    if prices_of:
-        lines.append(f"Prices of {visible(prices_of, longest=40)}.")
-    return "\n".join(cut(row, WIDEST) for row in lines)
+    sentence = _Sentence(entries)
+    projects = dict.fromkeys(visible(entry.status.project, longest=40) for entry in entries)
+    said = sentence.first[:1].lower() + sentence.first[1:] + sentence.after
+    lines = [f"llmnb · {', '.join(projects)} · {said}"]
+    for part in sentence.details:
+        if len(lines[0]) + len(part) + 3 <= WIDEST:
+            lines[0] += f" · {part}"
+    if len(entries) > 1:
+        shown = [row for row in _run_rows(entries) if isinstance(row, _Row)]
+        cells = [
+            (
+                row.name,
+                counted(row.rows.whole, "row"),
+                f"{kept:,} reused" if (kept := row.rows.reused + row.rows.merged) else "",
+                f"{row.rows.failed:,} failed" if row.rows.failed else "",
+                row.time,
+                row.cost,
+            )
+            for row in shown
+        ]
+        used = [place for place in range(6) if any(row[place] for row in cells)]
+        cells = [[row[place] for place in used] for row in cells]  # type: ignore[misc]
+        lines += [f"  {row}" for row in columns(cells, right=range(1, 6), width=WIDEST - 2)]
+    results = [f"Its answers: {entry.result_code}" for entry in entries if entry.result_code]
+    if sentence.is_clean:
+        return "\n".join(lines + results)
+    if causes := _causes(entries):
+        lines += [cut(f"  {row}", WIDEST) for row in columns(causes, right={0}, gap=3)]
+    words, code = _next_step(entries)
+    lines.append(f"{words}: {visible(code)}" if code else f"{words}.")
+    return "\n".join(lines + results)
 
 
-def _section(lines: Sequence[str]) -> list[str]:
-    return ["", *(f"  {row}" for row in lines)] if lines else []
+# --------------------------------------------------------------------------- as HTML
 
 
-_leader = functools.partial(leader, names=20, values=5)
-
-
-def _row_lines(status: StatusSnapshot, rows: RowCounts) -> list[str]:
-    saved = {name: f"saved {money.usd(usd)}" for name, usd in facts.savings(status).items()}
-    return [
-        _leader("rows", numbers.count(rows.whole)),
-        *(
-            _leader(f"  {name}", numbers.count(part), saved.get(name, ""))
-            for name, part in rows.parts.items()
-        ),
-    ]
-
-
-def _request_lines(status: StatusSnapshot) -> list[str]:
-    started, in_progress, succeeded, failed, limits, api, other, last = facts.counters(status)
-    note = f"in progress {in_progress}, succeeded {succeeded}, failed {failed}"
-    return [
-        _leader("requests started", started, note),
-        _leader("rate limit errors", limits, f"last at {last}" if last != "none" else ""),
-        _leader("API errors", api),
-        _leader("other errors", other),
-    ]
-
-
-# ----------------------------------------------------------------------------- as HTML
-
-
-def html(status: StatusSnapshot, *, ended: float, prices_of: str = "") -> str:
+def html(entries: Sequence[Entry], *, prices_of: str = "", is_open: bool = False) -> str:
     """Return the receipt as HTML without script, style sheet or address.
 
     Args:
-        status: The run at its end.
-        ended: When that was, in seconds since the epoch.
+        entries: The runs of a cell, in the order in which they began; at least one.
         prices_of: Day of the price table; empty leaves it out.
+        is_open: Whether it stands unfolded, its answers with it.
     """
-    rows = facts.row_counts(status)
-    parts = [*_story(status, rows)]
-    if rows.whole:
-        shown = ("reused", "merged", "answered", "failed", "not sent")
-        bar = html_fragments.bar(
-            ("rest" if name == "not sent" else name, rows.parts.get(name, 0) / rows.whole)
-            for name in shown
+    answers = _answers(entries)
+    is_open = is_open and bool(answers)
+    most = MOST_BYTES if len(entries) == 1 else MOST_BYTES_OF_RUNS
+    for detail in _DETAILS:
+        page = _html(entries, answers, prices_of, is_open, detail)
+        if len(page.encode()) - len(answers.encode()) <= most:
+            break
+    return page
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Detail:
+    """How much is shown, so that nothing that comes from outside makes a notebook heavy."""
+
+    models: int
+    causes: int
+    example: int
+    """Characters of a cause's example."""
+
+    last_runs: int
+    failed_runs: int
+
+
+_DETAILS = (
+    _Detail(10, 8, facts.EXAMPLE_LENGTH, LAST_RUNS, FAILED_RUNS),
+    _Detail(3, 6, 120, LAST_RUNS, 10),
+    _Detail(2, 4, 80, 10, 5),
+    _Detail(2, 3, 30, 5, 3),
+    _Detail(2, 2, 12, 1, 1),
+)
+
+
+def _html(
+    entries: Sequence[Entry], answers: str, prices_of: str, is_open: bool, detail: _Detail
+) -> str:
+    sentence = _Sentence(entries)
+    cost = f" for {strong(sentence.cost)}" if sentence.cost else ""
+    tail = "".join(f" · {_kept_together(part)}" for part in sentence.details)
+    said = f"{strong(sentence.first)}{html_text(sentence.time)}{cost}{html_text(sentence.tag)}"
+    if sentence.is_nothing:
+        inside = f'<p style="{_SENTENCE}">{said}<span style="{FAINT}">{tail}</span></p>\n'
+    elif sentence.is_clean:
+        said = f'{_small_bar(_sum(entries), "8px")}{said}<span style="{FAINT}">{tail}</span>'
+        body = _body(entries, prices_of, detail)
+        if is_open:
+            body = _folded(FIGURES, body)
+        whole = answers + body if len(entries) == 1 else body + answers
+        inside = html_fragments.details(said, whole, is_open=is_open)
+    else:
+        for part in sentence.missing:
+            said += f", {strong(part)}" if part.endswith("failed") else f", {html_text(part)}"
+        words, code = _next_step(entries)
+        step = f"{html_text(words)}: <code>{html_text(code)}</code>" if code else html_text(words)
+        title = FIGURES if len(entries) == 1 else f"The {len(entries):,} runs, one by one"
+        if answers and not is_open and len(entries) == 1:
+            answers = _folded("Answers", answers)
+        inside = (
+            f"{_bar(_sum(entries))}"
+            f'<p style="{_SENTENCE}">{said}<span style="{FAINT}">{tail}</span></p>\n'
+            f"{_cause_table(entries, detail)}{note(step + ('' if code else '.'))}{answers}"
+            f"{_folded(title, _body(entries, prices_of, detail))}"
         )
-        parts.insert(0, bar)
-    if rows.total != 0:
-        parts += [_counter_table(status), _two_tables(status), _failed_table(status)]
-    parts.append(_foot(status, rows, ended, prices_of))
-    return html_fragments.box(*parts, name="llmnb-receipt")
+    for entry in entries:
+        if entry.result_code and entry.rows.good:
+            inside += note(f"Its answers: <code>{html_text(entry.result_code)}</code>")
+    return html_fragments.box(inside, name="llmnb-receipt")
 
 
-def _story(status: StatusSnapshot, rows: RowCounts) -> Iterable[str]:
-    big = "margin:0;font-size:16px;line-height:22px"
-    small = "margin:0 0 8px;font-size:12px;line-height:17px;opacity:.8"
-    title = strong(facts.headline(status, rows))
-    sentence = "There were no rows to ask about; no request was sent."
-    if rows.total != 0:
-        title += f" in {html_text(durations.span(status.seconds))} for {strong(facts.cost(status))}"
-        title += " (simulated)" if status.simulated else ""
-        parts = [
-            f"{part:,} {name}" for name, part in rows.parts.items() if part or name == "answered"
-        ]
-        sentence = f"{' + '.join(parts)} = {counted(rows.whole, 'row')}"
-    yield f'<p style="{big}">{title}</p>'
-    yield f'<p style="{small}">{html_text(sentence)}</p>'
+def _folded(title: str, body: str) -> str:
+    return html_fragments.details(f'<span style="{FAINT}">{html_text(title)}</span>', body)
 
 
-def _counter_table(status: StatusSnapshot) -> str:
-    name = f"padding:0 18px 0 0;font-size:11px;line-height:15px;{FAINT};white-space:nowrap"
-    figure = "padding:0 18px 0 0;font-size:16px;line-height:21px;font-weight:500;white-space:nowrap"
-    return html_fragments.table(
+FIGURES = "Counters, tokens, speed, models"
+_MODEL_FIGURES = ("rows", "share", "p50", "cost")
+_SENTENCE = "margin:0;line-height:22px"
+_FIGURE = "padding:2px 0 2px 16px;white-space:nowrap"
+_HEAD = f"font-size:11px;{FAINT}"
+_NAME = f"padding:2px 14px 2px 0;{FAINT};white-space:nowrap"
+_SHORT = 30
+"""Characters of a name that need not be broken on a narrow page."""
+
+
+def _body(entries: Sequence[Entry], prices_of: str, detail: _Detail) -> str:
+    """Return what stands folded."""
+    if len(entries) == 1:
+        return _single(entries[0], detail) + _foot(entries, prices_of)
+    return _run_table(entries, detail) + _foot(entries, prices_of)
+
+
+def _single(entry: Entry, detail: _Detail) -> str:
+    status, rows = entry.status, entry.rows
+    parts = [f"{part:,} {name}" for name, part in rows.parts.items() if part]
+    found = note(html_text(f"{' + '.join(parts)} = {counted(rows.whole, 'row')}"))
+    if status.counts.num_tasks_started:
+        found += _counter_tables(status)
+    figures = {
+        **facts.figures(status),
+        "limits": "; ".join(facts.limits(status)),
+        **entry.notes,
+    }
+    tables = html_fragments.table(
         (
-            [cell(counter, name, head="col") for counter in facts.COUNTERS],
-            [cell(count, figure) for count in facts.counters(status)],
-        ),
-        "margin:0 0 9px",
+            cell(visible(name[:1].upper() + name[1:], longest=40), _NAME, head="row"),
+            cell(value, longest=600),
+        )
+        for name, value in figures.items()
+        if value
+    )
+    if status.shares:
+        heads = [cell(name, _FIGURE, align="right", head="col") for name in _MODEL_FIGURES]
+        models = [
+            [
+                cell(model, longest=80),
+                *(cell(figure, _FIGURE, align="right") for figure in figures),
+            ]
+            for model, *figures in map(facts.model_cells, facts.shares(status, detail.models))
+        ]
+        tables += html_fragments.table(
+            [
+                [cell("Model", head="col"), *heads],
+                *models,
+            ],
+            first_rows=[FAINT],
+        )
+    style = "display:flex;flex-wrap:wrap;gap:7px 28px;align-items:flex-start"
+    return f'{found}<div style="{style}">{tables}</div>\n'
+
+
+def _counter_tables(status: StatusSnapshot) -> str:
+    """Return the eight counters as two tables of four, side by side where there is room."""
+    style = "padding:0 18px 0 0;white-space:nowrap"
+    counters = list(zip(facts.COUNTERS, facts.counters(status), strict=True))
+    tables = "".join(
+        html_fragments.table(
+            (
+                [cell(counter, style, head="col") for counter, _ in four],
+                [cell(count, style) for _, count in four],
+            ),
+            first_rows=[f"font-size:11px;{FAINT}", "font-size:14px;font-weight:500"],
+        )
+        for four in (counters[:4], counters[4:])
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:4px 0;margin:0 0 5px">{tables}</div>\n'
+
+
+def _cause_table(entries: Sequence[Entry], detail: _Detail) -> str:
+    causes = _causes(entries, detail.causes, detail.example)
+    if not causes:
+        return ""
+    rows = (
+        (
+            cell(count, "padding:2px 0;vertical-align:baseline", align="right"),
+            cell(cause, f"padding:2px 14px 2px 10px;vertical-align:baseline{_unbroken(cause)}"),
+            cell(example, f"padding:2px 0;vertical-align:baseline;{FAINT};overflow-wrap:anywhere"),
+        )
+        for count, cause, example in causes
+    )
+    return html_fragments.table(rows, "margin:2px 0 4px")
+
+
+def _kept_together(part: str) -> str:
+    """Return a short part of a sentence, such as a model's name, on one line."""
+    if len(part) > _SHORT or " " in part:
+        return html_text(part)
+    return f'<span style="white-space:nowrap">{html_text(part)}</span>'
+
+
+def _unbroken(text: str) -> str:
+    return ";white-space:nowrap" if len(text) <= _SHORT else ""
+
+
+def _foot(entries: Sequence[Entry], prices_of: str) -> str:
+    projects = dict.fromkeys(entry.status.project for entry in entries)
+    names = ", ".join(html_text(name, longest=80) for name in list(projects)[:3])
+    if len(projects) > 3:
+        names += f" and {len(projects) - 3:,} more"
+    parts = [f"{'Project' if len(projects) == 1 else 'Projects'} {names}"]
+    when = moments.moment(entries[0].ended)
+    if len(entries) > 1:
+        first = min(entry.status.started_at for entry in entries)
+        last = max(entry.ended for entry in entries)
+        when = f"{moments.moment(first)} to {moments.clock(last)}"
+    parts.append(html_text(when))
+    if prices_of:
+        parts.append(f"prices of {html_text(prices_of, longest=40)}")
+    return note(" · ".join(parts), "5px 0 0")
+
+
+# ------------------------------------------------------------------------ the sentence
+
+
+class _Sentence:
+    """What came of all runs together, in the parts of which both receipts are made."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        statuses = [entry.status for entry in entries]
+        rows = _sum(entries)
+        self.is_nothing = rows.total == 0
+        self.is_clean = not rows.failed and not any(s.state == "stopped" for s in statuses)
+        self.missing = [f"{rows.failed:,} failed"] if rows.failed else []
+        if rows.not_sent:
+            self.missing.append(f"{rows.not_sent:,} not sent")
+        self.first = facts.headline(statuses[0], rows)
+        if len(entries) > 1 and not self.is_nothing:
+            runs = f"{len(entries):,} runs"
+            first = self.first.removeprefix("Stopped: ")
+            is_all = first.startswith("All")
+            self.first = f"{runs}, {first[:1].lower()}{first[1:]}" if is_all else f"{runs}: {first}"
+        self.time = self.cost = self.tag = ""
+        if self.is_nothing:
+            empty = sum(entry.empty for entry in entries)
+            asked = f"{counted(empty, 'row')} without content" if empty else "there were no rows"
+            self.details = [f"{asked}; no request was sent"]
+        else:
+            self.time = f" in {durations.span(_seconds(entries))}"
+            self.cost = facts.cost(statuses)
+            is_simulated = all(status.simulated for status in statuses if status.counts.usd)
+            is_any = any(status.simulated for status in statuses)
+            self.tag = " (simulated)" if is_simulated and is_any else ""
+            self.details = _tail(entries, rows)
+        cost = f" for {self.cost}" if self.cost else ""
+        missing = "".join(f", {part}" for part in self.missing)
+        self.after = f"{self.time}{cost}{self.tag}{missing}"
+
+
+def _tail(entries: Sequence[Entry], rows: RowCounts) -> list[str]:
+    """Return what was out of the ordinary, and who answered; nothing that is zero."""
+    counts = [entry.status.counts for entry in entries]
+    kept = rows.reused + rows.merged
+    parts = []
+    if kept:
+        how = " or ".join(
+            n for n, part in (("reused", rows.reused), ("merged", rows.merged)) if part
+        )
+        is_all = rows.reused == rows.whole
+        usd = sum(count.saved_usd for count in counts)
+        saved = f", saved {money.usd(usd)}" if usd > 1e-9 else ""
+        parts.append((f"all {how}" if is_all else f"{kept:,} {how}") + saved)
+    if rows.failed or rows.not_sent:
+        parts = []  # the sentence is long enough, and what went wrong comes first
+    again = []
+    if retried := sum(count.num_retried for count in counts):
+        again.append(f"{retried:,} sent again")
+    if (waited := sum(entry.status.waited_seconds for entry in entries)) >= 1:
+        again.append(f"{durations.span(round(waited))} waited")
+    if again and not (rows.failed or rows.not_sent):
+        parts.append(", ".join(again))
+    if unsaved := sum(count.num_unsaved for count in counts):
+        parts.append(f"{counted(unsaved, 'answer')} not saved, kept in memory")
+    if empty := sum(entry.empty for entry in entries):
+        parts.append(f"{empty:,} empty, not asked")
+    models = dict.fromkeys(share.name for entry in entries for share in entry.status.shares)
+    if models and not (rows.failed or rows.not_sent):
+        name = visible(next(iter(models)), longest=60)
+        parts.append(name if len(models) == 1 else f"{len(models):,} models")
+    return parts
+
+
+def _next_step(entries: Sequence[Entry]) -> tuple[str, str]:
+    """Return what to do where rows failed or were not sent, and a line of code that does it."""
+    rows = _sum(entries)
+    if rows.not_sent:
+        return facts.next_step(rows).removesuffix("."), ""
+    kinds = {cause.kind for entry in entries for cause in entry.status.causes}
+    pools = [pool for entry in entries for pool in entry.status.pools]
+    if kinds == {"AuthenticationError"} and pools:
+        return "Set the key, then run the cell again", f"%llm_key {pools[0].provider}"
+    if len(entries) == 1 and entries[0].code:
+        return "Retry the failed rows", entries[0].code
+    what = "row that failed is" if rows.failed == 1 else f"{rows.failed:,} rows that failed are"
+    return f"Run this cell again: only the {what} asked", ""
+
+
+def _sum(entries: Sequence[Entry]) -> RowCounts:
+    if len(entries) == 1:
+        return entries[0].rows
+    parts = [dataclasses.astuple(dataclasses.replace(e.rows, total=e.rows.whole)) for e in entries]
+    return RowCounts(
+        **dict(
+            zip(
+                (field.name for field in dataclasses.fields(RowCounts)),
+                map(sum, zip(*parts, strict=True)),
+                strict=True,
+            )
+        )
     )
 
 
-def _two_tables(status: StatusSnapshot) -> str:
-    style = "margin:0;font-size:12.5px;line-height:18px"
-    name = f"padding:1px 14px 1px 0;{FAINT};white-space:nowrap"
-    number = "padding:1px 0 1px 12px;white-space:nowrap"
-    value_style = "padding:1px 18px 1px 0"
-    how = {"reused": "reuse", "merged": "merging"}
-    saved = [f"{money.usd(usd)} by {how[part]}" for part, usd in facts.savings(status).items()]
-    figures = {
-        "saved": ", ".join(saved),
-        **facts.figures(status),
-        "limits": "; ".join(facts.limits(status)),
-    }
-    tables = ""
-    if any(figures.values()):
-        rows = [
-            (cell(title.capitalize(), name, head="row"), cell(value, value_style))
-            for title, value in figures.items()
+def _seconds(entries: Sequence[Entry]) -> float:
+    """Return the seconds in which at least one of the runs was on."""
+    if len(entries) == 1:
+        return entries[0].status.seconds
+    whole = end = 0.0
+    for entry in sorted(entries, key=lambda entry: entry.status.started_at):
+        first = max(end, entry.status.started_at)
+        end = max(end, entry.status.started_at + entry.status.seconds)
+        whole += end - first
+    return whole
+
+
+def _causes(
+    entries: Sequence[Entry], most: int = 5, longest: int = facts.EXAMPLE_LENGTH
+) -> list[list[str]]:
+    """Return count, words and example of the causes; of several runs the example names its own."""
+    if len(entries) == 1:
+        return facts.causes(entries[0].status.causes, most, longest)
+    named = zip(entries, _names(entries), strict=True)
+    first: dict[str, str] = {}
+    for entry, name in named:
+        for cause in entry.status.causes:
+            first.setdefault(cause.kind, name)
+    whole = StatusSnapshot.merge([entry.status for entry in entries], state="finished", seconds=0)
+    return facts.causes(whole.causes, most, longest, first)
+
+
+# ------------------------------------------------------------------- runs of one cell
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the table of runs."""
+
+    name: str
+    rows: RowCounts
+    time: str
+    cost: str
+
+
+def _run_rows(
+    entries: Sequence[Entry], last: int = LAST_RUNS, failed: int = FAILED_RUNS
+) -> list[_Row]:
+    """Return a line a run: all of few; of many the first, the last, the failed, and the rest."""
+    names = _names(entries)
+    shown = set(range(len(entries)))
+    if len(entries) > MOST_RUNS or last < LAST_RUNS:
+        bad = [i for i, entry in enumerate(entries) if entry.rows.failed or entry.rows.not_sent]
+        shown = {*range(FIRST_RUNS), *range(len(entries) - last, len(entries)), *bad[-failed:]}
+    lines: list[_Row] = []
+    rest = [entry for place, entry in enumerate(entries) if place not in shown]
+    for place, (entry, name) in enumerate(zip(entries, names, strict=True)):
+        if place in shown:
+            status = entry.status
+            lines.append(
+                _Row(name, entry.rows, durations.span(status.seconds), facts.cost([status]))
+            )
+        elif rest:
+            name = f"{counted(len(rest), 'other run')}"
+            statuses = [entry.status for entry in rest]
+            time = durations.span(sum(status.seconds for status in statuses))
+            lines.append(_Row(name, _sum(rest), time, facts.cost(statuses)))
+            rest = []
+    return lines
+
+
+def _run_table(entries: Sequence[Entry], detail: _Detail) -> str:
+    lines = _run_rows(entries, detail.last_runs, detail.failed_runs)
+    kept = any(line.rows.reused or line.rows.merged for line in lines)
+    failed = any(line.rows.failed for line in lines)
+    unsent = any(line.rows.not_sent for line in lines)
+    heads = ["rows"]
+    heads += [
+        name
+        for name, is_any in (("reused", kept), ("failed", failed), ("not sent", unsent))
+        if is_any
+    ]
+    heads += ["time", "cost"]
+    rows = [
+        [
+            cell("run", "padding:2px 0", head="col"),
+            cell("", _FIGURE),
+            *(cell(head, _FIGURE, align="right", head="col") for head in heads),
+        ]
+    ]
+    for line in lines:
+        figures = {
+            "rows": numbers.count(line.rows.whole),
+            "reused": _or_nothing(line.rows.reused + line.rows.merged),
+            "failed": _or_nothing(line.rows.failed),
+            "not sent": _or_nothing(line.rows.not_sent),
+            "time": line.time,
+            "cost": line.cost,
+        }
+        rows.append(
+            [
+                cell(
+                    line.name,
+                    f"padding:2px 0{_unbroken(line.name)}",
+                    head="row",
+                ),
+                html_fragments.raw_cell(_small_bar(line.rows), _FIGURE),
+                *(
+                    cell(
+                        figures[head],
+                        f"{_FIGURE};font-weight:600" if head == "failed" else _FIGURE,
+                        align="right",
+                    )
+                    for head in heads
+                ),
+            ]
+        )
+    return html_fragments.table(rows, first_rows=[_HEAD])
+
+
+def _or_nothing(number: int) -> str:
+    return numbers.count(number) if number else ""
+
+
+def _names(entries: Sequence[Entry]) -> list[str]:
+    """Return a name for each run: what differs from the others, else its number.
+
+    Example:
+        >>> from llmnb.engine.status import StatusSnapshot
+        >>> def entry(**traits):
+        ...     return Entry(status=StatusSnapshot.empty("p"), traits=traits)
+        >>> _names([entry(model="m", temperature="0"), entry(model="m", temperature="1")])
+        ['temperature 0', 'temperature 1']
+        >>> _names([entry(model="m"), entry(model="m")])
+        ['run 1', 'run 2']
+    """
+    keys = dict.fromkeys(key for entry in entries for key in entry.traits)
+    differing = [key for key in keys if len({entry.traits.get(key) for entry in entries}) > 1]
+    names = []
+    seen: dict[str, int] = {}
+    for number, entry in enumerate(entries, 1):
+        values = {key: visible(entry.traits.get(key, ""), longest=32) for key in differing}
+        parts = [
+            value if key in ("model", "prompt") else f"{visible(key, longest=32)} {value}"
+            for key, value in values.items()
             if value
         ]
-        tables += html_fragments.table(rows, style)
-    if status.shares:
-        heads = [
-            cell(head, f"{number};{FAINT}", align="right", head="col") for head in _MODEL_FIGURES
-        ]
-        models = [
-            [cell(model, value_style), *(cell(figure, number, align="right") for figure in cells)]
-            for model, *cells in map(facts.model_cells, facts.shares(status, MODELS_SHOWN))
-        ]
-        tables += html_fragments.table([[cell("Model", name, head="col"), *heads], *models], style)
-    if not tables:
-        return ""
-    box = f"display:flex;flex-wrap:wrap;gap:9px 28px;align-items:flex-start;{RULE};padding-top:7px"
-    return f'<div style="{box}">{tables}</div>'
+        name = cut(", ".join(parts), 48) or f"run {number:,}"
+        seen[name] = seen.get(name, 0) + 1
+        names.append(f"{name} ({seen[name]:,})" if seen[name] > 1 else name)
+    return names
 
 
-def _failed_table(status: StatusSnapshot) -> str:
-    causes = facts.causes(status, CAUSES_SHOWN)
-    if not causes:
-        return ""
-    rows = [
-        (
-            cell(count, "padding:1px 0 1px 0;white-space:nowrap", align="right"),
-            cell(cause, "padding:1px 14px 1px 10px;white-space:nowrap"),
-            cell(example, f"padding:1px 14px 1px 0;{FAINT};overflow-wrap:anywhere"),
-        )
-        for count, cause, example in causes
+# -------------------------------------------------------------------------- the bars
+
+
+def _parts(rows: RowCounts) -> list[tuple[str, float]]:
+    shown = ("reused", "merged", "answered", "failed", "not sent")
+    return [
+        ("rest" if name == "not sent" else name, rows.parts.get(name, 0) / (rows.whole or 1))
+        for name in shown
     ]
-    table = html_fragments.table(rows, "margin:0;font-size:12.5px;line-height:18px")
-    return f'<p style="margin:8px 0 1px">{strong("Failed rows")}</p>{table}'
 
 
-def _foot(status: StatusSnapshot, rows: RowCounts, ended: float, prices_of: str) -> str:
-    parts = []
-    if status.state == "stopped":
-        parts.append(html_text(facts.next_step(rows).removesuffix(".")))
-    elif rows.failed:
-        parts.append("Retry the failed rows: <code>run.retry_failed()</code>")
-    parts.append(f"project {html_text(status.project, longest=80)}")
-    parts.append(html_text(moments.moment(ended)))
-    if prices_of:
-        parts.append(f"prices of {html_text(prices_of)}")
-    style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
-    sentence = " · ".join(parts)
-    return f'<p style="{style}">{sentence[:1].upper()}{sentence[1:]}</p>'
+def _bar(rows: RowCounts) -> str:
+    return html_fragments.bar(_parts(rows))
+
+
+def _small_bar(rows: RowCounts, space: str = "0") -> str:
+    """Return the bar as long as a word."""
+    return html_fragments.small_bar(_parts(rows), space)
+
+
+# ------------------------------------------------------------------------- the answers
+
+
+def _answers(entries: Sequence[Entry]) -> str:
+    """Return the first rows of the last run with their answers; empty where none are shown."""
+    entry = entries[-1]
+    if not entry.answers:
+        return ""
+    for longest in (LONGEST_ANSWER, 120, 70, 40, 20, 8):
+        table = _answer_table(entry.answers, longest)
+        if len(entries) > 1:
+            table = _folded(f"Answers of {_names(entries)[-1]}", table)
+        if len(table.encode()) <= MOST_BYTES_OF_ANSWERS:
+            break
+    return table
+
+
+def _answer_table(answers: Sequence[RowAnswer], longest: int) -> str:
+    text = "padding:2px 18px 4px 0;vertical-align:baseline;overflow-wrap:anywhere;min-width:90px"
+    rows = [[cell(name, head="col") for name in ("prompt", "answer", "status")]]
+    rows += [
+        [
+            cell(row.prompt, f"{text};{FAINT}", longest=longest),
+            cell(row.answer, text, longest=longest),
+            cell(row.status, "padding:2px 0 4px;vertical-align:baseline", longest=40),
+        ]
+        for row in answers
+    ]
+    return html_fragments.table(rows, "margin:2px 0 5px", [_HEAD])

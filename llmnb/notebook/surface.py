@@ -102,7 +102,8 @@ class Surface(anywidget.AnyWidget):
         layout.close()
 
 
-_BLANK: Bundle = {"text/html": "", "text/plain": ""}
+BLANK: Bundle = {"text/html": "", "text/plain": ""}
+"""What an output holds that shows nothing."""
 
 
 class OutputSlot:
@@ -115,7 +116,7 @@ class OutputSlot:
     def __init__(self, bundle: Bundle | None = None) -> None:
         self._handle = cast(Any, DisplayHandle)()
         self._holds_widget = bundle is not None and WIDGET_MIME in bundle
-        self._handle.display(bundle or _BLANK, raw=True)
+        self._handle.display(bundle or BLANK, raw=True)
 
     def put(self, bundle: Bundle) -> None:
         """Replace what it holds, from any thread and whichever cell runs."""
@@ -123,7 +124,7 @@ class OutputSlot:
         if is_widget and self._holds_widget:
             # JupyterLab would draw the new widget into the view of the old one, and hide both
             # when the old one closes.
-            self._handle.update(_BLANK, raw=True)
+            self._handle.update(BLANK, raw=True)
         self._holds_widget = is_widget
         self._handle.update(bundle, raw=True)
 

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from llmnb.adapters.redis import SharedStore, address
+from llmnb.adapters import redis
 from llmnb.errors import LimiterError
 from llmnb.rate_limiter.limits import SharedLimit
 from llmnb.rate_limiter.rules import Key, Rule, line_of, rule_of, smallest
@@ -92,7 +92,7 @@ class Link:
         on_received: OnReceived = lambda rules: None,
         is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._store = SharedStore(address(url))
+        self._store = redis.SharedStore(redis.address(url))
         self.address = self._store.address
         self.limits: dict[str, SharedLimit] = {}
         self.listeners: dict[object, Callable[[], None]] = {}
@@ -202,7 +202,7 @@ class Link:
             arguments += limit.arguments(amount, self._round_trip)
         sent = time.monotonic()
         self.calls += 1
-        server, wait, *rest = await self._store.run(keys, arguments)
+        server, wait, *rest = await self._store.run(redis.LIMITS, keys, arguments, int)
         now = time.monotonic()
         self._round_trip = 0.8 * self._round_trip + 0.2 * (now - sent)
         for position, limit in enumerate(limits):
@@ -278,7 +278,7 @@ class Link:
         lifetime = f"{STATED_SECONDS * 1_000_000:.0f}"
         self.calls += 1
         arguments = [self._member, lifetime, *map(line_of, rules)]
-        lines = await self._store.agree([_STATED], arguments)
+        lines = await self._store.run(redis.RULES, [_STATED], arguments, redis.text_of)
         self._received_at = time.monotonic()
         received = smallest(rule for line in lines if (rule := rule_of(line)) is not None)
         if received != self._received:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
 from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
-from llmnb.display.escape import visible
+from llmnb.display.escape import summary, visible
 from llmnb.display.html_fragments import box, cell, headline, line, table
+from llmnb.display.texts import cut
 from llmnb.engine.target import Call
 from llmnb.errors import ConfigurationError
-from llmnb.options import checked
-from llmnb.rates import Rate
+from llmnb.keywords import PlanOptions
 from llmnb.records import Limits, Usage
 from llmnb.running.asking import Asking, Duplicates
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import limits_in
+from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 
 UNLIMITED_ANSWER = 256
@@ -31,7 +31,7 @@ _LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHUNK_ROWS = 500
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
     """The figures of a run that has not begun."""
 
@@ -187,46 +187,41 @@ class Plan:
         """The range of the cost as a person reads it."""
         return money.usd_range(self.usd_low, self.usd_high)
 
+    def __repr__(self) -> str:
+        tokens_in = numbers.short(self.prompt_tokens)
+        figures = f"{self.rows:,} rows, {self.to_ask:,} to send, ≈{tokens_in} tokens in"
+        where = f"{cut(self.model, 60)}, project {cut(self.project, 40)!r}"
+        return summary("Plan", f"{figures}, {self.cost_text}, {where}")
+
     def __str__(self) -> str:
         return self.text()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         rows = [
-            (cell(name.strip(), head="row"), cell(value, align="right"), cell(note))
+            (cell(name.strip(), head="row"), cell(value, align="right"), cell(cut(note, 120)))
             for name, value, note in self._lines("max_tokens")
         ]
-        who = f"to {visible(self.model)}, project {visible(self.project)}"
+        who = f"to {cut(visible(self.model), 120)}, project {cut(visible(self.project), 120)}"
         return box(
             headline(f"{self.to_ask:,} to send", who), table(rows), line("Nothing was sent.")
         )
 
 
+@full_signature
 def plan(
     requests: Iterable[Any],
     asking: Asking,
-    *,
-    project_name: str | None = None,
-    cache_dir: str | Path | None = None,
-    share: bool | str | list[str] = True,
-    use_cache: bool = True,
-    max_requests_per_minute: Rate | None = None,
-    max_tokens_per_minute: Rate | None = None,
-    max_concurrent_requests: int | None = None,
-    budget_usd: float | None = None,
+    **keywords: Unpack[PlanOptions],
 ) -> Plan:
     """Estimate what a run would take and cost; nothing is sent and no key is needed.
 
     Args:
         requests: Request dictionaries as for `start`; None stands for a row that asks nothing.
         asking: Who would be asked.
-        project_name: Project that keeps the answers.
-        cache_dir: Folder of all projects.
-        share: Whether other projects' answers are used.
-        use_cache: False plans as if nothing were kept.
-        max_requests_per_minute: Requests a minute, in any of the forms of `start`.
-        max_tokens_per_minute: Tokens a minute.
-        max_concurrent_requests: Requests in flight at once.
-        budget_usd: Dollars that the run may cost.
+        **keywords: See `llmnb.options`.
 
     Raises:
         ConfigurationError: If the model, provider or address is wrong.
@@ -236,11 +231,11 @@ def plan(
         >>> figures.rows, figures.empty, figures.merged, figures.to_ask
         (3, 1, 1, 1)
     """
-    options = checked(locals())  # the arguments: there is nothing else yet
+    options = taken("PlanOptions", keywords, "plan()")
     preparer = Preparer(asking, needs_keys=False)
     targets = preparer.defaults
-    store = open_project(project_name, cache_dir, share=options["share"])
-    figures = _count(requests, preparer, store if use_cache else None)
+    store = open_project(options["project_name"], options["cache_dir"], share=options["share"])
+    figures = _count(requests, preparer, store if options["use_cache"] else None)
     to_ask, prompt_tokens = figures["to_ask"], figures["prompt_tokens"]
     longest = next((asking.params[name] for name in _LENGTHS if asking.params.get(name)), None)
     bound = to_ask * (longest or UNLIMITED_ANSWER)
@@ -251,6 +246,7 @@ def plan(
     known = [high for high in highs if high is not None]
     limits, account = limits_in(options)
     limits = limits.intersect(account).intersect(preparer.limits.get(targets[0].pool, Limits()))
+    budget = options["budget_usd"]
     further = f", then {len(targets) - 1} more" if len(targets) > 1 else ""
     return Plan(
         model=f"{targets[0].provider}/{targets[0].model}{further}",
@@ -263,7 +259,7 @@ def plan(
         max_requests_per_minute=limits.requests_per_minute,
         max_tokens_per_minute=limits.tokens_per_minute,
         max_concurrent_requests=limits.concurrency or targets[0].limits.concurrency,
-        budget_usd=settings.current().budget_usd if budget_usd is None else budget_usd,
+        budget_usd=settings.current().budget_usd if budget is None else budget,
         prices_date=prices.prices_date(),
         duplicates=asking.duplicates,
     )

@@ -92,7 +92,7 @@ class Preparer:
                 self._extra = orjson.dumps(dict(asking.cache_vars), option=orjson.OPT_SORT_KEYS)
             except TypeError as error:
                 raise InputError(f"cache_vars must be JSON values: {error}.") from None
-        self._named: dict[tuple[Any, ...], tuple[_Recipient, ...] | LLMNBError] = {}
+        self._by_name: dict[tuple[Any, ...], tuple[_Recipient, ...] | LLMNBError] = {}
         self._objects: list[Any] = []
         """Models that requests brought as objects, so that no other one gets their id."""
 
@@ -103,20 +103,20 @@ class Preparer:
     @property
     def default(self) -> HTTPTarget:
         """The first target of requests that do not name their own."""
-        return self._default[0].target
-
-    @property
-    def defaults(self) -> tuple[HTTPTarget, ...]:
-        """The targets of requests that do not name their own, in the order of fallback."""
-        return tuple(asked.target for asked in self._default)
+        return self.defaults[0]
 
     @functools.cached_property
-    def _default(self) -> tuple[_Recipient, ...]:
+    def defaults(self) -> tuple[HTTPTarget, ...]:
+        """The targets of requests that do not name their own, in the order of fallback."""
+        return tuple([recipient.target for recipient in self._default_recipients])
+
+    @functools.cached_property
+    def _default_recipients(self) -> tuple[_Recipient, ...]:
         if not self.models:
             raise ConfigurationError("The list of models is empty: name at least one.")
-        return tuple(map(self._asked, self.models))
+        return tuple(map(self._recipient_of, self.models))
 
-    def _asked(self, model: str | Endpoint | None) -> _Recipient:
+    def _recipient_of(self, model: str | Endpoint | None) -> _Recipient:
         """Return the target of a model, asked with the fields of the body that belong to it."""
         asking = self._asking
         if not isinstance(model, Endpoint):
@@ -183,47 +183,49 @@ class Preparer:
         metadata, question = None, request
         try:
             if _NOT_BODY.isdisjoint(request):
-                asked = self._default
+                recipients = self._default_recipients
             else:
                 metadata = request.get("metadata")
-                asked = self._asked_of(request)
+                recipients = self._recipients_of(request)
                 question = {name: value for name, value in request.items() if name not in _NOT_BODY}
-            call = asked[0].call(question, sample=sample)
+            call = recipients[0].call(question, sample=sample)
             if self._asking.duplicates == "sample":
                 earlier = self._samples[call.key]
                 self._samples[call.key] += 1
                 if earlier:
                     sample += earlier
-                    call = asked[0].call(question, sample=sample)
+                    call = recipients[0].call(question, sample=sample)
             further = (
-                tuple(other.call(question, sample=sample) for other in asked[1:])
-                if len(asked) > 1
+                tuple(other.call(question, sample=sample) for other in recipients[1:])
+                if len(recipients) > 1
                 else ()
             )
         except LLMNBError as error:
             return Row(call=None, error=error, metadata=metadata, tag=tag)
         return Row(call=call, metadata=metadata, tag=tag, further=further)
 
-    def _asked_of(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...]:
+    def _recipients_of(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...]:
         if _SAYS_WHO.isdisjoint(request):
-            return self._default
+            return self._default_recipients
         named = tuple(request.get(name) or None for name in _WHO)
         if named == (None,) * len(_WHO):
-            return self._default
+            return self._default_recipients
         model = named[0]
         if model is not None and not isinstance(model, str):
             named = (id(model),)
         if not self._asking.allow_urls:
             _refuse_address(request)
-        known = self._named.get(named)
+        known = self._by_name.get(named)
         if known is None:
-            known = self._named[named] = self._named_by(request)
+            known = self._by_name[named] = self._recipients_named_in(request)
             self._objects.append(model)
         if isinstance(known, LLMNBError):
             raise type(known)(known.message)
         return known
 
-    def _named_by(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...] | LLMNBError:
+    def _recipients_named_in(
+        self, request: Mapping[str, Any]
+    ) -> tuple[_Recipient, ...] | LLMNBError:
         """Return the targets of a request that names its model, or the error it gets instead."""
         asking = self._asking
         model, api_provider, url, api_key = (request.get(name) or None for name in _WHO)
@@ -234,7 +236,7 @@ class Preparer:
             )
         try:
             if model is not None and not isinstance(model, str):
-                return tuple(self._asked(endpoint) for endpoint in endpoints_of(model))
+                return tuple(self._recipient_of(endpoint) for endpoint in endpoints_of(model))
             names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
             same = not names_other or api_provider == asking.api_provider
             default = self.models[0] if same else None

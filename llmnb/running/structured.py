@@ -47,18 +47,18 @@ def structured_call(
     else:
         messages = _instructed(messages, instruction(output))
 
-    def asking(messages: Sequence[Mapping[str, Any]]) -> Call:
-        asked: Mapping[str, Any] = {"messages": messages, **fields}
+    def call_of(messages: Sequence[Mapping[str, Any]]) -> Call:
+        request: Mapping[str, Any] = {"messages": messages, **fields}
         if target.dialect_name == _TEXT:
             prompt = "\n\n".join(str(message.get("content", "")) for message in messages)
-            asked = {"prompt": prompt, **fields}
-        call = target.call(asked, params, sample=sample, extra=extra)
+            request = {"prompt": prompt, **fields}
+        call = target.call(request, params, sample=sample, extra=extra)
         call.check = functools.partial(_value, output)
         call.checks_apart = output.has_code
         return call
 
-    call = asking(messages)
-    call.repair = lambda reply, error: asking(repair_messages(messages, reply.text, error))
+    call = call_of(messages)
+    call.repair = lambda reply, error: call_of(repair_messages(messages, reply.text, error))
     return call
 
 

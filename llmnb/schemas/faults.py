@@ -41,7 +41,7 @@ def mismatch(name: str, text: str, faults: Iterable[str]) -> SchemaMismatch:
         b'{}'
     """
     every = list(faults)
-    lines = [_MARK + on_a_line(fault, _MAX_FAULT) for fault in every[:MAX_FAULTS]]
+    lines = [_MARK + single_line(fault, _MAX_FAULT) for fault in every[:MAX_FAULTS]]
     if len(every) > MAX_FAULTS:
         lines.append(f"{_MARK}and {len(every) - MAX_FAULTS:,} more faults")
     head = f"The answer does not fit {name!r}. Its text is kept with the error."
@@ -62,14 +62,14 @@ def faults_in(error: Exception | str) -> list[str]:
     """
     lines = str(error).splitlines()
     faults = [line.removeprefix(_MARK) for line in lines if line.startswith(_MARK)]
-    return faults or [on_a_line(str(error), _MAX_FAULT)]
+    return faults or [single_line(str(error), _MAX_FAULT)]
 
 
-def on_a_line(text: str, length: int) -> str:
+def single_line(text: str, length: int) -> str:
     """Return text on one line, its middle left out where it is too long.
 
     Example:
-        >>> on_a_line("a long  story", 9)
+        >>> single_line("a long  story", 9)
         'a lo…tory'
     """
     if len(text) > 4 * length:  # so that a gigantic text is not split for two hundred characters

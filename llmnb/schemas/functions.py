@@ -114,7 +114,7 @@ class _Tool:
                 "with def. Nothing was sent."
             )
         self.name = str(name)
-        self.docstring = described(self._docstring())
+        self.docstring = parse_docstring(self._docstring())
         fields = getattr(function, "__pydantic_fields__", {}) if inspect.isclass(function) else {}
         self.fields: dict[str, Any] = {field.alias or name: field for name, field in fields.items()}
         """The fields of a pydantic model by the names that it is called with."""
@@ -231,21 +231,21 @@ _FIELD, _AFTER = ":", "after"
 
 
 @dataclass(slots=True)
-class Described:
+class Docstring:
     """What a docstring says."""
 
     text: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
 
 
-def described(docstring: str | None) -> Described:
+def parse_docstring(docstring: str | None) -> Docstring:
     r"""Return what a docstring says.
 
     Example:
-        >>> described("Look up.\n\nArgs:\n    city: Where to look.\n")
-        Described(text='Look up.', arguments={'city': 'Where to look.'})
+        >>> parse_docstring("Look up.\n\nArgs:\n    city: Where to look.\n")
+        Docstring(text='Look up.', arguments={'city': 'Where to look.'})
     """
-    description = Described()
+    description = Docstring()
     for title, is_ruled, lines in _sections(inspect.cleandoc(docstring or "").splitlines()):
         if not title:
             description.text = "\n".join(lines).strip()

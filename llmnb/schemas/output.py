@@ -106,7 +106,7 @@ class Output:
             long = f"it has {len(text):,} characters; more than {MAX_ANSWER:,} are not read"
             raise mismatch(self.name, text, [long])
         first: Misfit | None = None
-        for document in self._meant(text):
+        for document in self._candidates(text):
             try:
                 return self.reader.read(document)
             except Misfit as misfit:
@@ -121,13 +121,13 @@ class Output:
         faults = first.faults if first is not None else (finding.why_none(text),)
         raise mismatch(self.name, text, faults) from None
 
-    def _meant(self, text: str) -> Iterator[Any]:
+    def _candidates(self, text: str) -> Iterator[Any]:
         for document in finding.documents(text):
             if self.is_wrapped and isinstance(document, dict) and document.keys() == _WRAPPED:
-                yield self._cleaned(document[WRAPPER], text)
-            yield self._cleaned(document, text)
+                yield self._without_filler_nulls(document[WRAPPER], text)
+            yield self._without_filler_nulls(document, text)
 
-    def _cleaned(self, document: Any, text: str) -> Any:
+    def _without_filler_nulls(self, document: Any, text: str) -> Any:
         if "null" not in text:
             return document
         root = self.json_schema
@@ -169,7 +169,7 @@ def output_of(kind: Any) -> Output:
     reader = _reader(kind)
     root, plain = parts.at_root(reader.schema), parts.at_root(reader.plain_schema)
     is_wrapped = not parts.is_object(root)
-    schema = parts.wrapped(root) if is_wrapped else root
+    schema = parts.wrap(root) if is_wrapped else root
     return Output(
         kind=kind,
         name=_name(kind, root),
@@ -281,12 +281,12 @@ def repair_messages(
     )
     return [
         *(dict(message) for message in messages),
-        {"role": "assistant", "content": _shown(bad_text)},
+        {"role": "assistant", "content": _excerpt(bad_text)},
         {"role": "user", "content": request},
     ]
 
 
-def _shown(text: str) -> str:
+def _excerpt(text: str) -> str:
     if not text.strip():
         return "(nothing)"  # some providers refuse a turn without text
     if len(text) <= MAX_BAD_ANSWER:

@@ -204,11 +204,11 @@ def is_object(schema: Mapping[str, Any]) -> bool:
     return types_of(schema) == ("object",)
 
 
-def wrapped(schema: Mapping[str, Any]) -> Schema:
+def wrap(schema: Mapping[str, Any]) -> Schema:
     """Return the schema of an object whose one field holds what `schema` describes.
 
     Example:
-        >>> wrapped({"type": "integer"})["properties"]
+        >>> wrap({"type": "integer"})["properties"]
         {'value': {'type': 'integer'}}
     """
     inner = copy.deepcopy(dict(schema))

@@ -21,7 +21,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from llmnb.errors import ConfigurationError
 from llmnb.schemas import parts
-from llmnb.schemas.faults import Misfit, on_a_line
+from llmnb.schemas.faults import Misfit, single_line
 from llmnb.schemas.finding import MAX_DEPTH, is_deeper
 from llmnb.schemas.parts import Schema
 
@@ -39,17 +39,17 @@ class Raw:
     has_code = False
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        copied = _copied(schema)
+        copied = _copy_of(schema)
         kind: Any = validators.validator_for(copied, default=validators.Draft202012Validator)
         _check(kind, copied)
-        searches = _searches(copied)
+        searches = _pattern_searches(copied)
 
         def pattern(_: Any, text: str, instance: Any, __: Any) -> Iterator[Any]:
             if isinstance(instance, str) and not searches[text](instance):
                 yield exceptions.ValidationError(f"it does not match the pattern {text!r}")
 
         extend: Any = validators.extend
-        checking = extend(kind, {"pattern": pattern, "uniqueItems": _unique})
+        checking = extend(kind, {"pattern": pattern, "uniqueItems": _check_unique})
         self._validator = checking(copied, registry=referencing.Registry())
         self.schema = parts.at_root(copied)
         self.plain_schema = self.schema
@@ -66,7 +66,7 @@ class Raw:
         except RecursionError:
             faults = ["the whole: is nested too deeply to be checked"]
         except Exception as error:  # a keyword the check itself stumbles over
-            faults = [f"its check failed: {type(error).__name__}: {on_a_line(str(error), 100)}"]
+            faults = [f"its check failed: {type(error).__name__}: {single_line(str(error), 100)}"]
         if faults:
             raise Misfit(faults)
         return document
@@ -76,11 +76,11 @@ class Raw:
         return value
 
 
-def _copied(schema: Mapping[str, Any]) -> Schema:
+def _copy_of(schema: Mapping[str, Any]) -> Schema:
     try:
         text = json.dumps(dict(schema), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        cause = on_a_line(str(error), 120)
+        cause = single_line(str(error), 120)
     else:
         copied: Schema = json.loads(text)
         if not is_deeper(copied, MAX_DEPTH):
@@ -111,17 +111,17 @@ def _check(kind: Any, schema: Schema) -> None:
                 if name == "$dynamicRef" and str(node[name]).startswith("#"):
                     continue
                 raise ConfigurationError(
-                    f"The schema refers to {on_a_line(str(node[name]), 80)!r}, which is not in "
+                    f"The schema refers to {single_line(str(node[name]), 80)!r}, which is not in "
                     "it; nothing is ever fetched. Put what is meant under $defs. Nothing was sent."
                 )
 
 
-def _searches(schema: Schema) -> dict[str, _Search]:
+def _pattern_searches(schema: Schema) -> dict[str, _Search]:
     texts = {node["pattern"] for node in parts.every(schema) if "pattern" in node}
-    return {text: _search(text) for text in texts}
+    return {text: _pattern_search(text) for text in texts}
 
 
-def _search(pattern: str) -> _Search:
+def _pattern_search(pattern: str) -> _Search:
     try:
         adapter: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
     except Exception:  # it looks around or back, which only the other engine can
@@ -129,7 +129,7 @@ def _search(pattern: str) -> _Search:
             compiled = re.compile(pattern)
         except re.error as error:
             raise ConfigurationError(
-                f"The schema's pattern {on_a_line(pattern, 80)!r} cannot be read: {error}. "
+                f"The schema's pattern {single_line(pattern, 80)!r} cannot be read: {error}. "
                 "Nothing was sent."
             ) from None
         return lambda text: compiled.search(text) is not None
@@ -144,7 +144,7 @@ def _search(pattern: str) -> _Search:
     return matches
 
 
-def _unique(_: Any, is_wanted: bool, instance: Any, __: Any) -> Iterator[Any]:
+def _check_unique(_: Any, is_wanted: bool, instance: Any, __: Any) -> Iterator[Any]:
     if not is_wanted or not isinstance(instance, list):
         return
     met = set()
@@ -154,11 +154,11 @@ def _unique(_: Any, is_wanted: bool, instance: Any, __: Any) -> Iterator[Any]:
         except orjson.JSONEncodeError:
             mark = json.dumps(value, sort_keys=True).encode()
         if mark in met:
-            yield exceptions.ValidationError(f"its items repeat {on_a_line(mark.decode(), 60)}")
+            yield exceptions.ValidationError(f"its items repeat {single_line(mark.decode(), 60)}")
             return
         met.add(mark)
 
 
 def _fault(error: Any) -> str:
     path = str(error.json_path).removeprefix("$").removeprefix(".") or "the whole"
-    return f"{on_a_line(path, 80)}: {on_a_line(error.message, 110)}"
+    return f"{single_line(path, 80)}: {single_line(error.message, 110)}"

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from llmnb.errors import ConfigurationError
-from llmnb.schemas.faults import MAX_FAULTS, Misfit, on_a_line
+from llmnb.schemas.faults import MAX_FAULTS, Misfit, single_line
 from llmnb.schemas.parts import Schema
 
 
@@ -43,13 +43,14 @@ class Typed:
             self.has_code = _has_code(self._adapter.core_schema)
         except RecursionError:
             raise ConfigurationError(
-                f"{_named(kind)} is nested too deeply to be a schema. Nothing was sent."
+                f"{_type_name(kind)} is nested too deeply to be a schema. Nothing was sent."
             ) from None
         except Exception as error:  # whatever a foreign class does when it is looked into
             raise ConfigurationError(
-                f"{_named(kind)} cannot be the form of an answer: {on_a_line(str(error), 300)} "
-                "Give a pydantic model, a dataclass, a TypedDict, a plain type such as "
-                "list[str], a tuple of labels or a JSON schema. Nothing was sent."
+                f"{_type_name(kind)} cannot be the form of an answer: "
+                f"{single_line(str(error), 300)} "
+                "Give a pydantic model, a dataclass, a TypedDict, a plain type such as list[str], "
+                "a tuple of labels or a JSON schema. Nothing was sent."
             ) from error
 
     def _schema(self, mode: Any, *, by_alias: bool) -> Schema:
@@ -70,7 +71,7 @@ class Typed:
         except ValidationError as error:
             faults = _faults(error)
         except Exception as error:  # a validator of the caller's own; one row must not end a run
-            faults = [f"its check failed: {type(error).__name__}: {on_a_line(str(error), 100)}"]
+            faults = [f"its check failed: {type(error).__name__}: {single_line(str(error), 100)}"]
         raise Misfit(faults)
 
     def plain(self, value: Any) -> Any:
@@ -98,8 +99,8 @@ def _missing_of(kind: type[Enum]) -> Any:
     return getattr(kind._missing_, "__func__", None)
 
 
-def _named(kind: Any) -> str:
-    return on_a_line(getattr(kind, "__qualname__", None) or repr(kind), 80)
+def _type_name(kind: Any) -> str:
+    return single_line(getattr(kind, "__qualname__", None) or repr(kind), 80)
 
 
 def _faults(error: ValidationError) -> list[str]:
@@ -108,7 +109,7 @@ def _faults(error: ValidationError) -> list[str]:
     for fault in every[:MAX_FAULTS]:
         where, value = _where(fault["loc"]), fault["input"]
         shown = fault["type"] != "missing" and isinstance(value, (str, int, float, type(None)))
-        got = f" (it is {on_a_line(json.dumps(value, ensure_ascii=False), 60)})" if shown else ""
+        got = f" (it is {single_line(json.dumps(value, ensure_ascii=False), 60)})" if shown else ""
         faults.append(f"{where}: {_lowered(fault['msg'])}{got}")
     return faults + ["…"] * (len(every) - len(faults))
 

@@ -173,7 +173,7 @@ def undo(token: str, cache_dir: Path) -> int:
     with locked(project.lock):
         source = Database(folder)
         try:
-            count = _bring_back(source, databases.open(project))
+            count = _restore(source, databases.open(project))
         finally:
             source.close()
     usage.add_hits(project.folder, usage.stored_hits(folder))
@@ -184,7 +184,7 @@ def undo(token: str, cache_dir: Path) -> int:
 _AT_ONCE = 500
 
 
-def _bring_back(source: Database, target: Database) -> int:
+def _restore(source: Database, target: Database) -> int:
     """Copy what the target lacks, some hundred answers in one commit; returns how many."""
     there = set(target.keys())
     items = ((key, data) for key, data in source.items() if key not in there)
@@ -218,7 +218,7 @@ def discard(token: str, cache_dir: Path) -> None:
         _remove(folder)
 
 
-def trashed(cache_dir: Path) -> list[tuple[str, str]]:
+def list_trash(cache_dir: Path) -> list[tuple[str, str]]:
     """Return token and name of what lies in the trash, the newest first."""
     try:
         folders = sorted((cache_dir / layout.TRASH).iterdir(), reverse=True)

@@ -29,7 +29,7 @@ from llmnb.store.writer import Job, writer
 
 logger = logging.getLogger("llmnb")
 
-Share = bool | Sequence[str]
+Share = bool | list[str]
 """Whose answers may be reused: everybody's, nobody's, or those of the projects named."""
 
 MOST_OPEN = 64
@@ -70,7 +70,7 @@ class ProjectStore:
         self.name = paths.name
         self.folder = paths.folder
         self.claims = claims.of(paths)
-        self._share = share
+        self.share = share
         self._neighbours: tuple[float, list[ProjectPaths]] = (0.0, [])
         self.enough = 64
         self._is_lookup_broken = False
@@ -116,7 +116,7 @@ class ProjectStore:
         """Return the entries of those very keys, here or in a neighbour."""
         entries = self._read(self.paths, keys, None)
         missing = [key for key in dict.fromkeys(keys) if key not in entries]
-        if missing and self._share:
+        if missing and self.share:
             for paths in self._others():
                 entries |= self._read(paths, missing, paths.name)
                 missing = [key for key in missing if key not in entries]
@@ -161,9 +161,9 @@ class ProjectStore:
         return others
 
     def _may_use(self, paths: ProjectPaths) -> bool:
-        if isinstance(self._share, bool):
-            return self._share
-        return layout.normal_name(paths.name) in map(layout.normal_name, self._share)
+        if isinstance(self.share, bool):
+            return self.share
+        return layout.normal_name(paths.name) in map(layout.normal_name, self.share)
 
     def _warn(self, message: str) -> None:
         if not self._is_lookup_broken:
@@ -273,7 +273,7 @@ class Databases:
                 database = Database(paths.folder)
             except Damaged as error:
                 self.forget(paths.folder)
-                database = _mended(paths, error)
+                database = _mend(paths, error)
             return self._keep(paths, database)
 
     def _keep(self, paths: ProjectPaths, database: Database) -> Database:
@@ -315,7 +315,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=databases.after_fork)
 
 
-def _mended(paths: ProjectPaths, error: Damaged) -> Database:
+def _mend(paths: ProjectPaths, error: Damaged) -> Database:
     """Set a damaged file aside untouched and save what can be read of it anew."""
     aside = _set_aside(paths.folder)
     database = Database(paths.folder)

@@ -99,7 +99,7 @@ PAGE = 20
 LONGEST_SEARCH = 200
 """Characters of a search that count."""
 
-MOST_TERMS = 8
+MOST_KEYWORDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +130,14 @@ class Page:
     terms: tuple[str, ...]
 
 
-def terms_of(search: str) -> tuple[str, ...]:
+def keywords_of(search: str) -> tuple[str, ...]:
     """Return the words of a search.
 
     Example:
-        >>> terms_of("  refund order  refund ")
+        >>> keywords_of("  refund order  refund ")
         ('refund', 'order')
     """
-    return tuple(dict.fromkeys(search[:LONGEST_SEARCH].split()))[:MOST_TERMS]
+    return tuple(dict.fromkeys(search[:LONGEST_SEARCH].split()))[:MOST_KEYWORDS]
 
 
 def patterns(terms: tuple[str, ...]) -> list[re.Pattern[str]]:
@@ -161,7 +161,7 @@ def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = 
         page: Which page, from 0.
         size: Answers on a page.
     """
-    terms = terms_of(search)
+    terms = keywords_of(search)
     looked = patterns(terms)
     keys = every = projects.keys(project)
     if terms:

@@ -128,10 +128,10 @@ class Writer:
             except Exception as caught:  # the thread must outlive a fault of ours
                 logger.exception("llmnb could not save answers; please report this")
                 error = StoreError(f"Answers could not be saved ({type(caught).__name__}).")
-            _tell(group, error)
+            _notify(group, error)
 
 
-def _tell(jobs: list[Job], error: LLMNBError | None) -> None:
+def _notify(jobs: list[Job], error: LLMNBError | None) -> None:
     """Resolve the futures of a group, with one call into each loop."""
     loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for job in jobs:

@@ -14,9 +14,9 @@ from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import RawReply, Usage
 from llmnb.targets.target import HTTPTarget
+from llmnb.wire.api_keys import mask_error
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect, samples_in
-from llmnb.wire.keys import masked
 
 _DECISIVE = ("api_base", "base_url", "api_version")
 """Parts of a connection that may change the answers; keys and regions are not among them."""
@@ -90,7 +90,7 @@ class LiteLLMTarget(HTTPTarget):
                 return await self._streamed(call, on_delta)
             return await bridge.aside(litellm.ask(call.body, self._connection, embeds=self._embeds))
         except LLMNBError as error:
-            raise masked(error, self._key) from None
+            raise mask_error(error, self._key) from None
 
     async def _streamed(self, call: Call, on_delta: OnDelta) -> RawReply:
         loop = asyncio.get_running_loop()

@@ -67,7 +67,7 @@ def _path_of(model: str) -> Path:
     if (path := weights.find(name)) is not None:
         return path
     logger.warning(weights.announcement(name))
-    with weights.bar(weights.known(name).download_bytes) as progress:
+    with weights.bar(weights.by_name(name).download_bytes) as progress:
         return weights.pull(name, progress=progress)
 
 

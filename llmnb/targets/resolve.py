@@ -21,26 +21,26 @@ import difflib
 from dataclasses import dataclass
 
 from llmnb import settings
-from llmnb.adapters import egress, network, prices
+from llmnb.adapters import egress, prices
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
+from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import (
     AZURE_VERSION_ENV,
     Provider,
     azure_endpoint,
+    dialect_at,
     endpoint,
+    in_dialect,
     load_catalog,
     owner_of,
     provider,
     provider_of_url,
     providers_with_model,
-    speaking,
-    spoken_at,
 )
 from llmnb.wire.dialect import dialect, is_spoken
-from llmnb.wire.keys import check_key
 
 LOCAL_DEFAULT = "smollm2"
 
@@ -49,7 +49,7 @@ _NOT_CLOUD = ("local", "litellm", "sim")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ModelChoice:
     """A provider and a model of it, by name."""
 
     provider: str
@@ -60,7 +60,7 @@ class Choice:
 
 def choose(
     model: str | None = None, *, api_provider: str | None = None, gen_type: str = "chat"
-) -> Choice:
+) -> ModelChoice:
     """Return provider and model for what the caller named, which may be nothing.
 
     Args:
@@ -88,17 +88,17 @@ def choose(
         if model and model.startswith(row.name + "/"):
             _need_a_name(model)
             model = model[len(row.name) + 1 :]
-        return Choice(provider=row.name, model=model or default_model(row, gen_type))
+        return ModelChoice(provider=row.name, model=model or default_model(row, gen_type))
     model = settings.model(model)
     if not model:
         return _choose_for_the_person(gen_type)
     head, slash, rest = model.partition("/")
     if slash and (head == "sim" or head.lower() in load_catalog()):
         _need_a_name(model)
-        return Choice(provider=head.lower(), model=rest)
+        return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
-    return Choice(provider=_only_provider(model), model=model)
+    return ModelChoice(provider=_only_provider(model), model=model)
 
 
 def _need_a_name(model: str) -> None:
@@ -142,7 +142,7 @@ def _only_provider(model: str) -> str:
     )
 
 
-def _choose_for_the_person(gen_type: str) -> Choice:
+def _choose_for_the_person(gen_type: str) -> ModelChoice:
     for row in load_catalog().values():
         if row.name in _NOT_CLOUD or not row.key_env or gen_type not in row.default_models:
             continue
@@ -156,13 +156,13 @@ def _choose_for_the_person(gen_type: str) -> Choice:
                 if rates is None
                 else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
             )
-            return Choice(
+            return ModelChoice(
                 provider=row.name,
                 model=model,
                 announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
                 f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
             )
-    return Choice(
+    return ModelChoice(
         provider="local",
         model=LOCAL_DEFAULT,
         announcement=f"No model named and no key found: asking local/{LOCAL_DEFAULT}, "
@@ -214,7 +214,7 @@ def resolve(
         return _simulated(choice.model, gen_type)
     row, gen_type, address = _reached(choice, url, gen_type)
     address = secret_url(address)
-    network.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
+    egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
     key = api_key = secret(api_key)
@@ -238,7 +238,7 @@ def resolve(
 
 def _chosen_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
-) -> tuple[Choice, str, bool]:
+) -> tuple[ModelChoice, str, bool]:
     """Return who is asked, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
@@ -333,7 +333,7 @@ def expected_address(
         return url
 
 
-def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
+def _reached(choice: ModelChoice, url: str | None, gen_type: str) -> tuple[Provider, str, str]:
     """Return a provider as it is asked at its address, the kind of generation, and the address.
 
     The path of an address, given or from the environment, implies both; a base leaves them as they
@@ -342,13 +342,13 @@ def _reached(choice: Choice, url: str | None, gen_type: str) -> tuple[Provider, 
     row = provider(choice.provider)
     if base := url or _base_from_environment(row):
         gen_type, spoken = _spoken(base, gen_type)
-        row = row if spoken is None else speaking(row, *spoken)
+        row = row if spoken is None else in_dialect(row, *spoken)
     return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
 def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
     """Return the kind of generation at an address, and what its path implies: kind and dialect."""
-    spoken = spoken_at(url, gen_type)
+    spoken = dialect_at(url, gen_type)
     if spoken is None:
         return gen_type, None
     if gen_type == "embedding" != spoken[0]:

@@ -32,13 +32,12 @@ from llmnb.records import (
 from llmnb.store.entry import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
-from llmnb.wire.catalog import Provider, models_url, streamed
-from llmnb.wire.conversation import names_a_picture, refused
-from llmnb.wire.dialect import samples_in, tier_in
-from llmnb.wire.dialect_base import Dialect
+from llmnb.wire.api_keys import auth_headers, mask_error
+from llmnb.wire.catalog import Provider, models_url, stream_url
+from llmnb.wire.conversation import input_error, names_a_picture
+from llmnb.wire.dialect import Dialect, samples_in, tier_in
 from llmnb.wire.event_stream import EventAssembler
-from llmnb.wire.keys import auth_headers, masked
-from llmnb.wire.openai_embeddings import checked, inputs_in
+from llmnb.wire.openai_embeddings import inputs_in, with_every_vector
 
 _ASSUMED_ANSWER = 4096
 """Tokens that a budget assumes for an answer where nothing limits it."""
@@ -135,7 +134,7 @@ class HTTPTarget:
             request, before = _with_own_thoughts(request, turns, self.provider)
         written = self.dialect.body(request, model=self.model, params=params)
         if not self.row.fetches and names_a_picture(written):
-            raise refused(
+            raise input_error(
                 f"{self.provider} takes no pictures by their address: for those in a table, "
                 "fetch_files=True has them fetched here."
             )
@@ -155,11 +154,11 @@ class HTTPTarget:
         is_whole = canonical.UNDECIDING.isdisjoint(body)
         has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
         if before is not None or body is not written or has_tier:
-            key = RenamedKey(key, key_of(body=canonical.released(written)))
-        wire = decisive if is_whole else canonical.encoded(body)
+            key = RenamedKey(key, key_of(body=canonical.canonical_in_0_1(written)))
+        wire = decisive if is_whole else canonical.json_body(body)
         call = Call(self, body, decisive, wire, key)
         if self.dialect_name == "openai.embeddings":
-            call.verify = functools.partial(checked, inputs=inputs_in(body))
+            call.verify = functools.partial(with_every_vector, inputs=inputs_in(body))
         return call
 
     def get_ready(self) -> None:
@@ -196,9 +195,9 @@ class HTTPTarget:
             return bool(deltas)
 
         raw = await http_client().post(
-            secret_url(streamed(self.url)),
+            secret_url(stream_url(self.url)),
             headers=self.sent_headers,
-            body=canonical.encoded(self.dialect.stream_body(call.body)),
+            body=canonical.json_body(self.dialect.stream_body(call.body)),
             origin_has_key=self.guards_key,
             feed=feed,
             has_ended=assembler.has_ended,
@@ -210,7 +209,7 @@ class HTTPTarget:
         try:
             return dataclasses.replace(raw, body=assembler.finish())
         except LLMNBError as error:
-            raise masked(error, self._key) from None
+            raise mask_error(error, self._key) from None
 
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
         """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
@@ -248,7 +247,7 @@ class HTTPTarget:
         try:
             return self.dialect.parse(raw)
         except LLMNBError as error:
-            raise masked(error, self._key) from None
+            raise mask_error(error, self._key) from None
 
     def charge(self, call: Call) -> Estimate:
         """Return the tokens that the limit counts before the answer is known, and their parts."""

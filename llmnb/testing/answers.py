@@ -1,6 +1,6 @@
 """What the simulated provider answers: the same text to the same prompt, cut as asked.
 
-`Answer` knows nothing of any API's shape; the endpoints write it down.
+`SimulatedAnswer` knows nothing of any API's shape; the endpoints write it down.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LOGPROB = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AnswerPart:
     """A part of an answer: what the model thought, said, refused or called."""
 
     kind: Literal["thought", "text", "refusal", "call"]
@@ -56,7 +56,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Choice:
+class SimulatedChoice:
     """One answer to one prompt."""
 
     text: str
@@ -82,27 +82,29 @@ class Choice:
         return tokens_of(self.text) if self.has_content else []
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[AnswerPart]:
         """What the answer consists of, in the order in which a model makes it."""
         calls = self.extra.get("tool_calls") or ()
         parts = []
         if thought := self.extra.get("reasoning_content"):
-            parts.append(Part("thought", thought))
+            parts.append(AnswerPart("thought", thought))
         if self.has_content and (self.text or not calls):
-            parts.append(Part("text", self.text))
+            parts.append(AnswerPart("text", self.text))
         if refusal := self.extra.get("refusal"):
-            parts.append(Part("refusal", refusal))
+            parts.append(AnswerPart("refusal", refusal))
         for call in calls:
             function = call["function"]
-            parts.append(Part("call", function["arguments"] or "{}", call["id"], function["name"]))
+            parts.append(
+                AnswerPart("call", function["arguments"] or "{}", call["id"], function["name"])
+            )
         return parts
 
 
 @dataclass(slots=True)
-class Answer:
+class SimulatedAnswer:
     """All that a reply is to say."""
 
-    choices: list[Choice]
+    choices: list[SimulatedChoice]
     prompt_tokens: int
     completion_tokens: int
     has_usage: bool = True
@@ -183,7 +185,7 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 def make_answer(
     request: SimulatedRequest, replier: Replier | None, bend: Bend | None = None
-) -> Answer:
+) -> SimulatedAnswer:
     """Return the answer to a request.
 
     Args:
@@ -201,21 +203,21 @@ def make_answer(
             else:
                 message = replier(request, prompt)
             choices.append(_choice(request, message))
-    answer = Answer(choices, request.prompt_tokens, 0)
+    answer = SimulatedAnswer(choices, request.prompt_tokens, 0)
     if bend is not None:
         _bend(answer, bend)
     answer.completion_tokens = sum(choice.tokens for choice in answer.choices)
     return answer
 
 
-def _choice(request: SimulatedRequest, message: Message) -> Choice:
+def _choice(request: SimulatedRequest, message: Message) -> SimulatedChoice:
     extra = {"content": message} if isinstance(message, str) else dict(message)
     content = extra.pop("content", None)
     reason = extra.pop("finish_reason", None)
     text, cut_reason, stop = _cut(request, content or "")
     if reason is None:
         reason = "tool_calls" if extra.get("tool_calls") else cut_reason
-    return Choice(text, reason, extra, has_content=content is not None, stopped_at=stop)
+    return SimulatedChoice(text, reason, extra, has_content=content is not None, stopped_at=stop)
 
 
 def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
@@ -232,7 +234,7 @@ def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
     return text, "stop", stopped_at
 
 
-def _bend(answer: Answer, bend: Bend) -> None:
+def _bend(answer: SimulatedAnswer, bend: Bend) -> None:
     answer.has_usage = bend.has_usage
     answer.has_choices = bend.has_choices
     if not bend.has_choices:

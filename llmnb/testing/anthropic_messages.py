@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import Answer, Part
+from llmnb.testing.answers import AnswerPart, SimulatedAnswer
 from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import ANTHROPIC
@@ -79,7 +79,7 @@ def _stops(value: object) -> tuple[str, ...]:
     raise Rejected("Input should be a valid list", "stop_sequences")
 
 
-def write(request: SimulatedRequest, answer: Answer) -> bytes:
+def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
     """Return the body of a message."""
     body = _head(request) | {"content": _blocks(answer)} | _closing(answer)
     if answer.has_usage:
@@ -99,7 +99,7 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
     }
 
 
-def _closing(answer: Answer) -> dict[str, Any]:
+def _closing(answer: SimulatedAnswer) -> dict[str, Any]:
     if not answer.choices:
         return {"stop_reason": "end_turn", "stop_sequence": None}
     choice = answer.choices[0]
@@ -111,11 +111,11 @@ def _closing(answer: Answer) -> dict[str, Any]:
     return {"stop_reason": reason, "stop_sequence": choice.stopped_at}
 
 
-def _blocks(answer: Answer) -> list[dict[str, Any]]:
+def _blocks(answer: SimulatedAnswer) -> list[dict[str, Any]]:
     return [_block(part) for choice in answer.choices for part in choice.parts if part.text]
 
 
-def _block(part: Part) -> dict[str, Any]:
+def _block(part: AnswerPart) -> dict[str, Any]:
     if part.kind == "thought":
         return {"type": "thinking", "thinking": part.text, "signature": "simulated"}
     if part.kind == "call":
@@ -124,7 +124,7 @@ def _block(part: Part) -> dict[str, Any]:
     return {"type": "text", "text": part.text}
 
 
-def _usage(answer: Answer, output: int) -> dict[str, Any]:
+def _usage(answer: SimulatedAnswer, output: int) -> dict[str, Any]:
     return {
         "input_tokens": answer.prompt_tokens,
         "cache_creation_input_tokens": 0,
@@ -134,7 +134,7 @@ def _usage(answer: Answer, output: int) -> dict[str, Any]:
     }
 
 
-def stream(request: SimulatedRequest, answer: Answer) -> Stream:
+def stream(request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
     """Return a message as events: its head, its blocks piece by piece, why it ended, its end."""
     writer = StreamWriter()
     head = _head(request)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from llmnb.testing.plan import Headers, Plan
+from llmnb.testing.plan import Headers, ReplyPlan
 from llmnb.testing.provider_profiles import ANTHROPIC, OPENAI
 
 PRICE_FACTOR = 0.5
@@ -55,7 +55,9 @@ class Batches:
     """
 
     def __init__(
-        self, answer: Callable[[str, Headers, bytes], Plan], is_accepted: Callable[[Headers], bool]
+        self,
+        answer: Callable[[str, Headers, bytes], ReplyPlan],
+        is_accepted: Callable[[Headers], bool],
     ) -> None:
         self._answer_request = answer
         self._is_accepted = is_accepted
@@ -64,7 +66,7 @@ class Batches:
 
         self.files: dict[str, bytes] = {}
 
-    def receive(self, method: str, path: str, headers: Headers, raw: bytes) -> Plan | None:
+    def receive(self, method: str, path: str, headers: Headers, raw: bytes) -> ReplyPlan | None:
         """Answer a request about files or batches; None where it is about neither."""
         path = path.partition("?")[0]
         position = path.rfind("/files") if "/files" in path else path.rfind("/batches")
@@ -78,7 +80,7 @@ class Batches:
             return self._keep_file(raw)
         if kind == "files":
             content = self.files.get(names[0]) if len(names) == 2 else None
-            return failure(404) if content is None else Plan(status=200, body=content)
+            return failure(404) if content is None else ReplyPlan(status=200, body=content)
         if not names:
             is_new = method == "POST"
             return self.create(is_openai, raw, headers) if is_new else self._list(is_openai)
@@ -86,14 +88,14 @@ class Batches:
         if batch is None:
             return failure(404)
         if method == "GET" and names[1:] == ["results"]:
-            return Plan(status=200, body=b"".join(batch.lines))
+            return ReplyPlan(status=200, body=b"".join(batch.lines))
         if method == "POST" and names[1:] == ["cancel"]:
             if batch.status == "in_progress":
                 self._answer(batch, is_cancelled=True)
             return _json(_shown(batch))
         return self.look_at(batch)
 
-    def _keep_file(self, raw: bytes) -> Plan:
+    def _keep_file(self, raw: bytes) -> ReplyPlan:
         """Keep the file that stands in a form of several parts."""
         name = f"file-{len(self.files)}"
         head, _, rest = raw.partition(b'name="file"')
@@ -102,7 +104,7 @@ class Batches:
         self.files[name] = content
         return _json({"id": name, "object": "file", "bytes": len(raw), "purpose": "batch"})
 
-    def create(self, is_openai: bool, raw: bytes, headers: Headers) -> Plan:
+    def create(self, is_openai: bool, raw: bytes, headers: Headers) -> ReplyPlan:
         """Make a batch."""
         body = orjson.loads(raw)
         if is_openai:
@@ -122,7 +124,7 @@ class Batches:
         self.batches[name] = batch
         return _json(_shown(batch))
 
-    def look_at(self, batch: SimulatedBatch) -> Plan:
+    def look_at(self, batch: SimulatedBatch) -> ReplyPlan:
         """Return how far a batch is; the second time it is over."""
         if batch.status == "in_progress":
             if self.is_due(batch):
@@ -134,7 +136,7 @@ class Batches:
         """Return whether a batch is over now that it is asked after."""
         return batch.polls >= 1
 
-    def _list(self, is_openai: bool) -> Plan:
+    def _list(self, is_openai: bool) -> ReplyPlan:
         batches = [batch for batch in self.batches.values() if batch.is_openai == is_openai]
         shown = [_shown(batch) for batch in reversed(batches)]
         last = shown[-1]["id"] if shown else None
@@ -194,13 +196,15 @@ def _shown(batch: SimulatedBatch) -> dict[str, Any]:
     }
 
 
-def _json(value: Mapping[str, Any]) -> Plan:
-    return Plan(status=200, body=orjson.dumps(value))
+def _json(value: Mapping[str, Any]) -> ReplyPlan:
+    return ReplyPlan(status=200, body=orjson.dumps(value))
 
 
-def failure(status: int, body: bytes | None = None) -> Plan:
+def failure(status: int, body: bytes | None = None) -> ReplyPlan:
     """Return an error; without a body it is OpenAI's."""
-    return Plan(status=status, body=OPENAI.error(status) if body is None else body, end="failed")
+    return ReplyPlan(
+        status=status, body=OPENAI.error(status) if body is None else body, end="failed"
+    )
 
 
 def _prompt(body: Mapping[str, Any]) -> str:

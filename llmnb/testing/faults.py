@@ -14,8 +14,6 @@ Being values, faults and rules can travel to another process.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -52,6 +50,16 @@ class Fault:
         """Return the same fault with some fields changed."""
         return dataclasses.replace(self, **changes)
 
+    @property
+    def needs_answer(self) -> bool:
+        """Whether it cannot be shown without an answer to spoil."""
+        return True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer arrives whole and right all the same."""
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instead(Fault):
@@ -67,6 +75,11 @@ class Instead(Fault):
     figures: tuple[int, ...] = ()
     """Numbers that its text names."""
 
+    @property
+    def needs_answer(self) -> bool:
+        """Whether it cannot be shown without an answer: it can."""
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Break(Fault):
@@ -78,20 +91,23 @@ class Break(Fault):
 
     then: Then = "reset"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raw(Fault):
-    """Literal bytes on the socket in place of an HTTP reply."""
-
-    data: bytes
-    then: Literal["close", "reset", "stall"] = "close"
+    @property
+    def needs_answer(self) -> bool:
+        """Whether it breaks off in an answer, not before one."""
+        return self.at != "before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drip(Fault):
-    """The answer comes one byte at a time."""
+class Sending(Fault):
+    """A reply that leaves otherwise than as HTTP has it; a subclass says how."""
 
-    seconds_per_byte: float
+    async def send(self, exchange: Any) -> None:
+        """Send the reply.
+
+        Args:
+            exchange: The request and its reply, as an `llmnb.testing.server.Exchange`.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +119,6 @@ class Bend(Fault):
     has_usage: bool = True
     has_choices: bool = True
     has_content: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Garble(Fault):
-    """An answer whose bytes are damaged."""
-
-    how: Literal["half gzip", "half json", "awkward stream"]
 
 
 FaultLike = Fault | int | str | None
@@ -232,30 +241,6 @@ def error_in_200() -> Fault:
     return Instead(name="error_in_200", status=200, meaning="error in 200")
 
 
-def deep(levels: int = 100_000) -> Fault:
-    """Answer 200 with lists nested so deep that careless parsers die."""
-    return reply(200, b"[" * levels + b"]" * levels, name="deep")
-
-
-def huge(size_bytes: int = 33 * 2**20) -> Fault:
-    """Answer 200 with a body of that size."""
-    return reply(200, b'{"padding":"' + b"x" * size_bytes + b'"}', name="huge")
-
-
-def bomb(size_bytes: int = 64 * 2**20) -> Fault:
-    """Answer 200 with a small body that unpacks to that size."""
-    packed = _packed_spaces(size_bytes)
-    return reply(200, packed, headers={"content-encoding": "gzip"}, name="bomb")
-
-
-@functools.lru_cache(maxsize=2)
-def _packed_spaces(size_bytes: int) -> bytes:
-    packer = zlib.compressobj(wbits=31)
-    block = b" " * 2**20
-    parts = [packer.compress(block) for _ in range(size_bytes // len(block))]
-    return b"".join([*parts, packer.flush()])
-
-
 # ------------------------------------------------------------- the answer, spoilt
 
 
@@ -294,29 +279,6 @@ def truncated() -> Fault:
 def slow(seconds: float) -> Fault:
     """Answer well, but only after so many seconds."""
     return Bend(name="slow", billed=True, delay=seconds)
-
-
-def truncated_gzip() -> Fault:
-    """Compress the answer and leave out the end of it."""
-    return Garble(name="truncated_gzip", billed=True, how="half gzip")
-
-
-def truncated_json() -> Fault:
-    """Send half of the answer as if it were all of it."""
-    return Garble(name="truncated_json", billed=True, how="half json")
-
-
-def awkward_stream() -> Fault:
-    """Send a right answer the hard way: CRLF, comments, names of events, byte by byte.
-
-    Not streamed, it is an ordinary answer.
-    """
-    return Garble(name="awkward_stream", billed=True, how="awkward stream")
-
-
-def drip(seconds_per_byte: float = 10.0) -> Fault:
-    """Send the answer one byte at a time."""
-    return Drip(name="drip", billed=True, seconds_per_byte=seconds_per_byte)
 
 
 # ------------------------------------------------------------------ the line is cut
@@ -360,26 +322,12 @@ def stream_error(after: int | None = None) -> Fault:
     return Break(name="stream_error", at="body", after=after, then="error", billed=True)
 
 
-def broken_chunk() -> Fault:
-    """Send a chunked body whose chunk is not what its length says."""
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n"
-    return raw(head + b'x-llmnb-simulated: 1\r\n\r\n10\r\n{"id":"x"}\r\nzz\r\n').but(
-        name="broken_chunk"
-    )
-
-
-def raw(data: bytes, then: Literal["close", "reset", "stall"] = "close") -> Fault:
-    """Put literal bytes on the socket, then close it, reset it or keep silent."""
-    return Raw(name="raw", data=data, then=then, billed=True)
-
-
 NAMED: Mapping[str, Callable[[], Fault]] = {
     made.__name__: made
     for made in (
         rate_limited, quota, context_overflow, echo_key, html, empty, null, array, garbage,
-        error_in_200, deep, huge, bomb, no_usage, no_choices, no_content, content_filter, refusal,
-        truncated, truncated_gzip, truncated_json, awkward_stream, drip, reset, lost_reply, closed,
-        short_body, stall, cut_stream, stream_error, broken_chunk,
+        error_in_200, no_usage, no_choices, no_content, content_filter, refusal, truncated,
+        reset, lost_reply, closed, short_body, stall, cut_stream, stream_error,
     )
 }  # fmt: skip
 """Faults that need no argument, by the name that stands for them in a script."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice, Part
+from llmnb.testing.answers import AnswerPart, SimulatedAnswer, SimulatedChoice
 from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import EVENTS, JSON, Stream, StreamWriter, event
 from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
@@ -31,7 +31,7 @@ _FINISH_REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeminiGenerate:
+class GeminiEndpoint:
     """One model's endpoint; the path says which, and whether the answer is streamed."""
 
     NAME: ClassVar[str] = "generate"
@@ -76,7 +76,7 @@ class GeminiGenerate:
             wants_usage=True,
         )
 
-    def write(self, request: SimulatedRequest, answer: Answer) -> bytes:
+    def write(self, request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
         """Return the body of a whole answer."""
         candidates = [
             _candidate(index, [_part(part, part.text) for part in _parts(choice)], _reason(choice))
@@ -84,11 +84,11 @@ class GeminiGenerate:
         ]
         return orjson.dumps(_response(request, candidates, answer))
 
-    def stream(self, request: SimulatedRequest, answer: Answer) -> Stream:
+    def stream(self, request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
         """Return an answer in chunks, each a body of its own; the last says why it ended."""
         writer = StreamWriter()
 
-        def chunk(candidates: list[dict[str, Any]], whole: Answer | None = None) -> bytes:
+        def chunk(candidates: list[dict[str, Any]], whole: SimulatedAnswer | None = None) -> bytes:
             body = _response(request, candidates, whole)
             if self.has_events:
                 return event(body)
@@ -119,11 +119,11 @@ def _text(content: object, name: str) -> str:
     return joined_texts(parts)
 
 
-def _parts(choice: Choice) -> list[Part]:
+def _parts(choice: SimulatedChoice) -> list[AnswerPart]:
     return [part for part in choice.parts if part.text]
 
 
-def _part(part: Part, text: str) -> dict[str, Any]:
+def _part(part: AnswerPart, text: str) -> dict[str, Any]:
     """Return a part, or as much of it as a text holds."""
     if part.kind == "call":
         call = {"id": part.call_id, "name": part.name, "args": orjson.loads(text)}
@@ -131,7 +131,7 @@ def _part(part: Part, text: str) -> dict[str, Any]:
     return {"text": text, "thought": True} if part.kind == "thought" else {"text": text}
 
 
-def _reason(choice: Choice) -> str:
+def _reason(choice: SimulatedChoice) -> str:
     if choice.extra.get("refusal"):
         return "PROHIBITED_CONTENT"
     return _FINISH_REASONS.get(choice.finish_reason, "STOP")
@@ -144,7 +144,7 @@ def _candidate(index: int, parts: list[dict[str, Any]], reason: str | None) -> d
 
 
 def _response(
-    request: SimulatedRequest, candidates: list[dict[str, Any]], whole: Answer | None
+    request: SimulatedRequest, candidates: list[dict[str, Any]], whole: SimulatedAnswer | None
 ) -> dict[str, Any]:
     """Return a response; the usage stands in it where the whole answer is told."""
     body: dict[str, Any] = {"candidates": candidates} if candidates else {}

@@ -76,7 +76,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class LimitStanding:
     """How one limit stands."""
 
     kind: Literal["requests", "tokens"]
@@ -90,7 +90,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class Bucket:
+class LimitBucket:
     """One limit's bucket: full at first, in debt where more was taken than it held."""
 
     kind: Literal["requests", "tokens"]
@@ -133,14 +133,14 @@ class EnforcedLimits:
 
     def __init__(self, settings: LimitSettings) -> None:
         self.settings = settings
-        self.buckets: dict[str, Bucket] = {}
+        self.buckets: dict[str, LimitBucket] = {}
         """By what they count; a limit that does not stand has none."""
         if settings.requests_per_minute:
-            self.buckets["requests"] = Bucket(
+            self.buckets["requests"] = LimitBucket(
                 "requests", settings.requests_per_minute, settings.burst_seconds
             )
         if settings.tokens_per_minute:
-            self.buckets["tokens"] = Bucket(
+            self.buckets["tokens"] = LimitBucket(
                 "tokens", settings.tokens_per_minute, settings.burst_seconds
             )
         self.is_open = not self.buckets and not settings.concurrency
@@ -192,14 +192,14 @@ class EnforcedLimits:
             bucket.refill(now)
             bucket.level -= tokens
 
-    def standings(self, now: float) -> list[Standing]:
+    def standings(self, now: float) -> list[LimitStanding]:
         """Return how much is left of each limit that replies announce."""
         if not self.settings.limit_headers:
             return []
         for bucket in self.buckets.values():
             bucket.refill(now)
         return [
-            Standing(
+            LimitStanding(
                 kind=bucket.kind,
                 per_minute=bucket.per_minute,
                 left=max(0, math.floor(bucket.level)),

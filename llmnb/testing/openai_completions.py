@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice, logprob, token_logprobs
+from llmnb.testing.answers import SimulatedAnswer, SimulatedChoice, logprob, token_logprobs
 from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import DONE, Stream, event
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
@@ -53,17 +53,19 @@ class _Completions:
     last: ClassVar[Mapping[str, Any]]
     """What stands in the chunk that tells why a choice ended."""
 
-    def choice(self, request: SimulatedRequest, index: int, choice: Choice) -> dict[str, Any]:
+    def choice(
+        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
+    ) -> dict[str, Any]:
         """Return what stands in one choice of a whole reply, log-probabilities among it."""
         raise NotImplementedError
 
     def deltas(
-        self, request: SimulatedRequest, index: int, choice: Choice
+        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
     ) -> Iterator[dict[str, Any]]:
         """Yield what stands in the choice of each chunk, log-probabilities among it."""
         raise NotImplementedError
 
-    def write(self, request: SimulatedRequest, answer: Answer) -> bytes:
+    def write(self, request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
         """Return the body of a completion."""
         body = self._head(request, self.objects[0])
         body["choices"] = [
@@ -75,7 +77,7 @@ class _Completions:
             body["usage"] = self._usage(answer)
         return orjson.dumps({**body, **self.tail})
 
-    def stream(self, request: SimulatedRequest, answer: Answer) -> Stream:
+    def stream(self, request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
         """Return a completion as events: opening, tokens, finish reasons, usage, marker."""
         chunk = {**self._head(request, self.objects[1]), **self.tail}
         if request.wants_usage:
@@ -99,7 +101,7 @@ class _Completions:
         name = f"{self.id_prefix}-sim-{request.number:08x}"
         return {"id": name, "object": kind, "created": CREATED, "model": request.model}
 
-    def _usage(self, answer: Answer) -> dict[str, Any]:
+    def _usage(self, answer: SimulatedAnswer) -> dict[str, Any]:
         return {
             "prompt_tokens": answer.prompt_tokens,
             "completion_tokens": answer.completion_tokens,
@@ -169,7 +171,9 @@ class _Chat(_Completions):
             top_logprobs=_top_logprobs(body),
         )
 
-    def choice(self, request: SimulatedRequest, index: int, choice: Choice) -> dict[str, Any]:
+    def choice(
+        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
+    ) -> dict[str, Any]:
         """Return a message, with what it calls or refuses."""
         content = choice.text if choice.has_content else None
         return {
@@ -178,7 +182,7 @@ class _Chat(_Completions):
         }
 
     def deltas(
-        self, request: SimulatedRequest, index: int, choice: Choice
+        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
     ) -> Iterator[dict[str, Any]]:
         """Yield the text token by token, then the other fields of the message."""
         for number, token in enumerate(choice.token_texts):
@@ -252,7 +256,9 @@ class _Text(_Completions):
             top_logprobs=whole_number(body, "logprobs", least=0),
         )
 
-    def choice(self, request: SimulatedRequest, index: int, choice: Choice) -> dict[str, Any]:
+    def choice(
+        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
+    ) -> dict[str, Any]:
         """Return a text, after its prompt where that is to be echoed."""
         before = _echo(request, index)
         token_texts = [*tokens_of(before), *choice.token_texts]
@@ -262,7 +268,7 @@ class _Text(_Completions):
         }
 
     def deltas(
-        self, request: SimulatedRequest, index: int, choice: Choice
+        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
     ) -> Iterator[dict[str, Any]]:
         """Yield the text token by token, after the prompt where that is to be echoed."""
         token_texts = [*tokens_of(_echo(request, index)), *choice.token_texts]

@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import Answer
+from llmnb.testing.answers import SimulatedAnswer
 from llmnb.testing.plan import Stream
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
@@ -62,7 +62,7 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     return of_prompts(NAME, body, texts, samples=0)
 
 
-def write(request: SimulatedRequest, answer: Answer) -> bytes:
+def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
     """Return the body of a list of embeddings."""
     size = request.body.get("dimensions") or _SIZES.get(request.model, _USUAL_SIZE)
     is_packed = request.body.get("encoding_format") == "base64"
@@ -82,7 +82,7 @@ def write(request: SimulatedRequest, answer: Answer) -> bytes:
     return orjson.dumps(body)
 
 
-def stream(request: SimulatedRequest, answer: Answer) -> Stream:
+def stream(request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
     """Embeddings are never streamed, and `read` asks for none."""
     raise NotImplementedError("embeddings are never streamed")
 

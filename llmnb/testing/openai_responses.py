@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import Answer, Choice, Part, token_logprobs
+from llmnb.testing.answers import AnswerPart, SimulatedAnswer, SimulatedChoice, token_logprobs
 from llmnb.testing.ledger import prompt_text
 from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import OPENAI
@@ -95,12 +95,12 @@ def _top_logprobs(body: Mapping[str, Any]) -> int | None:
     return min(whole_number(body, "top_logprobs", least=0) or 0, 20)
 
 
-def write(request: SimulatedRequest, answer: Answer) -> bytes:
+def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
     """Return the body of a response."""
     return orjson.dumps(_response(request, answer))
 
 
-def _response(request: SimulatedRequest, answer: Answer) -> dict[str, Any]:
+def _response(request: SimulatedRequest, answer: SimulatedAnswer) -> dict[str, Any]:
     reason = _incomplete_reason(answer)
     body = _head(request) | {
         "status": "incomplete" if reason else "completed",
@@ -145,14 +145,14 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
     }
 
 
-def _incomplete_reason(answer: Answer) -> str | None:
+def _incomplete_reason(answer: SimulatedAnswer) -> str | None:
     reasons = {choice.finish_reason for choice in answer.choices}
     if "content_filter" in reasons:
         return "content_filter"
     return "max_output_tokens" if "length" in reasons else None
 
 
-def _items_of(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]:
+def _items_of(request: SimulatedRequest, choice: SimulatedChoice) -> list[dict[str, Any]]:
     """Return the items of an answer; what was said and what was refused stand in one message."""
     name = f"sim-{request.number:08x}"
     items: list[dict[str, Any]] = []
@@ -176,7 +176,7 @@ def _items_of(request: SimulatedRequest, choice: Choice) -> list[dict[str, Any]]
     return items
 
 
-def _content(request: SimulatedRequest, part: Part) -> dict[str, Any]:
+def _content(request: SimulatedRequest, part: AnswerPart) -> dict[str, Any]:
     if part.kind == "refusal":
         return {"type": "refusal", "refusal": part.text}
     logprobs = _logprobs(request, tokens_of(part.text))
@@ -192,7 +192,7 @@ def _logprobs(
 # --------------------------------------------------------------------------------- streams
 
 
-def stream(request: SimulatedRequest, answer: Answer) -> Stream:
+def stream(request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
     """Return a response as events: what it is, its items token by token, the whole at the end."""
     body = _response(request, answer)
     events = _Events(request)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from llmnb.testing.answers import Answer
+from llmnb.testing.answers import SimulatedAnswer
 from llmnb.testing.faults import Fault
 from llmnb.testing.ledger import End, LedgerRow
 from llmnb.testing.request import SimulatedRequest
@@ -27,7 +27,7 @@ class Headers(Protocol):
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Plan:
+class ReplyPlan:
     """What the server is to do about one request."""
 
     status: int
@@ -53,7 +53,7 @@ class Plan:
     """Its row in the ledger; None for what is not entered there."""
 
     request: SimulatedRequest | None = None
-    answer: Answer | None = None
+    answer: SimulatedAnswer | None = None
     is_billed: bool = False
     """Whether the provider charges for it."""
 
@@ -159,19 +159,3 @@ def named_event(data: Mapping[str, Any]) -> bytes:
         b'event: ping\ndata: {"type":"ping"}'
     """
     return f"event: {data['type']}\n".encode() + event(data)
-
-
-def made_awkward(stream: bytes) -> bytes:
-    """Write the same events as no careful server would, and as every client must read.
-
-    Example:
-        >>> made_awkward(DONE).splitlines()[-3:]
-        [b'event: message', b'data: [DONE]', b'']
-    """
-    events = [
-        # Those that have a name of their own keep it.
-        b"event: message\n" + each if each.startswith(b"data: ") else each
-        for each in stream.split(b"\n\n")
-    ]
-    lines = b"\n\n".join(events).replace(b"\n", b"\r\n")
-    return b": a comment\r\n\r\nretry: 10\r\n\r\n" + lines

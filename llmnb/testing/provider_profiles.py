@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import orjson
 
 from llmnb.testing.faults import Instead
-from llmnb.testing.limits import Refusal, RetryHint, Standing
+from llmnb.testing.limits import LimitStanding, Refusal, RetryHint
 from llmnb.testing.plan import event, named_event
 
 StatusAndBody = tuple[int, bytes]
@@ -177,7 +177,7 @@ class ProviderProfile:
             message += f" Please try again in {duration_text(refusal.wait)}."
         return self.error(429, message, type=refusal.kind)
 
-    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
         """Return the headers that announce how the limits stand."""
         return {
             f"x-ratelimit-{name}-{limit.kind}": str(value)
@@ -268,7 +268,7 @@ class Anthropic(ProviderProfile):
         """How streams end where an error strikes."""
         return named_event(orjson.loads(self.error(529)))
 
-    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
         """Return the headers that tell how the limits stand, for input tokens once more."""
         headers: dict[str, str] = {}
         for limit in standings:
@@ -355,7 +355,7 @@ class Gemini(ProviderProfile):
         wait = refusal.wait if tells_wait else None
         return self._exceeded(quota, refusal.limit, model, wait)
 
-    def limit_headers(self, standings: Sequence[Standing]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
         """Return nothing: it tells of limits nowhere."""
         return {}
 

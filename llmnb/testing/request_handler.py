@@ -1,6 +1,6 @@
 """What the simulated provider decides about each request, without any socket.
 
-The server hands in what came (`RequestHandler.receive`) and gets a `Plan`: what to
+The server hands in what came (`RequestHandler.receive`) and gets a `ReplyPlan`: what to
 answer, when, and what is to go wrong on the way. It reports back how it ended
 (`close`, `leave`), and the ledger knows everything. The order of the
 decisions is that of a real provider's front door: is this understood, is the
@@ -13,7 +13,7 @@ billed is subject to them and one that costs nothing is not.
 A provider with more endpoints or other manners is a subclass of `RequestHandler`,
 named by `handler_class` in a subclass of `SimulatedProvider`: `batches_class`,
 `limits_class`, `holds_back` and `passage` are there to be replaced. A new API is one
-more `Endpoint`, a module or an object, and one more line in `ENDPOINTS`.
+more `SimulatedEndpoint`, a module or an object, and one more line in `ENDPOINTS`.
 """
 
 from __future__ import annotations
@@ -28,33 +28,21 @@ from urllib.parse import unquote
 import orjson
 
 from llmnb.testing import anthropic_messages, openai_embeddings, openai_responses
-from llmnb.testing.answers import Answer, Replier, as_replier, make_answer
+from llmnb.testing.answers import Replier, SimulatedAnswer, as_replier, make_answer
 from llmnb.testing.batches import PRICE_FACTOR, Batches, failure
-from llmnb.testing.faults import (
-    Bend,
-    Break,
-    Drip,
-    Fault,
-    Garble,
-    Instead,
-    Raw,
-    Rule,
-    Script,
-    as_fault,
-    as_rule,
-)
-from llmnb.testing.gemini import GeminiGenerate
+from llmnb.testing.faults import Bend, Break, Fault, Instead, Rule, Script, as_fault, as_rule
+from llmnb.testing.gemini import GeminiEndpoint
 from llmnb.testing.latency import latency_model
 from llmnb.testing.ledger import End, Ledger, LedgerRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
 from llmnb.testing.openai_completions import CHAT, TEXT
 from llmnb.testing.options import Behaviour
-from llmnb.testing.plan import Headers, Plan, Stream
+from llmnb.testing.plan import Headers, ReplyPlan, Stream
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import CREATED, Rejected, SimulatedRequest
 
 
-class Endpoint(Protocol):
+class SimulatedEndpoint(Protocol):
     """How one API reads its requests and writes its answers down."""
 
     @property
@@ -68,14 +56,14 @@ class Endpoint(Protocol):
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand a body. Raises `Rejected`."""
 
-    def write(self, request: SimulatedRequest, answer: Answer) -> bytes:
+    def write(self, request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
         """Return the body of the whole answer."""
 
-    def stream(self, request: SimulatedRequest, answer: Answer) -> Stream:
+    def stream(self, request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
         """Return the answer as events."""
 
 
-ENDPOINTS: tuple[tuple[str, Endpoint], ...] = (
+ENDPOINTS: tuple[tuple[str, SimulatedEndpoint], ...] = (
     ("/chat/completions", CHAT),
     ("/completions", TEXT),
     ("/responses", openai_responses),
@@ -145,7 +133,7 @@ class RequestHandler:
 
     # ---------------------------------------------------------------- what came in
 
-    def receive(self, method: str, path: str, headers: Headers, raw: bytes) -> Plan:
+    def receive(self, method: str, path: str, headers: Headers, raw: bytes) -> ReplyPlan:
         """Decide about a request; never raises because of what the request holds.
 
         Args:
@@ -167,7 +155,7 @@ class RequestHandler:
             text = f"The simulated provider failed: {type(error).__name__}."
             return failure(500, endpoint.PROFILE.error(500, text))
 
-    def _decide(self, endpoint: Endpoint, headers: Headers, raw: bytes) -> Plan:
+    def _decide(self, endpoint: SimulatedEndpoint, headers: Headers, raw: bytes) -> ReplyPlan:
         now = self._clock()
         key = _key_of(headers)
         try:
@@ -213,14 +201,16 @@ class RequestHandler:
 
     def _enter_rejected(
         self, profile: ProviderProfile, problem: Rejected, now: float, key: str, raw: bytes
-    ) -> Plan:
+    ) -> ReplyPlan:
         row = self.ledger.open(now=now, endpoint="", model="", prompt="", body=raw, key=key)
         self.ledger.close(row, now=now, end="failed", status=400)
         return failure(*profile.malformed(problem.message, problem.param))
 
     # --------------------------------------------------------------- what it gets
 
-    def _plan(self, endpoint: Endpoint, request: SimulatedRequest, key: str, now: float) -> Plan:
+    def _plan(
+        self, endpoint: SimulatedEndpoint, request: SimulatedRequest, key: str, now: float
+    ) -> ReplyPlan:
         profile = endpoint.PROFILE
         if not self._is_accepted(key):
             return failure(*profile.wrong_key())
@@ -235,10 +225,10 @@ class RequestHandler:
             )
             if refusal is not None:
                 return self._refused(profile, refusal, request, now)
-        if fault is None or fault.billed or _needs_answer(fault):
+        if fault is None or fault.billed or fault.needs_answer:
             plan = self._answered(endpoint, request, fault, now)
         else:
-            plan = Plan(status=200, body=b"", end="failed", delay=fault.delay or 0.0)
+            plan = ReplyPlan(status=200, body=b"", end="failed", delay=fault.delay or 0.0)
         plan.was_admitted = True
         if fault is not None:
             plan.fault_name = fault.name
@@ -247,24 +237,28 @@ class RequestHandler:
 
     def _refused(
         self, profile: ProviderProfile, refusal: Refusal, request: SimulatedRequest, now: float
-    ) -> Plan:
+    ) -> ReplyPlan:
         hint = self.limits.settings.retry_hint
         headers = self.limit_headers(profile, now)
         tells_wait = hint is not None and refusal.wait > 0
         if hint is not None and tells_wait:
             headers.update(profile.retry_headers(refusal.wait, hint))
         body = profile.refusal(refusal, model=request.model, tells_wait=tells_wait)
-        return Plan(status=429, body=body, headers=headers, end="refused")
+        return ReplyPlan(status=429, body=body, headers=headers, end="refused")
 
     def limit_headers(self, profile: ProviderProfile, now: float) -> dict[str, str]:
         """Return the headers that tell how the limits stand."""
         return profile.limit_headers(self.limits.standings(now))
 
     def _answered(
-        self, endpoint: Endpoint, request: SimulatedRequest, fault: Fault | None, now: float
-    ) -> Plan:
+        self,
+        endpoint: SimulatedEndpoint,
+        request: SimulatedRequest,
+        fault: Fault | None,
+        now: float,
+    ) -> ReplyPlan:
         answer = make_answer(request, self._replier, fault if isinstance(fault, Bend) else None)
-        plan = Plan(
+        plan = ReplyPlan(
             status=200,
             body=b"",
             headers={} if self.limits.is_open else self.limit_headers(endpoint.PROFILE, now),
@@ -281,7 +275,7 @@ class RequestHandler:
             plan.delay = fault.delay
         return plan
 
-    def waits(self, request: SimulatedRequest, plan: Plan) -> tuple[float, float | None]:
+    def waits(self, request: SimulatedRequest, plan: ReplyPlan) -> tuple[float, float | None]:
         """Return the seconds until the first byte, and the tokens a second after it."""
         number, seed, busy = request.number, self.behaviour.seed, self.ledger.in_flight
         seconds = self.latency.seconds(number, seed=seed, in_flight=busy)
@@ -293,13 +287,13 @@ class RequestHandler:
 
     # -------------------------------------------------------------- how it ended
 
-    def close(self, plan: Plan, *, price_factor: float = 1.0) -> None:
+    def close(self, plan: ReplyPlan, *, price_factor: float = 1.0) -> None:
         """Enter that a plan was carried out; called before its last bytes leave."""
         completion = 0 if plan.answer is None else plan.answer.completion_tokens
         end: End = "refused" if plan.status == 429 else plan.end
         self._enter_end(plan, end, completion, status=_status_sent(plan), price_factor=price_factor)
 
-    def leave(self, plan: Plan) -> None:
+    def leave(self, plan: ReplyPlan) -> None:
         """Enter that the client left before the reply was whole.
 
         What was asked for whole is finished and billed nevertheless; of a
@@ -313,7 +307,7 @@ class RequestHandler:
 
     def _enter_end(
         self,
-        plan: Plan,
+        plan: ReplyPlan,
         end: End,
         completion: int,
         *,
@@ -341,11 +335,11 @@ class RequestHandler:
 
     # ---------------------------------------------------------- before a reply leaves
 
-    def holds_back(self, plan: Plan) -> bool:
+    def holds_back(self, plan: ReplyPlan) -> bool:
         """Whether a reply waits for `passage` before it leaves; here none does."""
         return False
 
-    async def passage(self, plan: Plan) -> None:
+    async def passage(self, plan: ReplyPlan) -> None:
         """Wait until a reply that is held back may leave."""
 
     # --------------------------------------------------------------- other pages
@@ -354,7 +348,7 @@ class RequestHandler:
         """Whether a request bears a key that is good here."""
         return self._is_accepted(_key_of(headers))
 
-    def answer_in_batch(self, path: str, headers: Headers, raw: bytes) -> Plan:
+    def answer_in_batch(self, path: str, headers: Headers, raw: bytes) -> ReplyPlan:
         """Answer one request of a batch, at a batch's price."""
         plan = self.receive("POST", path, headers, raw)
         self.close(plan, price_factor=PRICE_FACTOR)
@@ -365,7 +359,7 @@ class RequestHandler:
             return True
         return bool(key) and (not self._keys or key in self._keys)
 
-    def _look_up(self, method: str, path: str, headers: Headers) -> Plan:
+    def _look_up(self, method: str, path: str, headers: Headers) -> ReplyPlan:
         """Answer what asks for no completion: the list of models, one of them, the ledger."""
         path, _, query = path.partition("?")
         if path == LEDGER_PATH:
@@ -381,35 +375,24 @@ class RequestHandler:
         if name:
             if known is not None and name not in known:
                 return failure(*OPENAI.unknown_model(name))
-            return Plan(status=200, body=orjson.dumps(_model_card(name)))
+            return ReplyPlan(status=200, body=orjson.dumps(_model_card(name)))
         cards = [_model_card(each) for each in (DEFAULT_MODELS if known is None else known)]
-        return Plan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
+        return ReplyPlan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
 
-    def _ledger_page(self, method: str, query: str) -> Plan:
+    def _ledger_page(self, method: str, query: str) -> ReplyPlan:
         if method == "DELETE":
             self.ledger.reset()
             self._started = None
         book = self.ledger.dump(rows="rows" in query and self.ledger.keep_rows)
         book["cpu_seconds"] = {"thread": time.thread_time(), "process": time.process_time()}
-        return Plan(status=200, body=orjson.dumps(book))
+        return ReplyPlan(status=200, body=orjson.dumps(book))
 
 
-def _needs_answer(fault: Fault) -> bool:
-    """Return whether a fault cannot be shown without an answer to spoil."""
-    if isinstance(fault, Instead | Raw):
-        return False
-    return not (isinstance(fault, Break) and fault.at == "before")
-
-
-def _strike(plan: Plan, fault: Fault, key: str, profile: ProviderProfile) -> None:
+def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -> None:
     """Let a fault befall a plan: another reply at once, anything else when it is carried out."""
     if isinstance(fault, Bend):
         return  # it has befallen the answer
-    # The answer may arrive whole and right, if only in an unpleasant way.
-    is_whole = isinstance(fault, Drip) or (
-        isinstance(fault, Garble) and fault.how == "awkward stream"
-    )
-    plan.end = "finished" if is_whole else "failed"
+    plan.end = "finished" if fault.is_whole else "failed"
     if not isinstance(fault, Instead):
         plan.fault = fault
         return
@@ -421,7 +404,7 @@ def _strike(plan: Plan, fault: Fault, key: str, profile: ProviderProfile) -> Non
     plan.headers.update(instead.headers)
 
 
-def _status_sent(plan: Plan) -> int | None:
+def _status_sent(plan: ReplyPlan) -> int | None:
     """Return the status of a plan that was carried out; None where none was sent."""
     if isinstance(plan.fault, Break) and plan.fault.at == "before":
         return None
@@ -454,7 +437,7 @@ def _accepted_keys(api_key: str | bool | Collection[str] | None) -> frozenset[st
 
 
 @functools.lru_cache(maxsize=256)
-def endpoint_of(path: str) -> Endpoint | None:
+def endpoint_of(path: str) -> SimulatedEndpoint | None:
     """Return the endpoint that answers at a path, None where none does.
 
     Example:
@@ -469,7 +452,7 @@ def endpoint_of(path: str) -> Endpoint | None:
             return endpoint
     if (match := _GEMINI.search(path)) is None:
         return None
-    return GeminiGenerate(
+    return GeminiEndpoint(
         model=unquote(match[1]),
         is_streamed=match[2] == "streamGenerateContent",
         has_events="alt=sse" in query.split("&"),

@@ -1,4 +1,4 @@
-"""The simulated provider's HTTP server, on aiohttp: it sends what a `Plan` says.
+"""The simulated provider's HTTP server, on aiohttp: it sends what a `ReplyPlan` says.
 
 No other module turns a plan into bytes. To use another server, write a subclass of `Exchange`
 that overrides the methods that touch HTTP and the socket: `reply`, `begin`, `write`, `end` and
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -17,9 +16,9 @@ from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 
-from llmnb.testing.faults import Break, Drip, Garble, Raw
+from llmnb.testing.faults import Break, Sending
 from llmnb.testing.options import HOST
-from llmnb.testing.plan import Plan, made_awkward
+from llmnb.testing.plan import ReplyPlan
 from llmnb.testing.request_handler import RequestHandler
 
 SIMULATED_HEADER = ("x-llmnb-simulated", "1")
@@ -103,7 +102,7 @@ class Exchange:
         request: The request.
     """
 
-    def __init__(self, plan: Plan, handler: RequestHandler, request: Any) -> None:
+    def __init__(self, plan: ReplyPlan, handler: RequestHandler, request: Any) -> None:
         self.plan = plan
         self.handler = handler
         self.request = request
@@ -137,15 +136,10 @@ class Exchange:
 
     async def _perform(self) -> None:
         plan, fault = self.plan, self.plan.fault
-        if isinstance(fault, Raw):
-            self.transport.write(fault.data)
-            await self._finish_broken(fault.then)
-        elif isinstance(fault, Break):
+        if isinstance(fault, Break):
             await self._break_off(fault)
-        elif isinstance(fault, Drip):
-            await self._drip(fault.seconds_per_byte)
-        elif isinstance(fault, Garble):
-            await self._garbled(fault)
+        elif isinstance(fault, Sending):
+            await fault.send(self)
         elif plan.stream is not None:
             await self._stream()
         else:
@@ -198,9 +192,9 @@ class Exchange:
         then: str = fault.then
         if then in ("end", "error") and (plan.stream is None or fault.at != "body"):
             then = "close"  # a body of announced length cannot end properly before its end
-        await self._finish_broken(then)
+        await self.finish_broken(then)
 
-    async def _finish_broken(self, then: str) -> None:
+    async def finish_broken(self, then: str) -> None:
         """End a reply that broke off, in the way that the fault's `then` names."""
         if then == "stall":
             await asyncio.get_running_loop().create_future()  # until the client leaves
@@ -224,35 +218,9 @@ class Exchange:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
-    def _whole_body(self) -> bytes:
+    def whole_body(self) -> bytes:
+        """Return the body, where it is streamed all its events."""
         return self.plan.body if self.plan.stream is None else self.plan.stream.whole()
-
-    async def _drip(self, seconds_per_byte: float) -> None:
-        body = self._whole_body()
-        await self.begin(len(body))
-        for position in range(len(body)):
-            if position == len(body) - 1:
-                self.handler.close(self.plan)
-            await self.write(body[position : position + 1])
-            await asyncio.sleep(seconds_per_byte)
-        await self.end()
-
-    async def _garbled(self, fault: Garble) -> None:
-        plan, body = self.plan, self._whole_body()
-        self.handler.close(plan)
-        if fault.how == "half gzip":
-            plan.headers["content-encoding"] = "gzip"
-            packed = gzip.compress(body, mtime=0)
-            await self.reply(packed[: len(packed) // 2])
-        elif fault.how == "half json":
-            await self.reply(body[: len(body) // 2])
-        elif plan.stream is None:
-            await self.reply(body)
-        else:
-            await self.begin(None)
-            for byte in made_awkward(body):
-                await self.write(bytes((byte,)))
-            await self.end()
 
     # -------------------------------------------------------------- HTTP, and its socket
 

@@ -12,15 +12,18 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import inspect
 import threading
 from collections.abc import Callable
 from typing import ClassVar, Self, Unpack
 
 from llmnb.errors import ConfigurationError
+from llmnb.signatures import show_keywords
 from llmnb.testing.batches import Batches
 from llmnb.testing.faults import Script
 from llmnb.testing.latency import Lognormal
 from llmnb.testing.ledger import Ledger, LedgerTotals
+from llmnb.testing.limits import LimitSettings
 from llmnb.testing.options import HOST, Behaviour, LimitOptions, ProviderOptions
 from llmnb.testing.request_handler import RequestHandler
 
@@ -232,6 +235,9 @@ class SimulatedProvider:
         where = "stopped" if self._thread is None else f"at {self.base_url}"
         return f"<SimulatedProvider {where}, {self.ledger.totals().summary()}>"
 
+
+show_keywords(SimulatedProvider, inspect.signature(Behaviour).parameters.values())
+show_keywords(SimulatedProvider.set_limits, inspect.signature(LimitSettings).parameters.values())
 
 _shared: SimulatedProvider | None = None
 _shared_lock = threading.Lock()

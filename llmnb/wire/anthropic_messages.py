@@ -15,9 +15,10 @@ from llmnb.display.texts import mended
 from llmnb.records import Delta, Reply, ToolCall, Usage
 from llmnb.wire import anthropic_requests, ends, json_bytes
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
-from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.event_stream import EventAssembler, grow, join, update_known
-from llmnb.wire.untrusted import count_in, dict_in, joined, list_in, text_in
+from llmnb.wire.untrusted import count_in, dict_in, join_texts, list_in, text_in
+from llmnb.wire.usage import usage_of
 
 
 class AnthropicMessages(Dialect):
@@ -34,20 +35,20 @@ class AnthropicMessages(Dialect):
         """Read a reply's object."""
         content = body.get("content")
         if not isinstance(content, list):
-            raise unusable(raw, "has no content")
+            raise bad_reply(raw, "has no content")
         if not all(isinstance(block, dict) for block in content):
-            raise unusable(raw, "has a block of content that is no object")
-        reason = ends.word(body.get("stop_reason"))
+            raise bad_reply(raw, "has a block of content that is no object")
+        reason = ends.reason_text(body.get("stop_reason"))
         calls = _tool_calls(content)
-        text = _texts(content, "text")
+        text = _text_of_kind(content, "text")
         if any(call.name == ANSWER_TOOL for call in calls):
             # Our own means to get JSON: what it was called with is the answer.
             text = next(call.arguments for call in calls if call.name == ANSWER_TOOL)
             calls = ()
-        thoughts, quality = _texts(content, "thinking") or None, ends.worth(reason)
+        thoughts, quality = _text_of_kind(content, "thinking") or None, ends.worth(reason)
         used = usage(body, wrote=bool(text or calls or thoughts))
         if not text and not calls:
-            quality = ends.without_text(quality, used, thoughts)
+            quality = ends.worth_without_text(quality, used, thoughts)
         return Reply(
             # Why an answer was refused, where nothing else is said.
             text=text or text_in(dict_in(body, "stop_details"), "explanation") or "",
@@ -63,9 +64,9 @@ class AnthropicMessages(Dialect):
         )
 
 
-def _texts(content: list[dict[str, Any]], kind: str) -> str:
+def _text_of_kind(content: list[dict[str, Any]], kind: str) -> str:
     """Return the text of all blocks of a kind, which bears the same name as its text."""
-    return joined((block for block in content if block.get("type") == kind), kind)
+    return join_texts((block for block in content if block.get("type") == kind), kind)
 
 
 def _handed_back(content: list[dict[str, Any]]) -> Mapping[str, Any] | None:
@@ -112,7 +113,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     read = count_in(used, "cache_read_input_tokens") or 0
     written = count_in(used, "cache_creation_input_tokens") or 0
     hour = count_in(dict_in(used, "cache_creation"), "ephemeral_1h_input_tokens") or 0
-    return ends.counted(
+    return usage_of(
         (prompt or 0) + read + written,
         completion,
         wrote=wrote,
@@ -185,7 +186,7 @@ class _MessageAssembler(EventAssembler):
         return bool(self._blocks) or self._message.get("stop_reason") is not None
 
     def is_whole(self) -> bool:
-        return self._is_over and ends.word(self._message.get("stop_reason")) is not None
+        return self._is_over and ends.reason_text(self._message.get("stop_reason")) is not None
 
     def has_ended(self) -> bool:
         return self._is_over

@@ -16,7 +16,7 @@ from typing import Any
 
 from llmnb.records import UnchosenLength
 from llmnb.wire import conversation
-from llmnb.wire.conversation import Content, as_parts, refused
+from llmnb.wire.conversation import Content, as_parts, input_error
 
 ANSWER_TOOL = "llmnb_answer"
 """Tool that a model is made to call where it cannot be held to a schema otherwise."""
@@ -88,7 +88,7 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
     _add_length(fields, model)
     temperature = fields.get("temperature")
     if isinstance(temperature, (int, float)) and temperature > 1:
-        raise refused(f"temperature is {temperature}; {_PROVIDER} allows 0 to 1.")
+        raise input_error(f"temperature is {temperature}; {_PROVIDER} allows 0 to 1.")
     return fields
 
 
@@ -118,7 +118,7 @@ def _content(message: Mapping[str, Any], position: int) -> Content:
     if role == "tool":
         name = message.get("tool_call_id")
         if not isinstance(name, str) or not name:
-            raise refused(f"messages[{position}] is a tool's result without a tool_call_id.")
+            raise input_error(f"messages[{position}] is a tool's result without a tool_call_id.")
         result = {"type": "tool_result", "tool_use_id": name, "content": said}
         return [{**result, "is_error": True} if message.get("is_error") else result]
     if role != "assistant":
@@ -141,9 +141,11 @@ def _block(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
     if media is None:
         return part
     if media.kind.startswith("audio/"):
-        raise refused(f"messages[{position}] holds sound; {_PROVIDER} takes text, images and PDF.")
+        raise input_error(
+            f"messages[{position}] holds sound; {_PROVIDER} takes text, images and PDF."
+        )
     if media.url and not media.url.lower().startswith("https://"):
-        raise refused(
+        raise input_error(
             f"messages[{position}] holds an address that {_PROVIDER} does not take: it fetches "
             "https only. For pictures in a table, fetch_files=True has them fetched here."
         )
@@ -193,7 +195,7 @@ def _tool(tool: Any, position: int) -> Mapping[str, Any]:
     made["input_schema"] = function.get("parameters") or {"type": "object", "properties": {}}
     if function.get("strict"):
         made["strict"] = True
-        made["input_schema"] = fitted(made["input_schema"])
+        made["input_schema"] = admitted_schema(made["input_schema"])
     if "cache_control" in tool:
         made["cache_control"] = tool["cache_control"]
     return made
@@ -235,13 +237,13 @@ def _add_schema(fields: dict[str, Any], model: str) -> None:
         return
     if schema and not _WITHOUT_SCHEMAS.match(model):
         own = fields.get("output_config") or {}
-        wanted = {"type": "json_schema", "schema": fitted(schema)}
+        wanted = {"type": "json_schema", "schema": admitted_schema(schema)}
         fields["output_config"] = {"format": wanted, **own}
         return
     thinking = fields.get("thinking")
     is_thinking = isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled")
     if is_thinking or fields.get("tools"):
-        raise refused(
+        raise input_error(
             f"{_PROVIDER} gives JSON without a schema, and with one on models older than Claude "
             "4.5, by a tool that must be called, and that does not go with "
             f"{'thinking' if is_thinking else 'tools of your own'}. Give a json_schema to a newer "
@@ -269,14 +271,14 @@ _DEEPEST = 100
 """A schema deeper than this is left to the provider to refuse."""
 
 
-def fitted(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+def admitted_schema(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     """Return a schema that Anthropic admits, as far as it can be had; its order stays.
 
     Objects whose fields are named are closed. An object with free keys cannot
     be had; it stays as it is, and the API says so.
 
     Example:
-        >>> fitted({"type": "integer", "minimum": 1, "description": "How many"})
+        >>> admitted_schema({"type": "integer", "minimum": 1, "description": "How many"})
         {'type': 'integer', 'description': 'How many (minimum: 1)'}
     """
     made = dict(schema)
@@ -284,12 +286,12 @@ def fitted(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
         return made
     for name in _NAMED:
         if isinstance(inner := made.get(name), Mapping):
-            made[name] = {key: _inside(value, depth) for key, value in inner.items()}
+            made[name] = {key: _admitted(value, depth) for key, value in inner.items()}
     for name in _LISTED:
         if isinstance(branches := made.get(name), (list, tuple)):
-            made[name] = [_inside(branch, depth) for branch in branches]
+            made[name] = [_admitted(branch, depth) for branch in branches]
     if "items" in made:
-        made["items"] = _inside(made["items"], depth)
+        made["items"] = _admitted(made["items"], depth)
     if "oneOf" in made and "anyOf" not in made:
         made["anyOf"] = made.pop("oneOf")
     if isinstance(made.get("properties"), Mapping):
@@ -304,5 +306,5 @@ def fitted(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     return made
 
 
-def _inside(schema: Any, depth: int) -> Any:
-    return fitted(schema, depth + 1) if isinstance(schema, Mapping) else schema
+def _admitted(schema: Any, depth: int) -> Any:
+    return admitted_schema(schema, depth + 1) if isinstance(schema, Mapping) else schema

@@ -164,11 +164,11 @@ def lines(raw: bytes) -> Iterator[Mapping[str, Any]]:
         raise BadReply("The provider's results cannot be read. They are asked for again.", raw=raw)
 
 
-def shortfall(kind: Kind, batch: str) -> LLMNBError:
+def unanswered_error(kind: Kind, batch: str) -> LLMNBError:
     """Return the error of a request that the provider did not come to.
 
     Example:
-        >>> type(shortfall("expired", "batch_1")).__name__
+        >>> type(unanswered_error("expired", "batch_1")).__name__
         'ProviderError'
     """
     if kind == "expired":
@@ -182,7 +182,7 @@ def shortfall(kind: Kind, batch: str) -> LLMNBError:
     )
 
 
-def absent(batch: str) -> LLMNBError:
+def missing_error(batch: str) -> LLMNBError:
     """Return the error of a request that an ended batch says nothing of."""
     return BadReply(
         f"The batch is over and its results do not name this request ({batch}). "
@@ -203,6 +203,12 @@ class BatchFormat:
     cursor: ClassVar[str]
     """Parameter that names the batch after which a page of the list begins."""
 
+    takes_uploads: ClassVar[bool]
+    """Whether the lines are uploaded as a file first, of which a batch is made."""
+
+    keeps_tags: ClassVar[bool]
+    """Whether our mark on a batch is kept, so that it is known again by that."""
+
     def line(self, name: str, body: bytes, endpoint: str) -> bytes:
         """Return the line of one request.
 
@@ -210,6 +216,19 @@ class BatchFormat:
             name: Its custom id.
             body: Its body as JSON.
             endpoint: Path that would answer it, such as ``"/v1/chat/completions"``.
+        """
+        raise NotImplementedError
+
+    def creation(self, content: bytes, endpoint: str, tag: str) -> bytes:
+        """Return the body of the request that makes a batch.
+
+        Args:
+            content: Its lines; where they are uploaded first, the reply to the upload.
+            endpoint: Path that answers the lines.
+            tag: Our mark on the batch, where the provider keeps one.
+
+        Raises:
+            BadReply: If the reply to the upload does not name the file.
         """
         raise NotImplementedError
 
@@ -247,6 +266,29 @@ def _id_in(fields: Mapping[str, Any], raw: bytes) -> str:
     return name
 
 
+def upload(file_name: str, content: bytes) -> tuple[str, bytes]:
+    """Return content type and body of the request that uploads the lines of a batch.
+
+    Example:
+        >>> kind, body = upload("part.jsonl", b"{}")
+        >>> kind.partition(";")[0], b'filename="part.jsonl"' in body
+        ('multipart/form-data', True)
+    """
+    boundary = "llmnb-9d1c2f7e5b8a4c60"
+    while boundary.encode() in content:
+        boundary += "x"
+    head = (
+        f"--{boundary}\r\n"
+        'content-disposition: form-data; name="purpose"\r\n\r\n'
+        "batch\r\n"
+        f"--{boundary}\r\n"
+        f'content-disposition: form-data; name="file"; filename="{file_name}"\r\n'
+        "content-type: application/jsonl\r\n\r\n"
+    )
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    return f"multipart/form-data; boundary={boundary}", body
+
+
 class OpenAIBatches(BatchFormat):
     r"""OpenAI's files and batches.
 
@@ -259,6 +301,7 @@ class OpenAIBatches(BatchFormat):
 
     capacity = Capacity(requests=50_000, size=200_000_000)
     path, cursor = "/batches", "after"
+    takes_uploads = keeps_tags = True
 
     _TAG = "llmnb"
     """Name of our mark in a batch's metadata."""
@@ -273,42 +316,11 @@ class OpenAIBatches(BatchFormat):
         head = b'{"custom_id":"%b","method":"POST","url":"%b","body":'
         return head % (name.encode(), endpoint.encode()) + body + b"}\n"
 
-    def upload(self, file_name: str, content: bytes) -> tuple[str, bytes]:
-        """Return content type and body of the request that uploads the lines of a batch.
-
-        Example:
-            >>> kind, body = OpenAIBatches().upload("part.jsonl", b"{}")
-            >>> kind.partition(";")[0], b'filename="part.jsonl"' in body
-            ('multipart/form-data', True)
-        """
-        boundary = "llmnb-9d1c2f7e5b8a4c60"
-        while boundary.encode() in content:
-            boundary += "x"
-        head = (
-            f"--{boundary}\r\n"
-            'content-disposition: form-data; name="purpose"\r\n\r\n'
-            "batch\r\n"
-            f"--{boundary}\r\n"
-            f'content-disposition: form-data; name="file"; filename="{file_name}"\r\n'
-            "content-type: application/jsonl\r\n\r\n"
-        )
-        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
-        return f"multipart/form-data; boundary={boundary}", body
-
-    def creation(self, upload: bytes, endpoint: str, tag: str) -> bytes:
-        """Return the body that makes a batch of an uploaded file.
-
-        Args:
-            upload: The reply to the upload.
-            endpoint: Path that answers its lines.
-            tag: Our mark on the batch.
-
-        Raises:
-            BadReply: If the reply does not name the file.
-        """
+    def creation(self, content: bytes, endpoint: str, tag: str) -> bytes:
+        """Return the body that makes a batch of an uploaded file."""
         return orjson.dumps(
             {
-                "input_file_id": _id_in(document(upload, "word on the uploaded file"), upload),
+                "input_file_id": _id_in(document(content, "word on the uploaded file"), content),
                 "endpoint": endpoint,
                 "completion_window": "24h",
                 "metadata": {self._TAG: tag},
@@ -355,16 +367,17 @@ class AnthropicBatches(BatchFormat):
 
     capacity = Capacity(requests=100_000, size=256_000_000 - 64)
     path, cursor = "/messages/batches", "after_id"
+    takes_uploads = keeps_tags = False
 
     def line(self, name: str, body: bytes, endpoint: str) -> bytes:
         """Return the line of one request; the lines become one document."""
         return b'{"custom_id":"%b","params":' % name.encode() + body + b"}\n"
 
-    def creation(self, content: bytes) -> bytes:
+    def creation(self, content: bytes, endpoint: str, tag: str) -> bytes:
         r"""Return the body that makes a batch of lines.
 
         Example:
-            >>> AnthropicBatches().creation(b'{"custom_id":"a"}\n{"custom_id":"b"}\n')
+            >>> AnthropicBatches().creation(b'{"custom_id":"a"}\n{"custom_id":"b"}\n', "", "")
             b'{"requests":[{"custom_id":"a"},{"custom_id":"b"}]}'
         """
         return b'{"requests":[' + content.strip(b"\n").replace(b"\n", b",") + b"]}"
@@ -402,3 +415,10 @@ class AnthropicBatches(BatchFormat):
         status = STATUS_OF_CODE.get(str(error.get("type")), 500)
         body = orjson.dumps({"type": "error", "error": error})
         return Result(name=name, status=status, body=body)
+
+
+FORMATS: Mapping[str, BatchFormat] = {
+    **dict.fromkeys(("openai.chat", "openai.responses", "openai.text"), OpenAIBatches()),
+    "anthropic.messages": AnthropicBatches(),
+}
+"""For each dialect in which a batch can ask, the batch API of the provider whose own it is."""

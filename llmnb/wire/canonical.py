@@ -22,11 +22,11 @@ UNDECIDING = _ALWAYS_UNDECIDING | TIERS
 """Fields that change how an answer travels or whom it is counted for, not the answer."""
 
 
-def released(body: Mapping[str, Any]) -> bytes:
+def canonical_in_0_1(body: Mapping[str, Any]) -> bytes:
     """Return the bytes that release 0.1.0 made a key of: the service tier was part of them.
 
     Example:
-        >>> released({"service_tier": "flex", "user": "me"})
+        >>> canonical_in_0_1({"service_tier": "flex", "user": "me"})
         b'{"service_tier":"flex"}'
     """
     return canonical(body, _ALWAYS_UNDECIDING)
@@ -53,10 +53,7 @@ def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> 
     if not without.isdisjoint(fields):
         for name in without:
             fields.pop(name, None)
-    try:
-        return json_bytes.write(fields)
-    except json_bytes.NotJSON as error:
-        raise _unwritable(str(error)) from None
+    return json_body(fields)
 
 
 def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +87,7 @@ _LARGEST_EXACT = 2.0**53
 """From here on a float does not tell neighbouring whole numbers apart."""
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
+def json_body(body: Mapping[str, Any]) -> bytes:
     """Return a whole request body as bytes to send, its fields in their own order.
 
     Raises:

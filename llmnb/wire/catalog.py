@@ -67,7 +67,7 @@ class Provider:
     `max_tokens` and the characters; ``"actual"`` by what it used."""
 
     limit_headers: str = "none"
-    """Which names its limit headers have; see `llmnb.wire.headers`."""
+    """Which names its limit headers have; see `llmnb.wire.limits`."""
 
     is_local: bool = False
     """Whether it runs on the person's own machine, at no price."""
@@ -177,7 +177,7 @@ _OPENAI_BASES = ("/openai", "/openai/v1")
 """Ends of bases under which others than OpenAI speak its protocol, such as Gemini's."""
 
 
-def spoken_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
+def dialect_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
     """Return the kind of generation and the dialect that an address tells; None for a base.
 
     Args:
@@ -185,9 +185,9 @@ def spoken_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
         gen_type: Kind of generation that is wanted, for a base that tells the protocol alone.
 
     Example:
-        >>> spoken_at("https://host/v1/responses"), spoken_at("https://host/v1") is None
+        >>> dialect_at("https://host/v1/responses"), dialect_at("https://host/v1") is None
         (('responses', 'openai.responses'), True)
-        >>> spoken_at("https://generativelanguage.googleapis.com/v1beta/openai/")
+        >>> dialect_at("https://generativelanguage.googleapis.com/v1beta/openai/")
         ('chat', 'openai.chat')
     """
     path = url.strip().partition("?")[0].rstrip("/")
@@ -199,14 +199,14 @@ def spoken_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
     return None
 
 
-def speaking(row: Provider, gen_type: str, dialect: str) -> Provider:
+def in_dialect(row: Provider, gen_type: str, dialect: str) -> Provider:
     """Return a provider as it is asked in a dialect; the same where that is its own.
 
     In another's dialect it gets its key as that one does: as who takes Anthropic's requests
     beside OpenAI's expects it.
 
     Example:
-        >>> speaking(provider("deepseek"), "chat", "anthropic.messages").key_header
+        >>> in_dialect(provider("deepseek"), "chat", "anthropic.messages").key_header
         'x-api-key'
     """
     if row.dialects.get(gen_type) == dialect:
@@ -273,15 +273,15 @@ _MODEL = "{model}"
 _WHOLE_VERB, _STREAM_VERB, _STREAM_MARK = ":generateContent", ":streamGenerateContent", "alt=sse"
 
 
-def streamed(url: str) -> str:
+def stream_url(url: str) -> str:
     """Return the address at which the same request is answered by a stream.
 
     Nearly everybody streams from the same one; Gemini has the verb in the path.
 
     Example:
-        >>> streamed("https://api.openai.com/v1/chat/completions")
+        >>> stream_url("https://api.openai.com/v1/chat/completions")
         'https://api.openai.com/v1/chat/completions'
-        >>> streamed("https://host/v1beta/models/gemini-x:generateContent")
+        >>> stream_url("https://host/v1beta/models/gemini-x:generateContent")
         'https://host/v1beta/models/gemini-x:streamGenerateContent?alt=sse'
     """
     address, _, query = url.partition("?")

@@ -24,10 +24,10 @@ from llmnb.display import durations
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
-from llmnb.wire import headers as reply_headers
 from llmnb.wire import json_bytes
+from llmnb.wire.api_keys import mask
 from llmnb.wire.catalog import load_catalog
-from llmnb.wire.keys import mask
+from llmnb.wire.retry_after import delay_in_body, plain_retry_after, request_id, retry_after
 from llmnb.wire.untrusted import text_in
 
 KEPT_CHARACTERS = 2000
@@ -124,14 +124,14 @@ def classify(
         ('RateLimited', 2.0)
     """
     problem = problem_of(body)
-    wait = reply_headers.plain_retry_after(headers, now=now)
+    wait = plain_retry_after(headers, now=now)
     kind, verdict = _kind(status, problem, wait, provider)
     if kind is errors.RateLimited:
-        wait = reply_headers.retry_after(headers, body, now=now)
+        wait = retry_after(headers, body, now=now)
     details: dict[str, Any] = {
         "status": status,
-        "request_id": reply_headers.request_id(headers),
-        "body": shown(body, secret),
+        "request_id": request_id(headers),
+        "body": safe_text(body, secret),
         "provider": provider,
         "model": model,
         "retry_after": wait,
@@ -162,7 +162,7 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
         'ProviderError'
     """
     problem = problem_in(value)
-    details: dict[str, Any] = {"status": 200, "body": shown(raw), "maybe_billed": True}
+    details: dict[str, Any] = {"status": 200, "body": safe_text(raw), "maybe_billed": True}
     statuses = (status for code, status in STATUS_OF_CODE.items() if code in problem.codes)
     status = problem.status or next(statuses, None)
     sentence = _sentence(problem, None)
@@ -175,23 +175,23 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
         )
     kind, verdict = _kind(status, problem, None, "")
     if kind is errors.RateLimited:
-        details["retry_after"] = reply_headers.delay_in_body(raw)
+        details["retry_after"] = delay_in_body(raw)
     details["maybe_billed"] = issubclass(kind, (errors.MaybeBilled, errors.BadReply))
     return kind(f"The provider {verdict} ({status} {where}): {sentence}", **details)
 
 
-def shown(body: bytes, secret: str | None = None) -> str:
+def safe_text(body: bytes, secret: str | None = None) -> str:
     r"""Return the beginning of a reply as text that can be looked at: no key, controls visible.
 
     Example:
-        >>> shown(b"key abcd1234\x1b[31m", "abcd1234")
+        >>> safe_text(b"key abcd1234\x1b[31m", "abcd1234")
         'key ***\\x1b[31m'
     """
     text = body[: 4 * _READ_CHARACTERS].decode("utf-8", "replace")
-    return visible_lines(_hidden(text, secret))[:KEPT_CHARACTERS]
+    return visible_lines(_mask_start(text, secret))[:KEPT_CHARACTERS]
 
 
-def _hidden(text: str, secret: str | None) -> str:
+def _mask_start(text: str, secret: str | None) -> str:
     """Mask the beginning of a text; no part of a key is left where it is cut."""
     masked = mask(text[:_READ_CHARACTERS], secret)
     if len(text) >= _READ_CHARACTERS:
@@ -201,7 +201,7 @@ def _hidden(text: str, secret: str | None) -> str:
 
 def _sentence(problem: Problem, secret: str | None) -> str:
     """Return the provider's sentence on one line."""
-    return cut(visible(" ".join(_hidden(problem.message, secret).split())), _SAID_CHARACTERS)
+    return cut(visible(" ".join(_mask_start(problem.message, secret).split())), _SAID_CHARACTERS)
 
 
 def _kind(
@@ -212,7 +212,7 @@ def _kind(
         return errors.RedirectRefused, "answered with a redirect, which is not followed"
     if status < 400:
         return errors.BadReply, "answered with a status that no answer has; its bytes are kept"
-    if 400 <= status < 500 and (verdict := _corrected(status, problem, wait, provider)):
+    if 400 <= status < 500 and (verdict := _kind_by_body(status, problem, wait, provider)):
         return verdict
     if status in (401, 403):
         return errors.AuthenticationError, _bad_key(provider)
@@ -232,7 +232,7 @@ def _kind(
     return errors.RequestRejected, "rejected this request; the other rows go on"
 
 
-def _corrected(
+def _kind_by_body(
     status: int, problem: Problem, wait: float | None, provider: str
 ) -> tuple[type[LLMNBError], str] | None:
     """Return what the body makes of a status from 400 to 499, None where it leaves it alone."""
@@ -339,7 +339,7 @@ def problem_of(body: bytes) -> Problem:
     try:
         value = json_bytes.read(body)
     except json_bytes.NotJSON:
-        return Problem(_plain(body), frozenset(), None)
+        return Problem(_text_that_is_no_json(body), frozenset(), None)
     return problem_in(value)
 
 
@@ -350,7 +350,7 @@ def problem_in(value: Any) -> Problem:
         >>> problem_in([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]).status
         429
     """
-    parts = list(_parts(value))
+    parts = list(_objects_in(value))
     codes: set[str] = set()
     status = None
     for part in parts:
@@ -362,24 +362,24 @@ def problem_in(value: Any) -> Problem:
     return Problem(_message(value, parts), frozenset(codes), status)
 
 
-def _parts(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+def _objects_in(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """Yield the objects that may hold codes, the outermost first; never the caller's own words."""
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
         for entry in value[:20]:
-            yield from _parts(entry, depth + 1)
+            yield from _objects_in(entry, depth + 1)
     elif isinstance(value, dict):
         yield value
         for name in _INNER:
             inner = value.get(name)
             if isinstance(inner, str):
-                inner = _wrapped(inner)
+                inner = _error_in_text(inner)
             if isinstance(inner, (dict, list)):
-                yield from _parts(inner, depth + 1)
+                yield from _objects_in(inner, depth + 1)
 
 
-def _wrapped(text: str) -> dict[str, Any] | None:
+def _error_in_text(text: str) -> dict[str, Any] | None:
     """Return the whole error that a text is, as Google's are where two of its servers answer."""
     if not text.lstrip().startswith("{") or '"error"' not in text:
         return None
@@ -403,7 +403,7 @@ def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
         for name in ("message", "error", "detail", "msg", "raw"):
             sentence = (text_in(part, name) or "").strip()
             if sentence and sentence not in sentences:
-                if _wrapped(sentence) is None:  # its own words come with the parts
+                if _error_in_text(sentence) is None:  # its own words come with the parts
                     sentences.append(sentence)
                 break
     if not sentences and isinstance(value, str):
@@ -411,7 +411,7 @@ def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
     return " · ".join(sentences[:3])
 
 
-def _plain(body: bytes) -> str:
+def _text_that_is_no_json(body: bytes) -> str:
     """Return what a body says that is no JSON."""
     text = body[:4000].decode("utf-8", "replace").strip()
     if not text.startswith("<"):

@@ -31,7 +31,7 @@ LENGTHS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 """Names under which callers say how long an answer may be; the first one counts."""
 
 
-def refused(fault: str) -> InputError:
+def input_error(fault: str) -> InputError:
     """Return the error for a request that cannot be put into a provider's words."""
     return InputError(f"{fault} Nothing was sent for it.")
 
@@ -46,11 +46,13 @@ QUESTIONS = ("messages", "prompt", "input")
 """Fields that hold what is asked."""
 
 
-def merged(request: Mapping[str, Any], params: Mapping[str, Any], model: str) -> dict[str, Any]:
+def merge_fields(
+    request: Mapping[str, Any], params: Mapping[str, Any], model: str
+) -> dict[str, Any]:
     """Return a new body of parameters and request; the request wins, the names are OpenAI's.
 
     Example:
-        >>> merged({"prompt": "Hi", "top_p": None}, {"stop_tokens": ["."], "top_p": 1}, "m")
+        >>> merge_fields({"prompt": "Hi", "top_p": None}, {"stop_tokens": ["."], "top_p": 1}, "m")
         {'stop': ['.'], 'prompt': 'Hi', 'model': 'm'}
     """
     if "stop_tokens" in params:
@@ -87,9 +89,9 @@ def question_in(body: Mapping[str, Any]) -> str:
     if len(names) == 1:
         return names[0]
     if names:
-        raise refused(f"The request has {' and '.join(names)}; give one of them.")
+        raise input_error(f"The request has {' and '.join(names)}; give one of them.")
     there = ", ".join(str(name) for name in body if name != "model") or "nothing else"
-    raise refused(
+    raise input_error(
         f"The request asks nothing: it needs one of {', '.join(QUESTIONS)}; it has {there[:200]}."
     )
 
@@ -116,13 +118,13 @@ def asked_in(
     question = fields.pop(name)
     if name != "messages":
         if not isinstance(question, str):
-            raise refused(
+            raise input_error(
                 f"{name} is {type(question).__name__}, not text. For a conversation give "
                 "messages=[{'role': …, 'content': …}, …]."
             )
         return [{"role": "user", "content": question}]
     if not isinstance(question, (list, tuple)) or not question:
-        raise refused(
+        raise input_error(
             "messages must be a list with at least one message, such as "
             "[{'role': 'user', 'content': 'Hello'}]."
         )
@@ -131,7 +133,7 @@ def asked_in(
         if is_mapping and "role" in message and isinstance(message["role"], roles):
             continue
         if not (is_mapping and may_hold_items and isinstance(message.get("type"), str)):
-            raise refused(
+            raise input_error(
                 f"messages[{position}] is {type(message).__name__}"
                 f"{' without a role' if is_mapping else ', not a dict'}: it must "
                 "look like {'role': 'user', 'content': 'Hello'}."
@@ -151,7 +153,7 @@ def fields_of(
         >>> fields_of({"prompt": "Hi"}, {"temperature": 0}, "m")
         ({'temperature': 0, 'model': 'm'}, [{'role': 'user', 'content': 'Hi'}])
     """
-    fields = merged(request, params, model)
+    fields = merge_fields(request, params, model)
     messages = asked_in(fields)
     for name in _ANSWERLESS:
         fields.pop(name, None)
@@ -184,7 +186,7 @@ def only(message: Mapping[str, Any], position: int, known: frozenset[str], provi
     """
     for name, value in message.items():
         if name not in known and value not in (None, [], {}):
-            raise refused(
+            raise input_error(
                 f"messages[{position}] has a field {str(name)[:40]!r}, which {provider} has no "
                 "place for: take it out, or say it in the text."
             )
@@ -221,7 +223,7 @@ def turns_of(
     for position, message in enumerate(messages):
         role = message["role"]
         if role not in known:
-            raise refused(
+            raise input_error(
                 f"messages[{position}] has the role {role[:40]!r}; {provider} knows system, user, "
                 "assistant and tool."
             )
@@ -236,7 +238,7 @@ def turns_of(
         else:
             turns.append({"role": role, field: content})
     if not turns:
-        raise refused(
+        raise input_error(
             f"The messages only instruct the system; {provider} wants at least one of the user."
         )
     return system, turns
@@ -269,7 +271,7 @@ def refuse(fields: dict[str, Any], names: Mapping[str, str], provider: str) -> N
     for name in [name for name in names if name in fields]:
         value = fields.pop(name)
         if value and value != _NEUTRAL.get(name):
-            raise refused(f"{provider} has no {name}. {names[name]}".rstrip())
+            raise input_error(f"{provider} has no {name}. {names[name]}".rstrip())
 
 
 def length_in(fields: dict[str, Any]) -> Any:
@@ -328,12 +330,12 @@ def media_of(part: Mapping[str, Any], position: int) -> Media | None:
     if name == "image_url":
         return _at(inner.get("url") if isinstance(inner, Mapping) else inner, position)
     if not isinstance(inner, Mapping):
-        raise refused(f"messages[{position}] has a part {name!r} that cannot be read.")
+        raise input_error(f"messages[{position}] has a part {name!r} that cannot be read.")
     if name == "input_audio":
         sound = {"mp3": "mpeg"}.get(str(inner.get("format")), inner.get("format") or "wav")
         return Media(kind=f"audio/{sound}", data=str(inner.get("data") or ""))
     if not inner.get("file_data"):
-        raise refused(
+        raise input_error(
             f"messages[{position}] names a file that lies with OpenAI; give its bytes as file_data."
         )
     return _at(inner["file_data"], position)
@@ -359,13 +361,13 @@ def names_a_picture(request: Mapping[str, Any]) -> bool:
 
 def _at(url: Any, position: int) -> Media:
     if not isinstance(url, str) or not url:
-        raise refused(f"messages[{position}] has a part without an address.")
+        raise input_error(f"messages[{position}] has a part without an address.")
     if not url.startswith("data:"):
         return Media(kind=_KINDS.get(url.partition("?")[0].rpartition(".")[2].lower(), ""), url=url)
     head, _, data = url.partition(",")
     kind, *marks = head.removeprefix("data:").split(";")
     if not kind or not data or "base64" not in marks:
-        raise refused(
+        raise input_error(
             f"messages[{position}] has a data: address that is not of the form "
             "data:image/png;base64,…."
         )
@@ -395,13 +397,13 @@ def parts_of(message: Mapping[str, Any], position: int) -> list[Mapping[str, Any
     if isinstance(content, str):
         return as_parts(content)
     if not isinstance(content, (list, tuple)):
-        raise refused(
+        raise input_error(
             f"The content of messages[{position}] is {type(content).__name__}, neither text nor a "
             "list of parts."
         )
     for part in content:
         if not isinstance(part, Mapping):
-            raise refused(
+            raise input_error(
                 f"messages[{position}] has a part that is {type(part).__name__}, not a dict."
             )
     return list(content)
@@ -415,7 +417,7 @@ def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
     """
     texts = [part.get("text") for part in parts]
     if not all(isinstance(text, str) for text in texts):
-        raise refused(
+        raise input_error(
             f"messages[{position}] has a part that is not text where only text can stand."
         )
     return "\n\n".join(text for text in texts if isinstance(text, str))
@@ -437,13 +439,13 @@ def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
         True
     """
     if not isinstance(tool, Mapping):
-        raise refused(f"tools[{position}] is {type(tool).__name__}, not a dict.")
+        raise input_error(f"tools[{position}] is {type(tool).__name__}, not a dict.")
     if tool.get("type") != "function":
         return None
     inner = tool.get("function")
     fields: Mapping[str, Any] = inner if isinstance(inner, Mapping) else tool
     if not isinstance(fields.get("name"), str) or not fields["name"]:
-        raise refused(f"tools[{position}] is a function without a name.")
+        raise input_error(f"tools[{position}] is a function without a name.")
     return fields
 
 
@@ -467,13 +469,13 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
     calls = []
     for call in tool_calls_in(message):
         if isinstance(call, Mapping) and isinstance(custom := call.get("custom"), Mapping):
-            raise refused(
+            raise input_error(
                 f"messages[{position}] calls the custom tool {str(custom.get('name'))[:60]!r}, "
                 "which only OpenAI has."
             )
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise refused(f"messages[{position}] has a tool call without a function's name.")
+            raise input_error(f"messages[{position}] has a tool call without a function's name.")
         name, arguments = function["name"], function.get("arguments") or {}
         if isinstance(arguments, str):
             try:
@@ -481,7 +483,7 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
             except (json_bytes.NotJSON, UnicodeEncodeError):
                 arguments = None
         if not isinstance(arguments, Mapping):
-            raise refused(
+            raise input_error(
                 f"messages[{position}] calls {name[:60]!r} with arguments that are no JSON object."
             )
         id_of_call = str(call.get("id") or "")
@@ -507,7 +509,7 @@ def wanted_function(choice: Any) -> str | None:
     inner = choice.get("function")
     name = inner.get("name") if isinstance(inner, Mapping) else choice.get("name")
     if not isinstance(name, str) or not name:
-        raise refused("tool_choice demands a function and does not name it.")
+        raise input_error("tool_choice demands a function and does not name it.")
     return name
 
 
@@ -529,13 +531,13 @@ def tool_choice_in(fields: dict[str, Any], *, has_tools: bool) -> tuple[str, str
     if choice is None or (choice in ("auto", "none") and not has_tools):
         return None
     if not has_tools:
-        raise refused("tool_choice demands a tool and the request has no tools.")
+        raise input_error("tool_choice demands a tool and the request has no tools.")
     kinds = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
     if isinstance(choice, str) and choice in kinds:
         return kinds[choice], ""
     if (name := wanted_function(choice)) is not None:
         return "tool", name
-    raise refused(
+    raise input_error(
         "tool_choice must be 'auto', 'none', 'required', or "
         "{'type': 'function', 'function': {'name': …}}."
     )
@@ -570,7 +572,7 @@ def wanted_schema(fields: dict[str, Any]) -> Mapping[str, Any] | None:
         schema = inner.get("schema") if isinstance(inner, Mapping) else wanted.get("schema")
         if isinstance(schema, Mapping) and schema:
             return schema
-    raise refused(
+    raise input_error(
         "response_format must be {'type': 'json_schema', 'json_schema': {'schema': …}}, "
         "{'type': 'json_object'} or {'type': 'text'}."
     )

@@ -10,7 +10,7 @@ Source: the API references of OpenAI, Anthropic, Google and Mistral; DeepSeek
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmnb.records import Quality, Usage
@@ -48,12 +48,12 @@ _GEMINI_WITHHELD = frozenset(
 """Words of Gemini's filters alone."""
 
 
-def word(reason: Any) -> str | None:
+def reason_text(reason: Any) -> str | None:
     """Return why an answer ended as text: what is none, and is there all the same, as its JSON.
 
     Example:
-        >>> word("stop"), word(None), word(""), word(7), word({"type": "stop"})
-        ('stop', None, None, '7', '{"type":"stop"}')
+        >>> reason_text("stop"), reason_text(""), reason_text(7), reason_text({"type": "stop"})
+        ('stop', None, '7', '{"type":"stop"}')
     """
     if reason is None or isinstance(reason, str):
         return reason or None
@@ -84,7 +84,7 @@ def worth(reason: Any, refusal: Any = None) -> Quality:
     return _WORTH_OF.get(lower, "unknown")
 
 
-def without_text(
+def worth_without_text(
     quality: Quality, usage: Usage | None, reasoning: str | None, *, is_null: bool = False
 ) -> Quality:
     """Return what a reply is worth that holds neither a text nor a call of a tool.
@@ -99,9 +99,9 @@ def without_text(
         is_null: Whether its text is not even empty.
 
     Example:
-        >>> without_text("good", Usage(prompt=3, completion=1), None)
+        >>> worth_without_text("good", Usage(prompt=3, completion=1), None)
         'good'
-        >>> without_text("good", Usage(prompt=3, completion=0), None)
+        >>> worth_without_text("good", Usage(prompt=3, completion=0), None)
         'empty'
     """
     if quality not in ("good", "unknown"):
@@ -113,60 +113,19 @@ def without_text(
     return quality if usage.completion > thought else "empty"
 
 
-def counted(
-    prompt: int | None,
-    completion: int | None,
-    total: int | None = None,
-    *,
-    wrote: bool,
-    cache_read: int = 0,
-    cache_write: int = 0,
-    cache_write_hour: int = 0,
-    reasoning: int = 0,
-    tier: str | None = None,
-    usd: float | None = None,
-) -> Usage | None:
-    """Return the tokens of a reply, a missing count taken from the total; None where it says none.
+End = tuple[str | None, Quality]
+"""Why an answer ended, and what it is worth."""
 
-    What a reply says it cost is kept where it counts no tokens, too. A count of zero is no count
-    where it cannot be true: no prompt has no tokens, and no answer that holds something.
+_WORST_FIRST: tuple[Quality, ...] = (
+    *("refused", "filtered", "broken", "truncated", "empty", "unknown", "good"),
+)
 
-    Args:
-        prompt: Input tokens; None where the reply does not say.
-        completion: Output tokens.
-        total: Both together.
-        wrote: Whether the reply holds a text, a call of a tool or reasoning.
-        cache_read: Input tokens from the provider's own cache.
-        cache_write: Input tokens written there.
-        cache_write_hour: Those of them that are kept there for an hour.
-        reasoning: Output tokens of hidden reasoning.
-        tier: Service tier that the reply names.
-        usd: Dollars that the reply says it cost.
+
+def worst(ends: Sequence[End]) -> End:
+    """Return the end of the worst of several answers; a reply is no better than that.
 
     Example:
-        >>> counted(9, None, 14, wrote=True).completion
-        5
-        >>> counted(9, 0, wrote=True).unknown
-        ('completion',)
+        >>> worst([("stop", "good"), ("length", "truncated"), ("stop", "good")])
+        ('length', 'truncated')
     """
-    if prompt is None and completion is None and usd is None:
-        return None
-    if completion == 0 and wrote:
-        completion = None
-    prompt = prompt or None
-    if total and prompt is None and completion is not None and total > completion:
-        prompt = total - completion
-    if total and completion is None and prompt is not None and total > prompt:
-        completion = total - prompt
-    return Usage(
-        prompt=prompt or 0,
-        completion=completion or 0,
-        cache_read=cache_read,
-        cache_write=cache_write,
-        reasoning=reasoning,
-        unknown=(("prompt",) if prompt is None else ())
-        + (("completion",) if completion is None else ()),
-        cache_write_hour=cache_write_hour,
-        tier=tier,
-        usd=usd,
-    )
+    return min(ends, key=lambda end: _WORST_FIRST.index(end[1]))

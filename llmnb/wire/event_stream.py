@@ -15,7 +15,7 @@ from llmnb.display.texts import mended
 from llmnb.errors import IncompleteReply, LLMNBError
 from llmnb.records import Delta
 from llmnb.wire import ends, json_bytes
-from llmnb.wire.classify import error_inside, shown
+from llmnb.wire.classify import error_inside, safe_text
 from llmnb.wire.untrusted import dicts_in, index_of
 
 _HEAD_BYTES = 2000
@@ -326,7 +326,7 @@ class EventAssembler:
             )
         else:
             return None
-        return IncompleteReply(fault, status=200, raw=raw, body=shown(raw))
+        return IncompleteReply(fault, status=200, raw=raw, body=safe_text(raw))
 
 
 class SamplesAssembler(EventAssembler):
@@ -384,7 +384,7 @@ class SamplesAssembler(EventAssembler):
         answer = self._answers.get(index)
         if answer is None:
             answer = self._answers[index] = self.blank(index)
-        if (reason := ends.word(piece.get(self.END))) not in (None, self.NO_END):
+        if (reason := ends.reason_text(piece.get(self.END))) not in (None, self.NO_END):
             answer[self.END] = reason
         for name, value in piece.items():
             if name in self.EXTENDED:

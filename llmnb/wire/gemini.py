@@ -10,13 +10,14 @@ Source: Gemini API reference, "GenerateContentResponse", "FinishReason", "Thinki
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from llmnb.records import Delta, Reply, ToolCall, Usage
-from llmnb.wire import ends, gemini_requests, json_bytes, openai_replies
-from llmnb.wire.dialect_base import Dialect, unusable, worst
+from llmnb.wire import ends, gemini_requests, json_bytes
+from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
-from llmnb.wire.untrusted import count_in, dict_in, dicts_in, index_of, joined, text_in
+from llmnb.wire.untrusted import count_in, dict_in, dicts_in, index_of, join_texts, text_in
+from llmnb.wire.usage import tier, usage_of
 
 _SPOILT = frozenset(
     (
@@ -34,10 +35,7 @@ class GeminiGenerate(Dialect):
 
     name = "gemini.generate"
     body = staticmethod(gemini_requests.body)
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body: Gemini streams from another address, see `catalog.streamed`."""
-        return dict(body)
+    stream_fields: ClassVar[Mapping[str, Any]] = {}  # streams have an address, `catalog.stream_url`
 
     def assembler(self, *, samples: int = 1) -> _CandidateAssembler:
         """Return what reads one streamed reply."""
@@ -53,10 +51,8 @@ class GeminiGenerate(Dialect):
             return raw
         if not events or not all(isinstance(event, dict) for event in events):
             return raw
-        assembler = self.assembler()
-        for event in events:
-            assembler.take_object(event)
-        return assembler.finish()
+        stream = (b"data: %b\n\n" % json_bytes.write(event, is_strict=False) for event in events)
+        return self.assembler().whole(b"".join(stream))
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
         """Read a reply's object."""
@@ -65,17 +61,17 @@ class GeminiGenerate(Dialect):
             return _blocked(body, raw)
         for candidate in candidates:
             if (fault := _fault(candidate)) is not None:
-                raise unusable(raw, fault)
+                raise bad_reply(raw, fault)
         candidates = sorted(candidates, key=index_of)
         texts = [_text(_parts(candidate)) for candidate in candidates]
         reasons = list(map(_reason, candidates))
         several = [(reason, ends.worth(reason)) for reason in reasons]
-        reason, quality = worst(several)
+        reason, quality = ends.worst(several)
         first = _parts(candidates[0])
         calls, thoughts = _tool_calls(first), _text(first, thoughts=True) or None
         used = usage(body, wrote=bool(any(texts) or calls))
         if not any(texts) and all("text" in part for part in first):
-            quality = ends.without_text(quality, used, thoughts)
+            quality = ends.worth_without_text(quality, used, thoughts)
         return Reply(
             text=texts[0],
             finish_reason=reason,
@@ -96,7 +92,7 @@ def _blocked(body: Mapping[str, Any], raw: bytes) -> Reply:
     """Return the reply to a prompt that was not let through."""
     feedback = dict_in(body, "promptFeedback")
     if (reason := text_in(feedback, "blockReason")) is None:
-        raise unusable(raw, "has no candidates")
+        raise bad_reply(raw, "has no candidates")
     return Reply(
         text=text_in(feedback, "blockReasonMessage") or "",
         finish_reason=reason,
@@ -122,7 +118,7 @@ def _fault(candidate: Any) -> str | None:
 
 
 def _reason(candidate: Mapping[str, Any]) -> str | None:
-    reason = ends.word(candidate.get("finishReason"))
+    reason = ends.reason_text(candidate.get("finishReason"))
     return None if reason == _NO_REASON else reason
 
 
@@ -132,7 +128,7 @@ def _parts(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _text(parts: list[dict[str, Any]], *, thoughts: bool = False) -> str:
     """Return the words of an answer, or those of the thoughts before it."""
-    return joined((part for part in parts if bool(part.get("thought")) is thoughts), "text")
+    return join_texts((part for part in parts if bool(part.get("thought")) is thoughts), "text")
 
 
 def _tool_calls(parts: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
@@ -168,14 +164,14 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     # Thoughts alone do not tell how long the answer is, unless there is none.
     if thoughts is not None and (answer is not None or not wrote):
         answer = (answer or 0) + thoughts
-    return ends.counted(
+    return usage_of(
         prompt,
         answer,
         count_in(used, "totalTokenCount"),
         wrote=wrote,
         cache_read=count_in(used, "cachedContentTokenCount") or 0,
         reasoning=thoughts or 0,
-        tier=openai_replies.tier(used.get("serviceTier")),
+        tier=tier(used.get("serviceTier")),
     )
 
 
@@ -190,12 +186,6 @@ class _CandidateAssembler(SamplesAssembler):
     END, NO_END = "finishReason", _NO_REASON
     EXTENDED = frozenset(("logprobsResult", "citationMetadata"))
     READ = ("content",)
-
-    def take_object(self, event: dict[str, Any]) -> None:
-        """Add an event that did not come as one."""
-        if event.get("error"):
-            self._error = event
-        self.take(event)
 
     def has_begun(self) -> bool:
         """Return whether any candidate came, or the word that there will be none."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.wire import conversation
-from llmnb.wire.conversation import refused
+from llmnb.wire.conversation import input_error
 from llmnb.wire.untrusted import dict_in, text_in
 
 _PROVIDER = "Gemini"
@@ -101,9 +101,11 @@ def _asked(
 ) -> tuple[dict[str, Any], list[Any], list[_Part]]:
     """Return the fields that are not the question, the turns, and what the system is told."""
     if request.get("contents") is not None:
-        fields = conversation.merged(request, params, model)
+        fields = conversation.merge_fields(request, params, model)
         if any(name in fields for name in conversation.QUESTIONS):
-            raise refused("The request has contents and a question in OpenAI's words; give one.")
+            raise input_error(
+                "The request has contents and a question in OpenAI's words; give one."
+            )
         return fields, fields.pop("contents"), []
     fields, messages = conversation.fields_of(request, params, model)
     read = _Reader(is_signed=_NEW_THINKING.match(model) is not None)
@@ -142,7 +144,7 @@ class _Reader:
         call = str(message.get("tool_call_id") or "")
         name = message.get("name") or self._names.get(call)
         if not isinstance(name, str):
-            raise refused(
+            raise input_error(
                 f"messages[{position}] is the result of a call that no message before it makes; "
                 f"{_PROVIDER} wants the function's name."
             )
@@ -171,7 +173,7 @@ def _part(part: _Part, position: int) -> _Part:
         return {"text": part.get("refusal")}
     media = conversation.media_of(part, position)
     if media is None:
-        raise refused(
+        raise input_error(
             f"messages[{position}] has a part of the kind {str(kind)[:40]!r}, which {_PROVIDER} "
             "does not know."
         )
@@ -219,7 +221,7 @@ def _add_tools(fields: dict[str, Any]) -> None:
         mine = [{"functionDeclarations": functions}] if functions else []
         fields["tools"] = [*mine, *own]
     if not fields.pop("parallel_tool_calls", True) and functions:
-        raise refused(f"{_PROVIDER} cannot be kept from calling several tools at once.")
+        raise input_error(f"{_PROVIDER} cannot be kept from calling several tools at once.")
     choice = conversation.tool_choice_in(fields, has_tools=bool(tools))
     if choice is not None:
         kind, name = choice
@@ -269,5 +271,7 @@ def _thinking(effort: Any, model: str) -> dict[str, Any]:
     is_new = _NEW_THINKING.match(model) is not None
     values: Mapping[str, int | str] = _LEVELS if is_new else _BUDGETS
     if not isinstance(effort, str) or effort not in values:
-        raise refused(f"reasoning_effort is {str(effort)[:40]!r}; {model} has {', '.join(values)}.")
+        raise input_error(
+            f"reasoning_effort is {str(effort)[:40]!r}; {model} has {', '.join(values)}."
+        )
     return {"thinkingLevel" if is_new else "thinkingBudget": values[effort]}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from llmnb.records import KindOfLimit, LimitReport
-from llmnb.wire.durations import duration_of, moment_of, number_of, wait_of
+from llmnb.wire.waits import duration_of, moment_of, number_of, wait_of
 
 _Headers = Mapping[str, str]
 
@@ -71,13 +71,13 @@ _OF_TOKENS = re.compile(r"\btokens? per\b|\bTPM\b|\btokens/", re.IGNORECASE)
 _OF_REQUESTS = re.compile(r"\brequests? per\b|\bRPM\b|\bconcurren", re.IGNORECASE)
 
 
-def refused_for(body: str) -> tuple[KindOfLimit | None, float | None]:
+def limit_in_refusal(body: str) -> tuple[KindOfLimit | None, float | None]:
     """Return which limit a refusal speaks of, and the tokens that it counts for the request.
 
     Example:
-        >>> refused_for("Rate limit reached on tokens per min (TPM): Limit 600, Requested 120.")
+        >>> limit_in_refusal("Limit reached on tokens per min (TPM): Limit 600, Requested 120.")
         ('tokens', 120.0)
-        >>> refused_for("Too many requests")
+        >>> limit_in_refusal("Too many requests")
         (None, None)
     """
     is_tokens, is_requests = _OF_TOKENS.search(body), _OF_REQUESTS.search(body)

@@ -12,11 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.records import Reply, ToolCall, Usage
-from llmnb.wire import conversation, ends, json_bytes, openai_replies
-from llmnb.wire.dialect_base import Dialect, End, unusable, worst
-from llmnb.wire.openai_replies import REASONING, reasoning_of, text_of
-from llmnb.wire.openai_streams import ChatAssembler
+from llmnb.wire import conversation, ends, json_bytes
+from llmnb.wire.dialect import Dialect, bad_reply
+from llmnb.wire.openai_choices import (
+    REASONING,
+    STREAM_FIELDS,
+    ChatAssembler,
+    choices_of,
+    reasoning_of,
+    text_of,
+)
 from llmnb.wire.untrusted import dict_in, text_in
+from llmnb.wire.usage import openai_usage
 
 _NEW_LENGTH_NAME = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|[1-9]\d))(?:[-.:@]|$)")
 """Models of OpenAI that refuse ``max_tokens`` and want ``max_completion_tokens``.
@@ -33,6 +40,7 @@ class OpenAIChat(Dialect):
     """Dialect ``openai.chat``."""
 
     name = "openai.chat"
+    stream_fields = STREAM_FIELDS
 
     def body(
         self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
@@ -46,15 +54,11 @@ class OpenAIChat(Dialect):
             >>> OpenAIChat().body({"prompt": "Hi"}, model="m", params={"temperature": 0})
             {'temperature': 0, 'model': 'm', 'messages': [{'role': 'user', 'content': 'Hi'}]}
         """
-        body = conversation.merged(request, params, model)
+        body = conversation.merge_fields(request, params, model)
         body["messages"] = conversation.asked_in(body, roles=object)
         if "max_tokens" in body and _wants_new_name(model):
             body.setdefault("max_completion_tokens", body.pop("max_tokens"))
         return body
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body, asking for a stream that ends with the usage."""
-        return {**body, "stream": True, "stream_options": {"include_usage": True}}
 
     def assembler(self, *, samples: int = 1) -> ChatAssembler:
         """Return what reads one streamed reply."""
@@ -62,20 +66,20 @@ class OpenAIChat(Dialect):
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
         """Read a reply's object."""
-        choices = openai_replies.choices_of(body, raw)
+        choices = choices_of(body, raw)
         for choice in choices:
             if type(choice.get("message")) is not dict:
-                raise unusable(raw, "has a choice without a message")
+                raise bad_reply(raw, "has a choice without a message")
         message = choices[0]["message"]
         text, calls = _text(message), message.get("tool_calls")
         is_plain = type(message.get("content")) is str and _THOUGHTS.isdisjoint(message)
         thoughts = None if is_plain else reasoning_of(message)
-        usage = openai_replies.usage(body, wrote=bool(text or calls or thoughts))
-        several: list[End] = []
-        reason, quality = _end(choices[0], usage)
+        usage = openai_usage(body, wrote=bool(text or calls or thoughts))
+        several: list[ends.End] = []
+        reason, quality = _end(choices[0], text, usage)
         if len(choices) > 1:
-            several = [_end(choice, usage) for choice in choices]
-            reason, quality = worst(several)
+            several = [_end(choice, _text(choice["message"]), usage) for choice in choices]
+            reason, quality = ends.worst(several)
         return Reply(
             text=text,
             finish_reason=reason,
@@ -106,14 +110,14 @@ def _text(message: Mapping[str, Any]) -> str:
     return text_of(content) or text_in(message, "refusal") or ""
 
 
-def _end(choice: Mapping[str, Any], usage: Usage | None) -> End:
-    """Return why a choice ended, and what it is worth."""
+def _end(choice: Mapping[str, Any], text: str, usage: Usage | None) -> ends.End:
+    """Return why a choice with such a text ended, and what it is worth."""
     message, reason = choice["message"], choice.get("finish_reason")
     quality = ends.worth(reason, message.get("refusal"))
-    if not _text(message) and not any(map(message.get, _FURTHER)):
+    if not text and not any(map(message.get, _FURTHER)):
         is_null = message.get("content") is None
-        quality = ends.without_text(quality, usage, reasoning_of(message), is_null=is_null)
-    return reason if type(reason) is str else ends.word(reason), quality
+        quality = ends.worth_without_text(quality, usage, reasoning_of(message), is_null=is_null)
+    return reason if type(reason) is str else ends.reason_text(reason), quality
 
 
 _HANDED_BACK = ("reasoning_content", "reasoning_details", "thinking_blocks")

@@ -10,13 +10,14 @@ import math
 import sys
 from array import array
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from llmnb.records import Reply, Usage
-from llmnb.wire import conversation, ends, openai_replies
-from llmnb.wire.conversation import refused
-from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire import conversation
+from llmnb.wire.conversation import input_error
+from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.untrusted import count_in, dict_in, index_of, text_in
+from llmnb.wire.usage import dollars, usage_of
 
 _BYTES_PER_NUMBER = 4
 
@@ -25,6 +26,7 @@ class OpenAIEmbeddings(Dialect):
     """Dialect ``openai.embeddings``."""
 
     name = "openai.embeddings"
+    stream_fields: ClassVar[Mapping[str, Any]] = {}  # a vector comes whole or not at all
 
     def body(
         self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
@@ -38,29 +40,25 @@ class OpenAIEmbeddings(Dialect):
             >>> OpenAIEmbeddings().body({"input": ["a", "b"]}, model="m", params={})
             {'model': 'm', 'input': ['a', 'b']}
         """
-        body = conversation.merged(request, params, model)
+        body = conversation.merge_fields(request, params, model)
         name = conversation.question_in(body)
         if name == "messages":
-            raise refused("An embedding is made of texts, not of messages: give input=….")
+            raise input_error("An embedding is made of texts, not of messages: give input=….")
         texts = body.pop(name)
         if not _is_embeddable(texts):
-            raise refused(
-                f"{name} is {_described(texts)}; what can be embedded is a text, or a list of "
+            raise input_error(
+                f"{name} is {_kind_of(texts)}; what can be embedded is a text, or a list of "
                 "texts or tokens with at least one."
             )
         body["input"] = texts
         return body
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body: a vector comes whole or not at all."""
-        return dict(body)
 
     def unstreamed(self, raw: bytes) -> bytes:
         """Return the bytes as they are: there is no vector in a stream."""
         return raw
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
-        """Read a reply's object; how many vectors it must have is for `checked` to say.
+        """Read a reply's object; how many vectors it must have is for `with_every_vector` to say.
 
         A vector that is null or not made of finite numbers is empty, as long as another is good.
 
@@ -70,19 +68,19 @@ class OpenAIEmbeddings(Dialect):
         """
         data = body.get("data")
         if not isinstance(data, list) or not data:
-            raise unusable(raw, "has no vectors")
+            raise bad_reply(raw, "has no vectors")
         if not all(isinstance(entry, dict) for entry in data):
-            raise unusable(raw, "has a vector that is no object")
+            raise bad_reply(raw, "has a vector that is no object")
         if any("index" in entry for entry in data):
             data = sorted(data, key=index_of)
             if [entry.get("index") for entry in data] != list(range(len(data))):
-                raise unusable(raw, "has vectors whose numbers leave gaps")
+                raise bad_reply(raw, "has vectors whose numbers leave gaps")
         vectors = tuple(_vector(entry.get("embedding")) for entry in data)
         lengths = {len(vector) for vector in vectors if vector}
         if not lengths:
-            raise unusable(raw, NOT_FINITE)
+            raise bad_reply(raw, NOT_FINITE)
         if len(lengths) > 1:
-            raise unusable(raw, "has vectors of different lengths")
+            raise bad_reply(raw, "has vectors of different lengths")
         return Reply(
             text="",
             model=text_in(body, "model"),
@@ -97,10 +95,10 @@ def _usage(body: Mapping[str, Any]) -> Usage | None:
     """Return the tokens of a reply, which are its prompt's: a vector has none of its own."""
     used = dict_in(body, "usage")
     prompt, total = count_in(used, "prompt_tokens"), count_in(used, "total_tokens")
-    usd = openai_replies.dollars(used)
+    usd = dollars(used)
     if prompt is None and total is None and usd is None:
         return None
-    return ends.counted(prompt, 0, total, wrote=False, usd=usd)
+    return usage_of(prompt, 0, total, wrote=False, usd=usd)
 
 
 def inputs_in(body: Mapping[str, Any]) -> int:
@@ -116,19 +114,19 @@ def inputs_in(body: Mapping[str, Any]) -> int:
     return len(texts)
 
 
-def checked(reply: Reply, inputs: int) -> Reply:
+def with_every_vector(reply: Reply, inputs: int) -> Reply:
     """Return a reply that has as many vectors as there were texts.
 
     Raises:
         BadReply: If it has more or fewer: nobody can tell which belongs to which text.
 
     Example:
-        >>> checked(Reply(text="", vectors=(b"four",)), 1).vectors
+        >>> with_every_vector(Reply(text="", vectors=(b"four",)), 1).vectors
         (b'four',)
     """
     if len(reply.vectors) != inputs:
         vectors = "vector" if len(reply.vectors) == 1 else "vectors"
-        raise unusable(reply.raw, f"has {len(reply.vectors):,} {vectors} for {inputs:,} texts")
+        raise bad_reply(reply.raw, f"has {len(reply.vectors):,} {vectors} for {inputs:,} texts")
     return reply
 
 
@@ -136,20 +134,20 @@ def numbers(vector: bytes) -> list[float]:
     """Return a vector's numbers.
 
     Example:
-        >>> numbers(packed([0.5, -1.0]))
+        >>> numbers(pack([0.5, -1.0]))
         [0.5, -1.0]
     """
     return _little_endian(array("f", vector)).tolist()
 
 
-def packed(values: list[float]) -> bytes:
+def pack(values: list[float]) -> bytes:
     r"""Return numbers as a vector: little-endian, 32 bits each, as the models make them.
 
     Raises:
         TypeError: If one of them is no number.
 
     Example:
-        >>> packed([1.0])
+        >>> pack([1.0])
         b'\x00\x00\x80?'
     """
     return _little_endian(array("f", values)).tobytes()
@@ -168,7 +166,7 @@ def _is_embeddable(texts: Any) -> bool:
     return kind in (str, int, list, tuple) and all(type(text) is kind for text in texts)
 
 
-def _described(texts: Any) -> str:
+def _kind_of(texts: Any) -> str:
     if isinstance(texts, (list, tuple)) and texts:
         return f"a list of {' and '.join(sorted({type(text).__name__ for text in texts}))}"
     return "an empty list" if isinstance(texts, (list, tuple)) else type(texts).__name__
@@ -183,7 +181,7 @@ def _vector(embedding: Any) -> bytes:
         if isinstance(embedding, str):
             vector = base64.b64decode(embedding, validate=True)
         elif isinstance(embedding, list):
-            vector = packed(embedding)
+            vector = pack(embedding)
         else:
             return b""
     except (TypeError, OverflowError, ValueError):

@@ -16,11 +16,12 @@ from typing import Any
 
 from llmnb.display.texts import mended
 from llmnb.records import Delta, Quality, Reply, ToolCall, Usage
-from llmnb.wire import ends, openai_replies, openai_responses_requests
+from llmnb.wire import ends, openai_responses_requests
 from llmnb.wire.classify import error_inside
-from llmnb.wire.dialect_base import Dialect, unusable
+from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.event_stream import EventAssembler, grow, join
-from llmnb.wire.untrusted import count_in, dict_in, dicts_in, joined, list_in, text_in
+from llmnb.wire.untrusted import count_in, dict_in, dicts_in, join_texts, list_in, text_in
+from llmnb.wire.usage import dollars, tier, usage_of
 
 COMMENTARY = "commentary"
 """Phase of a message in which a model says what it is doing, before it answers."""
@@ -45,15 +46,15 @@ class OpenAIResponses(Dialect):
         if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
             if body.get("object") == "error" or body.get("type") == "error":
                 raise error_inside(body, raw)
-            raise unusable(raw, "has no output that could be read")
+            raise bad_reply(raw, "has no output that could be read")
         if status not in ("completed", "incomplete", None):
-            raise unusable(raw, f"has the status {str(status)[:40]!r} and no answer")
+            raise bad_reply(raw, f"has the status {str(status)[:40]!r} and no answer")
         if not output and status != "incomplete":
-            raise unusable(raw, "has nothing in its output")
+            raise bad_reply(raw, "has nothing in its output")
         parts, commentary = _parts(output)
-        refusal = joined(parts, "refusal")
+        refusal = join_texts(parts, "refusal")
         reason = _reason(body)
-        text = joined(parts, "text") or refusal
+        text = join_texts(parts, "text") or refusal
         thoughts = "\n\n".join(_thoughts(output)) or None
         calls = tuple(_tool_calls(output))
         used = usage(body, wrote=bool(text or thoughts) or _has_other_items(output))
@@ -64,7 +65,7 @@ class OpenAIResponses(Dialect):
             quality = ends.worth(reason)
             quality = quality if quality in ("truncated", "filtered") else "broken"
         if not text and not _has_other_items(output):
-            quality = ends.without_text(quality, used, thoughts, is_null=not parts)
+            quality = ends.worth_without_text(quality, used, thoughts, is_null=not parts)
         is_stored = body.get("store") is True
         return Reply(
             text=text,
@@ -76,7 +77,7 @@ class OpenAIResponses(Dialect):
             tool_calls=calls,
             handed_back=_handed_back(output, is_stored=is_stored) if calls else None,
             reasoning=thoughts,
-            commentary=joined(commentary, "text") or None,
+            commentary=join_texts(commentary, "text") or None,
             logprobs=[logprob for part in parts for logprob in list_in(part, "logprobs")] or None,
             raw=raw,
         )
@@ -111,10 +112,12 @@ def _has_other_items(output: list[dict[str, Any]]) -> bool:
 def _thoughts(output: list[dict[str, Any]]) -> list[str]:
     """Return the reasoning that is shown: a model's own, else summaries of it."""
     items = [item for item in output if item.get("type") == "reasoning"]
-    return [text for item in items for text in _texts(item, "content") or _texts(item, "summary")]
+    return [
+        text for item in items for text in _texts_in(item, "content") or _texts_in(item, "summary")
+    ]
 
 
-def _texts(item: Mapping[str, Any], name: str) -> list[str]:
+def _texts_in(item: Mapping[str, Any], name: str) -> list[str]:
     return [text for part in dicts_in(item, name) if (text := text_in(part, "text"))]
 
 
@@ -148,7 +151,7 @@ def _handed_back(output: list[dict[str, Any]], *, is_stored: bool) -> Mapping[st
 def _lacks_content(item: Mapping[str, Any]) -> bool:
     """Return whether an item is reasoning without its content, encrypted or as text."""
     return item.get("type") == "reasoning" and not (
-        item.get("encrypted_content") or _texts(item, "content")
+        item.get("encrypted_content") or _texts_in(item, "content")
     )
 
 
@@ -167,7 +170,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """
     used = dict_in(body, "usage")
     details = dict_in(used, "input_tokens_details")
-    return ends.counted(
+    return usage_of(
         count_in(used, "input_tokens"),
         count_in(used, "output_tokens"),
         count_in(used, "total_tokens"),
@@ -175,8 +178,8 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
         cache_read=count_in(details, "cached_tokens") or 0,
         cache_write=count_in(details, "cache_write_tokens") or 0,
         reasoning=count_in(dict_in(used, "output_tokens_details"), "reasoning_tokens") or 0,
-        tier=openai_replies.tier(body.get("service_tier")),
-        usd=openai_replies.dollars(used),
+        tier=tier(body.get("service_tier")),
+        usd=dollars(used),
     )
 
 

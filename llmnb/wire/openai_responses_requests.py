@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmnb.wire import conversation, json_bytes
-from llmnb.wire.conversation import refused
+from llmnb.wire.conversation import input_error
 
 _PROVIDER = "OpenAI's Responses API"
 
@@ -45,7 +45,7 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
         >>> body({"prompt": "Hi"}, model="m", params={"max_tokens": 50})["max_output_tokens"]
         50
     """
-    fields = conversation.merged(request, params, model)
+    fields = conversation.merge_fields(request, params, model)
     # A stored prompt is a field of this API's own; a text under that name is the question.
     template = fields.pop("prompt") if isinstance(fields.get("prompt"), Mapping) else None
     if template is None or any(name in fields for name in conversation.QUESTIONS):
@@ -78,7 +78,7 @@ def _asked(fields: dict[str, Any]) -> list[Any]:
         if isinstance(message.get("type"), str):
             items.append(message)  # an item in this API's own words
         elif role == "function":
-            raise refused(
+            raise input_error(
                 f"messages[{position}] is a function's; give role 'tool' and its call's id."
             )
         else:
@@ -113,7 +113,7 @@ def _part(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
     if kind == "file":
         file = part.get("file")
         if not isinstance(file, Mapping):
-            raise refused(f"messages[{position}] has a file that cannot be read.")
+            raise input_error(f"messages[{position}] has a file that cannot be read.")
         return {"type": "input_file", **file}
     return part  # in this API's own words already
 
@@ -122,7 +122,7 @@ def _image(image: Any, position: int) -> dict[str, Any]:
     if isinstance(image, str):
         image = {"url": image}
     if not isinstance(image, Mapping) or not isinstance(image.get("url"), str):
-        raise refused(f"messages[{position}] has an image without an address.")
+        raise input_error(f"messages[{position}] has an image without an address.")
     detail = image.get("detail") or "auto"
     return {"type": "input_image", "image_url": image["url"], "detail": detail}
 
@@ -184,7 +184,7 @@ def _custom_calls(messages: Any) -> frozenset[str]:
 def _result(message: Mapping[str, Any], position: int, custom: frozenset[str]) -> dict[str, Any]:
     name = message.get("tool_call_id")
     if not isinstance(name, str) or not name:
-        raise refused(f"messages[{position}] answers a call of a tool and does not say which.")
+        raise input_error(f"messages[{position}] answers a call of a tool and does not say which.")
     kind = "custom_tool_call_output" if name in custom else "function_call_output"
     return {"type": kind, "call_id": name, "output": _content(message, position)}
 
@@ -232,7 +232,7 @@ def _mapping(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a field that holds further ones; what stands there wins over what is translated."""
     value = fields.get(name, {})
     if not isinstance(value, Mapping):
-        raise refused(f"{name} is {type(value).__name__}, not a dict.")
+        raise input_error(f"{name} is {type(value).__name__}, not a dict.")
     return value
 
 

@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnb.records import Reply
-from llmnb.wire import conversation, ends, openai_replies
-from llmnb.wire.conversation import refused
-from llmnb.wire.dialect_base import Dialect, unusable, worst
-from llmnb.wire.openai_streams import TextAssembler
+from llmnb.wire import conversation, ends
+from llmnb.wire.conversation import input_error
+from llmnb.wire.dialect import Dialect, bad_reply
+from llmnb.wire.openai_choices import STREAM_FIELDS, TextAssembler, choices_of, text_of
 from llmnb.wire.untrusted import text_in
+from llmnb.wire.usage import openai_usage
 
 
 class OpenAIText(Dialect):
     """Dialect ``openai.text``."""
 
     name = "openai.text"
+    stream_fields = STREAM_FIELDS
 
     def body(
         self, request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]
@@ -35,27 +37,23 @@ class OpenAIText(Dialect):
             >>> OpenAIText().body({"input": "Once"}, model="m", params={"max_tokens": 5})
             {'max_tokens': 5, 'model': 'm', 'prompt': 'Once'}
         """
-        body = conversation.merged(request, params, model)
+        body = conversation.merge_fields(request, params, model)
         name = conversation.question_in(body)
         prompt = body.pop(name)
         if name == "messages":
             prompt = _only_text(prompt)
             if prompt is None:
-                raise refused(
+                raise input_error(
                     "A text completion takes a prompt, not a conversation: give prompt=…, or ask "
                     "with gen_type='chat'."
                 )
         if not isinstance(prompt, str) and not (isinstance(prompt, (list, tuple)) and prompt):
-            raise refused(
+            raise input_error(
                 f"{name} is {type(prompt).__name__}; a text completion takes text, or a list of "
                 "texts or tokens."
             )
         body["prompt"] = prompt
         return body
-
-    def stream_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same body, asking for a stream that ends with the usage."""
-        return {**body, "stream": True, "stream_options": {"include_usage": True}}
 
     def assembler(self, *, samples: int = 1) -> TextAssembler:
         """Return what reads one streamed reply."""
@@ -63,16 +61,16 @@ class OpenAIText(Dialect):
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
         """Read a reply's object."""
-        choices = openai_replies.choices_of(body, raw)
+        choices = choices_of(body, raw)
         if any(choice.get("text") is None for choice in choices):
-            raise unusable(raw, "has a choice without a text")
-        texts = [openai_replies.text_of(choice["text"]) for choice in choices]
-        reasons = [ends.word(choice.get("finish_reason")) for choice in choices]
+            raise bad_reply(raw, "has a choice without a text")
+        texts = [text_of(choice["text"]) for choice in choices]
+        reasons = [ends.reason_text(choice.get("finish_reason")) for choice in choices]
         several = [(reason, ends.worth(reason)) for reason in reasons]
-        reason, quality = worst(several)
-        usage = openai_replies.usage(body, wrote=any(texts))
+        reason, quality = ends.worst(several)
+        usage = openai_usage(body, wrote=any(texts))
         if not any(texts):
-            quality = ends.without_text(quality, usage, None)
+            quality = ends.worth_without_text(quality, usage, None)
         return Reply(
             text=texts[0],
             finish_reason=reason,

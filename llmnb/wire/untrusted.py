@@ -37,11 +37,11 @@ def dicts_in(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [entry for entry in list_in(fields, name) if isinstance(entry, dict)]
 
 
-def joined(parts: Iterable[Mapping[str, Any]], name: str) -> str:
+def join_texts(parts: Iterable[Mapping[str, Any]], name: str) -> str:
     """Return the texts of a field of several objects as one text.
 
     Example:
-        >>> joined([{"text": "a"}, {"text": None}, {"text": "b"}], "text")
+        >>> join_texts([{"text": "a"}, {"text": None}, {"text": "b"}], "text")
         'ab'
     """
     return "".join(text for part in parts if isinstance(text := part.get(name), str))

@@ -42,7 +42,7 @@ def test_addresses_no_model_lives_at_are_refused(url):
     Before any request, whether or not a key would travel; no password is repeated.
     """
     with pytest.raises(UnsafeURL) as caught:
-        egress.checked(url, False)
+        egress.safe_url(url, False)
 
     assert "pass" not in str(caught.value).replace("password", "").replace("/etc/passwd", "")
 
@@ -52,7 +52,7 @@ def test_a_key_never_travels_over_plain_http():
     Off loopback it is refused, and the message says how to allow it.
     """
     with pytest.raises(UnsafeURL, match="allow_http"):
-        egress.checked("http://10.0.0.5:8000/v1", True)
+        egress.safe_url("http://10.0.0.5:8000/v1", True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.9.10"])
@@ -60,7 +60,7 @@ def test_plain_http_is_fine_on_this_machine(host):
     """
     Loopback is no network.
     """
-    assert egress.checked(f"http://{host}:8000/v1", True)
+    assert egress.safe_url(f"http://{host}:8000/v1", True)
 
 
 def test_plain_http_without_a_key_warns_once():
@@ -68,8 +68,8 @@ def test_plain_http_without_a_key_warns_once():
     Prompts can be read on the way; once is enough to know.
     """
     with pytest.warns(UserWarning, match="plain http"):
-        egress.checked("http://192.168.7.7:8000/v1", False)
-    egress.checked("http://192.168.7.7:8000/v2", False)
+        egress.safe_url("http://192.168.7.7:8000/v1", False)
+    egress.safe_url("http://192.168.7.7:8000/v2", False)
 
 
 def test_redirects_of_tests_change_the_origin_only():
@@ -79,9 +79,9 @@ def test_redirects_of_tests_change_the_origin_only():
     egress.set_redirects({"https://api.openai.com": "http://127.0.0.1:9000/ignored"})
 
     assert (
-        egress.checked("https://api.openai.com/v1/x?y=1", True) == "http://127.0.0.1:9000/v1/x?y=1"
+        egress.safe_url("https://api.openai.com/v1/x?y=1", True) == "http://127.0.0.1:9000/v1/x?y=1"
     )
-    assert egress.checked("https://api.groq.com/v1", True) == "https://api.groq.com/v1"
+    assert egress.safe_url("https://api.groq.com/v1", True) == "https://api.groq.com/v1"
 
 
 def test_real_requests_can_be_forbidden():
@@ -92,9 +92,9 @@ def test_real_requests_can_be_forbidden():
     egress.forbid_real_requests(True)
 
     with pytest.raises(RealRequestForbidden):
-        egress.checked("https://api.groq.com/v1", True)
-    assert egress.checked("http://127.0.0.1:1/v1", True)
-    assert egress.checked("https://api.openai.com/v1", True)
+        egress.safe_url("https://api.groq.com/v1", True)
+    assert egress.safe_url("http://127.0.0.1:1/v1", True)
+    assert egress.safe_url("https://api.openai.com/v1", True)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_hidden_character_in_an_address_is_named_with_its_place(url, what):
     """
     It is not cut out in silence, so that another address would be asked.
     """
-    for ask in (egress.check_characters, lambda one: egress.checked(one, True)):
+    for ask in (egress.check_characters, lambda one: egress.safe_url(one, True)):
         with pytest.raises(UnsafeURL, match=what) as caught:
             ask(url)
         assert "Nothing was sent" in caught.value.message

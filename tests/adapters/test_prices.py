@@ -43,7 +43,7 @@ NIGHT = datetime.datetime(2026, 1, 5, 20, tzinfo=datetime.UTC).timestamp()
 def nothing_set() -> Iterator[None]:
     """Leave no price set by hand, and nothing remembered."""
     yield
-    prices._set_by_hand.clear()
+    prices._manual.clear()
     prices._known.clear()
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from llmnb.adapters.redis import SharedStore, address, check
+from llmnb.adapters.redis import LIMITS, SharedStore, address, check
 from llmnb.errors import ConfigurationError, LimiterError
 
 
@@ -49,7 +49,7 @@ async def test_a_server_that_never_answers_is_given_up_within_a_second():
         port = silent.getsockname()[1]
         store = SharedStore(f"redis://:hush@127.0.0.1:{port}")
         with pytest.raises(LimiterError, match="no answer in time") as caught:
-            await store.run(["x", "x:m", "x:t"], ["1"])
+            await store.run(LIMITS, ["x", "x:m", "x:t"], ["1"], int)
         await store.close()
 
     assert "hush" not in str(caught.value)
@@ -63,7 +63,7 @@ async def test_a_closed_port_is_lost_at_once():
     store = SharedStore("redis://:hush@127.0.0.1:1")
     try:
         with pytest.raises(LimiterError, match="no connection") as caught:
-            await store.run([], ["1"])
+            await store.run(LIMITS, [], ["1"], int)
     finally:
         await store.close()
 
@@ -80,7 +80,7 @@ async def test_a_wrong_password_says_so(redis):
     store = SharedStore(f"redis://somebody:hush@127.0.0.1:{redis.port}")
     try:
         with pytest.raises(LimiterError, match="Authentication") as caught:
-            await store.run([], ["1"])
+            await store.run(LIMITS, [], ["1"], int)
     finally:
         await store.close()
 

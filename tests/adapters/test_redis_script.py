@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from llmnb.adapters.redis import SharedStore, address
+from llmnb.adapters.redis import LIMITS, SharedStore, address
 from llmnb.errors import LimiterError
 
 pytestmark = pytest.mark.redis
@@ -39,7 +39,7 @@ async def say(store, *costs, member="a", mode=1, returning=0, told=(0, 0), lead=
     for name, cost in zip(names, costs, strict=False):
         keys += [name, name + ":members", name + ":told"]
         arguments += [cost, lead, REACH, 60 * SECOND, *told]
-    return Answer(await store.run(keys, [str(one) for one in arguments]))
+    return Answer(await store.run(LIMITS, keys, [str(number) for number in arguments], int))
 
 
 async def begun(store, cost=10_000):

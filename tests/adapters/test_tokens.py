@@ -12,9 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from llmnb.adapters.tokens import (
     TokenCount,
     count_tokens,
     fast_estimate,
-    longest,
+    longest_fitting,
     may_exceed,
     upper_bound,
 )
@@ -257,57 +255,6 @@ def test_a_broken_table_is_not_shown_to_tiktoken(small, listener):
     assert not was_asked(listener)
 
 
-def test_a_download_that_hangs_is_ended(small, listener):
-    """
-    Fetching happens on request only, and a server that never answers costs the time-out.
-    """
-    for seconds in (2, 8, 32):  # on a busy machine a downloading process may not even get to ask
-        counted = small.run(
-            f"""
-            assert tokens.fetch_encoding("small", timeout={seconds}) is False
-            show(tokens.count_tokens("hello", "small"))
-            """,
-            TIKTOKEN_CACHE_DIR=str(small.cache),
-        )
-        assert counted == [1, True]
-        if was_asked(listener):
-            return
-    pytest.fail("nobody was asked for the table")
-
-
-class Tables(BaseHTTPRequestHandler):
-    """Hands out the table."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(TABLE)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-def test_a_download_that_works_counts_from_then_on(tmp_path):
-    """
-    After fetching, the estimate gives way to the exact count without a restart.
-    """
-    with ThreadingHTTPServer(("127.0.0.1", 0), Tables) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        small = Encoding(tmp_path, server.server_address[1])
-
-        counted = small.run(
-            """
-            assert tokens.count_tokens("hello", "small").is_estimate
-            assert tokens.fetch_encoding("small", timeout=100.0) is True
-            show(tokens.count_tokens("hello hells", "small"))
-            """,
-            TIKTOKEN_CACHE_DIR=str(small.cache),
-        )
-        server.shutdown()
-
-    assert counted == [4, False]
-
-
 def test_the_pinned_tables_are_tiktokens_own():
     """
     File names and hashes agree with the addresses and hashes in the installed tiktoken.
@@ -525,7 +472,7 @@ def test_the_longest_part_that_fits_is_found_to_the_character(weights, data):
     total = sum(weights)
     most = data.draw(st.integers(0, max(0, total - 1)))
 
-    found = longest(len(weights), total, most, lambda some: sum(weights[:some]))
+    found = longest_fitting(len(weights), total, most, lambda some: sum(weights[:some]))
 
     assert sum(weights[:found]) <= most or total <= most
     assert total <= most or sum(weights[: found + 1]) > most
@@ -541,8 +488,8 @@ def test_the_search_for_what_fits_ends_early_where_nearly_all_is_used():
         counts.append(some)
         return some * some // 1_000
 
-    assert count(longest(10_000, 100_000, 50_000, count, enough=0.9)) >= 45_000
+    assert count(longest_fitting(10_000, 100_000, 50_000, count, enough=0.9)) >= 45_000
     assert len(counts) < 6
     counts.clear()
-    longest(10_000, 100_000, 50_000, count, tries=2)
+    longest_fitting(10_000, 100_000, 50_000, count, tries=2)
     assert len(counts) == 2

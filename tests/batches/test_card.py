@@ -50,7 +50,7 @@ def test_a_finished_card_tells_failures_and_cost(start):
     assert "Batch finished · 3 of 3 rows" in said
     assert "1, 1 RequestRejected" in said
     assert "at half the price" in said
-    assert "run.retry_failed()" in said
+    assert "llmnb.last_run().retry_failed()" in said
 
 
 def hostile(payload):
@@ -73,8 +73,10 @@ def hostile(payload):
 
 def note(payload):
     """Return a run that is written down, in which everything that is text holds the payload."""
-    texts = dict.fromkeys(("run_id", "state", "provider", "model", "project"), payload)
-    return RunNote(**texts, rows=1, requests=1, batches=(payload,), created=0.0)
+    names = ("run_id", "state", "provider", "model", "project", "url", "gen_type", "dialect")
+    texts = dict.fromkeys(names, payload)
+    figures = {"rows": 1, "parts": 1, "requests": 1, "created": 0.0}
+    return RunNote(**texts, **figures, share=True, batches=(payload,))
 
 
 def test_whatever_stands_in_it_is_text():

@@ -61,10 +61,10 @@ def test_every_format_goes_in_and_out(sim, tmp_path, suffix):
     """
     CSV, TSV, JSONL and Parquet, into the same kind by default.
     """
-    from llmnb.frames.tables import Writer, open_table
+    from llmnb.frames.tables import TableWriter, open_table
 
     source = tmp_path / f"table{suffix}"
-    with Writer(source, ["text"]) as writer:
+    with TableWriter(source, ["text"]) as writer:
         for number in range(3):
             writer.write({"text": f"t{number}"})
 

@@ -12,7 +12,7 @@ from entries import chat
 
 from llmnb.cli import main
 from llmnb.errors import ConfigurationError
-from llmnb.frames.tables import Writer, open_table
+from llmnb.frames.tables import TableWriter, open_table
 from llmnb.generation import process_api_requests_from_file_sync
 from llmnb.store import layout
 from llmnb.store.project import ProjectStore
@@ -46,7 +46,7 @@ def made(path):
     if path.suffix == ".parquet":
         pyarrow.parquet.write_table(pyarrow.table({"text": TEXTS}), path)
         return path
-    with Writer(path, ["text"], is_lossless=True) as writer:
+    with TableWriter(path, ["text"], is_lossless=True) as writer:
         for text in TEXTS:
             writer.write({"text": text})
     return path
@@ -102,7 +102,9 @@ def test_words_of_a_provider_about_a_failed_row_are_guarded(tmp_path):
     """
     table, out = tmp_path / "t.jsonl", tmp_path / "out.csv"
     table.write_text('{"text": "a"}\n')
-    with Writer(out, ["text", "response", "response_error"], source=open_table(table)) as writer:
+    with TableWriter(
+        out, ["text", "response", "response_error"], source=open_table(table)
+    ) as writer:
         writer.write({"text": "a"}, {"response": None, "response_error": EVIL})
 
     assert "'" + EVIL in out.read_text()

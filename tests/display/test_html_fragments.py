@@ -34,4 +34,5 @@ def test_every_piece_takes_text_for_text():
                 assert found.elements == plain[place].elements
                 assert found.attributes == plain[place].attributes
                 assert found.others == found.open == []
-                assert not set(html) & set("\x00\x07\x1b\n\r\u202e\u2028")
+                assert not set(html) & set("\x00\x07\x1b\r\u202e\u2028")
+                assert html.count("\n") == parts("x")[place].count("\n")

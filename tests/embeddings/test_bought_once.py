@@ -9,7 +9,7 @@ from embedding import MODEL, SIZE, Asked, embed, order, right
 from laboratory import Laboratory
 
 from llmnb import settings
-from llmnb.embeddings.order import Order, asking_for
+from llmnb.embeddings.order import EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
@@ -75,7 +75,9 @@ def test_the_length_of_an_unknown_models_vector_is_asked_for(asked):
         run = embed(sim, ["", ""], params={})
         assert run.vectors == [bytes(4 * 1536)] * 2
         assert asked == []  # this one is known by name
-        asking = asking_for("openai/who-knows", params={}, api_key="k", url=sim.base_url)
+        asking = Asking(
+            model="openai/who-knows", gen_type=EMBEDS, params={}, api_key="k", url=sim.base_url
+        )
         assert EmbeddingRun(["", ""], Order(asking=asking)).result(60) == [bytes(4 * 1536)] * 2
         assert asked == [["text"]]
 

@@ -9,14 +9,14 @@ import pytest
 from embedding import SIZE, embed, right
 from script_server import ScriptServer, reply
 
-from llmnb.wire.openai_embeddings import packed
+from llmnb.wire.openai_embeddings import pack
 
 TEXTS = ["red", "green", "blue", "white"]
 BAD = {
     "null": b"null",
     "NaN": b"[NaN" + b",1" * (SIZE - 1) + b"]",
     "null within": b"[null" + b",1" * (SIZE - 1) + b"]",
-    "NaN, packed": orjson.dumps(base64.b64encode(packed([float("nan")] * SIZE)).decode()),
+    "NaN, packed": orjson.dumps(base64.b64encode(pack([float("nan")] * SIZE)).decode()),
     "words": b'"none at all"',
     "an object": b"{}",
     "empty": b"[]",

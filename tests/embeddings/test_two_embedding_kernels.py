@@ -25,10 +25,13 @@ TEXTS = [f"text {number}" for number in range(4)]
 KERNEL = (
     WITH_ITS_PARENT
     + """
-from llmnb.embeddings.order import Order, asking_for
+from llmnb.embeddings.order import EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
+from llmnb.running.asking import Asking
 url, folder = sys.argv[1:]
-asking = asking_for("text-embedding-3-small", params={"dimensions": 8}, api_key="k", url=url)
+asking = Asking(
+    model="text-embedding-3-small", gen_type=EMBEDS, params={"dimensions": 8}, api_key="k", url=url
+)
 run = EmbeddingRun(
     [f"text {number}" for number in range(2400)],
     Order(asking=asking, batch_size=20, cache_dir=folder, project_name="both",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, field_validator
 from llmnb import GLOBAL_COST_TRACKER, LLM, AsyncLLM, LLMModel, LLMResult, bridge, cost_tracking_ctx
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.errors import SchemaMismatch
-from llmnb.wire.openai_embeddings import packed
+from llmnb.wire.openai_embeddings import pack
 
 PATIENCE = 30
 
@@ -241,7 +241,7 @@ class Own(EmbeddingModel):
 
     async def packed_vectors(self, texts):
         self.gate.hold()
-        return [packed([float(len(text))]) for text in texts]
+        return [pack([float(len(text))]) for text in texts]
 
 
 @pytest.mark.parametrize(

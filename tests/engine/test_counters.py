@@ -151,6 +151,30 @@ def test_a_text_that_a_retry_embeds_counts_as_answered():
     assert (rows.answered, rows.merged, rows.failed) == (2, 0, 0)
 
 
+def test_models_are_counted_in_rows_and_not_in_replies():
+    """
+    A row that took two replies of one model and one of another is a row of its answer's model.
+    """
+    counters = Counters()
+    for model in ("p/m", "p/m", "p/other"):
+        counters.stats.on_answer(model, 1.0, 5, 0.25)
+    counters.enter(outcome("sent"))
+
+    shares = {share.name: (share.rows, share.share, share.usd) for share in counters.stats.shares()}
+    assert shares == {"p/m": (1, 1.0, 0.5), "p/other": (0, 0.0, 0.25)}
+
+
+def test_texts_of_one_request_are_counted_each():
+    """
+    The table of models counts texts where several are embedded by one request.
+    """
+    with SimulatedProvider() as sim:
+        run = EmbeddingRun(["one", "two", "three"], order(sim, batch_size=2))
+        run.result(60)
+
+    assert [(share.rows, share.share) for share in run.status().shares] == [(3, 1.0)]
+
+
 def test_a_cause_is_shown_by_the_first_row_of_the_table_that_failed_for_it():
     """
     Whichever row failed first, the lowest is named, and the example is its message.

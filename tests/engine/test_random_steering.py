@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from asking import ask, kinds, questions
 from laboratory import Laboratory
+from laboratory.hostile_replies import truncated_json
 from short_waits import shorten_waits
 
 from llmnb.records import Limits
@@ -23,7 +24,7 @@ PLACES = 4
 
 FAULTS = (
     *(500, 503, 529, 400, "rate_limited", "reset", "closed", "html", "garbage", "content_filter"),
-    *("lost_reply", "short_body", "truncated_json"),
+    *("lost_reply", "short_body", truncated_json()),
     faults.status(429, retry_after=0),
     faults.status(503, retry_after=0.02),
 )

@@ -12,7 +12,7 @@ from asking import ask, questions
 from script_server import GOOD, ScriptServer, reply
 
 from llmnb.adapters.http import exchange, trial
-from llmnb.adapters.http.trial import Likeness
+from llmnb.adapters.http.trial import UsableParts
 
 pytestmark = pytest.mark.usefixtures("untried")
 
@@ -78,10 +78,10 @@ def writes_otherwise(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "likeness"),
     [
-        (refuses_parameters, Likeness(pool=True, exchange=False)),
-        (refuses_addresses, Likeness(pool=True, exchange=False)),
-        (refuses_the_pool, Likeness(pool=False, exchange=False)),
-        (writes_otherwise, Likeness(pool=True, exchange=False)),
+        (refuses_parameters, UsableParts(pool=True, exchange=False)),
+        (refuses_addresses, UsableParts(pool=True, exchange=False)),
+        (refuses_the_pool, UsableParts(pool=False, exchange=False)),
+        (writes_otherwise, UsableParts(pool=True, exchange=False)),
     ],
 )
 def test_what_is_unlike_is_not_used_and_every_row_is_answered_by_one_request(
@@ -96,7 +96,7 @@ def test_what_is_unlike_is_not_used_and_every_row_is_answered_by_one_request(
         sent = answers(server, 20)
 
     assert sent == {f"question {row}": 1 for row in range(20)}
-    assert trial.known == likeness
+    assert trial.usable == likeness
 
 
 def test_a_time_out_that_does_not_end_the_waiting_is_unlike(monkeypatch):
@@ -109,7 +109,7 @@ def test_a_time_out_that_does_not_end_the_waiting_is_unlike(monkeypatch):
     with ScriptServer([reply(GOOD, "connection: close")]) as server:
         assert answers(server, 3) == {f"question {row}": 1 for row in range(3)}
 
-    assert trial.known == Likeness(pool=True, exchange=False)
+    assert trial.usable == UsableParts(pool=True, exchange=False)
 
 
 def test_what_turns_unlike_after_the_trial_sends_nothing_twice(monkeypatch):
@@ -118,13 +118,13 @@ def test_what_turns_unlike_after_the_trial_sends_nothing_twice(monkeypatch):
     """
     with ScriptServer([reply(GOOD, "connection: close")]) as server:
         assert answers(server, 1) == {"question 0": 1}
-        assert trial.known == Likeness(pool=True, exchange=True)
+        assert trial.usable == UsableParts(pool=True, exchange=True)
         refuses_parameters(monkeypatch)
         run = ask(server, questions(9, first=1))
         assert [outcome.text for outcome in run.result(60)] == ["fine"] * 9
         assert len(server.requests) == 10
 
-    assert trial.known == Likeness(pool=True, exchange=False)
+    assert trial.usable == UsableParts(pool=True, exchange=False)
 
 
 def test_this_release_is_like():
@@ -134,4 +134,4 @@ def test_this_release_is_like():
     with ScriptServer([reply(GOOD, "connection: close")]) as server:
         answers(server, 1)
 
-    assert trial.known == Likeness(pool=True, exchange=True)
+    assert trial.usable == UsableParts(pool=True, exchange=True)

@@ -98,7 +98,7 @@ def test_models_may_be_objects_and_their_keys_are_never_shown(split):
 
     assert list(comparison.answers.columns) == ["first", "second", "agreement"]
     assert "secret-key" not in repr(llmnb.last_run().result())
-    assert "secret-key" not in repr(comparison)
+    assert "secret-key" not in repr(comparison) + str(comparison)
 
 
 def test_markup_in_answers_is_text(split):
@@ -115,7 +115,7 @@ def test_markup_in_answers_is_text(split):
     assert "<b>x" not in html
     assert "<i>" not in html
     assert "&lt;img" in html
-    assert evil in repr(comparison)
+    assert evil in str(comparison)
 
 
 def test_what_a_model_writes_does_nothing_to_the_terminal(split):
@@ -127,9 +127,9 @@ def test_what_a_model_writes_does_nothing_to_the_terminal(split):
         models = [LLM(url=sim.base_url, api_key="k", model=name) for name in ("a", evil)]
         comparison = pd.Series(["q"]).llm.compare(models=models)
 
-    assert not set(repr(comparison)) & set("\x1b\u202e\r")
-    assert r"\x1b[2J" in repr(comparison)
-    assert "\n\n" in repr(comparison)
+    assert not set(str(comparison)) & set("\x1b\u202e\r")
+    assert r"\x1b[2J" in str(comparison)
+    assert "\n\n" in str(comparison)
 
 
 @pytest.mark.parametrize(

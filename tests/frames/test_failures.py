@@ -46,7 +46,7 @@ def test_a_run_names_rows_by_their_position_in_the_table(sim, frame):
     assert [outcome.row for outcome in run.failures()] == [2, 4]
     assert run.status().causes[0].first_row == 2
     assert again.status().causes[0].first_row == 2
-    assert "row 2:" in receipt.text(again.status(), ended=0.0)
+    assert "row 2:" in receipt.text([receipt.Entry(status=again.status())])
 
 
 def test_a_live_run_is_not_asked_again_in_a_batch(sim, frame):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmnb.generation import SAFETY_MARGIN, requests_limits_dict, requests_url_dict
-from llmnb.generation.asked import asking_for, limits_for
+from llmnb.generation.recipients import asking_for, limits_for
 
 TABLED = {
     "gpt-3.5-turbo-0125": (10_000, 50_000_000),

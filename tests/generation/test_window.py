@@ -10,8 +10,8 @@ import pytest
 from llmnb.adapters.tokens import count_tokens
 from llmnb.errors import ConfigurationError
 from llmnb.generation import openai_parallel_generate
-from llmnb.generation.asked import asking_for
-from llmnb.generation.lines import Line
+from llmnb.generation.lines import RequestLine
+from llmnb.generation.recipients import asking_for
 from llmnb.generation.window import Fitter
 from llmnb.testing import SimulatedProvider
 
@@ -137,10 +137,10 @@ def test_a_line_of_a_file_is_weighed_by_its_bytes():
     import orjson
 
     written = orjson.dumps(chat("Be brief.", LONG))
-    line = Line(orjson.loads(written), written)
+    line = RequestLine(orjson.loads(written), written)
 
     assert fit(line).warning is not None
-    assert fit(Line(SHORT, orjson.dumps(SHORT))).warning is None
+    assert fit(RequestLine(SHORT, orjson.dumps(SHORT))).warning is None
 
 
 async def test_a_run_sends_what_was_cut_shows_it_and_says_so(caplog):

@@ -72,7 +72,7 @@ def test_whatever_a_process_remembers_is_forgotten_between_tests_or_said_why_it_
 
     assert found <= forgotten | isolation.STAYS.keys()
     assert isolation.STAYS.keys() <= found - forgotten
-    assert forgotten <= found | {"llmnb.adapters.egress.checked"}
+    assert forgotten <= found | {"llmnb.adapters.egress.safe_url"}
 
 
 @pytest.mark.parametrize("turn", [1, 2])

@@ -10,7 +10,7 @@ from streams import STREAMS, TEXT
 
 from llmnb import LLM, AsyncLLM, GenerationMaster
 from llmnb.errors import ConfigurationError
-from llmnb.generation.asked import gen_type_of
+from llmnb.generation.recipients import gen_type_of
 from llmnb.running.asking import Asking
 from llmnb.running.planning import plan
 from llmnb.running.start import start

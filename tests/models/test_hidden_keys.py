@@ -14,7 +14,7 @@ from llmnb.generation import openai_parallel_generate_sync, process_api_requests
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.targets.resolve import resolve
-from llmnb.wire.keys import mask, masked
+from llmnb.wire.api_keys import mask, mask_error
 from tests.support.script_server import ScriptServer, reply
 
 SECRET = "sk-Abcd1234efgh5678IJKL9012mnop3456"
@@ -129,7 +129,7 @@ def test_any_run_of_eight_characters_of_a_key_is_masked(length, case):
     for start in range(len(SECRET) - length + 1):
         part = case(SECRET[start : start + length])
         assert part not in mask(f"key ..{part}.. refused", SECRET)
-        raw = masked(LLMNBError("x", raw=f"<{part}>".encode()), SECRET).raw
+        raw = mask_error(LLMNBError("x", raw=f"<{part}>".encode()), SECRET).raw
         assert raw is not None
         assert part.encode() not in raw
 

@@ -9,8 +9,8 @@ from inert import ELEMENTS
 from markup import PAYLOADS
 
 from llmnb.notebook.answer import Answer
-from llmnb.notebook.prompt_formats import FORMATS
 from llmnb.notebook.tables import Report, Table
+from llmnb.options import FORMATS
 from llmnb.records import Outcome, Reply
 
 pytestmark = pytest.mark.browser

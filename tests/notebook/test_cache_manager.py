@@ -350,7 +350,7 @@ def test_all_projects_go_and_one_of_them_comes_back(save, manage, cache_dir):
     page.manager.close()
 
     assert there(cache_dir) == ["b"]
-    assert clearing.trashed(cache_dir) == []
+    assert clearing.list_trash(cache_dir) == []
 
 
 def test_closing_deletes_what_this_manager_cleared_and_nothing_else(save, manage, cache_dir):
@@ -365,7 +365,7 @@ def test_closing_deletes_what_this_manager_cleared_and_nothing_else(save, manage
 
     page.manager.close()
 
-    assert [name for _, name in clearing.trashed(cache_dir)] == ["theirs"]
+    assert [name for _, name in clearing.list_trash(cache_dir)] == ["theirs"]
 
 
 def test_a_run_in_progress_keeps_what_it_buys_after_the_clearing(save, manage, cache_dir):

@@ -11,8 +11,8 @@ from markup import PAYLOADS, about
 from llmnb import LLMModel, LLMResult
 from llmnb.errors import MissingKey, SchemaMismatch, UnknownModel
 from llmnb.notebook.answer import Answer
-from llmnb.notebook.prompt_formats import FORMATS
 from llmnb.notebook.tables import Table
+from llmnb.options import FORMATS
 from llmnb.records import Outcome, Reply
 from llmnb.testing import always
 

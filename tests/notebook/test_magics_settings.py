@@ -91,7 +91,7 @@ def test_what_was_said_last_holds(shell, desk):
         ("good_finish=,", "a text or a list of them"),
         ("model=nobody/x", "nobody"),
         ("stream=perhaps", "neither on nor off"),
-        ("format=xml", "is no format"),
+        ("format=xml", "'code' or 'table', not 'xml'"),
         ("openai/x", "is not name=value"),
     ],
 )

@@ -364,7 +364,7 @@ class Output:
 
     def put(self, bundle: dict[str, Any]) -> None:
         self.bundles.append(bundle)
-        if "receipt" in bundle["text/plain"]:
+        if "llmnb-receipt" in bundle.get("text/html", ""):
             self.has_receipt.set()
 
 
@@ -400,9 +400,12 @@ def test_the_run_takes_the_cards_place(monkeypatch, cache_dir):
     card._handle_custom_msg({"do": "run"}, [])
     assert slot.has_receipt.wait(60)
 
-    assert "All 10 rows answered" in first_slot.bundles[-1]["text/plain"]
-    assert "All 12 rows answered" in slot.bundles[-1]["text/plain"]
-    assert re.search(r"reused \.+ +10", slot.bundles[-1]["text/plain"])
+    assert "all 10 rows answered" in first_slot.bundles[-1]["text/plain"]
+    assert "all 12 rows answered" in slot.bundles[-1]["text/plain"]
+    assert "10 reused" in slot.bundles[-1]["text/plain"]
+    code = "import llmnb; llmnb.last_run().result()"
+    assert f"<code>{code}</code>" in slot.bundles[-1]["text/html"]
+    assert f"<code>{code}</code>" in first_slot.bundles[-1]["text/html"]
 
 
 LEFT_OUT = (

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from markup import Census
 from snapshots import pool, snapshot
 
 from llmnb.notebook import receipt
+from llmnb.notebook.receipt import Entry
 
 ODD = "what is told to be left does not fall by what is sent"
 
 
 def lines_of(**how) -> str:
-    """Return the receipt of a run at one target, as text."""
-    return receipt.text(snapshot(state="finished", pools=(pool(**how),)), ended=0.0)
+    """Return the receipt of a run at one target, as a page shows it."""
+    status = snapshot(state="finished", pools=(pool(**how),))
+    return Census(receipt.html([Entry(status=status)])).text
 
 
 def test_the_receipt_tells_whose_the_limits_were():
@@ -38,4 +41,4 @@ def test_a_run_without_limits_says_nothing_of_them():
     """
     A heading with nothing below it tells nobody anything.
     """
-    assert "limits" not in lines_of()
+    assert "Limits" not in lines_of()

@@ -9,9 +9,9 @@ from llmnb import AsyncLLM, errors
 from llmnb.adapters.http import HttpClient
 from llmnb.records import Reply
 from llmnb.wire import classify
-from llmnb.wire.catalog import endpoint, provider, streamed
+from llmnb.wire.api_keys import auth_headers
+from llmnb.wire.catalog import endpoint, provider, stream_url
 from llmnb.wire.dialect import dialect
-from llmnb.wire.keys import auth_headers
 
 pytestmark = pytest.mark.aimock
 
@@ -75,7 +75,7 @@ class Asked:
             )
         return self.dialect.parse(raw.body)
 
-    async def streamed(self, request: dict, **params) -> Reply:
+    async def stream_url(self, request: dict, **params) -> Reply:
         """Ask for a stream; its pieces of text are kept."""
         body = self.dialect.body(request, model=self.model, params=params)
         assembler = self.dialect.assembler()
@@ -85,7 +85,7 @@ class Asked:
             self.fragments += [delta.text for delta in deltas if delta.text]
             return bool(deltas)
 
-        raw = await self._post(streamed(self.url), self.dialect.stream_body(body), feed)
+        raw = await self._post(stream_url(self.url), self.dialect.stream_body(body), feed)
         assert not raw.body, "it came as a stream"
         return self.dialect.parse(assembler.finish())
 

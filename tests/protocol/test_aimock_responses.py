@@ -11,7 +11,7 @@ from llmnb.adapters.http import HttpClient
 from llmnb.records import RawReply, Reply
 from llmnb.wire import classify
 from llmnb.wire.dialect import dialect
-from llmnb.wire.openai_embeddings import checked, numbers
+from llmnb.wire.openai_embeddings import numbers, with_every_vector
 
 pytestmark = pytest.mark.aimock
 
@@ -132,7 +132,7 @@ async def test_every_text_gets_an_embedding(aimock, encoding):
     request = {"input": ["one", "two", "one"], "dimensions": 8, "encoding_format": encoding}
     body = EMBEDDINGS.body(request, model="text-embedding-3-small", params={})
     raw = await posted(aimock, "/embeddings", body)
-    reply = checked(EMBEDDINGS.parse(raw.body), 3)
+    reply = with_every_vector(EMBEDDINGS.parse(raw.body), 3)
 
     assert reply.vectors[0] == reply.vectors[2] != reply.vectors[1]
     assert [len(numbers(vector)) for vector in reply.vectors] == [8, 8, 8]

@@ -13,7 +13,7 @@ import pytest
 
 from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.schemas import arguments, function_schema
-from llmnb.schemas.functions import described
+from llmnb.schemas.functions import parse_docstring
 
 
 class Place(typing.TypedDict):
@@ -162,7 +162,7 @@ def test_docstrings_are_read_as_people_write_them(docstring, arguments):
     """
     Types in brackets, stars, continued lines, sections that are not about arguments.
     """
-    found = described(docstring)
+    found = parse_docstring(docstring)
 
     assert {name: words.rstrip(" ") for name, words in found.arguments.items()} == arguments
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from llmnb.errors import SchemaMismatch
 from llmnb.schemas import Output, function_schema, output_of, parts, repair_messages
-from llmnb.schemas.functions import described
+from llmnb.schemas.functions import parse_docstring
 
 tried = settings(
     max_examples=150,
@@ -262,4 +262,4 @@ def test_no_docstring_breaks_the_reading(text):
     tool.__doc__ = text
 
     assert function_schema(tool)["function"]["name"] == "tool"
-    assert isinstance(described(text).text, str)
+    assert isinstance(parse_docstring(text).text, str)

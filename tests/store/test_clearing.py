@@ -159,7 +159,7 @@ def test_the_trash_gives_back(root):
     assert len(open_project("Maths", root).lookup([key_of(1), key_of(2)])) == 2
     (token,) = clearing.clear("Maths", root, to_trash=True).tokens
     clearing.discard(token, root)
-    assert clearing.trashed(root) == []
+    assert clearing.list_trash(root) == []
 
 
 def test_undo_adds_to_a_project_made_anew(root):
@@ -272,7 +272,7 @@ def test_one_piece_of_the_trash_is_emptied_and_no_other(root):
     clearing.discard("../../" + second + "/..", root)
     clearing.discard("nothing", root)
 
-    assert [token for token, _ in clearing.trashed(root)] == [second]
+    assert [token for token, _ in clearing.list_trash(root)] == [second]
 
 
 @pytest.mark.parametrize("is_new", [True, False])

@@ -13,8 +13,8 @@ from entries import entry
 from llmnb.adapters import files
 from llmnb.batches import records
 from llmnb.errors import InputError
-from llmnb.frames.tables import Writer
-from llmnb.generation.results import Results
+from llmnb.frames.tables import TableWriter
+from llmnb.generation.results import ResultsFile
 from llmnb.records import Outcome
 from llmnb.store import layout, transfer, usage
 from llmnb.store.project import ProjectStore
@@ -70,7 +70,7 @@ def test_half_a_line_spoils_no_other(tmp_path):
 
 def csv_file(path):
     """Write a large table."""
-    with Writer(path, ["text"]) as table:
+    with TableWriter(path, ["text"]) as table:
         for _ in range(5000):
             table.write({"text": "a" * 100})
 
@@ -80,20 +80,20 @@ def small_file(path):
     files.write_private(path, b"n" * 500_000)
 
 
-def batch_lines(path):
-    """Write the requests of a batch."""
-    records.write_lines(path, [b"n" * 1000] * 500)
+def batch_record(path):
+    """Write what is written down of a batch."""
+    records.write(path, b"n" * 500_000)
 
 
 def parts(path):
     """Write results row by row."""
-    with Results(path) as results:
+    with ResultsFile(path) as results:
         for _ in range(5000):
             results.take(Outcome(row=0, error=InputError("a" * 100)))
         results.finish()
 
 
-@pytest.mark.parametrize("write", [csv_file, small_file, batch_lines, parts])
+@pytest.mark.parametrize("write", [csv_file, small_file, batch_record, parts])
 def test_what_cannot_be_written_whole_leaves_the_old_file(tmp_path, write):
     """
     A disk that is full in the midst of it costs nothing that was there, and is told.
@@ -141,7 +141,7 @@ def test_what_is_made_under_a_umask_that_takes_everything_can_be_read(tmp_path, 
     cache = tmp_path / "above" / "cache"
     paths = layout.paths_of(cache, "p")
     ProjectStore(paths).commit([entry(1)])
-    records.write_lines(records.root(cache) / "requests", [b"{}\n"])
+    records.write(records.root(cache) / "requests", b"{}\n")
     csv_file(tmp_path / "table.csv")
     parts(tmp_path / "results.jsonl")
     transfer.export_csv(paths, tmp_path / "export.csv")

@@ -8,10 +8,11 @@ from typing import Any
 from laboratory import Laboratory
 
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
-from llmnb.embeddings.order import Order, asking_for
+from llmnb.embeddings.order import EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
+from llmnb.running.asking import Asking
 from llmnb.testing.openai_embeddings import vector
-from llmnb.wire.openai_embeddings import packed
+from llmnb.wire.openai_embeddings import pack
 
 SIZE = 8
 MODEL = "text-embedding-3-small"
@@ -35,7 +36,9 @@ class Asked(list[list[str]]):
 def order(sim: Laboratory, **changes: Any) -> Order:
     """Return an order for short vectors."""
     params = changes.pop("params", {"dimensions": SIZE})
-    made = Order(asking=asking_for(MODEL, params=params, api_key="k", url=sim.base_url))
+    made = Order(
+        asking=Asking(model=MODEL, gen_type=EMBEDS, params=params, api_key="k", url=sim.base_url)
+    )
     return dataclasses.replace(made, **changes)
 
 
@@ -48,7 +51,7 @@ def embed(sim: Laboratory, texts: Any, **changes: Any) -> EmbeddingRun:
 
 def right(text: str, size: int = SIZE) -> bytes:
     """Return the vector that the provider makes of a text."""
-    return packed(vector(text, size))
+    return pack(vector(text, size))
 
 
 def model_at(

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from llmnb.embeddings.order import Order, asking_for
+from llmnb.embeddings.order import EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
@@ -159,7 +159,12 @@ def ask_everything(
 
 def embed_everything(cache_dir: Path) -> EmbeddingRun:
     """Embed the texts in the project *golden* and wait for the end."""
-    asking = asking_for("openai/text-embedding-3-small", params={"dimensions": 8}, api_key="k")
+    asking = Asking(
+        model="openai/text-embedding-3-small",
+        gen_type=EMBEDS,
+        params={"dimensions": 8},
+        api_key="k",
+    )
     run = EmbeddingRun(
         EMBEDDED, Order(asking=asking, project_name="golden", cache_dir=str(cache_dir))
     )

@@ -30,8 +30,8 @@ def public_environment() -> dict[str, str]:
 # ---------------------------------------------------------------- what a process remembers
 
 CLEARED: Mapping[str, tuple[str, ...]] = {
-    "llmnb.adapters.egress": ("_redirects", "_warn_once", "checked"),
-    "llmnb.adapters.prices": ("_known", "_set_by_hand"),
+    "llmnb.adapters.egress": ("_redirects", "_warn_once", "safe_url"),
+    "llmnb.adapters.prices": ("_known", "_manual"),
     "llmnb.engine.cost_events": ("listeners",),
     "llmnb.frames.failures": ("log_once",),
     "llmnb.frames.placing": ("_remembered",),
@@ -42,6 +42,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
 
 NONE: Mapping[str, tuple[str, ...]] = {
     "llmnb.engine.handle": ("_last_run",),
+    "llmnb.notebook.cell_runs": ("_present",),
     "llmnb.progress": ("_hung", "_shows_begun"),
 }
 """What was last, and what was hung up, by module."""
@@ -52,7 +53,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.llamacpp._is_forked": "set in a child only",
     "llmnb.adapters.llamacpp._lock": "a lock",
     "llmnb.adapters.llamacpp._running": "models that are loaded, by their file",
-    "llmnb.adapters.http.trial.known": "what the library is like",
+    "llmnb.adapters.http.trial.usable": "what the library is like",
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
     "llmnb.adapters.weights._bar": "set for a block",

@@ -10,13 +10,14 @@ from email.utils import formatdate
 import orjson
 import pytest
 from hand_clock import HandClock
+from laboratory.hostile_replies import awkward_stream
 
 from llmnb import errors
 from llmnb.testing import SimulatedProvider, faults, prompt_hash
 from llmnb.testing.options import Behaviour
-from llmnb.testing.plan import Plan
+from llmnb.testing.plan import ReplyPlan
 from llmnb.testing.request_handler import RequestHandler
-from llmnb.wire.catalog import provider, streamed
+from llmnb.wire.catalog import provider, stream_url
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
 from llmnb.wire.limits import limit_reports
@@ -38,7 +39,7 @@ class Spoken:
         return orjson.dumps(speaks.stream_body(body) if stream else body)
 
     def at(self, stream=False) -> str:
-        return streamed(self.path) if stream else self.path
+        return stream_url(self.path) if stream else self.path
 
     def read(self, raw: bytes):
         return dialect(self.dialect).parse(raw)
@@ -46,7 +47,7 @@ class Spoken:
     def assembled(self, stream: bytes):
         return self.read(dialect(self.dialect).assembler().whole(stream))
 
-    def error(self, plan: Plan) -> errors.LLMNBError:
+    def error(self, plan: ReplyPlan) -> errors.LLMNBError:
         return classify(
             plan.status, plan.headers, plan.body, provider=self.provider, model="m", now=0.0,
             secret=None,
@@ -71,7 +72,7 @@ def handler(**options) -> RequestHandler:
 
 def served(
     at: RequestHandler, spoken: Spoken, text="Hi", *, stream=False, key="", **fields
-) -> Plan:
+) -> ReplyPlan:
     """Ask without any socket."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     body = spoken.body(text, stream=stream, **fields)
@@ -543,7 +544,7 @@ async def test_a_stream_written_awkwardly_is_the_same_answer(wired, session, spo
     """
     Byte by byte, with comments and foreign line ends.
     """
-    sim = wired(reply="Grüße", faults=["awkward_stream"])
+    sim = wired(reply="Grüße", faults=[awkward_stream()])
     _, _, stream = await posted(session, sim, spoken, stream=True)
 
     assert spoken.assembled(stream).text == "Grüße"

@@ -8,14 +8,14 @@ import sys
 
 import orjson
 import pytest
+from laboratory.hostile_replies import truncated_json
 
 from llmnb import errors
-from llmnb.testing import faults
 from llmnb.testing.openai_embeddings import vector
 from llmnb.testing.options import Behaviour
 from llmnb.testing.request_handler import RequestHandler
 from llmnb.wire.dialect import dialect
-from llmnb.wire.openai_embeddings import checked, numbers
+from llmnb.wire.openai_embeddings import numbers, with_every_vector
 
 EMBEDDINGS = dialect("openai.embeddings")
 
@@ -74,7 +74,7 @@ def test_each_text_has_its_vector_in_order():
     """
     Of the model's size, or of the one that is asked for.
     """
-    parsed = checked(embedded(["a", "b", "a"]), 3)
+    parsed = with_every_vector(embedded(["a", "b", "a"]), 3)
 
     assert parsed.vectors[0] == parsed.vectors[2] != parsed.vectors[1]
     assert [len(numbers(first)) for first in parsed.vectors] == [1536] * 3
@@ -125,7 +125,7 @@ def test_faults_strike_here_too():
     """
     Errors, a list without vectors, a usage that is missing.
     """
-    at = handler(faults=[500, "no_choices", "no_usage", faults.truncated_json()])
+    at = handler(faults=[500, "no_choices", "no_usage", truncated_json()])
 
     assert served(at, "a").status == 500
     with pytest.raises(errors.BadReply):

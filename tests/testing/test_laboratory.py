@@ -7,15 +7,15 @@ import urllib.request
 import pytest
 from laboratory import Laboratory, LaboratoryHandler
 
-from llmnb.testing.plan import Plan
+from llmnb.testing.plan import ReplyPlan
 
 
 class Greeter(LaboratoryHandler):
     """Answers at one more address."""
 
-    def receive(self, method, path, headers, raw) -> Plan:
+    def receive(self, method, path, headers, raw) -> ReplyPlan:
         if path == "/hello":
-            return Plan(status=200, body=b"Good day.")
+            return ReplyPlan(status=200, body=b"Good day.")
         return super().receive(method, path, headers, raw)
 
 

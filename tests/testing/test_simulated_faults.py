@@ -7,6 +7,17 @@ import zlib
 import aiohttp
 import orjson
 import pytest
+from laboratory.hostile_replies import (
+    awkward_stream,
+    bomb,
+    broken_chunk,
+    deep,
+    drip,
+    huge,
+    raw,
+    truncated_gzip,
+    truncated_json,
+)
 
 from llmnb.testing import faults, outage
 
@@ -127,7 +138,7 @@ async def test_a_provider_can_repeat_the_key(simulated, ask):
 
 
 @pytest.mark.parametrize(
-    ("name", "body"),
+    ("fault", "body"),
     [
         ("empty", b""),
         ("null", b"null"),
@@ -135,16 +146,17 @@ async def test_a_provider_can_repeat_the_key(simulated, ask):
         ("html", b"<!doctype html>"),
         ("garbage", b'{"choices":[{"index":0,\xff'),
         ("error_in_200", b'{"error":{'),
-        ("deep", b"[[[["),
-        ("truncated_json", b'{"id":"cmpl'),
+        (deep(), b"[[[["),
+        (truncated_json(), b'{"id":"cmpl'),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_200_can_be_no_answer(simulated, ask, name, body, stream):
+async def test_a_200_can_be_no_answer(simulated, ask, fault, body, stream):
     """
     Status 200 and something else than a completion, streamed or not.
     """
-    with simulated(faults=[name]) as sim:
+    name = faults.as_fault(fault).name
+    with simulated(faults=[fault]) as sim:
         came = await ask(sim, "Hi", stream=stream)
 
         assert came.status == 200
@@ -193,7 +205,7 @@ async def test_gzip_can_end_too_early(simulated, ask):
     """
     A well-framed reply whose compressed body lacks its end.
     """
-    with simulated(faults=["truncated_gzip"]) as sim:
+    with simulated(faults=[truncated_gzip()]) as sim:
         came = await ask(sim, "Hi")
 
     assert came.headers["content-encoding"] == "gzip"
@@ -206,12 +218,12 @@ async def test_a_small_body_can_unpack_to_a_huge_body(simulated, ask):
     """
     A compression bomb is a few kilobytes on the wire.
     """
-    with simulated(faults=[faults.bomb(4 * 2**20), faults.huge(100_000)]) as sim:
-        bomb, huge = await ask(sim, "Hi"), await ask(sim, "Hi")
+    with simulated(faults=[bomb(4 * 2**20), huge(100_000)]) as sim:
+        packed, large = await ask(sim, "Hi"), await ask(sim, "Hi")
 
-    assert len(bomb.body) < 10_000
-    assert len(zlib.decompress(bomb.body, wbits=31)) == 4 * 2**20
-    assert len(huge.body) > 100_000
+    assert len(packed.body) < 10_000
+    assert len(zlib.decompress(packed.body, wbits=31)) == 4 * 2**20
+    assert len(large.body) > 100_000
 
 
 @pytest.mark.parametrize(
@@ -289,7 +301,7 @@ async def test_an_awkward_stream_is_right(simulated, ask, chat):
     """
     Comments, CRLF, event names, one byte at a time: the same events to who reads by the rules.
     """
-    with simulated(faults=["awkward_stream"], reply="Grüße, 世界 🎈") as sim:
+    with simulated(faults=[awkward_stream()], reply="Grüße, 世界 🎈") as sim:
         awkward = await ask(sim, chat("Hi"), stream=True)
         plain = await ask(sim, chat("Hi"), stream=True)
         assert sim.ledger.totals().finished == 2
@@ -306,7 +318,7 @@ async def test_an_answer_can_drip(simulated, ask):
     """
     One byte at a time, and whole in the end.
     """
-    with simulated(faults=[faults.drip(0.0)]) as sim:
+    with simulated(faults=[drip(0.0)]) as sim:
         came = await ask(sim, "Hi")
 
         assert came.json["object"] == "text_completion"
@@ -317,7 +329,11 @@ async def test_literal_bytes_can_be_sent(simulated):
     """
     Whatever conversation a test needs, it can script.
     """
-    script = [faults.raw(b"SSH-2.0-x\r\n"), faults.raw(b"HT", then="stall"), "broken_chunk"]
+    script = [
+        raw(b"SSH-2.0-x\r\n"),
+        raw(b"HT", then="stall"),
+        broken_chunk(),
+    ]
     with simulated(faults=script) as sim:
         assert await exchange(sim) == (b"SSH-2.0-x\r\n", "closed")
         assert await exchange(sim, silent_after=b"HT") == (b"HT", "silent")
@@ -330,7 +346,13 @@ async def test_a_bare_client_sees_broken_replies_as_such(simulated, ask):
     """
     An independent client gives its own error for each: nothing here is only nearly broken.
     """
-    script = ["reset", "closed", "short_body", "broken_chunk", faults.raw(b"HTTP/1.1 200 OK\r\n")]
+    script = [
+        "reset",
+        "closed",
+        "short_body",
+        broken_chunk(),
+        raw(b"HTTP/1.1 200 OK\r\n"),
+    ]
     with simulated(faults=script) as sim:
         for _ in script:
             with pytest.raises(aiohttp.ClientError):
@@ -405,7 +427,15 @@ async def test_many_faults_at_once_leave_nothing_in_flight(simulated, ask):
     """
     Two hundred requests through every quick fault, all at once: the book balances.
     """
-    names = ["reset", "closed", "short_body", "html", "empty", "cut_stream", "truncated_gzip"]
+    names = [
+        "reset",
+        "closed",
+        "short_body",
+        "html",
+        "empty",
+        "cut_stream",
+        truncated_gzip(),
+    ]
 
     async def send(sim, number: int) -> None:
         try:

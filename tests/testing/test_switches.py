@@ -9,7 +9,7 @@ from llmnb.testing import SimulatedProvider, forbid_real_requests, redirect
 
 def routed(url: str) -> str:
     """Where a request with a key would really go."""
-    return egress.checked(url, True)
+    return egress.safe_url(url, True)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnb.errors import BadReply
-from llmnb.wire.batches import AnthropicBatches, Capacity, OpenAIBatches, name_of, split
+from llmnb.wire.batches import AnthropicBatches, Capacity, OpenAIBatches, name_of, split, upload
 
 OPENAI, ANTHROPIC = OpenAIBatches(), AnthropicBatches()
 DIALECTS = (OPENAI, ANTHROPIC)
@@ -47,14 +47,14 @@ def test_lines_are_what_providers_want():
         "body": {"model": "m"},
     }
     lines = [ANTHROPIC.line(f"k-{row}", b'{"model":"m"}', "") for row in range(2)]
-    result = orjson.loads(ANTHROPIC.creation(b"".join(lines)))
+    result = orjson.loads(ANTHROPIC.creation(b"".join(lines), "", ""))
     assert [case["custom_id"] for case in result["requests"]] == ["k-0", "k-1"]
 
 
 def test_an_upload_that_holds_its_own_boundary():
     """A prompt that contains the boundary between the parts of a form does not end it."""
-    boundary = OPENAI.upload("f", b"")[0].partition("boundary=")[2]
-    kind, body = OPENAI.upload("f", f"--{boundary}--".encode())
+    boundary = upload("f", b"")[0].partition("boundary=")[2]
+    kind, body = upload("f", f"--{boundary}--".encode())
     other = kind.partition("boundary=")[2]
     assert other != boundary
     assert body.count(f"--{other}\r\n".encode()) == 2

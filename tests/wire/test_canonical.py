@@ -11,7 +11,7 @@ import pytest
 
 from llmnb import errors
 from llmnb.wire import json_bytes
-from llmnb.wire.canonical import canonical, encoded
+from llmnb.wire.canonical import canonical, json_body
 
 BODY = {
     "model": "m",
@@ -89,7 +89,7 @@ def test_whole_bodies_are_written_in_their_own_order():
     """
     What is sent has every field.
     """
-    assert encoded({"b": 1, "a": 2, "user": "me"}) == b'{"b":1,"a":2,"user":"me"}'
+    assert json_body({"b": 1, "a": 2, "user": "me"}) == b'{"b":1,"a":2,"user":"me"}'
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_what_json_cannot_say_is_an_input_error(value):
     """
     Before anything is sent, as one typed error.
     """
-    for write in (canonical, encoded):
+    for write in (canonical, json_body):
         with pytest.raises(errors.InputError, match="Nothing was sent") as caught:
             write({"v": value})
         assert caught.value.__cause__ is None

@@ -11,7 +11,7 @@ from markup import PAYLOADS, about
 from recorded_errors import NOW, RECORDED, Recorded, anthropic, openai
 
 from llmnb import errors
-from llmnb.wire.classify import classify, error_inside, shown
+from llmnb.wire.classify import classify, error_inside, safe_text
 
 SECRET = "hunter2-hunter2-hunter2"
 
@@ -250,9 +250,9 @@ def test_line_ends_and_letters_of_a_body_stay():
     """
     Only what a terminal would obey is written out.
     """
-    assert shown("Grüße, 世界 🙂\n".encode()) == "Grüße, 世界 🙂\n"
-    assert shown(b"a\tb\x00") == "a    b\\x00"
-    assert shown(b"\xff ok") == "\ufffd ok"
+    assert safe_text("Grüße, 世界 🙂\n".encode()) == "Grüße, 世界 🙂\n"
+    assert safe_text(b"a\tb\x00") == "a    b\\x00"
+    assert safe_text(b"\xff ok") == "\ufffd ok"
 
 
 @pytest.mark.parametrize(
@@ -316,5 +316,5 @@ def test_what_a_provider_wrote_hides_nothing():
             raw = orjson.dumps({"error": {"message": payload}})
             error = classify(400, {}, raw, provider="p", model="m", now=NOW, secret=None)
 
-            for text in (shown(payload.encode()), error.message, error.body or ""):
+            for text in (safe_text(payload.encode()), error.message, error.body or ""):
                 assert {case for case in text if not case.isprintable()} <= {"\n"}

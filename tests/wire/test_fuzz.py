@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from llmnb import errors
 from llmnb.display import escape
 from llmnb.records import Reply
+from llmnb.wire.api_keys import check_key, mask
 from llmnb.wire.canonical import canonical
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
 from llmnb.wire.event_stream import EventDecoder
-from llmnb.wire.headers import request_id, retry_after
-from llmnb.wire.keys import check_key, mask
 from llmnb.wire.limits import FAMILIES, limit_reports
+from llmnb.wire.retry_after import request_id, retry_after
 
 DIALECTS = [dialect("openai.chat"), dialect("openai.text")]
 

@@ -9,7 +9,7 @@ import pytest
 
 from llmnb import errors
 from llmnb.decide.quality import has_length_limit
-from llmnb.wire.catalog import endpoint, provider, streamed
+from llmnb.wire.catalog import endpoint, provider, stream_url
 from llmnb.wire.dialect import dialect
 
 GEMINI = dialect("gemini.generate")
@@ -329,7 +329,9 @@ def test_a_stream_is_the_same_body_at_another_address():
     assert GEMINI.stream_body(made) == made
     assert GEMINI.stream_body(made) is not made
     assert "stream" not in body({"prompt": "Hi", "stream": True, "stream_options": {}})
-    assert streamed(address) == "https://host/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
+    assert (
+        stream_url(address) == "https://host/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
+    )
 
 
 @pytest.mark.parametrize(

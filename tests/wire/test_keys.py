@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmnb import errors
+from llmnb.wire.api_keys import auth_headers, check_key, mask
 from llmnb.wire.catalog import load_catalog, provider
-from llmnb.wire.keys import auth_headers, check_key, mask
 
 
 @pytest.mark.parametrize("key", ["k", "sk-proj-Ab_1", "a" * 500, "key.with~odd+signs/and=more"])

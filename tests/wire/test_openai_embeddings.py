@@ -11,7 +11,7 @@ import pytest
 
 from llmnb import errors
 from llmnb.wire.dialect import dialect
-from llmnb.wire.openai_embeddings import checked, inputs_in, numbers, packed
+from llmnb.wire.openai_embeddings import inputs_in, numbers, pack, with_every_vector
 
 EMBEDDINGS = dialect("openai.embeddings")
 
@@ -134,7 +134,7 @@ def test_a_vector_survives_the_way_there_and_back():
     """
     With 32 bits a number, as the models make them.
     """
-    assert numbers(packed([0.5, -1.0, 2.0**100])) == [0.5, -1.0, 2.0**100]
+    assert numbers(pack([0.5, -1.0, 2.0**100])) == [0.5, -1.0, 2.0**100]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -144,9 +144,9 @@ def test_more_or_fewer_vectors_than_texts_are_a_bad_reply(count):
     """
     result = EMBEDDINGS.parse(reply([0.5], [0.25]))
 
-    assert checked(result, 2) is result
+    assert with_every_vector(result, 2) is result
     with pytest.raises(errors.BadReply, match="2 vectors") as caught:
-        checked(result, count)
+        with_every_vector(result, count)
     assert caught.value.raw == result.raw
 
 

@@ -17,10 +17,11 @@ from llmnb.wire import (
     anthropic_messages,
     gemini,
     openai_embeddings,
-    openai_replies,
     openai_responses,
 )
 from llmnb.wire.dialect import dialect
+from llmnb.wire.usage import openai_usage
+from llmnb.wire.usage import tier as tier_of
 
 XAI = {
     "prompt_tokens": 468,
@@ -234,7 +235,7 @@ def test_a_service_tier_that_the_reply_names_has_its_price():
     assert openai_responses.usage({"service_tier": "flex", "usage": {"input_tokens": 1}}).tier == (
         "flex"
     )
-    assert openai_replies.usage({"usage": usage}).tier is None
+    assert openai_usage({"usage": usage}).tier is None
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_the_faster_tier_costs_what_its_house_lists(model, named, factor):
     for tier in (
         "priority",
         "fast",
-        openai_replies.tier("SERVICE_TIER_PRIORITY"),
+        tier_of("SERVICE_TIER_PRIORITY"),
     ):
         dearer = dataclasses.replace(usage, tier=tier)
         assert resolved.price(dearer, named) == pytest.approx(plain * factor)

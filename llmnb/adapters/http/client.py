@@ -15,10 +15,9 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from llmnb.adapters import egress, network
-from llmnb.adapters.bounded_body import CAP_BYTES, ENCODINGS
+from llmnb.adapters import egress
 from llmnb.adapters.http import exchange, faults, trial
-from llmnb.adapters.http.exchange import Received, Unlike
+from llmnb.adapters.http.exchange import Received, UnknownInternals
 from llmnb.adapters.http.faults import Stale
 from llmnb.adapters.http.pool import (
     HEAD_LIMITS,
@@ -29,7 +28,7 @@ from llmnb.adapters.http.pool import (
     is_stale,
     wants_fresh,
 )
-from llmnb.adapters.http.reading import Feed, HasEnded, Reading
+from llmnb.adapters.http.reading import CAP_BYTES, ENCODINGS, Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
 from llmnb.records import REQUEST_SECONDS, RawReply
 
@@ -110,7 +109,7 @@ class HttpClient:
             UnsafeURL: If the address must not be asked.
             RedirectRefused: If the server answers with a redirect.
         """
-        address = egress.checked(url, origin_has_key)
+        address = egress.safe_url(url, origin_has_key)
         timeout = self._timeout(total_timeout, feed is not None)
         reading = Reading(address, self._max_body, feed, has_ended)
         try:
@@ -138,7 +137,7 @@ class HttpClient:
         total_timeout: float = 60.0,
     ) -> RawReply:
         """Fetch a document, such as a list of models."""
-        address = egress.checked(url, origin_has_key)
+        address = egress.safe_url(url, origin_has_key)
         timeout = self._timeout(total_timeout, False)
         reading = Reading(address, self._max_body, None, None)
         try:
@@ -171,7 +170,7 @@ class HttpClient:
             proxy = self._proxy(address)
             if self._session is None:
                 await self._open()
-            pool = self._pool if trial.known is not None and trial.known.exchange else None
+            pool = self._pool if trial.usable is not None and trial.usable.exchange else None
             if pool is not None and body is not None and not proxy:
                 try:
                     head = self._request_head(address, headers)
@@ -179,7 +178,7 @@ class HttpClient:
                         return await exchange.exchange(
                             pool, head, body, timeout=timeout, read=reading.read
                         )
-                except Unlike:
+                except UnknownInternals:
                     trial.distrust()  # nothing was sent: the session sends it
             return await self._by_session(method, address, headers, body, timeout, proxy, reading)
         except LLMNBError as error:
@@ -229,7 +228,7 @@ class HttpClient:
         ) as response:
             if proxy and response.status == 407:  # the proxy's own: it has passed nothing on
                 host, reason = _url(address).host or "", faults.PROXY_REFUSED.format(407)
-                raise faults.unsent(host, reason, proxy["proxy"])
+                raise faults.unsent_error(host, reason, proxy["proxy"])
             return await reading.read(Received(response.status, response.headers, response.content))
 
     # -------------------------------------------------------------------- settings
@@ -241,7 +240,7 @@ class HttpClient:
                 return
             import llmnb
 
-            is_like = (await trial.likeness()).pool
+            is_like = (await trial.usable_parts()).pool
             self._pool = Pool(tls()) if is_like else None
             self._session = aiohttp.ClientSession(
                 connector=self._pool or aiohttp.TCPConnector(ssl=tls(), **KEPT),
@@ -267,7 +266,7 @@ class HttpClient:
         if len(self._proxies) > 1000:
             self._proxies.clear()
         arguments: dict[str, Any] = {}
-        if (proxy := network.proxy_for(address)) is not None:
+        if (proxy := egress.proxy_for(address)) is not None:
             arguments["proxy"], login = proxy
             if login is not None:
                 # Over TLS the proxy gets its header with CONNECT; a plain request carries it.
@@ -316,4 +315,4 @@ def tls() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=4)
 def _tls_of(_environment: tuple[str | None, ...]) -> ssl.SSLContext:
-    return network.tls_context()
+    return egress.tls_context()

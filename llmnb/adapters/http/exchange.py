@@ -33,7 +33,7 @@ _READ_BYTES = 2**16
 _UNSAFE = re.compile(r"[\r\n\0]")
 
 
-class Unlike(Exception):
+class UnknownInternals(Exception):
     """aiohttp's inside is not as it was tried; nothing was sent."""
 
 
@@ -92,7 +92,7 @@ def request_head(
     try:
         address = _Address("POST", url, loop=loop, session=session)
     except (AttributeError, TypeError) as error:
-        raise Unlike from error
+        raise UnknownInternals from error
     return RequestHead(address, SecretBytes("\r\n".join(lines).encode()))
 
 
@@ -128,7 +128,7 @@ async def exchange(
     except TimeoutError as error:
         raise aiohttp.ConnectionTimeoutError("no connection in time") from error
     except (AttributeError, TypeError) as error:
-        raise Unlike from error
+        raise UnknownInternals from error
     protocol, timer = connection.protocol, None
     try:
         try:
@@ -143,7 +143,7 @@ async def exchange(
                 **HEAD_LIMITS,
             )
         except (AttributeError, TypeError) as error:
-            raise Unlike from error
+            raise UnknownInternals from error
         transport.write(b"%b%d\r\n\r\n%b" % (head.head, len(body), body))
         if timeout.sock_read is not None:
             protocol.start_timeout()

@@ -30,7 +30,7 @@ class Stale(Exception):
 
     def as_lost(self) -> MaybeBilled:
         """Return the error for a request that may not be sent again."""
-        return _lost(self.host)
+        return _lost_reply(self.host)
 
 
 def fault(
@@ -56,7 +56,7 @@ def fault(
         is_reset: Whether the connection was broken, not closed.
     """
     if isinstance(error, _UNSENT) or (is_connecting and not isinstance(error, ValueError)):
-        return unsent(host, _reason(error), proxy)
+        return unsent_error(host, _reason(error), proxy)
     if isinstance(error, TimeoutError):
         return TimedOut(
             f"{host} gave no answer, or no further byte of it, in {durations.exact(seconds)}. "
@@ -64,7 +64,7 @@ def fault(
         )
     if isinstance(error, aiohttp.ClientPayloadError):
         if is_reset:
-            return _lost(host, "in the midst of its reply")
+            return _lost_reply(host, "in the midst of its reply")
         return IncompleteReply(
             f"The reply of {host} ended before its end. It may have been billed."
         )
@@ -73,13 +73,13 @@ def fault(
     if isinstance(error, ValueError):  # an address that cannot be read is one, too
         return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
-        return Stale(host) if is_stale else _lost(host)
+        return Stale(host) if is_stale else _lost_reply(host)
     return MaybeBilled(
         f"The request to {host} failed ({type(error).__name__}). It may have been billed."
     )
 
 
-def unsent(host: str, reason: str, proxy: str | None) -> Unsent:
+def unsent_error(host: str, reason: str, proxy: str | None) -> Unsent:
     """Return the error for a request of which nothing was sent."""
     cause = reason if proxy is None else f"{reason} (through the proxy {proxy})"
     return Unsent(
@@ -103,7 +103,7 @@ _UNSENT = (
 _NOT_HTTP = (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError)
 
 
-def _lost(host: str, when: str = "before its reply") -> MaybeBilled:
+def _lost_reply(host: str, when: str = "before its reply") -> MaybeBilled:
     return MaybeBilled(
         f"{host} closed the connection {when}. The request was sent and may have been billed."
     )

@@ -1,17 +1,21 @@
-"""Reading one reply whole, within the cap: in one go, in pieces, or as a stream handed on."""
+"""Reading one reply whole, within the cap: in one go, in pieces, or as a stream handed on.
+
+Bodies are unpacked as they come: a small one can unpack to gigabytes, and one that is cut off
+unpacks in the HTTP library without a word. Both are noticed here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import Callable, Mapping
 
 import aiohttp
 
-from llmnb.adapters.bounded_body import Unpacker
 from llmnb.adapters.http.exchange import Received
 from llmnb.adapters.http.faults import redirect
-from llmnb.errors import BadReply, LLMNBError
+from llmnb.errors import BadReply, IncompleteReply, LLMNBError, ReplyTooLarge
 from llmnb.records import RawReply
 
 Feed = Callable[[bytes], bool | None]
@@ -61,13 +65,13 @@ class Reading:
         encoding = headers.get("content-encoding")
         first_token: float | None = None
         if self._feed is not None and 200 <= status < 300 and is_stream(headers):
-            first_token = await self._stream(content, _known(encoding), self._feed)
+            first_token = await self._stream(content, _known_encoding(encoding), self._feed)
             body = b""
         elif encoding is None and self._is_small(received):
             # Most small bodies have come whole by now.
             body = content.read_nowait() if content.is_eof() else await content.read()
         else:
-            body = await self._bounded(content, _known(encoding))
+            body = await self._bounded(content, _known_encoding(encoding))
         return RawReply(
             status=status,
             headers=headers,
@@ -117,10 +121,83 @@ def is_stream(headers: Mapping[str, str]) -> bool:
     return kind.lower().startswith("text/event-stream")
 
 
-def _known(encoding: str | None) -> str:
+def _known_encoding(encoding: str | None) -> str:
     name = (encoding or "").lower()
     if name in ("", "identity"):
         return ""
     if name in ("gzip", "x-gzip", "deflate"):
         return name
     raise BadReply(f"The reply is packed in a way llmnb did not ask for ({name[:40]!r}).")
+
+
+# ----------------------------------------------------------------------------- unpacking
+
+CAP_BYTES = 32 * 2**20
+"""Most bytes a decoded reply may have."""
+
+ENCODINGS = "gzip, deflate"
+"""What we say we can unpack."""
+
+
+class Unpacker:
+    """Unpacks one body piece by piece.
+
+    Args:
+        encoding: Value of ``content-encoding``.
+        cap: Most bytes it may become.
+
+    Example:
+        >>> body = Unpacker("gzip")
+        >>> body.feed(zlib.compress(b"hello", wbits=31)), body.finish()
+        (b'hello', None)
+    """
+
+    __slots__ = ("_cap", "_encoding", "_packed", "_unpacked", "_zlib")
+
+    def __init__(self, encoding: str, cap: int = CAP_BYTES) -> None:
+        self._encoding = encoding
+        self._cap = cap
+        self._unpacked = 0
+        self._packed = b""
+        # 47: gzip or zlib, whichever the first bytes say.
+        self._zlib = zlib.decompressobj(wbits=47) if encoding else None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what a piece unpacks to.
+
+        Raises:
+            ReplyTooLarge: If the body passes the cap.
+            IncompleteReply: If it is damaged.
+        """
+        if self._zlib is None:
+            return self._counted(data)
+        room = self._cap - self._unpacked + 1
+        try:
+            if self._encoding == "deflate" and not self._packed and data[:1] != b"\x78":
+                self._zlib = zlib.decompressobj(wbits=-15)  # some servers send it bare
+            self._packed = data[-1:] or self._packed
+            return self._counted(self._zlib.decompress(data, room))
+        except zlib.error:
+            raise IncompleteReply(
+                "The compressed reply is damaged and cannot be unpacked. It may have been billed."
+            ) from None
+
+    def _counted(self, data: bytes) -> bytes:
+        self._unpacked += len(data)
+        if self._unpacked > self._cap:
+            raise ReplyTooLarge(
+                f"The reply is larger than {self._cap // 2**20} MiB and was not read further. "
+                "It may have been billed."
+            )
+        return data
+
+    def finish(self) -> None:
+        """Check that the packed body was whole.
+
+        Raises:
+            IncompleteReply: If its end is missing.
+        """
+        if self._zlib is not None and self._packed and not self._zlib.eof:
+            raise IncompleteReply(
+                "The compressed reply ends before its end. It may have been billed."
+            )

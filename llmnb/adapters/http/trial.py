@@ -40,7 +40,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class UsableParts:
     """Which parts of aiohttp's inside are as they are known here."""
 
     pool: bool
@@ -50,30 +50,30 @@ class Likeness:
     """Whether `exchange.exchange` sends the right bytes on them and reads the reply."""
 
 
-known: Likeness | None = None
+usable: UsableParts | None = None
 """What was found in this process; None before it was tried."""
 
 
-async def likeness() -> Likeness:
+async def usable_parts() -> UsableParts:
     """Return which parts can be used; the first call in a process tries them."""
-    global known
-    if known is None:
-        known = Likeness(await _is_right(_by_session), await _is_right(_by_exchange))
-        if not known.pool:
-            known = Likeness(pool=False, exchange=False)
-        if not known.exchange:
+    global usable
+    if usable is None:
+        usable = UsableParts(await _is_right(_by_session), await _is_right(_by_exchange))
+        if not usable.pool:
+            usable = UsableParts(pool=False, exchange=False)
+        if not usable.exchange:
             _logger.info(
                 "aiohttp %s is not as llmnb knows it: requests take its slower, public way.",
                 aiohttp.__version__,
             )
-    return known
+    return usable
 
 
 def distrust() -> None:
     """Leave the fast path from now on: it was not as it had been when it was tried."""
-    global known
-    if known is not None:
-        known = Likeness(known.pool, exchange=False)
+    global usable
+    if usable is not None:
+        usable = UsableParts(usable.pool, exchange=False)
 
 
 async def _is_right(ask: Any) -> bool:

@@ -3,8 +3,9 @@
 A `Laboratory` is used as `llmnb.testing.SimulatedProvider` is. It adds what a test decides
 while requests are under way (`hold`, `release`), more that can be waited for, a script of what
 goes wrong with batches (`batches.script`), rarer limits and latencies, a second server
-(`transport="fast"`) and a process of its own (`spawn`). Questions to its ledger stand in
-`laboratory.ledger_queries` and `laboratory.windows`.
+(`transport="fast"`) and a process of its own (`spawn`). Replies of damaged bytes are in
+`laboratory.hostile_replies`, questions to its ledger in `laboratory.ledger_queries` and
+`laboratory.windows`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from laboratory.spawned import SpawnedProvider
 from llmnb.errors import ConfigurationError
 from llmnb.testing import Ledger, LedgerTotals, SimulatedProvider, SimulatedRequest
 from llmnb.testing.options import Behaviour
-from llmnb.testing.plan import Plan
+from llmnb.testing.plan import ReplyPlan
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request_handler import RequestHandler
 
@@ -59,11 +60,11 @@ class LaboratoryHandler(RequestHandler):
         super().__init__(behaviour)
         self.gate = ReplyGate()
 
-    def holds_back(self, plan: Plan) -> bool:
+    def holds_back(self, plan: ReplyPlan) -> bool:
         """Whether the gate is closed for a request that was let in."""
         return plan.was_admitted and self.gate.is_closed
 
-    async def passage(self, plan: Plan) -> None:
+    async def passage(self, plan: ReplyPlan) -> None:
         """Wait at the gate."""
         if plan.request is not None:
             await self.gate.passage(plan.request)
@@ -75,7 +76,7 @@ class LaboratoryHandler(RequestHandler):
             return family_headers(family, self.limits.standings(now))
         return super().limit_headers(profile, now)
 
-    def waits(self, request: SimulatedRequest, plan: Plan) -> tuple[float, float | None]:
+    def waits(self, request: SimulatedRequest, plan: ReplyPlan) -> tuple[float, float | None]:
         """Return the seconds until the first byte, and the tokens a second after it."""
         draw = {"seed": self.behaviour.seed, "in_flight": self.ledger.in_flight}
         rest = rest_of(self.latency, request.number, **draw)

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
-from llmnb.testing.plan import Plan
+from llmnb.testing.plan import ReplyPlan
 from llmnb.testing.request_handler import RequestHandler
 from llmnb.testing.server import SIMULATED_HEADER, Exchange, listening_socket, stop_accepting
 
@@ -72,7 +72,7 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
-        self._plan: Plan | None = None
+        self._plan: ReplyPlan | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._keeps_alive = True
@@ -148,7 +148,7 @@ class _Connection(asyncio.Protocol):
             self._heads[raw] = head
         return head
 
-    def _serve(self, plan: Plan) -> None:
+    def _serve(self, plan: ReplyPlan) -> None:
         self._plan = plan
         is_plain = plan.stream is None and plan.fault is None
         if not is_plain or self._handler.holds_back(plan):
@@ -158,7 +158,7 @@ class _Connection(asyncio.Protocol):
         else:
             self._answer(plan)
 
-    def _answer(self, plan: Plan) -> None:
+    def _answer(self, plan: ReplyPlan) -> None:
         late = self._timer is not None
         self._timer = None
         self._handler.close(plan)
@@ -167,7 +167,7 @@ class _Connection(asyncio.Protocol):
         if late:
             self._next()
 
-    async def _play(self, plan: Plan) -> None:
+    async def _play(self, plan: ReplyPlan) -> None:
         try:
             await _FastExchange(plan, self._handler, self).play()
         except ConnectionError:
@@ -191,19 +191,19 @@ class _Connection(asyncio.Protocol):
             raise ConnectionResetError("the client has left")
         return self._transport
 
-    def _send(self, plan: Plan, body: bytes) -> None:
+    def _send(self, plan: ReplyPlan, body: bytes) -> None:
         if self._transport is not None:
             self._transport.write(_whole(plan, body))
 
 
-def _head_bytes(plan: Plan, framing: str) -> bytes:
+def _head_bytes(plan: ReplyPlan, framing: str) -> bytes:
     line = _STATUS_LINES.get(plan.status) or f"HTTP/1.1 {plan.status} Unnamed"
     more = "".join([f"{name}: {value}\r\n" for name, value in plan.headers.items()])
     head = f"{line}\r\ncontent-type: {plan.content_type}\r\n{_MARK}\r\n{framing}\r\n{more}\r\n"
     return head.encode("latin-1")
 
 
-def _whole(plan: Plan, body: bytes) -> bytes:
+def _whole(plan: ReplyPlan, body: bytes) -> bytes:
     return _head_bytes(plan, f"content-length: {len(body)}") + body
 
 

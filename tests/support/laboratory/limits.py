@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal, Standing
+from llmnb.testing.limits import EnforcedLimits, LimitSettings, LimitStanding, Refusal
 from llmnb.testing.provider_profiles import duration_text
 
 Family = Literal[
@@ -106,7 +106,7 @@ Azure and Mistral give figures of ten seconds, Together of a second, Groq of a d
 """
 
 
-def family_headers(family: str, standings: Sequence[Standing]) -> dict[str, str]:
+def family_headers(family: str, standings: Sequence[LimitStanding]) -> dict[str, str]:
     """Return the headers of one family.
 
     Args:
@@ -114,7 +114,8 @@ def family_headers(family: str, standings: Sequence[Standing]) -> dict[str, str]
         standings: How the limits stand.
 
     Example:
-        >>> family_headers("xai", [Standing(kind="requests", per_minute=60, left=9, reset=1.0)])
+        >>> standing = LimitStanding(kind="requests", per_minute=60, left=9, reset=1.0)
+        >>> family_headers("xai", [standing])
         {'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '9'}
     """
     return {
@@ -124,7 +125,7 @@ def family_headers(family: str, standings: Sequence[Standing]) -> dict[str, str]
     }
 
 
-_FIGURES: Mapping[str, Callable[[Standing], object]] = {
+_FIGURES: Mapping[str, Callable[[LimitStanding], object]] = {
     "left": lambda limit: limit.left,
     "reset": lambda limit: f"{limit.reset:.3f}",
     "limit": lambda limit: math.floor(limit.per_minute),
@@ -137,7 +138,7 @@ _FIGURES: Mapping[str, Callable[[Standing], object]] = {
 }
 
 
-def _writer(value: str) -> Callable[[Standing], str]:
+def _writer(value: str) -> Callable[[LimitStanding], str]:
     """Return what writes a header's value: a figure alone, or figures among other signs."""
     names = re.findall(r"{(\w+)}", value)
     if len(names) == 1 and len(value) == len(names[0]) + len("{}"):
@@ -146,7 +147,7 @@ def _writer(value: str) -> Callable[[Standing], str]:
     return lambda standing: value.format(**{name: _FIGURES[name](standing) for name in names})
 
 
-_FAMILIES: dict[tuple[str, str], list[tuple[str, Callable[[Standing], str]]]] = {}
+_FAMILIES: dict[tuple[str, str], list[tuple[str, Callable[[LimitStanding], str]]]] = {}
 for _family, _limit, *_headers in map(str.split, _TABLE.strip().splitlines()):
     for _kind in ("requests", "tokens") if _limit == "both" else (_limit,):
         for _header in _headers:

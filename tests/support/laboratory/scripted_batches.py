@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnb.testing.batches import Batches, Fate, SimulatedBatch, failure, result_line
 from llmnb.testing.faults import Break
-from llmnb.testing.plan import Headers, Plan
+from llmnb.testing.plan import Headers, ReplyPlan
 
 Chosen = Callable[[str], bool]
 """Whether something befalls a request, by its prompt."""
@@ -60,7 +60,7 @@ class ScriptedBatches(Batches):
         self.polls: list[str] = []
         """Names of the batches that were asked after, in order."""
 
-    def create(self, is_openai: bool, raw: bytes, headers: Headers) -> Plan:
+    def create(self, is_openai: bool, raw: bytes, headers: Headers) -> ReplyPlan:
         """Make a batch, or answer with the next error; the reply may be lost."""
         if self.script.create_errors:
             return self._failure(self.script.create_errors.pop(0))
@@ -71,7 +71,7 @@ class ScriptedBatches(Batches):
             plan.fault = Break(name="lost reply", at="before")
         return plan
 
-    def look_at(self, batch: SimulatedBatch) -> Plan:
+    def look_at(self, batch: SimulatedBatch) -> ReplyPlan:
         """Say how far a batch is, or answer with the next error."""
         self.polls.append(batch.name)
         if self.script.poll_errors:
@@ -107,7 +107,7 @@ class ScriptedBatches(Batches):
         if script.shuffled:
             random.Random(len(batch.lines)).shuffle(batch.lines)
 
-    def _failure(self, status: int) -> Plan:
+    def _failure(self, status: int) -> ReplyPlan:
         plan = failure(status)
         if self.script.retry_after is not None:
             plan.headers["retry-after"] = str(self.script.retry_after)

@@ -10,7 +10,7 @@ from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
 from llmnb.rates import Rate
 from llmnb.running.asking import Asking, Duplicates
 from llmnb.targets.resolve import choose
-from llmnb.wire.catalog import load_catalog, provider_of_url, providers_with_model, spoken_at
+from llmnb.wire.catalog import dialect_at, load_catalog, provider_of_url, providers_with_model
 
 logger = logging.getLogger("llmnb")
 
@@ -24,7 +24,7 @@ def gen_type_of(url: str) -> str:
         >>> gen_type_of("http://127.0.0.1:8000/v1")
         'chat'
     """
-    spoken = spoken_at(url)
+    spoken = dialect_at(url)
     return spoken[0] if spoken else "chat"
 
 

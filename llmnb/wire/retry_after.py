@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from llmnb.wire.durations import DURATION, LONGEST, duration_of, number_of, wait_of
 from llmnb.wire.limits import resets
+from llmnb.wire.waits import DURATION, LONGEST, duration_of, number_of, wait_of
 
 _BODY_READ_BYTES = 20_000
 """How much of a body is searched for a delay."""

@@ -114,11 +114,11 @@ def mask(text: str, secret: str | None) -> str:
     """
     if secret and len(secret) >= _SHORTEST_SECRET:
         sent = text.encode("utf-8", "surrogatepass")
-        text = _without(sent, secret).decode("utf-8", "replace")  # a part may end in a character
+        text = _mask_bytes(sent, secret).decode("utf-8", "replace")  # a part may end in a character
     return _LOOKS_LIKE_A_KEY.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)
 
 
-def masked(error: LLMNBError, secret: str | None) -> LLMNBError:
+def mask_error(error: LLMNBError, secret: str | None) -> LLMNBError:
     """Return an error, itself, in which a key that came back cannot be read.
 
     Args:
@@ -126,7 +126,7 @@ def masked(error: LLMNBError, secret: str | None) -> LLMNBError:
         secret: The key that was sent.
 
     Example:
-        >>> masked(LLMNBError("no such user: hunter42", raw=b"hunter42"), "hunter42").raw
+        >>> mask_error(LLMNBError("no such user: hunter42", raw=b"hunter42"), "hunter42").raw
         b'***'
     """
     if not secret or len(secret) < _SHORTEST_SECRET:
@@ -134,12 +134,12 @@ def masked(error: LLMNBError, secret: str | None) -> LLMNBError:
     raw, body = error.details.raw, error.details.body
     error.args = (mask(error.message, secret),)
     return error.with_details(
-        raw=None if raw is None else _without(raw, secret),
+        raw=None if raw is None else _mask_bytes(raw, secret),
         body=None if body is None else mask(body, secret),
     )
 
 
-def _without(text: bytes, secret: str) -> bytes:
+def _mask_bytes(text: bytes, secret: str) -> bytes:
     """Return a text without a key and without the parts of it that are long enough to help."""
     lower = text.lower()  # of ASCII only, so that places stay what they are
     spans = []

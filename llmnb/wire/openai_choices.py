@@ -1,7 +1,8 @@
-"""OpenAI's chat and text streams put together again, as the body they would have been unstreamed.
+"""OpenAI's chat and text replies: their choices and contents, whole or streamed.
 
-A stream is whole when every choice has a finish reason. ``[DONE]`` alone is
-not enough, and not needed: `transformers serve` never sends it.
+A stream is put together again as the body that it would have been unstreamed. It is whole when
+every choice has a finish reason: ``[DONE]`` alone is not enough, and not needed, as
+`transformers serve` never sends it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,97 @@ from typing import Any, ClassVar
 
 from llmnb.records import Delta
 from llmnb.wire import json_bytes
+from llmnb.wire.classify import error_inside
+from llmnb.wire.dialect import bad_reply
 from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
-from llmnb.wire.openai_replies import REASONING, is_in_parts, text_of, thinking_of
-from llmnb.wire.untrusted import dict_in, dicts_in, list_in
+from llmnb.wire.untrusted import dict_in, dicts_in, index_of, join_texts, list_in
+
+STREAM_FIELDS = {"stream": True, "stream_options": {"include_usage": True}}
+"""Fields with which chat and text completions are asked for as a stream."""
+
+
+def choices_of(body: Mapping[str, Any], raw: bytes) -> list[dict[str, Any]]:
+    """Return a reply's choices, in order; there is at least one.
+
+    Raises:
+        BadReply: If there are none that could be read.
+        LLMNBError: Of another type, if one of them says what went wrong.
+    """
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices:
+        if body.get("object") == "error":
+            raise error_inside(body, raw)
+        raise bad_reply(raw, "has no choices")
+    for choice in choices:
+        if type(choice) is not dict:
+            raise bad_reply(raw, "has a choice that is no object")
+        if choice.get("finish_reason") == "error" or choice.get("error"):
+            raise error_inside(choice, raw)
+    return sorted(choices, key=index_of) if len(choices) > 1 else choices
+
+
+# ------------------------------------------------------------------------------ contents
+
+REASONING = ("reasoning_content", "reasoning")
+"""Names under which a message shows its reasoning."""
+
+
+def text_of(content: Any) -> str:
+    """Return a content as text; parts that are not text are left out, a value is its JSON.
+
+    Example:
+        >>> text_of([{"type": "text", "text": "Hi"}, {"type": "thinking", "thinking": []}])
+        'Hi'
+        >>> text_of({"stars": 4})
+        '{"stars":4}'
+        >>> text_of([1, 2])
+        '[1,2]'
+    """
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    if is_in_parts(content):
+        return join_texts((part for part in content if isinstance(part, dict)), "text")
+    # Cloudflare gives what was asked for as JSON already read.
+    return json_bytes.write(content, is_strict=False).decode()
+
+
+def is_in_parts(content: Any) -> bool:
+    """Return whether a content is a list of parts; one of anything else is a value.
+
+    Example:
+        >>> is_in_parts([{"type": "text", "text": "Hi"}]), is_in_parts([1, 2])
+        (True, False)
+    """
+    if not isinstance(content, list):
+        return False
+    return not content or any(
+        isinstance(part, dict) and ("type" in part or "text" in part) for part in content
+    )
+
+
+def thinking_of(content: Any) -> str:
+    """Return the reasoning that Mistral puts among the parts of a content."""
+    thoughts = (part.get("thinking") for part in dicts_in({"content": content}, "content"))
+    return "".join(text_of(thought) for thought in thoughts if isinstance(thought, (str, list)))
+
+
+def reasoning_of(message: Mapping[str, Any]) -> str | None:
+    """Return the reasoning that a message shows, under whichever name; None where it shows none.
+
+    Example:
+        >>> reasoning_of({"content": "4", "reasoning_content": "2 + 2"})
+        '2 + 2'
+    """
+    first, second = REASONING
+    reasoning = message.get(first) or message.get(second)
+    if reasoning and isinstance(reasoning, str):
+        return reasoning
+    return thinking_of(message.get("content")) or None
+
+
+# ------------------------------------------------------------------------------ streamed
 
 _DETAILS = "reasoning_details"
 """OpenRouter's list of thoughts; the pieces of one have the same index."""
@@ -209,7 +298,7 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
 def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
     """Return whether a piece, not of a call by its id, begins another one."""
     has_other_id = bool(piece.get("id") and call["id"])
-    fresh, called = _called(piece), _called(call)
+    fresh, called = _function_of(piece), _function_of(call)
     name, before = fresh.get("name"), called.get("name")
     if not isinstance(name, str) or not name:
         return has_other_id and not fresh.get("arguments")
@@ -218,14 +307,14 @@ def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
     if not name.startswith(before):
         return True
     # The same name again: of the same call, or of one that came in one piece like that before.
-    return str(fresh.get("arguments"))[:1] == "{" and _is_whole(called.get("arguments"))
+    return str(fresh.get("arguments"))[:1] == "{" and _is_whole_json(called.get("arguments"))
 
 
-def _called(call: Mapping[str, Any]) -> dict[str, Any]:
+def _function_of(call: Mapping[str, Any]) -> dict[str, Any]:
     return dict_in(call, "custom") or dict_in(call, "function")
 
 
-def _is_whole(arguments: Any) -> bool:
+def _is_whole_json(arguments: Any) -> bool:
     if not isinstance(arguments, Growing):
         return isinstance(arguments, dict)
     try:

@@ -61,7 +61,7 @@ def add_question_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class Questions:
+class TableQuestions:
     """The rows of a table as requests.
 
     Args:
@@ -101,7 +101,12 @@ class Questions:
                 f"What is to be asked? Give --prompt with a column's name or a text with names in "
                 f"braces. Columns: {', '.join(map(str, self.table.columns))[:500]}."
             )
-        self._refuse_twins()
+        for field in self.fields:
+            if list(self.table.columns).count(field) > 1:
+                raise InputError(
+                    f"The table has several columns named {field!r}, so nobody can say which one "
+                    "is meant: rename them. Nothing was sent."
+                )
         self.are_requests: bool = self.template is None and self._messages is None
         """Whether the rows are requests themselves."""
 
@@ -120,22 +125,11 @@ class Questions:
         columns = self.table.columns
         return any(name in columns for name in _QUESTIONS) or {"custom_id", "body"} <= {*columns}
 
-    def _refuse_twins(self) -> None:
-        """Refuse to read a column of which there are two."""
-        for field in self.fields:
-            if list(self.table.columns).count(field) > 1:
-                raise InputError(
-                    f"The table has several columns named {field!r}, so nobody can say which one "
-                    "is meant: rename them. Nothing was sent."
-                )
-
     @property
     def fields(self) -> Sequence[str]:
         """Columns that questions are made of."""
-        made = (self.template, self._messages, self._system)
-        return tuple(
-            dict.fromkeys(field for template in made if template for field in template.fields)
-        )
+        templates = filter(None, (self.template, self._messages, self._system))
+        return tuple(dict.fromkeys(field for template in templates for field in template.fields))
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows that are asked about."""
@@ -154,19 +148,16 @@ class Questions:
         if self.are_requests:
             return unwrapped(row)
         try:
-            messages = self._asked(row)
+            messages = self._messages_of(row)
             if not messages:
                 return None
-            system = self._system and self._system.render(row)
+            if self._system is not None and (system := self._system.render(row)):
+                messages = [{"role": "system", "content": system}, *messages]
         except InputError as error:
             return error
-        return (
-            {"messages": [{"role": "system", "content": system}, *messages]}
-            if system
-            else {"messages": messages}
-        )
+        return {"messages": messages}
 
-    def _asked(self, row: Row) -> list[dict[str, Any]] | None:
+    def _messages_of(self, row: Row) -> list[dict[str, Any]] | None:
         if self._messages is not None:
             return conversation(row.get(self._messages.fields[0]))
         assert self.template is not None
@@ -186,8 +177,8 @@ def asking(options: argparse.Namespace) -> Asking:
     )
 
 
-def given_to(options: argparse.Namespace, door: Door) -> dict[str, Any]:
-    """Return the typed options that `start` or `plan` takes."""
+def options_for(options: argparse.Namespace, door: Door) -> dict[str, Any]:
+    """Return those of the typed options that `start` or `plan` takes."""
     return {name: value for name, value in vars(options).items() if name in names(door)}
 
 

@@ -1,0 +1,178 @@
+"""The runs of one execution of a cell, which share one receipt.
+
+The receipt of all of them stands where the latest run was shown; the place of the one before is
+emptied. So a loop leaves one line, also where it clears its output on the way.
+"""
+
+from __future__ import annotations
+
+import functools
+import numbers
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from llmnb import settings
+from llmnb.adapters import prices
+from llmnb.engine.handle import AnyRun, RunHandle
+from llmnb.engine.status import StatusSnapshot
+from llmnb.notebook import receipt
+from llmnb.notebook.failed_banner import FailedBanner
+from llmnb.notebook.receipt import Entry
+from llmnb.notebook.surface import BLANK, Bundle, OutputSlot, line_of_code
+
+
+def entry_of(run: AnyRun, status: StatusSnapshot, *, gives_code: bool = False) -> Entry:
+    """Return what a receipt tells of a run at its end.
+
+    Args:
+        run: The run.
+        status: Its end.
+        gives_code: Whether nothing but a line of code gives the person what it results in.
+    """
+    about = run.about
+    shows_answers = about.shows_answers and settings.current().show_answers
+    return Entry(
+        status=status,
+        traits=about.traits,
+        empty=about.empty,
+        notes=about.notes,
+        answers=run.first_answers(receipt.ANSWERS_SHOWN) if shows_answers else (),
+        code=line_of_code(run, "retry_failed") if run.can_retry else "",
+        result_code=line_of_code(run, "result") if gives_code else "",
+    )
+
+
+def receipt_bundle(entries: Sequence[Entry], *, is_open: bool = False) -> Bundle:
+    """Return the receipt of runs as HTML and as text."""
+    # The table takes long to read; where nothing was bought it was never needed.
+    prices_of = _prices_date() if any(entry.status.counts.usd for entry in entries) else ""
+    return {
+        "text/html": receipt.html(entries, prices_of=prices_of, is_open=is_open),
+        "text/plain": receipt.text(entries),
+    }
+
+
+@functools.cache
+def _prices_date() -> str:
+    return prices.prices_date()
+
+
+class CellRuns:
+    """The runs of one execution that are over, and where their receipt stands.
+
+    Args:
+        shows_result: Whether the cell itself shows what they give; None until its end.
+    """
+
+    def __init__(self, *, shows_result: bool | None = None) -> None:
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+        self._slots: Sequence[OutputSlot] = ()
+        self._shows_result = shows_result
+        self.gives_code = shows_result is False
+        """Whether no cell holds what a run results in: a button began it."""
+
+        self.banner: FailedBanner | None = None
+        """The banner of the only run's failed rows."""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether no second run has ended here."""
+        return len(self._entries) < 2
+
+    def add(self, entry: Entry, slots: Sequence[OutputSlot]) -> None:
+        """Put the receipt of all runs where the latest was shown.
+
+        Where there are several, running the cell again asks what failed: a banner that stands
+        here, of one run's failed rows, is taken away.
+
+        Args:
+            entry: The run that is over.
+            slots: The outputs that show it; those after the first stand in other cells, and
+                get a receipt of this run alone.
+        """
+        with self._lock:
+            earlier, self._slots = self._slots, slots[:1]
+            self._entries.append(entry)
+            self._entries.sort(key=lambda entry: entry.status.started_at)
+            self._put()
+            for slot in earlier:
+                slot.put(BLANK)
+            for slot in slots[1:]:
+                slot.put(receipt_bundle([entry]))
+            if not self.is_single and self.banner is not None:
+                self.banner.withdraw()
+                self.banner = None
+
+    def end_cell(self, *, shows_result: bool) -> None:
+        """Unfold the answers of a single run that nothing else shows."""
+        with self._lock:
+            self._shows_result = shows_result
+            if self._entries and self._is_open:
+                self._put()
+
+    @property
+    def _is_open(self) -> bool:
+        return self._shows_result is False and self.is_single
+
+    def _put(self) -> None:
+        bundle = receipt_bundle(self._entries, is_open=self._is_open)
+        for slot in self._slots:
+            slot.put(bundle)
+
+
+# ------------------------------------------------------------------- the present cell
+
+_present: tuple[object, CellRuns] | None = None
+"""What the latest execution is known by, and its runs."""
+
+
+def present() -> CellRuns:
+    """Return the runs of the execution that goes on."""
+    global _present
+    name = execution()
+    if _present is None or _present[0] != name:
+        _present = name, CellRuns()
+    return _present[1]
+
+
+def execution() -> object:
+    """Return what tells this execution of a cell, or of a click's callback, from any other."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return object()
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    header = parent.get("header", {})
+    message = header.get("msg_id")
+    # A second client of the same kernel may count its messages from the first again.
+    return message, header.get("date"), shell.execution_count, _capturing(message)
+
+
+def _capturing(message: str | None) -> tuple[str, ...]:
+    """Return the Output widgets that take what is displayed: each has a receipt of its own."""
+    module = sys.modules.get("ipywidgets.widgets.widget")
+    widgets = getattr(module, "_instances", {}) if message else {}
+    return tuple(
+        name for name, widget in list(widgets.items()) if getattr(widget, "msg_id", "") == message
+    )
+
+
+def end_cell(result: Any) -> None:
+    """Look at what a cell shows itself; registered with IPython for the end of each.
+
+    Args:
+        result: IPython's own account of the cell.
+    """
+    if _present is not None:
+        ipython = sys.modules["IPython"]
+        shell = ipython.get_ipython()
+        is_quiet = shell is None or shell.displayhook.quiet()
+        _present[1].end_cell(shows_result=not is_quiet and _has_answers(result.result))
+
+
+def _has_answers(value: Any) -> bool:
+    """Whether a cell's value may show answers: anything but a number, or the run itself."""
+    return value is not None and not isinstance(value, numbers.Number | RunHandle)

@@ -1,0 +1,178 @@
+"""The tokens that a reply says it used, and what it says it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmnb.records import Usage
+from llmnb.wire.untrusted import count_in, dict_in, dicts_in
+
+
+def usage_of(
+    prompt: int | None,
+    completion: int | None,
+    total: int | None = None,
+    *,
+    wrote: bool,
+    cache_read: int = 0,
+    cache_write: int = 0,
+    cache_write_hour: int = 0,
+    reasoning: int = 0,
+    tier: str | None = None,
+    usd: float | None = None,
+) -> Usage | None:
+    """Return the tokens of a reply, a missing count taken from the total; None where it says none.
+
+    What a reply says it cost is kept where it counts no tokens, too. A count of zero is no count
+    where it cannot be true: no prompt has no tokens, and no answer that holds something.
+
+    Args:
+        prompt: Input tokens; None where the reply does not say.
+        completion: Output tokens.
+        total: Both together.
+        wrote: Whether the reply holds a text, a call of a tool or reasoning.
+        cache_read: Input tokens from the provider's own cache.
+        cache_write: Input tokens written there.
+        cache_write_hour: Those of them that are kept there for an hour.
+        reasoning: Output tokens of hidden reasoning.
+        tier: Service tier that the reply names.
+        usd: Dollars that the reply says it cost.
+
+    Example:
+        >>> usage_of(9, None, 14, wrote=True).completion
+        5
+        >>> usage_of(9, 0, wrote=True).unknown
+        ('completion',)
+    """
+    unknown: tuple[str, ...] = ()
+    if not (prompt and completion):
+        if prompt is None and completion is None and usd is None:
+            return None
+        if completion == 0 and wrote:
+            completion = None
+        prompt = prompt or None
+        if total and prompt is None and completion is not None and total > completion:
+            prompt = total - completion
+        if total and completion is None and prompt is not None and total > prompt:
+            completion = total - prompt
+        counts = {"prompt": prompt, "completion": completion}
+        unknown = tuple(name for name, count in counts.items() if count is None)
+    return Usage(
+        prompt=prompt or 0,
+        completion=completion or 0,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=reasoning,
+        unknown=unknown,
+        cache_write_hour=cache_write_hour,
+        tier=tier,
+        usd=usd,
+    )
+
+
+def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
+    """Return the tokens a reply says it used; None when it does not say.
+
+    Args:
+        body: The reply.
+        wrote: Whether it holds an answer, so that its tokens cannot be zero.
+
+    Example:
+        >>> openai_usage({"usage": {"prompt_tokens": 3, "completion_tokens": 1}}).total
+        4
+    """
+    used = body.get("usage")
+    if type(used) is not dict or not used:
+        used = _usage_of_choice(body)
+        if not used:
+            return None
+    prompt, completion = count_in(used, "prompt_tokens"), count_in(used, "completion_tokens")
+    cached = written = reasoning = 0
+    # Most replies have 0 of these: a call for each would cost more than all that is read here.
+    if type(details := used.get("prompt_tokens_details")) is dict:
+        cached = (details.get("cached_tokens") and count_in(details, "cached_tokens")) or 0
+        written = (
+            details.get("cache_write_tokens") and count_in(details, "cache_write_tokens")
+        ) or 0
+    if type(details := used.get("completion_tokens_details")) is dict:
+        reasoning = (details.get("reasoning_tokens") and count_in(details, "reasoning_tokens")) or 0
+    usd = None
+    if not _RARE.isdisjoint(used):
+        usd = dollars(used)
+        cached = cached or next((count_in(used, name) for name in _CACHED if name in used), 0) or 0
+    total = None
+    if reasoning or not (prompt and completion):
+        total = count_in(used, "total_tokens")
+        if prompt and completion is not None and total == prompt + completion + reasoning:
+            completion += reasoning  # xAI counts it beside the answer, as the total shows
+    return usage_of(
+        prompt,
+        completion,
+        total,
+        wrote=wrote,
+        cache_read=cached,
+        cache_write=written,
+        reasoning=reasoning,
+        tier=tier(served) if (served := body.get("service_tier")) else None,
+        usd=usd,
+    )
+
+
+def _usage_of_choice(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the usage that Moonshot's streams put into the last piece of their one choice."""
+    choices = dicts_in(body, "choices")
+    return dict_in(choices[0], "usage") if len(choices) == 1 else {}
+
+
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+"""Names for tokens from the cache: DeepSeek's, Moonshot's, Mistral's."""
+
+_RARE = frozenset((*_CACHED, "cost", "cost_in_usd_ticks", "estimated_cost"))
+"""Those, and the names for what a reply has cost; the usage of most replies has none of them."""
+
+
+def tier(value: Any) -> str | None:
+    """Return the service tier that a field of OpenAI's or Gemini's names; None where it has none.
+
+    Example:
+        >>> tier("Flex"), tier(None)
+        ('flex', None)
+    """
+    if not isinstance(value, str) or not value:
+        return None
+    return value.lower().removeprefix("service_tier_")  # as Gemini spells it now and then
+
+
+_TICKS = 10_000_000_000
+_MOST_DOLLARS = 1e6
+"""A single request that costs more is a mistake, not a price."""
+
+
+def dollars(usage: Mapping[str, Any]) -> float | None:
+    """Return what a reply's usage says that it cost; None where it does not say.
+
+    Source: OpenRouter ("Usage accounting": ``cost``, beside which an account's own key upstream
+    is paid), xAI ("Cost tracking": ticks), Perplexity (an object), DeepInfra (an estimate).
+
+    Example:
+        >>> dollars({"cost": 0.0123}), dollars({"cost_in_usd_ticks": 37_756_000})
+        (0.0123, 0.0037756)
+        >>> dollars({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.5}})
+        0.5
+    """
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        return _amount(cost.get("total_cost"))
+    if (dollars := _amount(cost)) is not None:
+        upstream = dict_in(usage, "cost_details").get("upstream_inference_cost")
+        return dollars + ((_amount(upstream) or 0.0) if usage.get("is_byok") else 0.0)
+    if (ticks := _amount(usage.get("cost_in_usd_ticks"), _MOST_DOLLARS * _TICKS)) is not None:
+        return ticks / _TICKS
+    return _amount(usage.get("estimated_cost"))
+
+
+def _amount(value: Any, most: float = _MOST_DOLLARS) -> float | None:
+    if type(value) not in (int, float) or not 0 <= value <= most:
+        return None
+    return float(value)
