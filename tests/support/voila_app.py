@@ -62,9 +62,7 @@ class Voila:
     def _address(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def open(
-        self, browser: Browser, name: str, *, width: int = 1280, theme: str = "light"
-    ) -> Page:
+    def open(self, browser: Browser, name: str, *, width: int = 1280, theme: str = "light") -> Page:
         """Open a notebook, which runs in a kernel of its own.
 
         Args:

@@ -1,4 +1,4 @@
-"""What a person does before an application that Voilà serves: no code, and nothing of a notebook."""
+"""What a person does in an application that Voilà serves, who never sees a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voila_app import Voila
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 APP = Path(__file__).parents[2] / "examples" / "app.ipynb"
-ROWS = 60
+ROWS = 300
 
 PARTS = """\
 %load_ext llmnb
@@ -24,7 +24,7 @@ import pandas as pd
 from llmnb.widgets import CacheManager, PlanCard, RunDashboard
 
 df = pd.DataFrame({"text": [f"row {number}" for number in range(60)]})
-options = {"model": "openai/gpt-4o-mini", "project_name": "parts"}
+options = {"model": "openai/gpt-4o-mini", "project_name": "parts", "max_concurrent_requests": 4}
 
 
 def start(_button):
@@ -71,7 +71,6 @@ def voila(provider, tmp_path_factory):
         {
             **provider.environment,
             "LLMNB_CACHE_DIR": str(folder.parent / "cache"),
-            "LLMNB_MAX_CONCURRENT_REQUESTS": "4",
             "LLMNB_MODEL": "openai/gpt-4o-mini",
         },
     )
@@ -105,35 +104,36 @@ def test_somebody_who_writes_no_code_asks_about_a_table(voila, provider, browser
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a CSV file").click()
     chooser.value.set_files(table)
-    expect(page.get_by_text("60 rows, 2 columns")).to_be_visible()
+    expect(page.get_by_text("300 rows, 2 columns")).to_be_visible()
     expect(page.get_by_label("Column")).to_have_value("<b>{body}</b>")
     page.get_by_label("Question").fill("Is {this} a complaint?")
     page.get_by_role("button", name="Show plan and price").click()
 
     plan = page.get_by_role("region", name="Plan for project app")
-    expect(plan).to_contain_text("60 to send")
+    expect(plan).to_contain_text("300 to send")
     expect(plan).to_contain_text("$0.00")
     expect(plan).to_contain_text("budget $1.00")
     assert provider.ledger.received == []
-    plan.get_by_role("button", name="Run 60").click()
+    plan.get_by_role("button", name="Run 300").click()
     card = page.get_by_role("region", name="Run of project app")
     expect(card).to_be_visible()
     provider.wait_received(4)
     provider.release(10)
-    expect(card).to_contain_text("10 of 60 rows")
+    expect(card).to_contain_text("10 of 300 rows")
     card.get_by_role("button", name="Pause").click()
     expect(card).to_contain_text("Waiting on you")
     sent = len(provider.ledger.received)
+    assert sent < ROWS
     provider.release(sent - 10)
-    expect(card).to_contain_text(f"{sent} of 60 rows")
+    expect(card).to_contain_text(f"{sent} of 300 rows")
     card.get_by_role("button", name="Resume").click()
     provider.release()
 
-    expect(page.get_by_text("All 60 rows answered").first).to_be_visible()
+    expect(page.get_by_text("All 300 rows answered").first).to_be_visible()
     expect(plan).to_have_count(0)
     expect(card.get_by_role("button", name="Pause")).not_to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download 60 rows").click()
+        page.get_by_role("link", name="Download 300 rows").click()
     saved = tmp_path / "saved.csv"
     download.value.save_as(saved)
     with saved.open(encoding="utf-8-sig", newline="") as file:
@@ -148,7 +148,7 @@ def test_somebody_who_writes_no_code_asks_about_a_table(voila, provider, browser
     assert all(row["answer"] == f"'={row['<b>{body}</b>'].upper()}" for row in rows)
 
     page.get_by_role("tab", name="Kept answers").click()
-    expect(page.get_by_role("region", name="Cache manager")).to_contain_text("60answers kept")
+    expect(page.get_by_role("region", name="Cache manager")).to_contain_text("300answers kept")
     assert alerts == []
     assert len(provider.ledger.received) == ROWS
 
@@ -167,7 +167,9 @@ def test_the_widgets_are_parts_of_a_page(voila, provider, browser):
     provider.wait_received(asked + 4)
     provider.release(8)
     expect(runs).to_contain_text("8 of 20 rows")
-    expect(page.locator(".widget-hprogress .progress-bar")).to_have_attribute("style", "width: 40%;")
+    expect(page.locator(".widget-hprogress .progress-bar")).to_have_attribute(
+        "style", "width: 40%;"
+    )
     manager = page.get_by_role("region", name="Cache manager")
     expect(manager).to_contain_text("8answers kept")
     provider.release()
