@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import itertools
 import logging
-import time
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from llmnb import bridge, settings
 from llmnb.batches.start import start_batch
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusTracker
-from llmnb.errors import ConfigurationError, FlowControl, LLMNBError
+from llmnb.errors import ConfigurationError
 from llmnb.keywords import AsyncLLMOptions, ListOptions, MadeWith, StreamOptions
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import (
@@ -54,7 +53,7 @@ logger = logging.getLogger("llmnb")
 
 
 class _Default(str):
-    """A default that can be told from the same word given by the caller."""
+    """A default that differs from the same word written by the caller."""
 
     __slots__ = ()
 
@@ -172,7 +171,7 @@ class AsyncLLM(MadeWith):
                 logger.warning(announcement)
 
     def __repr__(self) -> str:
-        made = vars(self).get  # not all of it where a traceback shows one that could not be made
+        made = vars(self).get  # incomplete if `__init__` has failed and a traceback shows it
         who = "/".join(str(part) for part in (made("api_provider"), made("model")) if part)
         who = who or "default model"
         return f"<AsyncLLM {who}, project {settings.project_name(made('project_name'))!r}>"
@@ -209,7 +208,7 @@ class AsyncLLM(MadeWith):
                 saved, and `llmnb.last_run()` has them.
         """
         checked({"progress": progress})
-        requests = _listed(request_list)
+        requests = _request_list(request_list)
         run = self._start(requests, options)
         attend(run, bars=progress)
         return _rows(requests, run, task_id_generator)
@@ -232,7 +231,7 @@ class AsyncLLM(MadeWith):
             **options: As for `generate`.
         """
         checked({"progress": progress})
-        requests = _listed(request_list)
+        requests = _request_list(request_list)
         run = await bridge.begun(lambda: self._start(requests, options), RunHandle.stop)
         await aattend(run, bars=progress)
         return await asyncio.to_thread(_rows, requests, run, task_id_generator)
@@ -247,7 +246,7 @@ class AsyncLLM(MadeWith):
             request_list: As for `generate`.
             **options: As for `generate`.
         """
-        return self._start(_listed(request_list), options)
+        return self._start(_request_list(request_list), options)
 
     @full_signature
     def iterate(
@@ -402,7 +401,7 @@ class AsyncLLM(MadeWith):
 
 
 class _Call:
-    """What an `AsyncLLM` was made with, and what one call says otherwise.
+    """The options of one call: those of the `AsyncLLM`, replaced by the call's own.
 
     Args:
         made: The object.
@@ -441,7 +440,7 @@ class _Call:
         )
 
     def options_for(self, door: Door) -> dict[str, Any]:
-        """Return what `start` or `start_batch` is told."""
+        """Return the options that `start` or `start_batch` takes."""
         return {name: self._options[name] for name in names(door) if name in self._options}
 
 
@@ -456,7 +455,7 @@ _OF_THE_ACCOUNT = (
 )
 
 
-def _listed(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _request_list(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return requests as a list.
 
     Raises:
@@ -482,7 +481,7 @@ def _rows(
             logger.debug("request %s failed: %s", task_id, outcome.error)
     if run.error is not None:
         logger.error("%s", run.error)
-    with collector.calmed():
+    with gc_thresholds.raised():
         return list(map(response_row, requests, outcomes))
 
 
@@ -506,7 +505,7 @@ async def _is_listed(asking: Asking) -> bool:
 
 
 class RetryQueue(Protocol):
-    """Where a request goes that may be tried again, such as an `asyncio.Queue`."""
+    """A queue of requests that are to be tried again, such as an `asyncio.Queue`."""
 
     def put_nowait(self, item: Any, /) -> None:
         """Take the request."""
@@ -577,7 +576,7 @@ class APIRequest:
             status_tracker.num_tasks_in_progress -= 1
             status_tracker.num_tasks_succeeded += 1
             return
-        _count(outcome.error, status_tracker)
+        status_tracker.count_failed_request(outcome.error)
         self.result.append(outcome.error)
         if self.attempts_left > 0:
             self.attempts_left -= 1
@@ -593,13 +592,3 @@ def _key_of(headers: Mapping[str, str]) -> str | None:
         if value := named.get(name):
             return value.removeprefix("Bearer ").strip()
     return None
-
-
-def _count(error: LLMNBError, tracker: StatusTracker) -> None:
-    if isinstance(error, FlowControl):
-        tracker.num_rate_limit_errors += 1
-        tracker.time_of_last_rate_limit_error = time.time()
-    elif error.details.status is not None:
-        tracker.num_api_errors += 1
-    else:
-        tracker.num_other_errors += 1

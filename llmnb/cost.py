@@ -47,7 +47,7 @@ class CostTracker:
     def _clear(self) -> None:
         self._costs: list[float] = []
         self._by_model: dict[str, float] = {}
-        self._upper_bound = 0.0
+        self._upper_bound = self._simulated = 0.0
         self._requests = 0
         self._unpriced = 0
         self._reported = 0.0
@@ -56,7 +56,7 @@ class CostTracker:
 
     @property
     def lifetime_cost_usd(self) -> float:
-        """Dollars for finished replies of known price."""
+        """Dollars for finished replies of known price; nothing simulated is in it."""
         with self._lock:
             return self._total()
 
@@ -66,6 +66,11 @@ class CostTracker:
         return self._upper_bound
 
     @property
+    def simulated_usd(self) -> float:
+        """Dollars that `llmnb.testing` would have taken; nobody paid them."""
+        return self._simulated
+
+    @property
     def by_model(self) -> dict[str, float]:
         """Dollars for each ``provider/model``."""
         with self._lock:
@@ -73,7 +78,7 @@ class CostTracker:
 
     @property
     def num_requests(self) -> int:
-        """Replies that were paid for."""
+        """Replies that came, those of the simulated provider included."""
         return self._requests
 
     @property
@@ -172,6 +177,9 @@ class CostTracker:
         self._requests += 1
         if paid.usd is None:
             self._unpriced += 1
+            return
+        if paid.simulated:
+            self._simulated += paid.usd
             return
         self._costs.append(paid.usd)
         name = f"{paid.provider}/{paid.model}"

@@ -1,4 +1,4 @@
-"""Many texts over a list of models: an outcome for every one, as fast as the models allow."""
+"""`GenerationMaster`: answer many texts with a list of models, as fast as they allow."""
 
 from __future__ import annotations
 

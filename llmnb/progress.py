@@ -101,10 +101,10 @@ class Display(Protocol):
 
 
 def _display(shown: Bars, run: AnyRun, total: int | None) -> Display | None:
-    can_draw = _is_interactive()
-    if shown == "auto":
-        shown = can_draw
     if not shown or sys.stderr is None:
+        return None
+    can_draw = _is_interactive()
+    if shown == "auto" and not can_draw:
         return None
     if _hung is not None and (display := _hung(run, total)) is not None:
         return display

@@ -1,4 +1,4 @@
-"""The door to limits, whose notation for rates is accepted wherever a limit is.
+"""The door to the package limits, whose notation of rates is accepted for every limit.
 
 Only the rate is taken from it: requests are spread evenly by our own bucket,
 so "1000 per 2 hours" is one every 7.2 seconds and not a thousand at once.

@@ -1,4 +1,4 @@
-"""The values that travel between the floors: slotted, and never changed once they are made.
+"""Values that all rooms share: slotted, and never changed once they are made.
 
 Those that are made for every row are not frozen, though they are as unchanging: a frozen one
 takes three times as long to make, and three of them a row were a tenth of a cached row's cost.
@@ -161,7 +161,7 @@ def secret(text: str | None) -> Secret | None:
 
 
 def _no_secret() -> None:
-    """Return what stands in a pickle for a secret."""
+    """Return None, which replaces a secret in a pickle."""
 
 
 class UnchosenLength(int):

@@ -1,4 +1,4 @@
-"""What the person set, and the one order in which it is looked up.
+"""Settings: `configure()`, environment variables and ``.env``, in one order of precedence.
 
 For every setting the first of these that says something wins:
 

@@ -16,7 +16,7 @@ from llmnb import AsyncLLM, errors
 from llmnb.testing import SimulatedProvider
 
 
-def say(text):
+def question(text):
     return {"messages": [{"role": "user", "content": text}]}
 
 
@@ -39,7 +39,7 @@ def test_a_failed_row_holds_the_texts_of_its_attempts():
     A list of texts in place of a response, in the row's place.
     """
     with SimulatedProvider(faults=lambda request: 500 if request.prompt == "a" else None) as sim:
-        rows = make(sim).generate([say("a"), say("b")])
+        rows = make(sim).generate([question("a"), question("b")])
 
     assert isinstance(rows[0][1], list)
     assert len(rows[0][1]) == 3
@@ -61,22 +61,25 @@ def test_each_request_may_name_its_own_model_and_address(sim):
     The row shows the request without address and key; the other server was asked.
     """
     with SimulatedProvider(reply="other") as other:
-        requests = [say("a"), {**say("a"), "url": other.base_url, "api_key": "x", "model": "m2"}]
+        requests = [
+            question("a"),
+            {**question("a"), "url": other.base_url, "api_key": "x", "model": "m2"},
+        ]
         rows = make(sim).generate(requests)
 
         assert content(rows[0]) == "answer to a"
         assert content(rows[1]) == "other"
-        assert rows[1][0] == {**say("a"), "model": "m2"}
+        assert rows[1][0] == {**question("a"), "model": "m2"}
         assert len(other.ledger.finished) == 1
 
 
-def test_a_key_given_for_one_address_never_goes_to_another(sim, monkeypatch):
+def test_a_key_for_an_address_never_goes_to_another(sim, monkeypatch):
     """
     Neither the object's key nor one lying in the environment: the other server gets none.
     """
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
     with SimulatedProvider(api_key=True) as other:
-        rows = make(sim).generate([{**say("a"), "url": other.base_url}])
+        rows = make(sim).generate([{**question("a"), "url": other.base_url}])
 
         assert "401" in rows[0][1][-1]
         assert [row.key_hash for row in other.ledger.received] == [""]
@@ -88,7 +91,7 @@ def test_a_server_of_ones_own_needs_no_key(monkeypatch):
     """
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with SimulatedProvider(reply="hello") as own:
-        rows = AsyncLLM(model="my-model", url=own.base_url).generate([say("a")])
+        rows = AsyncLLM(model="my-model", url=own.base_url).generate([question("a")])
 
         assert content(rows[0]) == "hello"
 
@@ -99,7 +102,7 @@ def test_body_fields_of_a_request_win_over_sampling_params():
     """
     with SimulatedProvider(reply="one two three four five") as sim:
         llm = make(sim, sampling_params={"max_tokens": 1, "temperature": 0.5})
-        rows = llm.generate([{**say("a"), "max_tokens": 3}])
+        rows = llm.generate([{**question("a"), "max_tokens": 3}])
 
     assert rows[0][1]["usage"]["completion_tokens"] == 3
 
@@ -110,9 +113,9 @@ async def test_it_works_inside_a_running_loop(sim):
     """
     llm = make(sim)
 
-    assert content((await llm.agenerate([say("a")]))[0]) == "answer to a"
-    assert content(llm.generate([say("b")])[0]) == "answer to b"
-    rows = await asyncio.gather(*(llm.agenerate([say(str(row))]) for row in range(20)))
+    assert content((await llm.agenerate([question("a")]))[0]) == "answer to a"
+    assert content(llm.generate([question("b")])[0]) == "answer to b"
+    rows = await asyncio.gather(*(llm.agenerate([question(str(row))]) for row in range(20)))
     assert [content(row) for (row,) in rows] == [f"answer to {row}" for row in range(20)]
 
 
@@ -124,7 +127,7 @@ def test_it_works_under_uvloop(sim):
 
     async def main():
         llm = make(sim)
-        return (await llm.agenerate([say("a")])) + llm.generate([say("b")])
+        return (await llm.agenerate([question("a")])) + llm.generate([question("b")])
 
     rows = uvloop.run(main())
 
@@ -177,7 +180,7 @@ def test_a_task_id_generator_is_taken_as_it_comes(sim):
             yield number
             number += 3
 
-    rows = make(sim).generate([say("a"), say("b")], task_id_generator=threes())
+    rows = make(sim).generate([question("a"), question("b")], task_id_generator=threes())
 
     assert [content(row) for row in rows] == ["answer to a", "answer to b"]
 
@@ -187,9 +190,9 @@ def test_a_returned_object_may_be_changed(sim):
     What a caller does to a response does not change the cache.
     """
     llm = make(sim)
-    llm.generate([say("a")])[0][1]["choices"].clear()
+    llm.generate([question("a")])[0][1]["choices"].clear()
 
-    assert content(llm.generate([say("a")])[0]) == "answer to a"
+    assert content(llm.generate([question("a")])[0]) == "answer to a"
 
 
 def test_wrong_arguments_are_errors_before_anything_is_sent(sim):
@@ -198,9 +201,9 @@ def test_wrong_arguments_are_errors_before_anything_is_sent(sim):
     """
     llm = make(sim)
     with pytest.raises(TypeError, match="max_request_per_minute"):
-        llm.generate([say("a")], max_request_per_minute=5)
+        llm.generate([question("a")], max_request_per_minute=5)
     with pytest.raises(errors.ConfigurationError, match="list of requests"):
-        llm.generate(say("a"))
+        llm.generate(question("a"))
     with pytest.raises(errors.ConfigurationError, match="WARNING"):
         make(sim, logging_level="loud")
     with pytest.raises(errors.UnknownProvider):
@@ -215,7 +218,7 @@ def test_the_key_shows_nowhere(sim, tmp_path):
     secret = "sk-0123456789-very-secret"
     llm = make(sim, api_key=secret, cache_dir=tmp_path / "cache")
 
-    rows = llm.generate([{**say("a"), "api_key": secret, "url": sim.base_url}])
+    rows = llm.generate([{**question("a"), "api_key": secret, "url": sim.base_url}])
 
     assert secret not in repr(llm) + repr(rows) + repr(llm.last_run.status())
     for path in (tmp_path / "cache").rglob("*"):
@@ -227,7 +230,7 @@ def test_limits_hold_and_the_last_run_is_at_hand(sim):
     """
     One hundred requests at 6,000 a minute take their time: no window has more than the limit.
     """
-    make(sim).generate([say(str(row)) for row in range(100)], max_requests_per_minute=6000)
+    make(sim).generate([question(str(row)) for row in range(100)], max_requests_per_minute=6000)
 
     assert is_within(sim.ledger, 6000)
     assert llmnb.last_run().status().completed == 100
@@ -237,11 +240,11 @@ def test_what_a_caller_does_to_an_answer_does_not_reach_the_cache(sim):
     """
     A changed row is changed for its owner only; the next run reads what came.
     """
-    (row,) = make(sim).generate([say("a")])
+    (row,) = make(sim).generate([question("a")])
     before = content(row)
     row[1]["choices"][0]["message"]["content"] = "changed"
 
-    (again,) = make(sim).generate([say("a")])
+    (again,) = make(sim).generate([question("a")])
 
     assert content(again) == before
     assert len(sim.ledger.received) == 1

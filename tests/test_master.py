@@ -33,8 +33,8 @@ def test_a_failed_row_is_none_among_the_texts_and_an_error_among_the_outcomes(si
     work = master(sim, ["one", "bad", "two"])
 
     assert asyncio.run(work.run()) == ["ONE", None, "TWO"]
-    assert all(isinstance(one, LLMResult) for one in work.outcomes)
-    assert [one.text for one in work.outcomes] == ["ONE", None, "TWO"]
+    assert all(isinstance(outcome, LLMResult) for outcome in work.outcomes)
+    assert [outcome.text for outcome in work.outcomes] == ["ONE", None, "TWO"]
     assert isinstance(work.outcomes[1].error, RequestRejected)
 
 
@@ -45,12 +45,12 @@ def test_an_outcome_has_the_figures_of_its_row(sim):
     work = master(sim, ["one"])
     asyncio.run(work.run())
 
-    (one,) = pickle.loads(pickle.dumps(work.outcomes))
-    assert [turn.text for turn in one.prompt] == ["one"]
-    assert (one.provider, one.model) == ("openai", "gpt-4o-mini")
-    assert min(one.prompt_count, one.completion_count, one.cost) > 0
-    assert one.key is not None
-    assert str(one) == "ONE"
+    (outcome,) = pickle.loads(pickle.dumps(work.outcomes))
+    assert [turn.text for turn in outcome.prompt] == ["one"]
+    assert (outcome.provider, outcome.model) == ("openai", "gpt-4o-mini")
+    assert min(outcome.prompt_count, outcome.completion_count, outcome.cost) > 0
+    assert outcome.key is not None
+    assert str(outcome) == "ONE"
 
 
 def test_conversations_are_texts_too(sim):
@@ -80,15 +80,15 @@ def test_before_it_runs_everything_is_left_to_do(sim):
     assert asyncio.run(work._worker()) is None
 
 
-def test_one_text_can_be_asked_alone(sim):
+def test_a_text_can_be_asked_alone(sim):
     """
     `_process_one` asks one text with every retry and gives its result.
     """
-    found = asyncio.run(master(sim, []).run()), asyncio.run(master(sim, [])._process_one("one"))
+    results = asyncio.run(master(sim, []).run()), asyncio.run(master(sim, [])._process_one("one"))
 
-    assert found[0] == []
-    assert isinstance(found[1], LLMResult)
-    assert found[1].text == "ONE"
+    assert results[0] == []
+    assert isinstance(results[1], LLMResult)
+    assert results[1].text == "ONE"
 
 
 def test_no_model_at_all_is_an_error_before_anything_is_sent():

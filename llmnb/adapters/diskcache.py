@@ -44,8 +44,9 @@ ON CONFLICT (key, raw) DO UPDATE SET store_time = excluded.store_time,
     access_time = excluded.access_time, size = excluded.size, mode = 1, filename = NULL,
     value = excluded.value
 """
-"""Saves a group, passed as one blob and a list of ``[key, start, length]``, as diskcache keeps a
-value inline. Its placeholders have names because Python 3.14 refuses numbers (``?1``) with a tuple.
+"""Saves a group, passed as a single blob and a list of ``[key, start, length]``, in the form of
+diskcache's inline values. Its placeholders have names because Python 3.14 refuses numbers
+(``?1``) with a tuple.
 
 Python's lock is given up once a statement, and the writing thread has to win it back from a busy
 loop each time: one statement for a group, and a commit of its own, costs one turn.
@@ -72,7 +73,7 @@ _SETTINGS = {
 
 _DRAFT = ".making-"
 _DRAFT_SECONDS = 3600.0
-"""A draft that is older was left by a process that was killed."""
+"""Seconds after which a draft was left behind by a killed process."""
 
 SQLITE_VERSION = sqlite3.sqlite_version
 
@@ -189,7 +190,7 @@ class Database:
             return False
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the values of those keys that there are."""
+        """Return the values of those keys that are stored."""
         values: dict[str, bytes] = {}
         with self._lock:
             try:
@@ -305,7 +306,7 @@ class Database:
 
 
 def _blobs_of(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]:
-    """Yield the values in few blobs, each with the JSON that says where which one lies."""
+    """Yield the values packed into few blobs, each with the JSON of keys, starts and lengths."""
     index: list[tuple[str, int, int]] = []
     values: list[bytes] = []
     size = 0
@@ -321,7 +322,7 @@ def _blobs_of(items: Iterable[tuple[str, bytes]]) -> Iterator[tuple[bytes, str]]
 
 
 class Damaged(StoreError):
-    """A file that stands where a project's database should, and is none that can be read."""
+    """A file at the path of a project's database that is none, or is damaged."""
 
 
 def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -364,7 +365,7 @@ def _make_private(folder: Path, path: Path) -> None:
 
 
 def _is_missing(path: Path) -> bool:
-    """Say whether there is nothing yet. Raises `Damaged` where only a journal is left."""
+    """Return whether there is no database yet. Raises `Damaged` where only a journal is left."""
     if path.exists() and path.stat().st_size:
         return False
     if any(journal.stat().st_size for journal in _journals(path)):
@@ -420,7 +421,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _faults(path: Path) -> Iterator[None]:
-    """Say in our own words why a database cannot be opened."""
+    """Turn errors of opening a database into `StoreError` and `Damaged`."""
     try:
         yield
     except sqlite3.DatabaseError as error:

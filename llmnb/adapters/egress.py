@@ -79,7 +79,7 @@ def origin_of(url: str) -> str:
 
 
 def destination(url: str) -> str:
-    """Return an address with the redirects of tests applied."""
+    """Return an address after the redirects that tests have set."""
     server = _redirects.get(origin_of(url))
     if server is None:
         return url
@@ -112,7 +112,7 @@ def safe_url(url: str, has_key: bool) -> str:
 
 
 def check_characters(url: str) -> None:
-    """Refuse an address with a line end or another character in it that nobody sees.
+    """Refuse an address with a line end or another invisible character in it.
 
     They are cut out in silence where an address is read, so that another one would be asked.
 
@@ -134,7 +134,7 @@ def check_characters(url: str) -> None:
 
 
 def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
-    """Refuse an address that no model lives at, or that would leak a key.
+    """Refuse an address that cannot be a model's, or that would leak a key.
 
     Raises:
         UnsafeURL: Saying what is wrong; nothing was sent.
@@ -198,7 +198,7 @@ def _is_metadata(host: str) -> bool:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address a host spells, also as the single number that resolvers accept."""
+    """Return the IP address that a host name spells, also as a single number; else None."""
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -283,7 +283,7 @@ def _proxy_fault(proxy: str) -> str | None:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return a context that verifies, with the environment's certificates.
+    """Return a TLS context that verifies certificates, with those that the environment names.
 
     Honours ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``REQUESTS_CA_BUNDLE``.
     """

@@ -1,4 +1,4 @@
-"""Locks between processes: on a whole file, and on single bytes of one."""
+"""Locks between processes: on a whole file, and on single bytes of a file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from llmnb.display import durations
 from llmnb.errors import StoreError
 
 PATIENCE_SECONDS = 90.0
-"""How long another process may hold a project before saving counts as failed."""
+"""Seconds after which waiting for another process's lock fails."""
 
 _POLL_SECONDS = 0.01
-"""How often it is looked whether another process has let go."""
+"""Seconds between two attempts to get the lock."""
 
 
 @contextmanager
 def locked(path: Path, *, timeout: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold a lock on a file, made if it is missing.
+    """Hold an exclusive lock on a file during the block; make the file if it is missing.
 
     Args:
         path: The file.
@@ -104,7 +104,7 @@ elif sys.platform == "linux":
         fcntl(descriptor, F_OFD_SETLK, _flock(kind, 0, offset, 1, 0))
 
     def unlock_byte(descriptor: int, offset: int) -> None:
-        """Give a byte back that `try_lock_byte` has locked."""
+        """Release a byte that `try_lock_byte` has locked."""
         fcntl(descriptor, F_OFD_SETLK, _flock(F_UNLCK, 0, offset, 1, 0))
 
 else:
@@ -114,7 +114,7 @@ else:
         lockf(descriptor, (LOCK_SH if is_shared else LOCK_EX) | LOCK_NB, 1, offset)
 
     def unlock_byte(descriptor: int, offset: int) -> None:
-        """Give a byte back that `try_lock_byte` has locked."""
+        """Release a byte that `try_lock_byte` has locked."""
         lockf(descriptor, LOCK_UN, 1, offset)
 
 
@@ -125,7 +125,7 @@ if sys.platform != "win32":
     """Open files that are locked here; a child that was forked closes its own copies."""
 
     def _lock_whole(path: Path, timeout: float) -> Callable[[], object]:
-        """Return what gives the lock back.
+        """Lock a file; return the function that releases the lock.
 
         The library does the same with 6,600 steps of Python, a tenth of what a commit costs.
         """

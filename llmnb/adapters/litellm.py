@@ -1,4 +1,4 @@
-"""The door to LiteLLM: one request of it, without its retries, its prices and its words.
+"""The door to LiteLLM: it sends single requests, without its own retries, prices and errors.
 
 LiteLLM answers with objects of OpenAI's shape and raises errors of many. Here they are bytes
 and statuses again, as if a server had sent them, so that everything above reads them as it
@@ -121,7 +121,7 @@ async def ask(
 
 @functools.cache
 def _has_gateway() -> bool:
-    """Return whether this LiteLLM looks for tools that a gateway of its own should call.
+    """Return whether this LiteLLM would look for tools of its MCP gateway.
 
     It would import a package for that which it does not install, and fail.
     """

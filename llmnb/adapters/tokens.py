@@ -198,7 +198,7 @@ def longest_fitting(
 
 
 def fast_estimate(body: str | Mapping[str, Any]) -> int:
-    """Return about how many tokens a request's prompt has, within microseconds.
+    """Return an estimate of a prompt's tokens, within microseconds.
 
     A quarter of a token for each character, and three quarters more for each
     byte that UTF-8 needs beyond one a character: close for English, too high for
@@ -266,7 +266,7 @@ _KINDS = re.compile(
 
 
 def _estimate(text: str) -> int:
-    """Return about how many tokens a text has.
+    """Return an estimate of a text's tokens.
 
     A word is a token, and one more for every four letters beyond the seventh; so is
     every group of up to three digits, every run of blanks, every two punctuation
@@ -427,7 +427,7 @@ def _load(name: str) -> Any:
 
 
 def _folder_with(table: str) -> Path | None:
-    """Return the folder that holds a table, whole: tiktoken would fetch a broken one again."""
+    """Return the folder that holds a whole copy of a table; None without any."""
     file, sha256 = _TABLES[table]
     for folder in _folders():
         try:
@@ -440,7 +440,7 @@ def _folder_with(table: str) -> Path | None:
 
 
 def _folders() -> Iterator[Path]:
-    """Yield where tables may lie: tiktoken's own order first, then what LiteLLM carries."""
+    """Yield the folders that may hold tables: tiktoken's own first, then LiteLLM's copies."""
     for variable in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
         if folder := os.environ.get(variable):
             yield Path(folder)
@@ -455,7 +455,7 @@ def _folders() -> Iterator[Path]:
 
 @contextmanager
 def _cache_folder(folder: Path) -> Iterator[None]:
-    """Point tiktoken at a folder for a moment: it takes no argument for that."""
+    """Let tiktoken read its tables from a folder during the block, by its environment variable."""
     before = os.environ.get("TIKTOKEN_CACHE_DIR")
     os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
     try:

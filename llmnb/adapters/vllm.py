@@ -29,7 +29,7 @@ _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
 class UnchosenShare(float):
-    """A share of memory that nobody chose: where it means something else it gives way."""
+    """A share of memory that the caller did not choose: on a CPU it is replaced."""
 
     __slots__ = ()
 
@@ -112,7 +112,7 @@ def load(
 
 
 def wrap(native: Any) -> Engine:
-    """Return an engine around an ``LLM`` of vLLM's own, which its owner closes.
+    """Return an engine for an ``LLM`` of vLLM's that the caller has made, and closes.
 
     Raises:
         ConfigurationError: If it is none.
@@ -160,7 +160,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _keep_random_state() -> Iterator[None]:
-    """Give the person's random numbers back: in one process vLLM seeds those of everybody."""
+    """Restore the state of random numbers after the block: vLLM seeds them for the process."""
     numpy = sys.modules.get("numpy")
     dice = random.getstate()
     more = numpy.random.get_state() if numpy is not None else None

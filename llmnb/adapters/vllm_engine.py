@@ -1,4 +1,4 @@
-"""A vLLM engine that is loaded: batches, tokens, and what it is, in its keys' words.
+"""A loaded vLLM engine: batches, single requests, tokens, and its identity for answers' keys.
 
 vLLM's engine is one loop that writes for all its requests together: its callers
 must take turns at that loop. A batch (`Engine.generate`) has it to itself until the
@@ -104,7 +104,7 @@ class Engine:
 
     @functools.cached_property
     def stepper(self) -> Stepper:
-        """The one that feeds this engine with single requests: two would not write together."""
+        """The one stepper of this engine: with two, single requests would not share its steps."""
         return Stepper(self)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -142,14 +142,14 @@ _bar: Bar | None = None
 
 
 def show_with(bar: Bar) -> None:
-    """Have a bar shown while weights are fetched that nobody asked to fetch."""
+    """Set the bar that is shown while weights are fetched without being asked for."""
     global _bar
     _bar = bar
 
 
 @contextmanager
 def bar(expected: int) -> Iterator[Progress | None]:
-    """Show the bar that a surface has hung up here; None where there is none.
+    """Show the bar that `show_with` has set during the block; yield None where there is none.
 
     Args:
         expected: Bytes; 0 where the number is reported later.
@@ -162,7 +162,7 @@ def bar(expected: int) -> Iterator[Progress | None]:
 
 
 def announcement(name: str = "smollm2") -> str:
-    """Return the one line that is said before weights are pulled for the first time."""
+    """Return the line that is shown before weights are fetched for the first time."""
     wanted = by_name(name)
     return (
         f"local/{wanted.name}: fetching {wanted.title} once, {numbers.size(wanted.download_bytes)} "
@@ -311,7 +311,7 @@ def _largest(folder: Path) -> int:
 
 
 def _complaint(log: Path) -> str:
-    """Return why a client failed, in its own words, without credentials."""
+    """Return a failed client's last error lines, without credentials."""
     text = log.read_text(encoding="utf-8", errors="replace")
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     text = re.sub(r"://[^/\s@]+@", "://…@", text)
@@ -325,7 +325,7 @@ def _complaint(log: Path) -> str:
 
 @contextmanager
 def _workplace(parent: Path) -> Iterator[Path]:
-    """Give a folder beside the final place, so that moving there is one step."""
+    """Yield a scratch folder beside the final path, so that moving there is atomic."""
     files.make_folder(parent, is_private=False)
     for left in parent.glob(".pull-*"):  # by a process that was killed
         if time.time() - left.stat().st_mtime > _STALE_SECONDS:
@@ -335,7 +335,7 @@ def _workplace(parent: Path) -> Iterator[Path]:
 
 
 def _keep(folder: Path, wanted: Weights, path: Path) -> None:
-    """Take the weights out of what came, check them and put them where they belong."""
+    """Unpack the fetched weights, check their hash and move them to their final path."""
     checked = folder / "checked"
     digest = hashlib.sha256()
     with _open_weights(folder / "got", wanted) as source, files.create(checked) as target:

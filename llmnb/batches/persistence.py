@@ -1,4 +1,4 @@
-"""Results of a batch into the project's store, and outcomes of rows out of it."""
+"""Saving a batch's results in the project's store, and reading rows' outcomes from it."""
 
 from __future__ import annotations
 

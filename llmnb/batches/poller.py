@@ -1,4 +1,4 @@
-"""One part on its way: submitted once, asked after gently, its results saved.
+"""The poller of one part of a batch run: submits it once, polls it, and saves its results.
 
 A `BatchPoller` lives on the loop thread; all runs of the process that wait for the same
 part share one. Every step is written down before it is taken, so that another
@@ -67,7 +67,7 @@ def wait_before(poll: int, retry_after: float | None = None) -> float:
 
 
 async def rest(seconds: float, until: asyncio.Event) -> None:
-    """Wait so long, or until the event comes; tests put their own in its place."""
+    """Wait for some seconds, or until the event is set; tests replace this function."""
     try:
         async with asyncio.timeout(seconds):
             await until.wait()
@@ -154,7 +154,13 @@ class BatchPoller:
             self.error = error
             if standing.state == "submitted" and error.details.status == 404 and is_old:
                 # The provider has forgotten it; a young one that is not there is another account's.
-                self._close_refused(_lost_batch(self.part))
+                self._close_refused(
+                    ProviderError(
+                        f"The provider has no batch {standing.batch} any more, so its results are "
+                        "lost: they are kept there for about a month. Run again to ask what is "
+                        "missing; that is paid for anew."
+                    )
+                )
             logger.warning("Batch %s: %s", self.part.name, self.error)
 
     async def _submit(self) -> None:
@@ -294,13 +300,6 @@ class BatchPoller:
                     await rest(wait_before(poll), self._left)
                     poll += 1
             yield
-
-
-def _lost_batch(part: Part) -> LLMNBError:
-    return ProviderError(
-        f"The provider has no batch {part.standing.batch} any more, so its results are lost: they "
-        "are kept there for about a month. Run again to ask what is missing; that is paid for anew."
-    )
 
 
 def _names_of_others(part: Part) -> set[str]:

@@ -1,4 +1,4 @@
-"""What is written down of a batch run before anything is sent, so that nothing is sent twice.
+"""Records of batch runs on disk, written before anything is sent, so that nothing is sent twice.
 
 ::
 
@@ -129,7 +129,7 @@ class PartStanding:
     """When it was submitted, in seconds since the epoch."""
 
     strangers: list[str] = field(default_factory=list)
-    """Batches that were taken for it and were not."""
+    """The provider's names of batches that were mistaken for it."""
 
     words: str = ""
     """Why it was refused."""
@@ -161,7 +161,7 @@ class Part:
         return f"{self.folder.name}/{self.number}"
 
     def path(self, suffix: str) -> Path:
-        """Return where something of it is kept."""
+        """Return the path of one of its files."""
         return self.folder / f"part-{self.number:04d}.{suffix}"
 
     def load(self) -> Part:
@@ -199,7 +199,7 @@ class Part:
         return [Failed(*row) for row in orjson.loads(path.read_bytes())] if path.exists() else []
 
     def close(self, state: PartState, failed: Sequence[Failed], **changes: Any) -> None:
-        """Write down that nothing more will come of it; its requests' texts are removed."""
+        """Record that it has ended, and remove its requests' texts."""
         if failed:
             write(self.path("errors.json"), orjson.dumps([astuple(row) for row in failed]))
         self.save(state=state, **changes)

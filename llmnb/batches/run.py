@@ -1,4 +1,4 @@
-"""A batch run as its owner holds it: looked at and waited for like a live one, from any thread."""
+"""The handle of a batch run: like a live run's, it may be used from any thread."""
 
 from __future__ import annotations
 
@@ -112,16 +112,15 @@ class BatchRun(RunHandle[list[Outcome]]):
         """Return a frozen picture of the run as it is now."""
         counts = self._counters.tracker_copy()
         waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
-        in_flight = max(0, sum(map(_in_flight, waiting)))
-        return self._counters.snapshot(
-            counts,
-            state=self._state,
-            project=self.project,
+        in_flight = max(0, sum(map(_requests_at_provider, waiting)))
+        return dataclasses.replace(
+            self._counters.snapshot(
+                counts, state=self._state, project=self.project, row_of=self.row_of
+            ),
             total=len(self._rows),
             launched=min(len(self._rows), counts.num_rows_done + in_flight),
             in_flight=in_flight,
             waiting_on=self._waiting_on(waiting),
-            row_of=self.row_of,
         )
 
     def partial(self) -> list[Outcome | None]:
@@ -301,7 +300,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         )
 
     def _finish(self, outcome: Outcome) -> None:
-        """Enter what became of a row."""
+        """Count a row's outcome and keep it."""
         self._counters.enter(outcome)
         self._take(outcome)
 
@@ -313,7 +312,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             tracker.num_tasks_started += outcome.key is not None
             if reply is not None:
                 tracker.num_requests += 1
-                self._counters.enter_reply(reply.usage, outcome.usd)
+                self._counters.enter_reply(reply.usage, outcome.usd, outcome.simulated)
         if self._on_outcome is not None:
             self._on_outcome(outcome)
 
@@ -325,7 +324,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())
 
 
-def _in_flight(poller: BatchPoller) -> int:
+def _requests_at_provider(poller: BatchPoller) -> int:
     """Return the requests of a part that are at the provider."""
     standing = poller.part.standing
     return standing.requests - poller.done if standing.state == "submitted" else 0

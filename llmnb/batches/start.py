@@ -1,4 +1,4 @@
-"""Starting a batch run: what the store lacks is written down, then submitted; nothing twice."""
+"""Starting a batch run: requests that the store lacks are recorded, then submitted, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`LLMModel`: everything a chat model offers, made of the two methods that ask it.
+"""`LLMModel`: all methods of a chat model, based on the two that ask it.
 
 `LLMModel` knows no provider. A subclass brings `acompletion`, which returns whole answers,
 and `acompletion_iter` where it can yield an answer in pieces; calls, callbacks, forms of
@@ -100,7 +100,7 @@ class LLMModel(abc.ABC):
         The texts of the results, joined, are the answer. The last result carries the
         figures (tokens, cost, why it ended) and in its `messages` the whole answer.
         """
-        return _unstreamed(self.acompletion(messages, **kw))
+        return _whole_answer(self.acompletion(messages, **kw))
 
     # -------------------------------------------------------------------- awaiting
 
@@ -263,7 +263,7 @@ class LLMModel(abc.ABC):
     def _finished(
         self, result: LLMResult, output: Output | None, turns: list[Message], name: str | None
     ) -> LLMResult:
-        """Return a result with what the base class knows and a subclass may have left out."""
+        """Return a result with the fields that a subclass may have left empty."""
         value, error = result.value, result.error
         if not (output is None or self.takes_output_type or error or result.tool_calls):
             try:
@@ -294,6 +294,6 @@ def wants_single_answer(fields: Mapping[str, Any]) -> bool:
     return n is None or OPTIONS["n"].checked("n", n) == 1
 
 
-async def _unstreamed(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
+async def _whole_answer(asked: Awaitable[list[LLMResult]]) -> AsyncIterator[LLMResult]:
     for result in (await asked)[:1]:
         yield result

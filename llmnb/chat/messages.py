@@ -1,4 +1,4 @@
-"""One turn of a conversation as a value, in whichever form the caller has it."""
+"""`Message`: a turn of a conversation, and its conversion from and to dictionaries."""
 
 from __future__ import annotations
 

@@ -224,28 +224,28 @@ _SECRETS = ("api_key", "key", "token", "password", "secret", "authorization", "h
 
 
 def without_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without what may be or hold a key, however deep it stands.
+    """Return settings without fields that may hold a key, at any depth.
 
     Example:
         >>> without_keys({"temperature": 0, "api_key": "k", "inner": [{"aws_secret": "s"}]})
         {'temperature': 0, 'inner': [{}]}
     """
-    return {name: _cleaned(value) for name, value in config.items() if not names_secret(name)}
+    return {name: _clean(value) for name, value in config.items() if not names_secret(name)}
 
 
 def names_secret(name: Any) -> bool:
-    """Return whether what stands under a name in a config may be or hold a key."""
+    """Return whether a field of that name in a config may hold a key."""
     lower = str(name).lower()
     if lower in ("max_tokens", "max_token", "stop_tokens"):
         return False
     return lower.startswith("aws_") or lower.endswith(_SECRETS)
 
 
-def _cleaned(value: Any) -> Any:
+def _clean(value: Any) -> Any:
     if isinstance(value, Mapping):
         return without_keys(value)
     if isinstance(value, (list, tuple)):
-        return [_cleaned(item) for item in value]
+        return [_clean(item) for item in value]
     return value
 
 
@@ -278,7 +278,7 @@ def top_logprobs(logprobs: Any) -> TokenLogprobs | None:
 
 
 def _by_token(logprobs: Any) -> tuple[list[Any], list[Any]]:
-    """Return, whichever API it was, each token that was written and each token's alternatives."""
+    """Return the tokens of the answer and each token's alternatives, for any API."""
     chosen = logprobs  # OpenAI's responses
     if isinstance(logprobs, Mapping):
         if isinstance(values := logprobs.get("token_logprobs"), list):  # text completions

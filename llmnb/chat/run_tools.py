@@ -1,4 +1,4 @@
-"""The loop in which a model calls tools: only those allowed, only so often, only so much.
+"""The loop in which a model calls tools, within bounds.
 
 What a model writes is data. A call is made only where its name is on the allow-list and its
 arguments fit the function's signature; everything else is answered to the model as an
@@ -177,7 +177,7 @@ async def run_tools(
     }
     not_ours = {name_of(body) for body in bodies} - functions.keys()
     bounds = _Bounds(
-        functions=functions if allow is None else _allowed(functions, allow),
+        functions=functions if allow is None else _allowed_functions(functions, allow),
         max_calls=max_calls,
         max_characters=max_result_characters,
         timeout=tool_timeout,
@@ -203,7 +203,7 @@ async def run_tools(
         uses += used
         for use in used:
             turns.append(Message(content=use.result, role="tool", tool_call_id=use.call.id))
-        tool_choice = "auto"  # a demand that stands would never let it answer
+        tool_choice = "auto"  # a model that must call a tool in each round would never answer
     return ToolRun(
         result=results[-1],
         messages=tuple(turns),
@@ -253,7 +253,7 @@ class _Bounds:
             raise _Refusal(misfit.message) from None
         try:
             async with asyncio.timeout(self.timeout):
-                return _written(await _called(function, values))
+                return _result_text(await _call(function, values))
         except TimeoutError:
             limit = f"longer than {durations.exact(self.timeout)}" if self.timeout else "too long"
             raise _Refusal(f"it took {limit}") from None
@@ -265,7 +265,7 @@ class _Refusal(Exception):
     """Why nothing came of a call, in words for the model."""
 
 
-async def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+async def _call(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     ):
@@ -274,8 +274,8 @@ async def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> An
     return await returned if inspect.isawaitable(returned) else returned
 
 
-def _written(value: Any) -> str:
-    """Return what a tool returned as the model reads it."""
+def _result_text(value: Any) -> str:
+    """Return a tool's result as a text for the model."""
     if isinstance(value, str):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -288,7 +288,7 @@ def _written(value: Any) -> str:
         return str(value)
 
 
-def _allowed(
+def _allowed_functions(
     functions: Mapping[str, Callable[..., Any]], allow: Iterable[str]
 ) -> dict[str, Callable[..., Any]]:
     names = {allow} if isinstance(allow, str) else set(allow)
@@ -301,7 +301,7 @@ def _allowed(
 
 
 def _shown_here() -> OnUse | None:
-    """Return what shows a call where a person looks on: in IPython and in notebooks."""
+    """Return `print` in IPython and notebooks, where a person looks on; elsewhere None."""
     shell = sys.modules.get("IPython")  # looked at only where somebody else has imported it
     is_interactive = shell is not None and shell.get_ipython() is not None
     return print if is_interactive else None

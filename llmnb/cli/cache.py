@@ -1,4 +1,4 @@
-"""`llmnb cache`: what is kept, in which project, what it is worth, and taking it away."""
+"""`llmnb cache`: list, show, clear, export and import the answers of projects."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
             durations.ago(now - summary.last_used) if summary.last_used else "never",
             f"{summary.hits:,}",
             usd(summary.saved_usd),
-            _worth(summary),
+            usd(summary.worth_usd),
         )
         for summary in summaries
     ]
@@ -83,12 +83,6 @@ def _list(options: argparse.Namespace, root: Path) -> int:
     if trashed := clearing.list_trash(root):
         print(f"In the trash: {len(trashed):,}; `llmnb cache undo` brings the last one back.")
     return 0
-
-
-def _worth(summary: projects.ProjectSummary) -> str:
-    return (
-        "unknown" if summary.unpriced == summary.answers and summary.answers else usd(summary.usd)
-    )
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:

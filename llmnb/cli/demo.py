@@ -1,4 +1,4 @@
-"""`llmnb demo`: a real table, a real model, and everything a person wants to know at the end."""
+"""`llmnb demo`: answer a small table with a model, and show answers, accuracy and cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`llmnb run` and `llmnb plan`: a table in, the same table with answers out, resumable.
+"""`llmnb run` and `llmnb plan`: answer every row of a table, resumably.
 
 Memory stays flat: only the rows between being asked and being written are
 held. What is answered is in the project's store before it is written, so the
@@ -23,8 +23,9 @@ from llmnb.cli.table_questions import (
     options_for,
 )
 from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
-from llmnb.frames import placing
+from llmnb.frames import overwriting
 from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
 from llmnb.frames.tables import TableWriter, format_of, taken
@@ -66,7 +67,7 @@ def act(options: argparse.Namespace) -> int:
     announce(options.model, options.url)
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
-    # What cannot be written is told before anything is sent.
+    # A file that cannot be written is an error before anything is sent.
     with TableWriter(out, columns, source=questions.table, is_lossless=options.raw) as writer:
         run = start(
             job.requests(),
@@ -97,8 +98,9 @@ def act(options: argparse.Namespace) -> int:
         print(notice, file=sys.stderr)
     if count := status.failures.get(UnreadableFile.__name__, 0):
         print(
-            f"{count:,} {'row' if count == 1 else 'rows'} could not be read and were not asked: "
-            "they keep their place, with an error.",
+            f"{counted(count, 'row')} could not be read, so nothing was asked about "
+            f"{'it: it keeps its' if count == 1 else 'them: they keep their'} place, "
+            "with an error.",
             file=sys.stderr,
         )
     if run.error is not None:
@@ -151,7 +153,7 @@ def _columns(
         typed = [*sys.argv[1:]] if sys.argv[1:2] == ["run"] else ["run", str(options.input), "…"]
         call = shlex.join(["llmnb", *typed, "--overwrite"])
         if replaced := taken(table, added):
-            raise placing.would_replace(replaced, call, "--into")
+            raise overwriting.would_replace(replaced, call, "--into")
     is_flat = kind in (".jsonl", ".ndjson")
     columns = [*(table.columns if is_flat else table.all_columns)]
     is_kept_as_text = (

@@ -1,4 +1,4 @@
-"""Options that `run` and `plan` share: which table, which question, which model, which limits."""
+"""The options that `run` and `plan` share, and the rows of a table as requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llmnb.errors import ConfigurationError, InputError, UnknownField
 from llmnb.frames.table_files import Row, TableFile
 from llmnb.frames.tables import JSONLTable, error_of, open_table
 from llmnb.frames.template import Template, conversation, prompt_template
-from llmnb.generation.lines import unwrapped
+from llmnb.generation.lines import unwrap
 from llmnb.options import Door, names, with_params
 from llmnb.running.asking import Asking
 from llmnb.signatures import add_options
@@ -80,16 +80,16 @@ class TableQuestions:
         self.limit: int | None = options.limit
         self.template: Template | None = None
         self._messages: Template | None = None
-        self._system = self._compiled(options.system, Template) if options.system else None
+        self._system = self._compile(options.system, Template) if options.system else None
         if options.prompt is not None and options.messages is not None:
             raise ConfigurationError(
                 "--messages holds the whole question, so it does not go with --prompt: leave one "
                 "of them out. Nothing was sent."
             )
         if options.messages is not None:
-            self._messages = self._compiled("{" + options.messages + "}", Template)
+            self._messages = self._compile("{" + options.messages + "}", Template)
         elif options.prompt is not None:
-            self.template = self._compiled(options.prompt, prompt_template)
+            self.template = self._compile(options.prompt, prompt_template)
             if not self.template.fields:
                 print(
                     "llmnb: --prompt names no column, so every row asks the same; a column's name "
@@ -110,8 +110,8 @@ class TableQuestions:
         self.are_requests: bool = self.template is None and self._messages is None
         """Whether the rows are requests themselves."""
 
-    def _compiled(self, text: str, make: Callable[[str, Sequence[str]], Template]) -> Template:
-        """Return a template, whose names may be those of fields that only later lines have."""
+    def _compile(self, text: str, make: Callable[[str, Sequence[str]], Template]) -> Template:
+        """Return a template; it may name fields that only later lines of a JSONL file have."""
         try:
             template = make(text, self.table.columns)
             if template.fields or text not in self.table.all_columns:
@@ -146,7 +146,7 @@ class TableQuestions:
         if (error := error_of(row)) is not None:
             return error
         if self.are_requests:
-            return unwrapped(row)
+            return unwrap(row)
         try:
             messages = self._messages_of(row)
             if not messages:
@@ -166,7 +166,7 @@ class TableQuestions:
 
 
 def asking(options: argparse.Namespace) -> Asking:
-    """Return who is asked, and how."""
+    """Return the model and its parameters."""
     return Asking(
         model=options.model,
         url=options.url,
@@ -183,7 +183,7 @@ def options_for(options: argparse.Namespace, door: Door) -> dict[str, Any]:
 
 
 def announce(model: str | None, url: str | None) -> None:
-    """Say who is asked where the person did not."""
+    """Print which model is asked if the person named none."""
     from llmnb.targets.resolve import choose
 
     if url is None and (announcement := choose(model).announcement):

@@ -1,4 +1,4 @@
-"""What the commands print: aligned, restrained, and safe whatever a model has written."""
+"""Tables and receipts that the commands print; texts of models are made safe for terminals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llmnb.display import durations, numbers
 from llmnb.display.aligned import columns, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import cut
+from llmnb.display.texts import counted, cut
 from llmnb.engine.status import StatusSnapshot
 
 
@@ -32,14 +32,14 @@ def terminal_width() -> int:
 
 
 def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
-    """Return what a run came to, with leaders, at most 90 columns wide.
+    """Return the receipt of a run, with leaders, at most 90 columns wide.
 
     Args:
         status: The run at its end.
         first_rows: The first row that failed, by the kind of its error, where the table's rows
             are not those of the run.
     """
-    counts = status.counts
+    counts = status.counts.shown()
     answered = status.completed - counts.num_tasks_failed - counts.num_stopped
     lines = [
         f"{answered:,} of {status.completed:,} rows answered in {durations.span(status.seconds)} "
@@ -80,5 +80,5 @@ def _requests(status: StatusSnapshot) -> str:
     if counts.num_rate_limit_errors:
         parts.append(f"{counts.num_rate_limit_errors:,} refused for pace")
     if counts.num_api_errors:
-        parts.append(f"{counts.num_api_errors:,} API errors")
+        parts.append(counted(counts.num_api_errors, "API error"))
     return ", ".join(parts)

@@ -109,6 +109,10 @@ class Breaker:
             return "closed"
         return "half-open" if self._is_probing or now >= self.probe_at else "open"
 
+    def has_failed(self, row: Hashable) -> bool:
+        """Whether a row has failed before, so far as that is remembered."""
+        return row in self._answers_before
+
     def wait(self, now: float) -> float:
         """Return the seconds until a request may go; infinity is "when the probe is back"."""
         if self.opened_at is None:
@@ -226,6 +230,10 @@ class SlowStart:
     failure and before the target was known to have recovered counts as well: so many at once were
     served already.
 
+    It also says whose fault a failure is, by what becomes of rows that had failed before: where
+    more of them were answered than failed again, the target was asked too much. Until then one of
+    them goes at a time, and one more for each that was answered.
+
     Source:
         Slow start and congestion avoidance: V. Jacobson, *Congestion Avoidance and Control*,
         SIGCOMM 1988.
@@ -253,6 +261,8 @@ class SlowStart:
         self._level = level
         self._since = since
         self._cut_at = -math.inf
+        self._trust = 0
+        """By how much more often rows that had failed were answered than failed again."""
 
     @property
     def slots(self) -> int:
@@ -264,25 +274,43 @@ class SlowStart:
         """Whether the next request waits until one ends."""
         return self.in_flight >= self.slots
 
-    def on_success(self, *, sent_at: float) -> None:
+    @property
+    def blames_target(self) -> bool:
+        """Whether a failure is the target's fault rather than that of its row."""
+        return self._trust > 0
+
+    def may_repeat(self, in_flight: int) -> bool:
+        """Whether a row that has failed may go beside so many others of the same kind."""
+        return in_flight <= max(0, self._trust)
+
+    def on_success(self, *, sent_at: float, has_failed: bool = False) -> None:
         """Make room for one more, or for a part of one near the level at which it failed.
 
         A request sent no later than the latest that has failed makes none.
+
+        Args:
+            sent_at: When the request was sent.
+            has_failed: Whether its row had failed before.
         """
+        self._trust += has_failed
         if sent_at <= self._since:
             return
         is_near = self._level / 2 <= self._slots < self._level
         self._slots += 1.0 / self.slots if is_near else 1.0
 
-    def on_failure(self, *, began: float, now: float, in_flight: int) -> None:
+    def on_failure(
+        self, *, began: float, now: float, in_flight: int, has_failed: bool = False
+    ) -> None:
         """Halve the slots, but once for all that was sent before the last cut.
 
         Args:
             began: When the request was sent.
             now: The time.
             in_flight: Requests that were in flight then, itself included, whenever they were sent.
+            has_failed: Whether its row had failed before.
         """
         if began >= self._cut_at:
+            self._trust -= has_failed
             self._level = in_flight
             self._slots = max(1.0, min(self._slots, in_flight) / 2)
             self._cut_at = now

@@ -7,7 +7,7 @@ What may be sent again is a matter of the error's type:
   asks to wait lengthens the schedule and never replaces it: a wait of nothing
   is no permission to ask at once;
 - never arrived or surely unbilled (`Unsent`, `ProviderError`): again, up to
-  `max_attempts` in all;
+  `max_attempts` in all, where two that the target is to blame for do not count;
 - perhaps billed (`MaybeBilled`): once a row, and only while its run has a token
   (`ResendBudget`), so that a network that loses every reply buys ten rows twice, not all;
 - everything else: never.
@@ -35,6 +35,9 @@ LONGEST_SERVER_WAIT = 120.0
 """Seconds; a server that asks for more is not waited for: the error says when to come back."""
 
 
+MOST_EXCUSED = 2
+"""Failed attempts of a row, at most, that count for nothing because its target was to blame."""
+
 RESEND_TOKENS = 10
 """Rows of a run that may be sent again after a lost reply with no success between."""
 
@@ -44,7 +47,8 @@ class RetryPolicy:
     """How patient a run is."""
 
     max_attempts: int = 3
-    """Requests for one row that were unsent or surely unbilled, the first included."""
+    """Requests for one row that were unsent or surely unbilled, the first included; `MOST_EXCUSED`
+    more where the target was to blame as it came back from an outage."""
 
     max_wait: float = 600.0
     """Seconds that a target may refuse without one success before its rows fail."""
@@ -64,7 +68,10 @@ class Tries:
     """What one row has been through."""
 
     failures: int = 0
-    """Attempts spent."""
+    """Attempts that have failed."""
+
+    excused: int = 0
+    """Those of them that count for nothing."""
 
     refusals: int = 0
     """Rate limits and overloads in a row."""
@@ -151,6 +158,7 @@ def next_wait(
     since_success: float,
     can_resend: bool,
     event: int = 1,
+    is_excused: bool = False,
     rand: Callable[[], float] = roll,
 ) -> float | None:
     """Return the seconds until the row is sent again, or None when it has failed for good.
@@ -165,6 +173,8 @@ def next_wait(
         can_resend: Whether the run may send a row again after a perhaps billed request.
         event: Congestion events of the target that no success came between, from 1. What is
             refused together is one event. In the first a positive hint is kept exactly.
+        is_excused: Whether the target was to blame rather than the row; then the failure counts
+            for nothing, `MOST_EXCUSED` times.
         rand: Uniform numbers in [0, 1).
 
     Example:
@@ -191,7 +201,9 @@ def next_wait(
         return hint if event <= 1 else max(hint, drawn(event))
     if isinstance(error, (Unsent, ProviderError)):
         tries.failures += 1
-        if tries.failures >= policy.max_attempts:
+        if is_excused and tries.excused < MOST_EXCUSED and policy.max_attempts > 1:
+            tries.excused += 1
+        if tries.failures - tries.excused >= policy.max_attempts:
             return None
         return max(hint or 0.0, drawn(tries.failures))
     if isinstance(error, MaybeBilled) and can_resend and not tries.is_resent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Sequence
 
 from llmnb.display.escape import visible
@@ -52,6 +53,16 @@ def columns(
         .rstrip()
         for row in cells
     ]
+
+
+def wrapped(sentence: str, width: int = 89) -> list[str]:
+    r"""Return a sentence as lines of at most so many characters; nothing hides in it.
+
+    Example:
+        >>> wrapped("a line too\x1b long", 10)
+        ['a line', 'too\\x1b', 'long']
+    """
+    return textwrap.wrap(visible(sentence), width, break_on_hyphens=False)
 
 
 def leader(name: str, value: str, note: str = "", *, names: int = 24, values: int = 7) -> str:

@@ -21,9 +21,11 @@ _LONGEST_FACT = 120
 _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
 
-def box(*parts: str, name: str = "") -> str:
+def box(*parts: str, name: str = "", width: int = 760) -> str:
     """Return parts of HTML in one element, with a class of its own where it has a name."""
-    style = f"max-width:760px;font:13px/1.5 {FONT};font-variant-numeric:tabular-nums;color:inherit"
+    style = (
+        f"max-width:{width}px;font:13px/1.5 {FONT};font-variant-numeric:tabular-nums;color:inherit"
+    )
     return f'<div class="{name}{" " if name else ""}{INERT}" style="{style}">{"".join(parts)}</div>'
 
 
@@ -88,21 +90,30 @@ def _segments(parts: Iterable[tuple[str, float]]) -> str:
 
 
 def cell(
-    text: str, style: str = "", *, align: str = "left", head: str = "", longest: int | None = None
+    text: str,
+    style: str = "",
+    *,
+    align: str = "left",
+    head: str = "",
+    longest: int | None = None,
+    columns: int = 1,
 ) -> str:
     """Return a cell of a table.
 
     Args:
         text: What it shows.
         style: Added to that of every cell.
-        align: ``"left"`` or ``"right"``.
+        align: ``"left"``, ``"right"`` or ``"center"``.
         head: What it heads, ``"row"`` or ``"col"``; empty for a cell of figures.
         longest: Characters kept of the text.
+        columns: How many columns it is wide.
     """
     tag, more = ("th", f' scope="{head}"') if head else ("td", "")
     # JupyterLab aligns cells to the right where no style says otherwise, everybody else to the
     # left; what has no styles knows the attribute.
-    styles = ["text-align:left"] if align == "left" else []
+    styles = [f"text-align:{align}"] if align != "right" else []
+    if columns > 1:
+        more += f' colspan="{columns}"'
     if head or align != "left":
         more += f' align="{align}"'
     if "padding:" not in style:

@@ -1,1 +1,1 @@
-"""Texts as vectors: models that make them, and how batches keep to the one engine."""
+"""Embedding texts: the models, and how batches of texts go through the engine."""

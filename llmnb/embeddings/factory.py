@@ -1,4 +1,4 @@
-"""From a name to an embedding model, and which one is asked where nobody names one."""
+"""Make an embedding model from its name, and choose one if none is named."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from llmnb.embeddings.model import EmbeddingModel, HybridEmbeddingModel, SparseE
 from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.running.asking import Model
-from llmnb.targets.resolve import LOCAL_DEFAULT, choose
-from llmnb.wire.catalog import load_catalog
+from llmnb.targets.resolve import LOCAL_DEFAULT, choose, provider_with_key
+from llmnb.wire.catalog import Provider, load_catalog, provider
 from llmnb.wire.dialect import is_spoken
 
 VARIABLE = "LLMNB_EMBEDDING_MODEL"
@@ -53,8 +53,8 @@ def embedding_model_factory(embedding: str, **kwargs: Any) -> EmbeddingModel:
     return LiteLLMEmbeddingModel(rest if kind == "litellm" else name, **kwargs)
 
 
-def chosen(model: Model | None) -> tuple[Model, str | None]:
-    """Return the model, and one line for the person where the choice was made for them.
+def choose_model(model: Model | None) -> tuple[Model, str | None]:
+    """Return the model that is named, or a chosen one with a line that says so.
 
     Named; else `LLMNB_EMBEDDING_MODEL`; else the embedding model of the provider whose chat
     model is configured; else that of the first provider whose key is found; else the small
@@ -64,44 +64,27 @@ def chosen(model: Model | None) -> tuple[Model, str | None]:
         model: What the caller named.
 
     Example:
-        >>> chosen("ollama/all-minilm")
+        >>> choose_model("ollama/all-minilm")
         ('ollama/all-minilm', None)
     """
     named = model or settings.environment(VARIABLE)
     if named:
         return named, None
-    provider = _configured() or _with_a_key()
-    name = f"local/{LOCAL_DEFAULT}"
-    if provider is not None:
-        name = f"{provider}/{load_catalog()[provider].default_models['embedding']}"
+    row = _configured() or provider_with_key("embedding")
+    name = f"{row.name}/{row.default_models['embedding']}" if row else f"local/{LOCAL_DEFAULT}"
     return name, (f"No embedding model named: asking {name}. Choose with model=… or {VARIABLE}.")
 
 
-def _configured() -> str | None:
+def _configured() -> Provider | None:
+    """Return the provider of the configured chat model, where it has embeddings, too."""
     if not (name := settings.model(None)):
         return None
     try:
-        provider = choose(name).provider
+        row = load_catalog().get(choose(name).provider)
     except LLMNBError:
         return None
-    if provider == "sim":
-        return "openai" if _has_key("openai") else None
-    return provider if _embeds(provider) else None
-
-
-def _with_a_key() -> str | None:
-    return next((name for name in load_catalog() if _embeds(name) and _has_key(name)), None)
-
-
-def _embeds(provider: str) -> bool:
-    row = load_catalog().get(provider)
-    return (
-        row is not None
-        and "embedding" in row.default_models
-        and is_spoken(row.dialects["embedding"])
-    )
-
-
-def _has_key(provider: str) -> bool:
-    row = load_catalog()[provider]
-    return bool(row.key_env) and settings.find_key(row.name, row.key_env) is not None
+    if row is None:  # sim/
+        row = provider("openai")
+        return row if settings.find_key(row.name, row.key_env) else None
+    has_model = "embedding" in row.default_models and is_spoken(row.dialects["embedding"])
+    return row if has_model else None

@@ -1,4 +1,4 @@
-"""Which texts are being asked for; an embedding that wants such a text waits for its vector.
+"""Claims of texts: an embedding waits for texts that another one is already asking for.
 
 Everything here happens on the loop thread.
 """
@@ -15,11 +15,11 @@ from llmnb.engine.status import Clock
 from llmnb.store import claims
 
 DROP_SECONDS = 0.5
-"""A dropped request's texts may be asked for again after this: what had come is saved by then."""
+"""Texts of a dropped request may be asked for again after this; a reply is saved by then."""
 
 
 class Registry:
-    """The keys of all texts that some embedding of this process is asking for."""
+    """The keys of all texts that embeddings of this process are asking for."""
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
@@ -28,14 +28,14 @@ class Registry:
         return len(self._events)
 
     def add(self, key: str) -> bool:
-        """Claim a text; False where somebody else is asking for it."""
+        """Claim a text; return False if another embedding is asking for it."""
         if key in self._events:
             return False
         self._events[key] = asyncio.Event()
         return True
 
     def remove(self, key: str) -> None:
-        """Give a text up, bought and kept or not."""
+        """Release a text, whether or not its vector was saved."""
         if (event := self._events.pop(key, None)) is not None:
             event.set()
 
@@ -51,7 +51,7 @@ def in_flight() -> Registry:
 
 
 class TextClaims:
-    """The texts that an embedding is asking for; it gives back only its own.
+    """The texts that one embedding has claimed.
 
     Args:
         between: What other processes that use the project claim; None: each asks for itself.
@@ -64,12 +64,12 @@ class TextClaims:
 
         self._claimed: set[str] = set()
         self._draining: set[str] = set()
-        """Those whose request was in flight at a stop."""
+        """Claimed texts whose request was in flight when the embedding was stopped."""
 
         self._is_dropped = False
 
     def take(self, key: str) -> bool:
-        """Claim a text; False where somebody else is asking for it."""
+        """Claim a text; return False if another embedding or process is asking for it."""
         if not in_flight().add(key):
             return False
         if self._between is not None and not self._between.take(key) and not self._waits_no_more:
@@ -84,12 +84,12 @@ class TextClaims:
             self._between.enter()
 
     def leave(self) -> None:
-        """Let the files of claims be closed, once nothing is claimed."""
+        """Allow the files of claims to be closed once nothing is claimed."""
         if self._between is not None:
             self._between.leave()
 
     async def until_free(self, keys: Iterable[str]) -> None:
-        """Wait until nobody asks for any of these texts, or only a process that stands still."""
+        """Wait until none of these texts is claimed, or only by a process that stands still."""
         keys = list(keys)
         await in_flight().until_gone(keys)
         for key in keys:
@@ -106,25 +106,25 @@ class TextClaims:
         return self._between.is_taken_elsewhere(key)
 
     def give_back(self, key: str) -> None:
-        """Let others ask for a text: it is kept, or was not to be had."""
+        """Release a text whose vector is saved or could not be had."""
         for mine in (self._claimed, self._draining):
             if key in mine:
                 mine.remove(key)
                 self._let_others_ask(key)
 
     def give_all_back(self) -> None:
-        """Let others ask for everything that is not in flight."""
+        """Release every text that is not in flight."""
         self._release(self._claimed)
 
     def drain(self, keys: Iterable[str]) -> None:
-        """Hold texts as long as the answer to a request in flight may still come."""
+        """Keep texts claimed as long as the reply to their request may still come."""
         sent = self._claimed.intersection(keys)
         self._claimed -= sent
         self._draining |= sent
         self._let_go(DROP_SECONDS if self._is_dropped else DRAIN_SECONDS)
 
     def drop(self) -> None:
-        """Hold nothing any longer: what is in flight is dropped."""
+        """Release all texts soon: their requests are dropped."""
         self._is_dropped = True
         self._let_go(DROP_SECONDS)
 

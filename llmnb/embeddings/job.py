@@ -1,4 +1,4 @@
-"""Texts on their way to vectors, on the loop thread: looked up, put into batches, asked for.
+"""One embedding on the loop thread: look texts up, put them into batches, ask for their vectors.
 
 The engine's rows are batches, one request each, and they go through one run like any other:
 its gates, retries, limits and budget hold for them. Texts are what is looked up, kept, shared
@@ -43,10 +43,10 @@ BATCHES_AHEAD = 64
 else may ask for them."""
 
 _DIVISIBLE = (400, 413, 422, None)
-"""Statuses of a refusal that one text of many may be to blame for."""
+"""Statuses of refusals that may be caused by a single text of the batch."""
 
 _PROBE = "text"
-"""What is asked for when only empty texts are there and nobody knows how long a vector is."""
+"""The text that is sent if all texts are empty and the length of a vector is not known."""
 
 _SHORT = 256
 """Characters below which a text is sent whole, unless the caller bounds its tokens."""
@@ -75,8 +75,8 @@ class EmbeddingJob(InputSource):
         self._run: Run | None = None
         self._preparer = Preparer(order.asking)
         self.target = self._preparer.default
-        self._batching = _batching(order.asking, self.target.row.name)
-        self._batch_preparer = Preparer(self._batching)
+        self._batch_asking = _asking_for_batches(order.asking, self.target.row.name)
+        self._batch_preparer = Preparer(self._batch_asking)
         project = open_project(order.project_name, order.cache_dir, share=order.share)
         self.claims = TextClaims(project.claims if order.use_cache else None)
         self.store = StoreAdapter(project, self.target, self.claims.give_back)
@@ -115,9 +115,9 @@ class EmbeddingJob(InputSource):
         try:
             self._run = start(
                 self,
-                self._batching,
+                self._batch_asking,
                 store=self.store,
-                on_outcome=self._arrived,
+                on_outcome=self._on_outcome,
                 use_cache=False,  # texts are looked up here, batches never
                 # Few batches under way, yet enough to keep every slot taken.
                 window=max(BATCHES_AHEAD, 2 * slots if isinstance(slots, int) else 0),
@@ -135,7 +135,7 @@ class EmbeddingJob(InputSource):
         return None if self._run is None else self._run.error
 
     async def finish(self, run: AnyRun) -> None:
-        """See to the end of every text, once the run of batches has ended; on the loop thread."""
+        """Give every text its vector or error once the run has ended; on the loop thread."""
         try:
             await run
             self._fill_the_empty()
@@ -156,7 +156,7 @@ class EmbeddingJob(InputSource):
         return [self._request(batch) for batch in batches]
 
     async def rest(self) -> list[dict[str, object]]:
-        """Return nothing: texts that were not asked for are seen to at the end."""
+        """Return nothing: `finish` gives texts that were not asked for their error."""
         return []
 
     def _request(self, batch: Batch) -> dict[str, object]:
@@ -168,11 +168,11 @@ class EmbeddingJob(InputSource):
         return request
 
     async def _make_batches(self) -> bool:
-        """Make batches of what is to be asked next; return whether anything is left to do."""
+        """Make the next batches; return whether any text is left."""
         if self._fresh:
             chunk = [self._fresh.popleft() for _ in range(min(CHUNK_TEXTS, len(self._fresh)))]
             await self._look_up(
-                await _on_a_thread(self._prepared, chunk), uses_cache=self.order.use_cache
+                await _on_a_thread(self._prepare, chunk), uses_cache=self.order.use_cache
             )
             if not self._fresh:
                 self._pack_the_rest()
@@ -183,11 +183,11 @@ class EmbeddingJob(InputSource):
         if self.is_stopping or self._error is not None:
             return False
         if self._refused:
-            # What was refused first: nothing may be claimed while others are waited for.
+            # Refused batches come first: their texts are claimed, and nothing may be while waiting.
             self._halve()
             return True
         if self._elsewhere:
-            # What others were asking for and did not get.
+            # Texts that others were asking for and did not get.
             texts, self._elsewhere = self._elsewhere, []
             await self.claims.until_free([text.key for text in texts])
             await self._look_up(texts, uses_cache=True, is_merged=True)
@@ -200,11 +200,11 @@ class EmbeddingJob(InputSource):
         return False
 
     def _halve(self) -> None:
-        """Halve what was refused; one batch only, until any text has been answered."""
+        """Halve the refused batches; until a text has been answered only the smallest."""
         refused = sorted(self._refused, key=lambda pair: len(pair[0]))
         self._refused = []
         if not self.results.counters.tracker.num_tasks_succeeded:
-            if self._lonely_refusals > 1:  # it is not the texts that are refused
+            if self._lonely_refusals > 1:  # texts are not the cause of the refusals
                 for batch, error in refused:
                     self._fail(batch, error)
                 return
@@ -221,10 +221,10 @@ class EmbeddingJob(InputSource):
     def _most_tokens(self) -> int | None:
         return self.order.most_tokens_of(self.target)
 
-    def _prepared(self, texts: list[Text]) -> list[Text]:
+    def _prepare(self, texts: list[Text]) -> list[Text]:
         """Cut what is too long and find each text's key; blocks."""
         for text in texts:
-            # Below some length no model's limit is worth being looked for.
+            # A short text is within every model's limit.
             if self.order.most_tokens is not None or len(text.sent) > _SHORT:
                 shorter = self._most_tokens and cut(
                     text.sent, self._most_tokens, model=self.target.model
@@ -253,11 +253,13 @@ class EmbeddingJob(InputSource):
         for text in claimed:
             if (answer := kept.get(text.key)) is not None:
                 self.claims.give_back(text.key)
-                self.results.answered(text, answer[1], self._kept(answer[0], is_merged=is_merged))
+                self.results.answered(
+                    text, answer[1], self._stored_outcome(answer[0], is_merged=is_merged)
+                )
             elif (batch := self._packer.add(text)) is not None:
                 self._ready.append(batch)
 
-    def _kept(self, entry: Entry, *, is_merged: bool) -> Outcome:
+    def _stored_outcome(self, entry: Entry, *, is_merged: bool) -> Outcome:
         """Return what became of a text whose vector was in the store."""
         source: Source = "cached" if entry.reused_from is None else "reused"
         return Outcome(
@@ -271,7 +273,7 @@ class EmbeddingJob(InputSource):
 
     # ---------------------------------------------------------------- what has come
 
-    def _arrived(self, outcome: Outcome) -> None:
+    def _on_outcome(self, outcome: Outcome) -> None:
         """Take a batch's outcome; called before anybody else sees it."""
         self._unanswered -= 1
         if not self._unanswered:
@@ -313,19 +315,24 @@ class EmbeddingJob(InputSource):
         return self.results.length or (None if size is None else 4 * size)
 
     def _fill_the_empty(self) -> None:
-        """Give empty texts their vector, which is zero: nothing has been said in them."""
+        """Give empty texts their vector, which is zero."""
         if self._empty and self._length is not None:
             self.results.empty(self._empty, bytes(self._length))
         elif self._empty and self._has_probed and self._error is None:
-            self.results.failed(self._empty, _no_length())
+            error = BadReply(
+                "How many numbers a vector has could not be found out: every text is empty."
+            )
+            self.results.failed(self._empty, error)
 
     def _give_up(self) -> None:
-        """Leave nobody waiting, and no text without a vector or an error."""
+        """Release every claim, and give an error to each text that has no vector."""
         self.claims.give_all_back()
         for batch, error in self._refused:
             self._fail(batch, error)
         self._refused = []
-        error = (None if self.is_stopping else self._error) or _not_asked()
+        error = (None if self.is_stopping else self._error) or Stopped(
+            "Not asked: it was stopped. Embed again to ask only for what is missing."
+        )
         self.results.failed(self.results.missing(), error)
 
 
@@ -336,8 +343,8 @@ def _is_divisible(error: LLMNBError) -> bool:
     return isinstance(error, ProviderError)
 
 
-def _batching(asking: Asking, provider: str) -> Asking:
-    """Return how batches are asked for: in base64 where that is understood."""
+def _asking_for_batches(asking: Asking, provider: str) -> Asking:
+    """Return how batches are asked for: with vectors in base64, if the provider has them."""
     if provider not in PACKED or "encoding_format" in asking.params:
         return asking
     return dataclasses.replace(asking, params={**asking.params, "encoding_format": "base64"})
@@ -347,17 +354,9 @@ async def _on_a_thread(work: Callable[[list[Text]], T], texts: list[Text]) -> T:
     return await asyncio.get_running_loop().run_in_executor(None, work, texts)
 
 
-def _not_asked() -> Stopped:
-    return Stopped("Not asked: it was stopped. Embed again to ask only for what is missing.")
-
-
 def _no_vector() -> BadReply:
     return BadReply(
         "The reply has no vector for this text, or one that is not made of finite numbers. Its "
         "batch may have been billed; the others are kept, and this one is asked for again on the "
         "next run."
     )
-
-
-def _no_length() -> BadReply:
-    return BadReply("How many numbers a vector has could not be found out: every text is empty.")

@@ -72,7 +72,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         self._model = self._config.endpoint(name) if isinstance(name, str) else name
         sizes = (batch_size, self._config.batch_size, BATCH_SIZE)
         self.batch_size = next(size for size in sizes if size is not None)
-        self.order()  # what is wrong is an error now
+        self.order()  # wrong settings are an error here
 
     @property
     def ndim(self) -> int | None:
@@ -107,7 +107,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         return [vector for vector in vectors if vector is not None]
 
     def order(self) -> Order:
-        """Return what is ordered when texts are given now: who makes vectors, and how."""
+        """Return the order under which texts are embedded now: model, batches and limits."""
         config, mode = self._config, self.mode.value
         return Order(
             asking=Asking(
@@ -124,7 +124,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
 
 
 def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:
-    """Say of how many texts only the beginning was embedded."""
+    """Warn of texts of which only the beginning was embedded."""
     if not (cut := run.truncated):
         return
     position, had = next(iter(cut.items()))
@@ -178,7 +178,7 @@ _IGNORED = frozenset(("caching", "drop_params", "timeout"))
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingConfig:
-    """What a `config` says, sorted.
+    """The settings of a `config`.
 
     Example:
         >>> config = EmbeddingConfig.of({"kwargs": {"dimensions": 64}, "rate_limit": "9/minute"})
@@ -208,7 +208,7 @@ class EmbeddingConfig:
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None) -> EmbeddingConfig:
-        """Return what a `config` says.
+        """Return the settings of a `config`.
 
         Raises:
             ConfigurationError: If it says what nobody understands.
@@ -244,7 +244,7 @@ class EmbeddingConfig:
         )
 
     def endpoint(self, name: str) -> Endpoint:
-        """Return where a name's model is: at a provider of the catalog, or behind LiteLLM."""
+        """Return the endpoint of a model's name: a provider of the catalog, or LiteLLM."""
         provider, _ = provider_and_model(
             name, provider_name=self.api_provider, has_url=bool(self.url)
         )
@@ -269,6 +269,6 @@ def _connects(field: str) -> bool:
 
 
 def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
-    """Take a field out under any of its names."""
+    """Remove a field under all of its names; return the first value."""
     values = [fields.pop(name, None) for name in names]
     return next((value for value in values if value is not None), None)

@@ -1,4 +1,4 @@
-"""What every embedding model can do, and two that need no provider: sparse and hybrid ones."""
+"""The base of embedding models, and two that need no provider: sparse and hybrid ones."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class EmbeddingModel(ABC):
         return self._ndim
 
     def set_mode(self, mode: EmbeddingModes | str) -> None:
-        """Say what the next texts are embedded for.
+        """Set what the next texts are embedded for.
 
         Args:
             mode: ``"document"`` or ``"query"``.
@@ -182,7 +182,7 @@ class SparseEmbeddingModel(EmbeddingModel):
 
 
 class HybridEmbeddingModel(EmbeddingModel):
-    """Puts the vectors of its models together.
+    """Joins the vectors of its models end to end.
 
     Args:
         models: At least one.
@@ -211,7 +211,7 @@ class HybridEmbeddingModel(EmbeddingModel):
         return sum(known) if len(known) == len(sizes) else None
 
     def set_mode(self, mode: EmbeddingModes | str) -> None:
-        """Say to all models what the next texts are embedded for."""
+        """Set what the next texts are embedded for, in all models."""
         super().set_mode(mode)
         for model in self.models:
             model.set_mode(mode)

@@ -1,4 +1,4 @@
-"""What became of each text: its vector or its error, by position, reported and counted."""
+"""The results of an embedding: each text's vector or error by position, and their counts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class EmbeddingResults:
         self._on_text = on_text
 
     def answered(self, text: Text, vector: bytes, outcome: Outcome) -> None:
-        """Give a text its vector wherever it stands, and count it there.
+        """Give a text its vector at each of its positions, and count it.
 
         A vector that is longer or shorter than the others is an error.
 
@@ -65,7 +65,7 @@ class EmbeddingResults:
             self.counters.enter(dataclasses.replace(first, source="merged"))
 
     def empty(self, positions: Sequence[int], vector: bytes) -> None:
-        """Give texts in which nothing stands their vector."""
+        """Give empty texts their vector."""
         self._put(positions, vector)
         self.counters.tracker.num_rows_done += len(positions)
 

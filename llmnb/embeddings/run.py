@@ -1,4 +1,4 @@
-"""An embedding as its owner holds it: look at it, steer it, wait for it, from any thread."""
+"""`EmbeddingRun`: an embedding that can be looked at, steered and awaited from any thread."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ _OF_REQUESTS = (
     "prompt_tokens",
     "completion_tokens",
     "usd",
+    "simulated_usd",
     "num_unpriced",
     "hedge_usd",
     "time_of_last_rate_limit_error",
 )
-"""Counters that are the engine's own."""
+"""Counters of requests, taken over from the run of batches."""
 
 _OF_THE_RUN = (
-    *("pools", "shares", "samples", "latencies", "p50", "p95", "requests_per_minute"),
-    *("tokens_per_minute", "budget_usd", "waited_seconds"),
+    *("in_flight", "waiting_on", "pools", "shares", "samples", "latencies", "p50", "p95"),
+    *("requests_per_minute", "tokens_per_minute", "budget_usd", "waited_seconds"),
 )
-"""What is shown of the engine's run as it is."""
+"""Fields of the status that are taken over from the run of batches."""
 
 
 class EmbeddingRun(RunWrapper[list[bytes | None]]):
-    """Texts on their way to as many vectors, counted in texts.
+    """A run that embeds texts; its counts are of texts.
 
     Args:
         texts: The texts; None is one that is not there and gets nothing.
@@ -78,22 +79,18 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         batch = min(job.order.batch_size, len(job.results.texts))
         texts_sent = min(of_batches.in_flight * batch, counts.num_rows - counts.num_rows_done)
         counts.num_tasks_in_progress = texts_sent
-        of_texts = counters.snapshot(
-            counts,
-            state=self._state(of_batches.state),
-            project=self.project,
-            total=counts.num_rows,
-            launched=counts.num_rows_done + texts_sent,
-            in_flight=of_batches.in_flight,
-            waiting_on=of_batches.waiting_on,
-        )
         shared = {name: getattr(of_batches, name) for name in _OF_THE_RUN}
         # There is one model, and what it counts here is requests.
         shared["shares"] = tuple(
             dataclasses.replace(share, rows=counts.num_tasks_succeeded)
             for share in of_batches.shares
         )
-        return dataclasses.replace(of_texts, **shared)
+        return dataclasses.replace(
+            counters.snapshot(counts, state=self._state(of_batches.state), project=self.project),
+            total=counts.num_rows,
+            launched=counts.num_rows_done + texts_sent,
+            **shared,
+        )
 
     def _state(self, of_batches: State) -> State:
         counters, job = self._job.results.counters, self._job
@@ -110,7 +107,7 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
 
     @property
     def errors(self) -> dict[int, LLMNBError]:
-        """What texts have failed with, by position."""
+        """The errors of texts that failed, by position."""
         return dict(sorted(self._job.results.errors.items()))
 
     @property

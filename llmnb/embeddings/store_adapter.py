@@ -1,4 +1,4 @@
-"""Keeps vectors: takes the answer to a batch, and stores an answer for each of its texts.
+"""Store the reply to a batch as a reply to each of its texts.
 
 So no text is bought twice, whatever batches it travels in, and an answer is
 found by the key that asking for the text alone would have.
@@ -28,7 +28,7 @@ Amount = TypeVar("Amount", int, float)
 
 
 class StoreAdapter:
-    """A project's store as a run of batches sees it.
+    """A project's store, for a run of batches.
 
     Args:
         store: The project's store.
@@ -76,7 +76,7 @@ class StoreAdapter:
         return {}
 
     def find(self, texts: Sequence[Text]) -> dict[str, tuple[Entry, bytes]]:
-        """Return what is kept of texts, by key, with their vectors; blocks."""
+        """Return stored entries and their vectors by key; blocks."""
         entries = self._store.lookup([text.key for text in texts])
         answers = ((text.key, stored_answer([text.call], entries)) for text in texts if text.call)
         return {
@@ -90,9 +90,9 @@ class StoreAdapter:
         batch = self._batches.pop(entry.key, None)
         reply = self._read(entry)
         if batch is None or reply is None or len(reply.vectors) != len(batch):
-            await self._store.aput(entry)  # what could not be read is kept as it came
+            await self._store.aput(entry)  # an unreadable reply is stored as it came
             return
-        entries = divided(entry, reply, batch)
+        entries = divide(entry, reply, batch)
         await asyncio.gather(*(self._store.aput(own) for own in entries))
         for text in batch:
             self._on_saved(text.key)
@@ -104,7 +104,7 @@ class StoreAdapter:
             return None
 
 
-def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
+def divide(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
     """Divide the answer to a batch into answers to each text that got a vector.
 
     Tokens and dollars of all texts add up to the whole's.
@@ -121,7 +121,7 @@ def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
             entry,
             key=text.key,
             request=text.request,
-            raw=written(vector, reply.model, own_tokens),
+            raw=vector_reply(vector, reply.model, own_tokens),
             usd=own_dollars,
             prompt_tokens=own_tokens,
             completion_tokens=None if own_tokens is None else 0,
@@ -129,15 +129,15 @@ def divided(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
         for text, vector, own_tokens, own_dollars in zip(
             batch, reply.vectors, tokens, dollars, strict=True
         )
-        if vector  # what is kept is an answer
+        if vector  # texts without one are not stored
     ]
 
 
-def written(vector: bytes, model: str | None, tokens: int | None) -> bytes:
+def vector_reply(vector: bytes, model: str | None, tokens: int | None) -> bytes:
     """Return a vector as the reply that asking for its text alone would have given.
 
     Example:
-        >>> written(b"four", "m", 1)[:60]
+        >>> vector_reply(b"four", "m", 1)[:60]
         b'{"object":"list","data":[{"object":"embedding","index":0,"em'
     """
     packed = base64.b64encode(vector).decode()
@@ -153,7 +153,7 @@ def written(vector: bytes, model: str | None, tokens: int | None) -> bytes:
 
 
 def portions(total: Amount, weights: Sequence[int]) -> list[Amount]:
-    """Return an amount in portions that are about as the weights, and add up to it.
+    """Divide an amount in proportion to weights; the portions add up to it.
 
     Portions of a whole number are whole.
 

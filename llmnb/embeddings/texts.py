@@ -1,4 +1,4 @@
-"""Texts that are to be sent: cut to what a model reads, and put together into requests."""
+"""Texts to be embedded: cut to the length that a model reads, and packed into batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from llmnb.errors import LLMNBError
 
 _TRIES = 12
 _NEAR = 0.98
-"""A cut that keeps this part of what is allowed is good enough."""
+"""A cut text that keeps this part of the allowed tokens is long enough."""
 
 _ESTIMATED = 0.9
-"""Where tokens are only estimated, so much of what is allowed is used."""
+"""The part of the allowed tokens that is used if tokens are estimated."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -24,16 +24,16 @@ class Text:
     """The text as it is sent: perhaps with a prefix, perhaps cut."""
 
     positions: list[int]
-    """Where it stands among the caller's texts."""
+    """Its positions among the caller's texts."""
 
     call: Call | None = None
-    """How it would be asked for alone; its vector is kept under that key."""
+    """The call that asks for it alone; its vector is stored under that key."""
 
     refusal: LLMNBError | None = None
-    """Why it cannot be asked for."""
+    """Why it cannot be embedded."""
 
     tokens: int = 0
-    """About how many it has."""
+    """Its tokens, estimated."""
 
     @property
     def key(self) -> str:
@@ -53,7 +53,7 @@ Batch = list[Text]
 
 
 class Packer:
-    """Puts texts together in their order.
+    """Packs texts into batches, in their order.
 
     A text that alone is larger than the bound travels alone.
 
@@ -88,7 +88,7 @@ class Packer:
         return full
 
     def rest(self) -> Batch:
-        """Return what is not in a batch yet."""
+        """Return the texts that are in no batch yet."""
         batch, self._open, self._tokens = self._open, [], 0
         return batch
 

@@ -125,7 +125,9 @@ class Stats:
 
     def __init__(self, now: float) -> None:
         self._started = now
-        self._models: dict[str, _Model] = {}
+        self._models: dict[tuple[str, bool], _Model] = {}
+        """By name, and whether the simulated provider answered."""
+
         self._causes: dict[str, FailureCause] = {}
         self.latest: deque[float] = deque(maxlen=LATENCIES_SHOWN)
         """The last latencies, oldest first."""
@@ -147,13 +149,20 @@ class Stats:
         """Count a reply that said "rate limited"."""
         self._present()[2] += 1
 
-    def on_answer(self, model: str, seconds: float, tokens: int, usd: float | None) -> None:
+    def on_progress(self, requests: int, tokens: int, refusals: int) -> None:
+        """Count what has been done elsewhere since the last time."""
+        for index, count in enumerate((requests, tokens, refusals)):
+            self._present()[index] += count
+
+    def on_answer(
+        self, model: str, seconds: float, tokens: int, usd: float | None, simulated: bool
+    ) -> None:
         """Count a reply with an answer in it."""
         self._present()[1] += tokens
         self.latest.append(seconds)
-        known = self._models.get(model)
+        known = self._models.get((model, simulated))
         if known is None:
-            known = self._models[model] = _Model()
+            known = self._models[model, simulated] = _Model()
         known.replies += 1
         known.seconds.add(seconds)
         if usd is None:
@@ -161,9 +170,9 @@ class Stats:
         else:
             known.usd += usd
 
-    def on_answered_row(self, model: str) -> None:
+    def on_answered_row(self, model: str, simulated: bool) -> None:
         """Count a row that a model's answer was bought for."""
-        if (known := self._models.get(model)) is not None:
+        if (known := self._models.get((model, simulated))) is not None:
             known.rows += 1
 
     def on_failed_row(self, row: int, error: LLMNBError) -> None:
@@ -222,8 +231,9 @@ class Stats:
                 share=model.rows / rows,
                 p50=quantiles([model.seconds], 0.5)[0],
                 usd=None if model.unpriced == model.replies else model.usd,
+                simulated=simulated,
             )
-            for name, model in models
+            for (name, simulated), model in models
         ]
         return tuple(sorted(shares, key=attrgetter("rows"), reverse=True))
 
@@ -314,14 +324,20 @@ class Counters:
             source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
-                self.stats.on_answered_row(model)
+                self.stats.on_answered_row(model, outcome.simulated)
                 return
             saved = outcome.saved_usd or 0.0
-            tracker.saved_usd += saved
+            if outcome.simulated:
+                tracker.simulated_saved_usd += saved
+            else:
+                tracker.saved_usd += saved
             if source == "merged":
                 tracker.num_merged += 1
                 return
-            tracker.saved_reused_usd += saved
+            if outcome.simulated:
+                tracker.simulated_saved_reused_usd += saved
+            else:
+                tracker.saved_reused_usd += saved
             if source == "cached":
                 tracker.num_cached += 1
             else:
@@ -352,8 +368,8 @@ class Counters:
             self.stats.on_mended_row(error)
         self.enter(outcome)
 
-    def enter_reply(self, usage: Usage | None, usd: float | None) -> None:
-        """Count the tokens and the price of a reply that was paid for; None is "not known"."""
+    def enter_reply(self, usage: Usage | None, usd: float | None, simulated: bool) -> None:
+        """Count the tokens and the price of a reply; None is "not known"."""
         tracker = self.tracker
         if usage is not None:
             tracker.prompt_tokens += usage.prompt
@@ -361,7 +377,14 @@ class Counters:
         if usd is None:
             tracker.num_unpriced += 1
         else:
-            tracker.usd += usd
+            self.enter_price(usd, simulated)
+
+    def enter_price(self, usd: float, simulated: bool) -> None:
+        """Count dollars: spent ones, or those of the simulated provider, which are none."""
+        if simulated:
+            self.tracker.simulated_usd += usd
+        else:
+            self.tracker.usd += usd
 
     def end(self) -> None:
         """Stop the clock."""
@@ -383,36 +406,24 @@ class Counters:
         *,
         state: State,
         project: str,
-        total: int | None,
-        launched: int,
-        in_flight: int,
-        waiting_on: str,
         row_of: Callable[[int], int] = int,
     ) -> StatusSnapshot:
-        """Return a frozen picture of the run: these counts, and what only the run itself knows.
+        """Return a frozen picture of what is counted; the run adds what only it knows.
 
         Args:
             counts: The counts to show: a `tracker_copy`, in which the caller may have changed some.
             state: What the run is doing.
             project: Name of the project that stores the answers.
-            total: Rows in all; None while their number is unknown.
-            launched: Rows that have an outcome or a request in flight.
-            in_flight: Requests sent and not yet answered.
-            waiting_on: What keeps the run from being faster, in words; empty when it is done.
             row_of: Maps an outcome's `row` to the row number of the caller's table, for
                 `FailureCause.first_row`; the default leaves it unchanged.
         """
         return StatusSnapshot(
             state=state,
-            total=total,
-            launched=launched,
+            project=project,
             completed=counts.num_rows_done,
             counts=counts,
             failures=frozen(self.failures),
-            waiting_on=waiting_on,
-            in_flight=in_flight,
             seconds=self.seconds,
-            project=project,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,

@@ -1,11 +1,12 @@
 """The gate in front of one target: who is admitted, and when.
 
 Requests wait in `Lanes`, one lane a run. A request passes when its run's own
-limits allow it and then those of the `Account`: concurrency and every rate
+limits allow it and then those of the `AccountLimits`: concurrency and every rate
 together, or none; when the provider has not asked for a pause, and the target's
 `Health` allows it. While its breaker is open everybody waits here and spends no
 attempt; now and then one goes as a probe, drawn from the rows that have not
-failed. Afterwards the load comes back by slow start.
+failed. Afterwards the load comes back by slow start, in which rows that have
+failed go one by one until some of them are answered.
 
 Rows that have failed go before those of their run that have not, as they were
 first before, but one for each success: a clump of rows that always fail cannot
@@ -15,13 +16,15 @@ look like a target that is down, nor keep the others waiting.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import math
 from collections.abc import Callable, Hashable
+from operator import attrgetter
 from typing import Literal
 
 from llmnb.decide.admission import Bound, Reason
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, roll
-from llmnb.engine.account import Account
+from llmnb.engine.account_limits import AccountLimits
 from llmnb.engine.health import Health
 from llmnb.engine.lanes import Lane, Lanes, Ticket, Turn
 from llmnb.errors import LLMNBError
@@ -52,7 +55,7 @@ class Gate:
     ) -> None:
         self.clock = clock
         self.lanes = Lanes()
-        self.account = Account(own, self.lanes, now=clock())
+        self.account = AccountLimits(own, self.lanes, now=clock())
         self.health = Health()
         self.waited = 0.0
         """Seconds of pauses that the provider has asked for."""
@@ -185,14 +188,14 @@ class Gate:
         """
         lane = self.lanes.of(run)
         is_alone = not lane.waiting and not lane.again
-        if is_alone and not self.lanes.ring:
+        if is_alone and not failures and not self.lanes.ring:
             now = self.clock()
             if self._own_delay(lane, tokens, now) <= 0 and self._delay(tokens, now) <= 0:
                 return self._enter(lane, tokens, now, row)
         future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         turn = Turn(future, tokens, is_movable, row, failures)
         if failures:
-            lane.again.append(turn)
+            bisect.insort(lane.again, turn, key=attrgetter("failures"))
         elif is_first:
             lane.waiting.appendleft(turn)
         else:
@@ -270,7 +273,8 @@ class Gate:
             recovery.in_flight += 1
         # In the order of the fields: by name this costs twice as much.
         ticket = Ticket(
-            tokens, sequence, now, is_probe, False, row, recovery, lane, finding, lane.is_sharing
+            *(tokens, sequence, now, is_probe, False, False, row, recovery, lane, finding),
+            lane.is_sharing,
         )
         account.admit(ticket, now, estimate)
         if recovery is not None:
@@ -340,7 +344,7 @@ class Gate:
             lanes.wake_due(now)
         if lanes.crowded:
             lanes.let_in(self._free_slots())
-        soonest = math.inf
+        soonest, passed = math.inf, 0
         while ring or (lanes.crowded and lanes.let_in(self._free_slots())):
             lane = ring[0]
             if not lane.is_waiting():
@@ -349,6 +353,12 @@ class Gate:
             index = 0
             if health.breaker.opened_at is None:
                 queue = health.queue_of(lane) if lane.again else lane.waiting
+                if queue is None:
+                    passed += 1
+                    if passed >= len(ring):
+                        break  # one of those that go again ends first
+                    ring.rotate(-1)
+                    continue
             elif (delay := health.breaker.wait(now)) > 0:
                 soonest = delay
                 break
@@ -364,8 +374,9 @@ class Gate:
                 break
             lanes.take(lane, queue, index)
             ticket = self._enter(lane, turn.tokens, now, turn.row)
-            if queue is lane.again and lane.waiting:
-                health.on_repeat(ticket)
+            if queue is lane.again:
+                health.on_repeat(ticket, is_ahead=bool(lane.waiting))
+            passed = 0
             turn.future.set_result(ticket)
             if account.admission.is_full:
                 break  # nobody's turn comes before a request ends

@@ -40,7 +40,7 @@ class Health:
         """Whether a success has come since the last row went that had failed before."""
 
         self._repeats = 0
-        """Those in flight that went while others waited which had not failed."""
+        """Requests in flight of rows that had failed before."""
 
         self._failing_seconds: float | None = None
         self._failing_seen = 0.0
@@ -58,20 +58,26 @@ class Health:
             return 0.0
         return self._failing_seconds + _awake(now - self._failing_seen)
 
-    def queue_of(self, lane: Lane) -> deque[Turn]:
-        """Return those of a run whose turn it is: that have failed, or that have not."""
+    def queue_of(self, lane: Lane) -> deque[Turn] | None:
+        """Return those of a run whose turn it is: that have failed, or that have not.
+
+        None where all have failed, and enough others that have are on their way.
+        """
         if not lane.again:
             return lane.waiting
         if not lane.waiting:
-            return lane.again
+            recovery = self.recovery
+            may_repeat = recovery is None or recovery.may_repeat(self._repeats)
+            return lane.again if may_repeat else None
         may_repeat = self._may_repeat and self._repeats < MOST_REPEATS and self.recovery is None
         return lane.again if may_repeat else lane.waiting
 
     # ---------------------------------------------------------------------- news
 
-    def on_repeat(self, ticket: Ticket) -> None:
-        """Note that a row that has failed goes before others that have not."""
-        self._may_repeat = False
+    def on_repeat(self, ticket: Ticket, *, is_ahead: bool) -> None:
+        """Note that a row goes which has failed, perhaps ahead of others that have not."""
+        if is_ahead:
+            self._may_repeat = False
         self._repeats += 1
         ticket.is_repeat = True
 
@@ -99,7 +105,8 @@ class Health:
         if self.breaker.is_troubled:
             self.on_alive(ticket, now)
         if self.recovery is not None and not self.breaker.is_open:
-            self.recovery.on_success(sent_at=ticket.began)
+            has_failed = self.breaker.has_failed(ticket.row)
+            self.recovery.on_success(sent_at=ticket.began, has_failed=has_failed)
             if self.recovery.slots >= 2 * all_slots():
                 self.recovery = None  # all of them were taken, and a round of answers has come
 
@@ -130,13 +137,16 @@ class Health:
         ticket.is_reported = True
         self.cause = cause_of(error)
         self.has_answered = self.has_answered or not isinstance(error, Unsent)
-        was_open = self.breaker.is_open
+        was_open, has_failed = self.breaker.is_open, self.breaker.has_failed(ticket.row)
         self.breaker.on_failure(now, ticket.row, error.details.retry_after, sent_at=ticket.began)
+        if ticket.recovery is not None:
+            ticket.is_excused = ticket.recovery.blames_target
+            ticket.recovery.on_failure(
+                began=ticket.began, now=now, in_flight=ticket.in_flight, has_failed=has_failed
+            )
         if self.breaker.is_open and not was_open:
             self._level = in_flight
             self.recovery = None
-        elif ticket.recovery is not None:
-            ticket.recovery.on_failure(began=ticket.began, now=now, in_flight=ticket.in_flight)
         self._note_no_success(now)
 
     def _note_no_success(self, now: float) -> None:

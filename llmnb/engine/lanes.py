@@ -40,6 +40,9 @@ class Ticket:
     is_reported: bool = False
     """Whether the breaker knows how it ended."""
 
+    is_excused: bool = False
+    """Whether it failed by the fault of a target that was coming back from an outage."""
+
     row: Hashable = None
     """What tells its row from others."""
 
@@ -56,7 +59,7 @@ class Ticket:
     """Whether it counts among the slots that are found by trying."""
 
     is_repeat: bool = False
-    """Whether its row had failed and went before others that had not."""
+    """Whether its row had failed before."""
 
     sent: SentRequest | None = None
     """What the announced limits know of it."""

@@ -8,58 +8,44 @@ from llmnb.decide.quality import objection
 from llmnb.engine import cost_events
 from llmnb.engine.attempt import Answered
 from llmnb.engine.run_context import RunContext
-from llmnb.engine.shared import StoredAnswer, TaskResult
+from llmnb.engine.shared import StoredAnswer
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
-from llmnb.records import SIMULATED, Reply
+from llmnb.records import SIMULATED, Outcome
 from llmnb.store.entry import Entry
 
 
 async def save_reply(
-    context: RunContext,
-    answered: Answered,
-    *,
-    started: float | None,
-    attempts: int,
-    hedged: bool,
-    is_stored: bool,
-) -> TaskResult:
+    context: RunContext, answered: Answered, outcome: Outcome, *, is_stored: bool
+) -> Entry | None:
     """Commit a raw reply, price it, and judge whether it is a good answer.
 
     Args:
         context: The run.
         answered: What came.
-        started: When the row's first request was sent, by the monotonic clock.
-        attempts: Requests sent for the row.
-        hedged: Whether redundant requests were among them.
+        outcome: Gets the reply, its price, and an error where it is no good answer.
         is_stored: Whether it comes from the store: then it costs nothing and is saved already.
+
+    Returns:
+        What was saved.
     """
     call, raw, reply = answered.call, answered.raw, answered.reply
     target, usage = call.target, reply.usage
     usd = 0.0 if is_stored else target.price(usage, reply.model)
-    result = TaskResult(
-        reply=reply,
-        model=target.model,
-        provider=target.provider,
-        key=call.key,
-        usd=usd,
-        seconds=None if started is None else Clock.monotonic() - started,
-        first_token_seconds=raw.first_token_seconds,
-        attempts=attempts,
-        hedged=hedged,
-        simulated=SIMULATED in raw.headers,
-        store=context.store,
-    )
+    outcome.reply, outcome.usd = reply, usd
+    outcome.first_token_seconds = raw.first_token_seconds
+    outcome.simulated = SIMULATED in raw.headers
+    entry = None
     if not is_stored:
         name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
-        context.counters.enter_reply(usage, usd)
-        context.counters.stats.on_answer(name, raw.seconds, tokens, usd)
-        result.entry = _entry(call, raw.body, reply, result)
-        cost_events.publish_answer(result.entry, usage, context.store.name)
-        await _commit(context, result.entry)
-    result.error = objection(reply, call.body, raw.body, context.options.good_finish)
-    return result
+        context.counters.enter_reply(usage, usd, outcome.simulated)
+        context.counters.stats.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
+        entry = _entry(call, raw.body, outcome)
+        cost_events.publish_answer(entry, usage, context.store.name)
+        await _commit(context, entry)
+    outcome.error = objection(reply, call.body, raw.body, context.options.good_finish)
+    return entry
 
 
 async def save_unread(context: RunContext, call: Call, error: BadReply) -> None:
@@ -69,7 +55,7 @@ async def save_unread(context: RunContext, call: Call, error: BadReply) -> None:
     """
     raw = error.details.raw
     if raw and not isinstance(error, IncompleteReply):
-        await _commit(context, _entry(call, raw, None, TaskResult()))
+        await _commit(context, _entry(call, raw, Outcome(row=0)))
 
 
 async def _commit(context: RunContext, entry: Entry) -> None:
@@ -83,7 +69,8 @@ async def _commit(context: RunContext, entry: Entry) -> None:
         context.backlog.leave()
 
 
-def _entry(call: Call, raw: bytes, reply: Reply | None, result: TaskResult) -> Entry:
+def _entry(call: Call, raw: bytes, outcome: Outcome) -> Entry:
+    reply = outcome.reply
     usage = reply.usage if reply is not None else None
     return Entry(
         key=call.key,
@@ -93,12 +80,12 @@ def _entry(call: Call, raw: bytes, reply: Reply | None, result: TaskResult) -> E
         provider=call.target.provider,
         model=call.target.model,
         quality="bad" if reply is None else reply.quality,
-        usd=result.usd,
+        usd=outcome.usd,
         prompt_tokens=usage.known_prompt if usage is not None else None,
         completion_tokens=usage.known_completion if usage is not None else None,
-        seconds=result.seconds,
+        seconds=outcome.seconds,
         created=Clock.wall(),
-        simulated=result.simulated,
+        simulated=outcome.simulated,
     )
 
 

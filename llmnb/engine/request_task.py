@@ -46,7 +46,7 @@ from llmnb.errors import (
     UnknownEnd,
     Unsent,
 )
-from llmnb.records import Delta
+from llmnb.records import Delta, Outcome
 
 logger = logging.getLogger("llmnb")
 
@@ -69,7 +69,7 @@ class RequestTask(SharedRequest):
         context: The run.
         row: Position of the row.
         left: The row's question to each target that is still to be asked, the first choice first.
-        stored: An answer from the store that only needs to be mended.
+        stored: An answer from the store that only needs to be repaired.
         seen: What the project's claims returned before the row was looked up.
     """
 
@@ -121,7 +121,7 @@ class RequestTask(SharedRequest):
         except LLMNBError as error:
             return self._failed(error)
         except AnsweredMeanwhile as answered:
-            return TaskResult(stored=answered.stored, store=self.context.store)
+            return TaskResult(None, store=self.context.store, stored=answered.stored)
         except asyncio.CancelledError:
             if not self._is_late:
                 return self.stopped()
@@ -144,11 +144,17 @@ class RequestTask(SharedRequest):
 
     def _failed(self, error: LLMNBError) -> TaskResult:
         self._describe(error)
-        target = self.call.target
-        return TaskResult(
-            error=error,
-            model=target.model,
-            provider=target.provider,
+        outcome = self._outcome(self.call)
+        outcome.error, outcome.key = error, self.key
+        return TaskResult(outcome, store=self.context.store)
+
+    def _outcome(self, call: Call) -> Outcome:
+        """Return an outcome that tells how the row was asked so far, and nothing else."""
+        return Outcome(
+            row=self.row,
+            key=call.key,
+            provider=call.target.provider,
+            model=call.target.model,
             seconds=None if self.started is None else Clock.monotonic() - self.started,
             attempts=self._requests,
             hedged=self._is_hedged,
@@ -175,9 +181,10 @@ class RequestTask(SharedRequest):
         while True:
             try:
                 result = await self._save(self.stored or await self._ask())
-                if result.error is None or not self._has_another(result.error):
+                error = None if result.outcome is None else result.outcome.error
+                if error is None or not self._has_another(error):
                     return result
-                self._history.append(result.error.message)
+                self._history.append(error.message)
             except LLMNBError as error:
                 if not self._has_another(error):
                     raise
@@ -379,7 +386,7 @@ class RequestTask(SharedRequest):
     def stand_aside(self) -> None:
         """Let other processes and other runs ask the row while this one is paused."""
         self.claim.release(self)
-        self.leave_registry(TaskResult(error=row_errors.not_asked()))
+        self.leave_registry(TaskResult(Outcome(row=self.row, error=row_errors.not_asked())))
 
     # ---------------------------------------------------------------------------- sending
 
@@ -444,17 +451,12 @@ class RequestTask(SharedRequest):
     # -------------------------------------------------------------- after a failed request
 
     async def _note_failure(self, error: LLMNBError) -> None:
-        counters, tracker = self.context.counters, self.context.counters.tracker
+        counters = self.context.counters
         if isinstance(error, BadReply):
             await save_unread(self.context, self.call, error)
+        counters.tracker.count_failed_request(error)
         if isinstance(error, FlowControl):
-            tracker.num_rate_limit_errors += 1
-            tracker.time_of_last_rate_limit_error = Clock.wall()
             counters.stats.on_refusal()
-        elif error.details.status is not None:
-            tracker.num_api_errors += 1
-        else:
-            tracker.num_other_errors += 1
         request_log.log_failure(self.row, self._requests, error)
         self._history.append(error.message)
         self._last_error = error
@@ -484,6 +486,7 @@ class RequestTask(SharedRequest):
             since_success=failing_seconds,
             can_resend=context.resends.has_token,
             event=gate.health.congestion_events,
+            is_excused=attempt.ticket.is_excused,
         )
         is_parked = is_outage and gate.health.breaker.is_open and failing_seconds > policy.max_wait
         if wait is None or is_parked:
@@ -544,39 +547,36 @@ class RequestTask(SharedRequest):
         if self._waits_on is not None and not self._waits_on.done():
             self._waits_on.set_exception(self._disabled_error(error))
 
-    # ------------------------------------------------------- saved before it is shown, mended
+    # ----------------------------------------------------- saved before it is shown, repaired
 
     async def _save(self, answered: Answered) -> TaskResult:
-        """Save the answer before it is shown; mend one that does not fit its schema, once."""
+        """Save an answer before it is shown; have one that misses its schema repaired, once."""
         self._is_answered = True
-        result = await self._saved(answered, is_stored=answered is self.stored)
-        call = answered.call
-        if result.error is None and result.reply is not None and call.check is not None:
+        call, is_stored = answered.call, answered is self.stored
+        outcome = self._outcome(call)
+        entry = await save_reply(self.context, answered, outcome, is_stored=is_stored)
+        result = TaskResult(outcome, entry, self.context.store)
+        if outcome.error is None and call.check is not None:
             try:
-                result.value = await call.value_of(result.reply)
+                outcome.value = await call.value_of(answered.reply)
             except SchemaMismatch as error:
-                result = await self._mended(result, call, error)
-        if result.error is not None:
-            self._describe(result.error)
+                if call.repair is None:
+                    outcome.error = error
+                else:
+                    result = await self._repaired(outcome, call, call.repair(answered.reply, error))
+        if result.outcome is not None and result.outcome.error is not None:
+            self._describe(result.outcome.error)
         return result
 
-    async def _saved(self, answered: Answered, *, is_stored: bool) -> TaskResult:
-        return await save_reply(
-            self.context,
-            answered,
-            started=self.started,
-            attempts=self._requests,
-            hedged=self._is_hedged,
-            is_stored=is_stored,
-        )
+    async def _repaired(self, misfit: Outcome, call: Call, repair: Call) -> TaskResult:
+        """Ask once for an answer of the right form; a second misfit is the row's error.
 
-    async def _mended(self, result: TaskResult, call: Call, error: SchemaMismatch) -> TaskResult:
-        """Ask once for a mended answer; a second misfit is the row's error."""
-        if call.repair is None or result.reply is None:
-            result.error = error
-            return result
-        mending = call.repair(result.reply, error)
-        stored = await self._stored_mending(mending)
+        Args:
+            misfit: The first answer, which does not fit.
+            call: What it answers.
+            repair: Asks to mend it.
+        """
+        stored = await self._stored_repair(repair)
         if stored is not None and not await _fits(call, stored):
             # An earlier run ended with this misfit: the row is asked again, from its beginning
             # where that is stored as well.
@@ -586,23 +586,27 @@ class RequestTask(SharedRequest):
                 self._turn_to(call)
                 return await self._save(await self._ask())
         self.context.counters.tracker.num_repaired += 1
-        self._turn_to(mending)
+        self._turn_to(repair)
         if stored is None:
             try:
                 answered = await self._ask()
             except AnsweredMeanwhile as meanwhile:
-                stored = Answered.from_store(*meanwhile.stored[:3])
-        again = await self._saved(stored or answered, is_stored=stored is not None)
-        both = result.usd, again.usd
-        again.usd = None if both[0] is None or both[1] is None else both[0] + both[1]
-        again.seconds = result.seconds if stored is not None else again.seconds
+                answered = stored = Answered.from_store(*meanwhile.stored[:3])
+        else:
+            answered = stored
+        outcome, is_stored = self._outcome(answered.call), stored is not None
+        entry = await save_reply(self.context, answered, outcome, is_stored=is_stored)
+        both = misfit.usd, outcome.usd
+        outcome.usd = None if both[0] is None or both[1] is None else both[0] + both[1]
+        if is_stored:
+            outcome.seconds = misfit.seconds
         self._is_answered = True
-        if again.error is None and again.reply is not None:
+        if outcome.error is None:
             try:
-                again.value = await call.value_of(again.reply)
+                outcome.value = await call.value_of(answered.reply)
             except SchemaMismatch as second:
-                again.error = second
-        return again
+                outcome.error = second
+        return TaskResult(outcome, entry, self.context.store)
 
     def _turn_to(self, call: Call) -> None:
         """Ask this from now on, and no other target after it."""
@@ -610,8 +614,8 @@ class RequestTask(SharedRequest):
         self.left = [call]
         self._is_answered = False
 
-    async def _stored_mending(self, call: Call) -> Answered | None:
-        """Return a mended answer that was bought in an earlier run."""
+    async def _stored_repair(self, call: Call) -> Answered | None:
+        """Return a repaired answer that was bought in an earlier run."""
         if not self.context.options.use_cache:
             return None
         entries = await self.context.look_up([call])
@@ -620,7 +624,7 @@ class RequestTask(SharedRequest):
 
 
 async def _fits(call: Call, answered: Answered) -> bool:
-    """Whether a mended answer has the form that the row asks for."""
+    """Whether a repaired answer has the form that the row asks for."""
     try:
         await call.value_of(answered.reply)
     except SchemaMismatch:

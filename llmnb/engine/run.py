@@ -79,10 +79,10 @@ class Run(RunHandle[list[Outcome]]):
         end = counters.started + counters.seconds
         p50, p95 = stats.quantiles()
         requests, tokens = stats.pace(end)
-        snapshot = counters.snapshot(
-            counts,
-            state=run_loop.state,
-            project=context.store.name,
+        return dataclasses.replace(
+            counters.snapshot(
+                counts, state=run_loop.state, project=context.store.name, row_of=self.row_of
+            ),
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,
@@ -95,10 +95,6 @@ class Run(RunHandle[list[Outcome]]):
                 elsewhere=context.waiting_rows["process"],
                 beside=context.waiting_rows["run"],
             ),
-            row_of=self.row_of,
-        )
-        return dataclasses.replace(
-            snapshot,
             pools=tuple(_pool_status(pool, now, context) for pool in pools),
             shares=stats.shares(),
             samples=stats.samples(end),

@@ -16,7 +16,7 @@ from typing import Any
 
 from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
-from llmnb.engine import collector, request_log, row_errors
+from llmnb.engine import gc_thresholds, request_log, row_errors
 from llmnb.engine.attempt import Answered
 from llmnb.engine.handover import Handover, Kept, Streamed
 from llmnb.engine.persistence import stored_answer
@@ -108,7 +108,9 @@ class RunLoop:
         self._later: list[Callable[[], None]] = []
         """Rows to ask once the run goes on."""
 
-        self._released = 0
+        self._rows_in_window = 0
+        """Rows that were pulled and are not released."""
+
         self._window = options.window or _window(
             options.limits.intersect(options.account).concurrency
         )
@@ -125,7 +127,7 @@ class RunLoop:
 
     def begin(self) -> None:
         """Start; an error in it is the run's end, and not only the loop's concern."""
-        collector.calm()
+        gc_thresholds.raise_thresholds()
         try:
             self._engine = engine()
             self._share_commits()
@@ -156,7 +158,7 @@ class RunLoop:
 
     def _end(self, error: BaseException | None) -> None:
         self.context.close()
-        collector.as_before()
+        gc_thresholds.restore_thresholds()
         self.context.counters.end()
         self.state = self.context.counters.end_state
         if error is None:
@@ -188,7 +190,7 @@ class RunLoop:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
         while self._is_going and self.context.end is None:
-            room = self._window - (counts.num_rows - self._released)
+            room = self._window - self._rows_in_window
             if room < self._enough_room or self.state == "paused":
                 self._room.clear()
                 await self._room.wait()
@@ -199,6 +201,7 @@ class RunLoop:
                 return
             first = counts.num_rows
             counts.num_rows += len(items)
+            self._rows_in_window += len(items)
             self._handover.open(len(items))
             self._items.update(enumerate(items, first))
             await self._take(first, items)
@@ -211,13 +214,13 @@ class RunLoop:
             if self.context.claims is not None:
                 self._seen = self.context.claims.look()
             entries = await self._look_up(rows)
+            good_finish = self.context.options.good_finish
             for number, row in enumerate(rows, first):
                 if row.call is None:
                     self._fail(number, row, row.error or Stopped("Not asked."))
                     continue
                 # Any of its targets may have answered it.
                 calls = (row.call, *row.further)
-                good_finish = self.context.options.good_finish
                 stored = stored_answer(calls, entries, good_finish) if entries else None
                 if stored is None:
                     self._ask(number, row, row.call)
@@ -350,9 +353,10 @@ class RunLoop:
             return
         if own is not None and own.started is not None and not is_merged:
             self.counts.num_tasks_in_progress -= 1
-        is_of_other_store = result.store is not self.context.store
+        outcome, is_of_other_store = result.outcome, result.store is not self.context.store
+        error = None if outcome is None else outcome.error
         is_in_other_store = result.stored is not None and is_of_other_store
-        is_no_answer = isinstance(result.error, _ERRORS_OF_ITS_RUN) or is_in_other_store
+        is_no_answer = isinstance(error, _ERRORS_OF_ITS_RUN) or is_in_other_store
         if is_merged and is_no_answer and self._is_going:
             # Its run ended, or its account or budget; ours may well go on.
             # Another process may have asked it since it was looked up.
@@ -361,30 +365,23 @@ class RunLoop:
         if result.stored is not None:
             self._serve(number, row, *result.stored)
             return
-        error = result.error
-        if error is None and not is_merged and not self.context.options.use_cache:
+        assert outcome is not None
+        if is_merged:
+            outcome = dataclasses.replace(
+                outcome,
+                row=number,
+                error=None if error is None else copied(error),
+                source="merged",
+                usd=0.0,
+                saved_usd=outcome.usd,
+                attempts=0,
+                hedged=False,
+            )
+        elif error is None and not self.context.options.use_cache:
             self._answered.add(call.key)
-        if error is not None:
-            error = (copied(error) if is_merged else error).with_details(row=number)
-        outcome = Outcome(
-            row=number,
-            reply=result.reply,
-            error=error,
-            value=result.value,
-            key=result.key or call.key,
-            provider=result.provider,
-            model=result.model,
-            source="merged" if is_merged else "sent",
-            simulated=result.simulated,
-            usd=0.0 if is_merged else result.usd,
-            saved_usd=result.usd if is_merged else None,
-            seconds=result.seconds,
-            first_token_seconds=result.first_token_seconds,
-            attempts=0 if is_merged else result.attempts,
-            hedged=result.hedged and not is_merged,
-            metadata=row.metadata,
-            tag=row.tag,
-        )
+        outcome.metadata, outcome.tag = row.metadata, row.tag
+        if outcome.error is not None:
+            outcome.error.with_details(row=number)
         if is_merged and result.entry is not None and is_of_other_store:
             self._engine.look_after(self._loop.create_task(self._adopt(result.entry, outcome)))
         else:
@@ -439,8 +436,8 @@ class RunLoop:
 
     def release(self, rows: int) -> None:
         """Make room in the window."""
-        self._released += rows
-        if self._window - (self.counts.num_rows - self._released) >= self._enough_room:
+        self._rows_in_window -= rows
+        if self._window - self._rows_in_window >= self._enough_room:
             self._room.set()
 
     def mend(self, row: int, outcome: Outcome) -> None:
@@ -450,7 +447,7 @@ class RunLoop:
             return
         self.kept.outcomes[row] = mended = dataclasses.replace(outcome, row=row)
         self.context.counters.mend(before, mended)
-        self.counts.usd += outcome.usd or 0.0
+        self.context.counters.enter_price(outcome.usd or 0.0, outcome.simulated)
 
     # -------------------------------------------------------------------------- stop and go
 
@@ -523,6 +520,7 @@ class RunLoop:
         """Give every row that was never pulled its outcome, where their number is known."""
         assert self.total is not None
         first, self.counts.num_rows = self.counts.num_rows, self.total
+        self._rows_in_window += self.total - first
         self._handover.open(self.total - first)
         error, items = self.context.end, iter(await self._source.rest())
         for number in range(first, self.total):

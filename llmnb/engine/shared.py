@@ -15,7 +15,7 @@ from llmnb.engine.target import Call, Target
 from llmnb.errors import LLMNBError
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.rate_limiter.group import LimitGroup
-from llmnb.records import Reply
+from llmnb.records import Outcome, Reply
 from llmnb.store.entry import Entry
 
 DRAIN_SECONDS = 10.0
@@ -28,24 +28,11 @@ again."""
 
 @dataclass(slots=True, eq=False)
 class TaskResult:
-    """How a request task ended: a reply, an error, or a reply that is not good enough and why."""
+    """How a request task ended."""
 
-    reply: Reply | None = None
-    error: LLMNBError | None = None
-    model: str = ""
-    provider: str = ""
-    usd: float | None = None
-    seconds: float | None = None
-    first_token_seconds: float | None = None
-    attempts: int = 0
-    hedged: bool = False
-    key: str | None = None
-    """Key of the answer; another target's or a mended answer's is not the row's own."""
+    outcome: Outcome | None
+    """The outcome of the row that opened it; None where `stored` answers the row."""
 
-    value: Any = None
-    """What a structured answer holds."""
-
-    simulated: bool = False
     entry: Entry | None = None
     """What was saved, so that a waiter of another project can save it too."""
 
@@ -155,7 +142,7 @@ class InFlightRegistry:
             request.waiters.append((waiter, run))
             return True
         result = self._results.get(key) if self._results else None
-        if result is None or result.error is not None:
+        if result is None or (result.outcome is not None and result.outcome.error is not None):
             return False
         waiter(result, True)
         return True

@@ -13,6 +13,7 @@ from typing import Literal
 from llmnb.display import durations, html_fragments, moments, money
 from llmnb.display.escape import summary
 from llmnb.display.palette import FAINT
+from llmnb.errors import FlowControl, LLMNBError
 
 LATENCIES_SHOWN = 150
 """Latencies that a snapshot has at most."""
@@ -93,10 +94,10 @@ class StatusTracker:
     completion_tokens: int = 0
 
     usd: float = 0.0
-    """Spent on finished replies of known price."""
+    """Spent on finished replies of known price; nothing simulated is in it."""
 
     saved_usd: float = 0.0
-    """What cached and merged rows would have cost."""
+    """What cached and merged rows would have cost; nothing simulated is in it."""
 
     num_unpriced: int = 0
     """Replies whose price is unknown; not part of `usd`."""
@@ -106,6 +107,54 @@ class StatusTracker:
 
     saved_reused_usd: float = 0.0
     """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
+
+    simulated_usd: float = 0.0
+    """What replies of the simulated provider would have cost, which nobody paid."""
+
+    simulated_saved_usd: float = 0.0
+    simulated_saved_reused_usd: float = 0.0
+    """The like of `saved_usd` and `saved_reused_usd` for its answers."""
+
+    @classmethod
+    def sum(cls, trackers: Sequence[StatusTracker]) -> StatusTracker:
+        """Return the counts of several runs together."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        total = cls(**{n: sum(getattr(tracker, n) for tracker in trackers) for n in names})
+        total.time_of_last_rate_limit_error = max(
+            (tracker.time_of_last_rate_limit_error for tracker in trackers), default=0
+        )
+        return total
+
+    def shown(self) -> StatusTracker:
+        """Return the counts as displays show them.
+
+        Where nothing was spent or saved but simulated dollars, those stand in the places of real
+        ones, and the display says that they are simulated. The two are never added.
+
+        Example:
+            >>> StatusTracker(simulated_usd=0.5).shown().usd
+            0.5
+            >>> StatusTracker(usd=0.25, simulated_usd=0.5).shown().usd
+            0.25
+        """
+        if self.usd or self.saved_usd or not (self.simulated_usd or self.simulated_saved_usd):
+            return self
+        return dataclasses.replace(
+            self,
+            usd=self.simulated_usd,
+            saved_usd=self.simulated_saved_usd,
+            saved_reused_usd=self.simulated_saved_reused_usd,
+        )
+
+    def count_failed_request(self, error: LLMNBError) -> None:
+        """Count a request that came to nothing by the kind of its error."""
+        if isinstance(error, FlowControl):
+            self.num_rate_limit_errors += 1
+            self.time_of_last_rate_limit_error = Clock.wall()
+        elif error.details.status is not None:
+            self.num_api_errors += 1
+        else:
+            self.num_other_errors += 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +216,9 @@ class ModelShare:
     usd: float | None
     """None where its price is unknown."""
 
+    simulated: bool = False
+    """Whether the simulated provider answered: its dollars are in no sum of others'."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FailureCause:
@@ -202,35 +254,35 @@ class StatusSnapshot:
     """One frozen picture of a run; every surface reads this and nothing else."""
 
     state: State
-    total: int | None
+    project: str
+    total: int | None = None
     """Rows in all; None when the input is read lazily and its length is not known."""
 
-    launched: int
+    launched: int = 0
     """Rows that are cached, merged or have been sent."""
 
-    completed: int
+    completed: int = 0
     """Rows with an outcome."""
 
-    counts: StatusTracker
+    counts: StatusTracker = dataclasses.field(default_factory=StatusTracker)
     """A copy of the counters."""
 
-    failures: Mapping[str, int]
+    failures: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows failed, by the kind of error."""
 
-    waiting_on: str
+    waiting_on: str = ""
     """Why the run is not faster, in words; empty when it is done."""
 
-    in_flight: int
+    in_flight: int = 0
     """Requests on their way at this moment."""
 
-    seconds: float
+    seconds: float = 0.0
     """Since the start, until now or the end."""
 
-    project: str
-    models: Mapping[str, int]
+    models: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows answered by each model."""
 
-    simulated: bool
+    simulated: bool = False
     """Whether any answer came from the simulated provider."""
 
     started_at: float = 0.0
@@ -324,7 +376,7 @@ class StatusSnapshot:
     def merge(
         cls, snapshots: Sequence[StatusSnapshot], *, state: State, seconds: float
     ) -> StatusSnapshot:
-        """Return several pictures as one: counts add up, and so do failures and models.
+        """Return one picture of several: counts add up, and so do failures and models.
 
         Args:
             snapshots: At least one.
@@ -336,7 +388,8 @@ class StatusSnapshot:
 
         Example:
             >>> runs = [
-            ...     StatusSnapshot.empty("p", counts=StatusTracker(usd=usd)) for usd in (0.5, 0.25)
+            ...     StatusSnapshot(state="running", project="p", counts=StatusTracker(usd=usd))
+            ...     for usd in (0.5, 0.25)
             ... ]
             >>> StatusSnapshot.merge(runs, state="running", seconds=2.0).counts.usd
             0.75
@@ -349,7 +402,7 @@ class StatusSnapshot:
             total=None,
             launched=sum(snapshot.launched for snapshot in snapshots),
             completed=sum(snapshot.completed for snapshot in snapshots),
-            counts=_sum_of_counts([snapshot.counts for snapshot in snapshots]),
+            counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
             failures=_added(snapshot.failures for snapshot in snapshots),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
             in_flight=sum(snapshot.in_flight for snapshot in snapshots),
@@ -371,25 +424,6 @@ class StatusSnapshot:
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
         )
 
-    @classmethod
-    def empty(cls, project: str, *, counts: StatusTracker | None = None) -> StatusSnapshot:
-        """Return the picture of a run of which nothing is known yet, or only its counts."""
-        return cls(
-            state="running",
-            total=None,
-            launched=0,
-            completed=0,
-            counts=counts or StatusTracker(),
-            failures=frozen({}),
-            waiting_on="",
-            in_flight=0,
-            seconds=0.0,
-            project=project,
-            models=frozen({}),
-            simulated=False,
-            started_at=Clock.wall(),
-        )
-
     @property
     def eta_seconds(self) -> float | None:
         """Seconds until it is done at the pace so far; None while nobody can know."""
@@ -406,7 +440,7 @@ class StatusSnapshot:
         if self.total is None or sent == 0 or self.counts.num_unpriced:
             return None
         # Rows still to come are taken to need a request as often as those so far did.
-        return self.counts.usd * self.total / max(1, self.completed)
+        return self.counts.shown().usd * self.total / max(1, self.completed)
 
     @property
     def rows_per_second(self) -> float:
@@ -416,7 +450,11 @@ class StatusSnapshot:
     @property
     def cost_text(self) -> str:
         """Dollars spent as a person reads them: `$0`, `$0.0123`, `$3.21`, `unknown`."""
-        return money.usd(self.counts.usd, more_unknown=self.counts.num_unpriced > 0)
+        counts = self.counts.shown()
+        text = money.usd(counts.usd, more_unknown=counts.num_unpriced > 0)
+        if counts is self.counts and counts.simulated_usd:
+            text += f" + {money.usd(counts.simulated_usd)} simulated"
+        return text
 
 
 class Clock:
@@ -429,15 +467,6 @@ class Clock:
 def frozen(counts: Mapping[str, int]) -> Mapping[str, int]:
     """Return a read-only copy."""
     return MappingProxyType(dict(counts))
-
-
-def _sum_of_counts(trackers: Sequence[StatusTracker]) -> StatusTracker:
-    names = [field.name for field in dataclasses.fields(StatusTracker)]
-    total = StatusTracker(**{n: sum(getattr(tracker, n) for tracker in trackers) for n in names})
-    total.time_of_last_rate_limit_error = max(
-        tracker.time_of_last_rate_limit_error for tracker in trackers
-    )
-    return total
 
 
 def _added(several: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
@@ -470,13 +499,13 @@ def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
 
 
 def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
-    shares: dict[str, ModelShare] = {}
+    shares: dict[tuple[str, bool], ModelShare] = {}
     for share in (share for snapshot in snapshots for share in snapshot.shares):
-        known = shares.get(share.name)
+        known = shares.get((share.name, share.simulated))
         if known is not None:
             usd = known.usd if share.usd is None else share.usd + (known.usd or 0.0)
             share = dataclasses.replace(share, rows=known.rows + share.rows, usd=usd)
-        shares[share.name] = share
+        shares[share.name, share.simulated] = share
     whole = sum(share.rows for share in shares.values())
     parts = [
         dataclasses.replace(share, share=share.rows / whole)

@@ -1,4 +1,4 @@
-"""The name `llm` on the classes of other libraries: given where it is free, else left alone."""
+"""Register accessors called `llm` on the classes of other libraries, where the name is free."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class AccessorRegistration:
             )
 
     def other_owner(self, name: str) -> str | None:
-        """Return who has the name, None where nobody else has."""
+        """Return which other package has the name; None if none has."""
         for kind, _, accessor in self.kinds:
             present = getattr(kind, name, None)
             if present is None:

@@ -12,7 +12,16 @@ import importlib
 import inspect
 import re
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+)
 
 from llmnb.display.escape import summary
 from llmnb.display.html_fragments import box, facts, headline, line
@@ -38,6 +47,8 @@ if TYPE_CHECKING:
         PreviewOptions,
     )
     from llmnb.frames.run import TableRun
+    from llmnb.frames.scoring import Score
+    from llmnb.frames.sharing import Shares
     from llmnb.frames.table_source import TableSource
     from llmnb.frames.verbs import Labels
     from llmnb.running.asking import Model
@@ -441,6 +452,68 @@ class DataFrameLLM(FrameAccessor["Table"]):
         rows: pd.DataFrame = self._do("nearest", query, column, k, _with_model(options, model))
         return rows
 
+    def score(
+        self,
+        column: Hashable,
+        truth: Any,
+        *,
+        examples: Any = None,
+        kind: Literal["label", "number"] | None = None,
+    ) -> Score:
+        """Return how often a column is right, how sure that is, and where it is wrong.
+
+        Nothing is sent. Labels are compared without capitals and outer blanks. Rows without a
+        true label are left out, rows without an answer count as wrong. What comes back shows
+        itself as a small card; `Score` names its figures.
+
+        Args:
+            column: The column of answers.
+            truth: A series, matched by the index (in Polars by position), a list in the rows'
+                order, a dictionary from the rows' labels, or the name of a column.
+            examples: Labels of rows that were examples of the prompt, likewise; these rows are
+                left out.
+            kind: ``"number"`` measures how far answers are off, ``"label"`` how often they are
+                right; None: numbers where truth is numbers.
+
+        Raises:
+            InputError: If there is no such column, no row, no label for any row, an index value
+                twice, a list of another length, or numbers stand against texts.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"mood": ["kind", "unkind", "Kind", None]})
+            >>> score = df.llm.score("mood", ["kind", "unkind", "unkind", "kind"])
+            >>> score.accuracy, score.missing, score.wrong.index.tolist()
+            (0.5, 1, [2, 3])
+        """
+        score: Score = self._do("score", column, truth, examples, kind)
+        return score
+
+    def shares(self, column: Hashable, truth: Any) -> Shares:
+        """Return how often each label is among these rows, corrected by a few true labels.
+
+        Nothing is sent. A model that confuses labels counts them wrongly; labels of some rows,
+        drawn at random, say by how much (prediction-powered inference). `labels` of what comes
+        back has share, low and high of its 95 % interval, and naive, the model's own count.
+
+        Args:
+            column: The column of answers.
+            truth: As for `score`. Which rows are labelled must be chance.
+
+        Raises:
+            InputError: As for `score`.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"mood": ["kind"] * 60 + ["unkind"] * 40})
+            >>> truth = pd.Series(["kind", "unkind", "unkind", "unkind"], index=[0, 1, 60, 61])
+            >>> shares = df.llm.shares("mood", truth).labels
+            >>> float(shares.loc["kind", "naive"]), bool(shares.loc["kind", "share"] < 0.6)
+            (0.6, True)
+        """
+        shares: Shares = self._do("shares", column, truth)
+        return shares
+
     agenerate = awaited(FrameAccessor.generate)
     aextract = awaited(FrameAccessor.extract)
     aclassify = awaited(FrameAccessor.classify)
@@ -677,6 +750,43 @@ class SeriesLLM(SeriesAccessor["Table"]):
         """
         near: pd.Series[Any] = self._do("nearest", query, "{}", k, _with_model(options, model))
         return near
+
+    def score(
+        self,
+        truth: Any,
+        *,
+        examples: Any = None,
+        kind: Literal["label", "number"] | None = None,
+    ) -> Score:
+        """Return how often these answers are right; nothing is sent.
+
+        Args:
+            truth: As for `DataFrameLLM.score`.
+            examples: Likewise.
+            kind: Likewise.
+
+        Example:
+            >>> import pandas as pd
+            >>> pd.Series(["kind", "unkind"]).llm.score(["kind", "kind"]).accuracy
+            0.5
+        """
+        score: Score = self._do("score", "", truth, examples, kind)
+        return score
+
+    def shares(self, truth: Any) -> Shares:
+        """Return how often each of these labels is, corrected by a few true ones.
+
+        Args:
+            truth: As for `DataFrameLLM.shares`.
+
+        Example:
+            >>> import pandas as pd
+            >>> moods = pd.Series(["kind"] * 3 + ["unkind"])
+            >>> moods.llm.shares(["kind", "kind", "unkind", "unkind"]).labels["share"].tolist()
+            [0.5, 0.5]
+        """
+        shares: Shares = self._do("shares", "", truth)
+        return shares
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)

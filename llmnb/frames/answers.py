@@ -1,4 +1,4 @@
-"""The outcomes of a run as columns of values, whichever library makes a table of them.
+"""Turn the outcomes of a run into columns of values, for the tables of any library.
 
 Everything is put in its place by position: an index may hold a label twice, or several levels.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.errors import SchemaMismatch
 from llmnb.frames.options import Options
 from llmnb.frames.table_source import AnswerColumn, TableSource
@@ -26,7 +26,7 @@ Table = Any
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A column that is to be made: how its values are read, and how those of one row combine."""
+    """How a column is made: how its values are read, and how several of one row are combined."""
 
     name: Hashable
     kind: str
@@ -43,10 +43,10 @@ class _Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerForm:
-    """The table that is made of a run's outcomes: which columns, in which rows."""
+    """The columns and rows of the table that is made of a run's outcomes."""
 
     source: TableSource
-    """The table, as it was when the question was put."""
+    """The table as it was when the verb was called."""
 
     options: Options
     positions: Sequence[int]
@@ -61,7 +61,7 @@ class AnswerForm:
 
     def table(self, outcomes: Outcomes) -> Table:
         """Return the answers so far, n rows for the table's n rows."""
-        with collector.calmed():
+        with gc_thresholds.raised():
             fields = self._fields()
             output = self.output
             answers: Sequence[Mapping[str, Any]] = []
@@ -73,7 +73,7 @@ class AnswerForm:
             columns = {field.name: self._column(field, outcomes, answers) for field in fields}
             if self.prompts is not None:
                 columns = {"prompt": AnswerColumn(self.prompts, "string"), **columns}
-                error = suffixed(self.options.name, "error")
+                error = with_suffix(self.options.name, "error")
                 if error in columns and not any(columns[error].values):
                     del columns[error]  # no row failed
             is_single = len(fields) == 1 and self.prompts is None
@@ -101,7 +101,7 @@ class AnswerForm:
         elif not options.details:
             fields.append(_Field(options.name, "string", attrgetter("text")))
         if options.on_error == "column" and not options.details:
-            fields.append(replace(_DETAILS[0], name=suffixed(options.name, "error")))
+            fields.append(replace(_DETAILS[0], name=with_suffix(options.name, "error")))
         return fields
 
     def _structured(self, output: Output) -> list[_Field]:
@@ -113,7 +113,7 @@ class AnswerForm:
             elif options.into is None and not options.details:
                 name = field
             else:
-                name = suffixed(options.name, field)
+                name = with_suffix(options.name, field)
             schema = root.get("properties", {}).get(field, root)
             values = schema.get("enum") if schema is not root else None
             listed = [value for value in values if value is not None] if values else None
@@ -149,9 +149,9 @@ class AnswerForm:
             values = [None if outcome is None else read(outcome) for outcome in outcomes]
         if (samples := self.options.n) > 1:
             rows = [values[first : first + samples] for first in range(0, len(values), samples)]
-            values = [_combined(row, field.combine) for row in rows]
+            values = [_combine(row, field.combine) for row in rows]
         return AnswerColumn(
-            spread(values, self.positions, self.source.rows),
+            in_rows(values, self.positions, self.source.rows),
             field.kind,
             field.categories,
             field.schema,
@@ -159,11 +159,11 @@ class AnswerForm:
         )
 
 
-def spread(values: Sequence[Any], positions: Sequence[int], rows: int) -> Sequence[Any]:
+def in_rows(values: Sequence[Any], positions: Sequence[int], rows: int) -> Sequence[Any]:
     """Return the values of some rows in their rows, None in all others.
 
     Example:
-        >>> spread(["a", "b"], [0, 2], 3)
+        >>> in_rows(["a", "b"], [0, 2], 3)
         ['a', None, 'b']
     """
     if len(values) == rows:
@@ -174,11 +174,11 @@ def spread(values: Sequence[Any], positions: Sequence[int], rows: int) -> Sequen
     return cells
 
 
-def suffixed(name: Hashable, suffix: str) -> Hashable:
+def with_suffix(name: Hashable, suffix: str) -> Hashable:
     """Return a column's name with a suffix; of several levels the last one gets it.
 
     Example:
-        >>> suffixed("said", "error"), suffixed(("a", "b"), "error")
+        >>> with_suffix("said", "error"), with_suffix(("a", "b"), "error")
         ('said_error', ('a', 'b_error'))
     """
     if isinstance(name, tuple):
@@ -189,7 +189,7 @@ def suffixed(name: Hashable, suffix: str) -> Hashable:
 # ------------------------------------------------------------- details of one outcome
 
 
-def _combined(samples: list[Any], combine: Callable[[list[Any]], Any] | None) -> Any:
+def _combine(samples: list[Any], combine: Callable[[list[Any]], Any] | None) -> Any:
     known = [value for value in samples if value is not None]
     if not known:
         return None
@@ -204,14 +204,9 @@ def _finish_reason(outcome: Outcome) -> str | None:
     return None if outcome.reply is None else outcome.reply.finish_reason
 
 
-def _prompt_tokens(outcome: Outcome) -> int | None:
-    usage = outcome.reply and outcome.reply.usage
-    return usage.known_prompt if usage else None
-
-
-def _completion_tokens(outcome: Outcome) -> int | None:
-    usage = outcome.reply and outcome.reply.usage
-    return usage.known_completion if usage else None
+def _tokens(count: str) -> Callable[[Outcome], int | None]:
+    """Return a function that reads a count of tokens from an outcome."""
+    return lambda outcome: getattr(outcome.reply and outcome.reply.usage, count, None)
 
 
 _first = itemgetter(0)
@@ -221,8 +216,8 @@ _DETAILS = (
     _Field("model", "string", attrgetter("model"), _first),
     _Field("provider", "string", attrgetter("provider"), _first),
     _Field("finish_reason", "string", _finish_reason, _first),
-    _Field("prompt_tokens", "Int64", _prompt_tokens, sum),
-    _Field("completion_tokens", "Int64", _completion_tokens, sum),
+    _Field("prompt_tokens", "Int64", _tokens("known_prompt"), sum),
+    _Field("completion_tokens", "Int64", _tokens("known_completion"), sum),
     _Field("usd", "Float64", attrgetter("usd"), sum),
     _Field("seconds", "Float64", attrgetter("seconds"), max),
     _Field("first_token_seconds", "Float64", attrgetter("first_token_seconds"), min),

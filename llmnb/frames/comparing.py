@@ -1,4 +1,4 @@
-"""Several models over the same rows: answers side by side, and where they disagree."""
+"""Compare the answers of several models to the same rows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from llmnb.display.html_fragments import box, cell, headline, line, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError
-from llmnb.frames import placing
-from llmnb.frames.answers import AnswerForm, Outcomes, spread
+from llmnb.frames import overwriting
+from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
 from llmnb.frames.table_source import AnswerColumn, Source
@@ -32,7 +32,7 @@ MAJORITY_SHARE = "agreement"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What several models answered, in two frames of the table's own library."""
+    """The answers of several models and their figures, in two frames of the table's own library."""
 
     answers: Any
     """A column for each model and `agreement`: the share of the answers that are the most
@@ -165,7 +165,7 @@ def _check(names: Sequence[str], options: Options) -> None:
         (twice, _), *_ = Counter(names).most_common(1)
         raise ConfigurationError(f"{twice!r} is named twice. Nothing was sent.")
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
-    placing.check_names([*names, *errors, MAJORITY_SHARE])
+    overwriting.check_names([*names, *errors, MAJORITY_SHARE])
     refused = {
         "model": options.model is not None,
         "into": options.into is not None,
@@ -221,13 +221,13 @@ class _SideBySide(AnswerForm):
                 columns[f"{name}_error"] = messages, "string"
         columns[MAJORITY_SHARE] = shares, "Float64"
         rows = self.source.rows
-        by_row = spread(shares, self.positions, rows)
+        by_row = in_rows(shares, self.positions, rows)
         order = sorted(
             range(rows), key=lambda row: math.inf if by_row[row] is None else by_row[row]
         )
         ordered = {}
         for name, (cells, kind) in columns.items():
-            cells = spread(cells, self.positions, rows)
+            cells = in_rows(cells, self.positions, rows)
             ordered[name] = AnswerColumn([cells[row] for row in order], kind)
         return self.source.labelled(order, ordered)
 
@@ -249,7 +249,7 @@ class _SideBySide(AnswerForm):
 
 
 def _compared(value: Any) -> str:
-    """Return an answer in the form that is compared: without capitals and outer blanks."""
+    """Return an answer as it is compared: in lower case and without outer white space."""
     if isinstance(value, str):
         return value.strip().casefold()
     return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()

@@ -26,7 +26,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 _BLOCK = 1 << 20
 _LOOKED_AT = 50
-"""Rows by which a delimiter is told."""
+"""Rows that are read to find the delimiter."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -34,7 +34,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xd0\xde\xf0\xfe\xff")
-"""Bytes that are nothing in cp1252, or what hardly a text has in it."""
+"""Bytes that cp1252 does not use, or whose letters are very rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class CSVRow(FileRow):
     """Its text, without the line's end."""
 
     missing: int
-    """Cells that it has too few."""
+    """Number of cells that it lacks; below 0, of those that it has too many."""
 
 
 class CSVTable(TableFile):
@@ -248,7 +248,7 @@ def _delimiter(file: IO[str], usual: str, chosen: str | None) -> str:
 
 
 _UP_TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"(?!")')
-"""The rest of a quoted cell; two quotes are one of its text."""
+"""Matches the rest of a quoted cell up to its closing quote; two quotes stand for one."""
 
 
 def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
@@ -354,8 +354,8 @@ class CSVSink(TableSink):
         )
 
     def _put(self, cells: Sequence[str], *, behind: str | None = None) -> None:
-        """Write a line of cells, behind the text of others where there is one."""
-        # With this end it quotes every cell that holds a part of it.
+        """Write a line of cells, after the text of the row's own cells if there is one."""
+        # The writer quotes cells with a part of its line end, so it must have both of its signs.
         text = self._writer.writerow(cells)[:-2] if cells else ""
         if behind is not None:
             text = f"{behind}{self._form.delimiter}{text}" if cells else behind

@@ -1,4 +1,4 @@
-"""The verbs of Dask's tables: each checks everything where it is called, and makes a graph."""
+"""The verbs of Dask's tables: each checks its arguments at once, and returns a lazy table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from dask.callbacks import Callback
 from dask.dataframe.utils import make_meta  # type: ignore[attr-defined]
 
 from llmnb import settings
-from llmnb.embeddings.factory import chosen
+from llmnb.embeddings.factory import choose_model
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_watching, vectors
-from llmnb.frames.dask_work import Question, Verb, Work, packed, travelling, without_key
-from llmnb.frames.dask_worker import answered, job_of, planned, previewed, steer
+from llmnb.frames.dask_work import Question, Verb, Work, models_to_send, pack, without_key
+from llmnb.frames.dask_worker import (
+    answer_partition,
+    job_of,
+    plan_partition,
+    preview_partition,
+    steer,
+)
 from llmnb.frames.failures import log_once
 from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
@@ -33,7 +39,7 @@ from llmnb.rates import per_minute
 from llmnb.running.planning import Plan
 from llmnb.targets.resolve import choose
 
-_dask: Any = dask  # its own types leave these out
+_dask: Any = dask  # the types of `dask` leave out what is used here
 _meta: Any = make_meta
 """Returns the empty table of pandas that has a table's columns and kinds."""
 
@@ -54,24 +60,24 @@ _BATCHES = (
 
 def generate(table: Any, prompt: Hashable | None, keywords: Keywords) -> Any:
     """Return a lazy table of the answers to every row."""
-    return _asked(table, "generate", prompt, None, keywords)
+    return _lazy_answers(table, "generate", prompt, None, keywords)
 
 
 def extract(table: Any, prompt: Hashable, schema: Any, keywords: Keywords) -> Any:
     """Return a lazy table of typed columns, filled from texts."""
-    return _asked(table, "extract", prompt, schema, keywords)
+    return _lazy_answers(table, "extract", prompt, schema, keywords)
 
 
 def classify(table: Any, prompt: Hashable, labels: Any, keywords: Keywords) -> Any:
     """Return a lazy column with one of the labels for every text."""
-    return _asked(table, "classify", prompt, labels, keywords)
+    return _lazy_answers(table, "classify", prompt, labels, keywords)
 
 
 def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
     """Compute what the prompt needs, and add up the partitions' plans; nothing is sent."""
     question, job = _question(table, "generate", prompt, None, keywords)
-    work = packed(question, table.npartitions)
-    plans = _delayed(planned, _needed(table, job.questions.fields), work)
+    work = pack(question, table.npartitions)
+    plans = _delayed_calls(plan_partition, _needed_columns(table, job.questions.fields), work)
     whole = _sum(_dask.compute(*plans), question)
     budget = job.options.budget_usd
     budget = budget if budget is not None else settings.current().budget_usd
@@ -83,16 +89,18 @@ def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
     question, job = _question(table, "generate", prompt, None, keywords)
     if job.options.into is not None or job.options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
-    work = packed(question, 1)
+    work = pack(question, 1)
     _expect(work, job.options.progress, job.options.on_error)
-    first = _needed(table, job.questions.fields).partitions[:1]
-    (shown,) = _dask.compute(*_delayed(functools.partial(previewed, rows=rows), first, work))
+    first = _needed_columns(table, job.questions.fields).partitions[:1]
+    (shown,) = _dask.compute(
+        *_delayed_calls(functools.partial(preview_partition, rows=rows), first, work)
+    )
     return shown
 
 
 def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords) -> Any:
     """Return a lazy column with a vector for every text."""
-    # Made over an empty table, it refuses what is wrong here, and knows what the answers look like.
+    # Over an empty table it checks the arguments, and returns an empty table of the right form.
     without_rows = vectors.Embedding(PartitionSource(_meta(table)), name, into, keywords)
     without_key(keywords.get("params"), "params")
     travels = {
@@ -103,10 +111,10 @@ def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords)
     }
     model = keywords.get("model")
     if not isinstance(model, EmbeddingModel):
-        (travels["model"],) = travelling(chosen(model)[0], "embedding")
+        (travels["model"],) = models_to_send(choose_model(model)[0], "embedding")
     elif isinstance(model, LiteLLMEmbeddingModel):
         order = model.order()
-        travelling(order.asking.model, "embedding")  # refuses one with a key
+        models_to_send(order.asking.model, "embedding")  # refuses one with a key
         # The limits of its own config come before the settings.
         own = {name: order.options[name] for name in _OWN_LIMITS if name in order.options}
         travels = {**own, **travels}
@@ -118,33 +126,35 @@ def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords)
         cache_dir=str(settings.cache_dir()),
         meta=without_rows.table((), {}),
     )
-    work = packed(_with_settings(question, table.npartitions), table.npartitions)
+    work = pack(_with_settings(question, table.npartitions), table.npartitions)
     _expect(work, keywords.get("progress", "auto"), keywords.get("on_error", "null"))
-    return _mapped(table if into is not None else _needed(table, [str(name)]), work)
+    return _lazy_table(table if into is not None else _needed_columns(table, [str(name)]), work)
 
 
 # --------------------------------------------------------------------------- the graph
 
 
-def _asked(
+def _lazy_answers(
     table: Any, verb: Verb, prompt: Hashable | None, argument: Any, keywords: Keywords
 ) -> Any:
     question, job = _question(table, verb, prompt, argument, keywords)
     # What the answers look like is known from an empty table: nothing is asked for that.
     question = dataclasses.replace(question, meta=job.form.table([]))
-    work = packed(question, table.npartitions)
+    work = pack(question, table.npartitions)
     _expect(work, job.options.progress, job.options.on_error)
     is_whole = job.options.into is not None
-    return _mapped(table if is_whole else _needed(table, job.questions.fields), work)
+    return _lazy_table(table if is_whole else _needed_columns(table, job.questions.fields), work)
 
 
-def _mapped(table: Any, work: Work) -> Any:
+def _lazy_table(table: Any, work: Work) -> Any:
     question = work.question
-    return table.map_partitions(answered, work, meta=question.meta, token=f"llm-{question.verb}")
+    return table.map_partitions(
+        answer_partition, work, meta=question.meta, token=f"llm-{question.verb}"
+    )
 
 
 def _expect(work: Work, bars: Bars, on_error: str) -> None:
-    """Show bars when a question is computed; stop its runs when that is interrupted."""
+    """Show progress when a question is computed; stop its runs if the compute is interrupted."""
     dask_watching.expect(work.id, work.partitions, steer, bars=bars, is_warning=on_error == "null")
     _interrupts.register()
 
@@ -163,7 +173,7 @@ class _Interrupts(Callback):
 _interrupts = cast(Any, _Interrupts)()
 
 
-def _needed(table: Any, fields: Sequence[str]) -> Any:
+def _needed_columns(table: Any, fields: Sequence[str]) -> Any:
     """Return only the columns that a prompt reads; if it reads none, the first, for its rows."""
     if isinstance(_meta(table), pd.Series):
         return table
@@ -171,7 +181,7 @@ def _needed(table: Any, fields: Sequence[str]) -> Any:
     return table[labels or list(table.columns[:1])]
 
 
-def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
+def _delayed_calls(do: Any, table: Any, work: Work) -> list[Any]:
     return [_dask.delayed(do, pure=False)(part, work) for part in table.to_delayed()]
 
 
@@ -181,7 +191,7 @@ def _delayed(do: Any, table: Any, work: Work) -> list[Any]:
 def _question(
     table: Any, verb: Verb, prompt: Hashable | None, argument: Any, keywords: Keywords
 ) -> tuple[Question, Job]:
-    """Return the question that travels, and the job that asks it of an empty table, as a check.
+    """Return the question that is sent to workers, and the job that asks it of an empty table.
 
     Raises:
         InputError: If the prompt names what is no column.
@@ -201,7 +211,7 @@ def _question(
     without_key(keywords.get("params"), "params")
     if options.model is None and (announcement := choose(None).announcement):
         log_once(announcement)
-    models = travelling(options.model)
+    models = models_to_send(options.model)
     travels = {
         **keywords,
         "model": models[0] if len(models) == 1 else models,
@@ -215,7 +225,7 @@ def _question(
 
 
 def _with_settings(question: Question, partitions: int) -> Question:
-    """Return the question with this process's settings, which workers do not have."""
+    """Return the question with the settings of this process: workers have their own."""
     current, options = settings.current(), question.options
     travels = {name: value for name, value in options.items() if name not in _LIMITS}
     budget = options.get("budget_usd")

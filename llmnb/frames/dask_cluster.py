@@ -1,4 +1,4 @@
-"""All that is asked of `distributed`, where it is installed: workers, events, tasks, processes."""
+"""The functions of `distributed` that are used, where it is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTED_SECONDS = 1.0
 """How long a count of workers is used before they are counted again."""
 
 _MISSED_SECONDS = 30.0
-"""A worker that was there so short a time ago counts: it may be back in a moment."""
+"""A worker that was seen within this time is counted: it may come back."""
 
 
 def worker() -> Any:
@@ -73,7 +73,7 @@ def listen(to: Any, receive: Callable[[Mapping[str, Any]], None]) -> None:
 
 def on_every_worker(of: Any, do: Callable[..., Any], *arguments: Any) -> None:
     """Call a function on every worker without waiting for it."""
-    # A worker that goes away meanwhile needs no telling.
+    # A worker that goes away meanwhile need not be called.
     threading.Thread(
         target=of.run,
         args=(do, *arguments),
@@ -109,7 +109,7 @@ def put_back() -> BaseException:
 
 
 class Peers:
-    """Counts the processes that do the work, this one included, by asking the scheduler."""
+    """Counts the processes that have workers, this one included, by asking the scheduler."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -123,7 +123,12 @@ class Peers:
             among: This process's worker; None: there is no scheduler to ask.
         """
         if among is None:
-            return 1 if not _is_child() else _pool_size()
+            multiprocessing = sys.modules.get("multiprocessing")
+            if multiprocessing is None or multiprocessing.parent_process() is None:
+                return 1
+            import dask  # this is one of the processes of Dask's own pool
+
+            return int(dask.config.get("num_workers", None) or os.cpu_count() or 1)
         with self._lock:
             now = time.monotonic()
             if now - self._counted >= _COUNTED_SECONDS or not self._seen:
@@ -152,15 +157,3 @@ def _process_of(address: str) -> str:
         ('tcp://127.0.0.1:40000', 'inproc://127.0.0.1/4711')
     """
     return address.rpartition("/")[0] if address.startswith("inproc://") else address
-
-
-def _is_child() -> bool:
-    """Whether this is one of the processes of Dask's own pool (`scheduler="processes"`)."""
-    multiprocessing = sys.modules.get("multiprocessing")
-    return multiprocessing is not None and multiprocessing.parent_process() is not None
-
-
-def _pool_size() -> int:
-    import dask
-
-    return int(dask.config.get("num_workers", None) or os.cpu_count() or 1)

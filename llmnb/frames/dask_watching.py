@@ -1,4 +1,4 @@
-"""One display for all workers: they report how far they are, and the client adds it up.
+"""One display for all workers: they report their progress, and the client adds it up.
 
 Partitions that are computed in the client's own process report to it directly.
 """
@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from llmnb import progress
+from llmnb.engine.counters import Stats
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, Sample, State, StatusSnapshot, StatusTracker, frozen
+from llmnb.engine.status import Clock, State, StatusSnapshot, StatusTracker, frozen
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
@@ -26,30 +27,28 @@ from llmnb.records import Outcome
 logger = logging.getLogger("llmnb")
 
 Steer: TypeAlias = Callable[[str, str], None]
-"""Takes the name of a question and how its partitions in this process are steered."""
+"""Steers the partitions of a question in one process; takes its name, and ``"pause"`` or such."""
 
 PATIENCE_SECONDS = 4.0
-"""A display ends when no partition has been under way for so long."""
+"""A display ends when no partition has reported for this long."""
 
 LOST_SECONDS = 10.0
-"""A partition that has reported nothing for so long went down with its worker."""
+"""A partition that has reported nothing for this long is taken for lost with its worker."""
 
 _DRAW_SECONDS = 0.1
-_SAMPLE_SECONDS = 1.0
-_MOST_SAMPLES = 120
 _LATENCIES_SENT = 30
 
 _SPENT = (
     *("num_requests", "num_retried", "prompt_tokens", "completion_tokens"),
-    *("usd", "num_unpriced", "hedge_usd"),
+    *("usd", "simulated_usd", "num_unpriced", "hedge_usd"),
 )
-"""Counts that stay true of a worker that has died: what was sent and paid."""
+"""Counts that are kept of a worker that has died: what was sent and paid."""
 
 
 # ------------------------------------------------------------------------- snapshots
 
 
-def packed(status: StatusSnapshot) -> bytes:
+def pack(status: StatusSnapshot) -> bytes:
     """Return a snapshot as it travels between processes, which trust each other as Dask's do."""
     return pickle.dumps(
         dataclasses.replace(
@@ -62,8 +61,8 @@ def packed(status: StatusSnapshot) -> bytes:
     )
 
 
-def unpacked(data: bytes) -> StatusSnapshot:
-    """Return the snapshot that `packed` packed."""
+def unpack(data: bytes) -> StatusSnapshot:
+    """Return the snapshot that `pack` packed."""
     status: StatusSnapshot = pickle.loads(data)
     return dataclasses.replace(
         status, failures=frozen(status.failures), models=frozen(status.models)
@@ -77,10 +76,11 @@ def _finished(status: StatusSnapshot) -> StatusSnapshot:
     )
 
 
-def _lost(status: StatusSnapshot) -> StatusSnapshot:
+def _lost_status(status: StatusSnapshot) -> StatusSnapshot:
     """Return what remains of a run that ended with its worker: only what was sent and paid."""
-    return dataclasses.replace(
-        StatusSnapshot.empty(status.project),
+    return StatusSnapshot(
+        state="running",
+        project=status.project,
         simulated=status.simulated,
         started_at=status.started_at,
         latencies=status.latencies,
@@ -124,8 +124,10 @@ class ClusterRun(RunHandle[None]):
         self._ended: StatusSnapshot | None = None
         self._ended_parts: set[str] = set()
         self._began = self._reported = Clock.monotonic()
-        self._sampled = (self._began, 0, 0, 0)
-        self._samples: list[Sample] = []
+        self._stats = Stats(self._began)
+        self._sampled = (0, 0, 0)
+        """Requests, tokens and refusals that are in the samples."""
+
         self._is_stopped = False
         self._asked = self._project = ""
         self._begun()
@@ -142,7 +144,7 @@ class ClusterRun(RunHandle[None]):
 
     @property
     def error(self) -> None:
-        """Nothing: what stops a partition is raised by the compute."""
+        """None: an error that stops a partition is raised by the compute."""
         return None
 
     def receive(self, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
@@ -166,7 +168,7 @@ class ClusterRun(RunHandle[None]):
                 self._parts[part] = status, self._reported
 
     def _fold(self, part: str, status: StatusSnapshot) -> None:
-        """Add a partition that has ended to those that ended before."""
+        """Add the status of a partition that has ended to the sum of those before it."""
         self._ended_parts.add(part)
         known = [status] if self._ended is None else [self._ended, status]
         self._ended = StatusSnapshot.merge(known, state="finished", seconds=0.0)
@@ -180,46 +182,37 @@ class ClusterRun(RunHandle[None]):
             if self._ended is not None:
                 snapshots.insert(0, self._ended)
             if not snapshots:
-                return StatusSnapshot.empty(self.project)
+                return StatusSnapshot(
+                    state="running", project=self.project, started_at=Clock.wall()
+                )
             state: State = "stopping" if self._is_stopped else "running"
             if self._is_over(now):
                 state = "stopped" if self._is_stopped else "finished"
             end = self._reported if state == "finished" else now
             whole = StatusSnapshot.merge(snapshots, state=state, seconds=end - self._began)
-            self._sample(whole, now)
-            return dataclasses.replace(whole, samples=tuple(self._samples))
+            self._sample(whole.counts)
+            return dataclasses.replace(whole, samples=self._stats.samples(now))
 
     def _fold_lost(self, now: float) -> None:
-        """Keep of partitions whose worker has died only what was sent and paid."""
+        """End partitions whose worker has died, with the counts of what was sent and paid."""
         for part, (status, reported) in list(self._parts.items()):
             if now - reported > LOST_SECONDS:
                 del self._parts[part]
-                self._fold(part, _lost(status))
+                self._fold(part, _lost_status(status))
                 self._ended_parts.discard(part)  # it may only have been silent
 
-    def _sample(self, status: StatusSnapshot, now: float) -> None:
-        counts = status.counts
+    def _sample(self, counts: StatusTracker) -> None:
+        """Add what has been done since the last time to the slices of time that charts show."""
         sums = (
             counts.num_requests,
             counts.prompt_tokens + counts.completion_tokens,
             counts.num_rate_limit_errors,
         )
-        since = now - self._sampled[0]
-        if since < _SAMPLE_SECONDS:
-            return
-        requests, tokens, refusals = (
-            new - old for new, old in zip(sums, self._sampled[1:], strict=True)
+        # The sums are smaller than before if a worker has died.
+        self._stats.on_progress(
+            *(max(0, new - old) for new, old in zip(sums, self._sampled, strict=True))
         )
-        self._sampled = (now, *sums)
-        self._samples.append(
-            Sample(
-                seconds=now - self._began,
-                requests_per_minute=max(0.0, requests * 60 / since),
-                tokens_per_minute=max(0.0, tokens * 60 / since),
-                refusals=max(0, refusals),
-            )
-        )
-        del self._samples[:-_MOST_SAMPLES]
+        self._sampled = sums
 
     def is_over(self) -> bool:
         """Whether every partition is done, or none has been under way for a while."""
@@ -298,7 +291,7 @@ class ClusterRun(RunHandle[None]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Display:
-    """How a question is shown while it is computed."""
+    """The settings with which a question's progress is shown."""
 
     partitions: int
     steer: Steer
@@ -314,24 +307,24 @@ _lock = threading.Lock()
 
 
 def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_warning: bool) -> None:
-    """Show how far a question is whenever it is computed, from its workers' reports."""
+    """Show the progress of a question whenever it is computed, from its workers' reports."""
     _displays[work] = _Display(partitions, steer, bars, is_warning, os.getpid())
     if (client := dask_cluster.client()) is not None:
         dask_cluster.listen(client, _receive)
 
 
 def is_expected(work: str) -> bool:
-    """Whether a question was put in this process."""
+    """Return whether `expect` was called for a question in this process."""
     display = _displays.get(work)
     return display is not None and display.process == os.getpid()
 
 
 def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
-    """Report how far a partition is: to this process's display, or to those that listen."""
+    """Report a partition's status: to this process's display, or to listening clients."""
     if is_expected(work):
         _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:
-        event = {"work": work, "part": part, "status": packed(status), "asked": asked}
+        event = {"work": work, "part": part, "status": pack(status), "asked": asked}
         dask_cluster.publish(worker, {**event, "done": is_done})
 
 
@@ -357,7 +350,7 @@ def _receive(event: Mapping[str, Any]) -> None:
             "done": done,
         }:
             if work in _displays:
-                _run_of(work).receive(part, unpacked(data), str(asked), is_done=bool(done))
+                _run_of(work).receive(part, unpack(data), str(asked), is_done=bool(done))
 
 
 def _run_of(work: str) -> ClusterRun:

@@ -1,4 +1,4 @@
-"""The question that travels to Dask's workers with its limits, and never with a key."""
+"""The question that is sent to Dask's workers, with its limits and never with a key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from llmnb.wire.catalog import load_catalog
 Verb = Literal["generate", "extract", "classify", "embed"]
 
 _SHORTEST_KEY = 8
-"""A shorter text is no key, and would be found in any question."""
+"""Characters of a key at least; a shorter text would occur in any question."""
 
 _WHERE_KEYS_BELONG = (
     "Workers read keys themselves: set the variable (such as OPENAI_API_KEY) in their "
@@ -36,7 +36,7 @@ _KEY_FIELDS = frozenset(("api_key", "authorization", "x-api-key", "api-key"))
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What every partition is asked."""
+    """A verb's call, as it is sent to the worker of every partition."""
 
     verb: Verb
     prompt: Hashable | None
@@ -51,7 +51,7 @@ class Question:
     """Limits of the call, for the whole cluster."""
 
     rules: tuple[Rule, ...] = ()
-    """What `GLOBAL_LIMITER` allowed when the question was put."""
+    """The rules of `GLOBAL_LIMITER` when the verb was called."""
 
     cache_dir: str
     """Folder of all projects, as the client knows it."""
@@ -79,7 +79,7 @@ class Work:
     @property
     def question(self) -> Question:
         """The question itself."""
-        return _unpacked(self.payload)
+        return _unpack(self.payload)
 
     def __dask_tokenize__(self) -> tuple[str, bytes]:
         return "llmnb", self.payload
@@ -89,12 +89,12 @@ class Work:
 
 
 @functools.lru_cache(maxsize=64)
-def _unpacked(payload: bytes) -> Question:
+def _unpack(payload: bytes) -> Question:
     question: Question = pickle.loads(payload)
     return question
 
 
-def packed(question: Question, partitions: int) -> Work:
+def pack(question: Question, partitions: int) -> Work:
     """Pickle a question for the graph.
 
     Raises:
@@ -102,7 +102,7 @@ def packed(question: Question, partitions: int) -> Work:
     """
     try:
         payload: bytes = cloudpickle.dumps(question)
-    except Exception as error:  # whatever an object's own pickling raises
+    except Exception as error:  # pickling calls methods of the objects, which may raise anything
         raise ConfigurationError(
             f"Something in the question cannot travel to Dask's workers "
             f"({type(error).__name__}): name models by text, and give schemas and params of plain "
@@ -148,8 +148,8 @@ def without_key(fields: Any, where: str) -> None:
         without_key(value, where)
 
 
-def travelling(model: Any, gen_type: str = "chat") -> list[Any]:
-    """Return models as they may travel: names in full, addresses without keys.
+def models_to_send(model: Any, gen_type: str = "chat") -> list[Any]:
+    """Return models as they may be sent to workers: by full name or address, without keys.
 
     Args:
         model: One model or a list of them; None: the configured one.
@@ -159,15 +159,17 @@ def travelling(model: Any, gen_type: str = "chat") -> list[Any]:
         ConfigurationError: If there is no such model, or one brings a key along.
 
     Example:
-        >>> travelling(["openai/gpt-4o-mini", "sim/any"])
+        >>> models_to_send(["openai/gpt-4o-mini", "sim/any"])
         ['openai/gpt-4o-mini', 'sim/any']
     """
     is_list = isinstance(model, Sequence) and not isinstance(model, str)
     models: Sequence[Any] = model if is_list else [model]
-    return [_travelling(endpoint, gen_type) for model in models for endpoint in endpoints_of(model)]
+    return [
+        _model_to_send(endpoint, gen_type) for model in models for endpoint in endpoints_of(model)
+    ]
 
 
-def _travelling(model: Any, gen_type: str) -> Any:
+def _model_to_send(model: Any, gen_type: str) -> Any:
     if model is None or isinstance(model, str):
         return _full_name(model, None, gen_type)
     if not isinstance(model, Endpoint):
@@ -187,7 +189,7 @@ def _travelling(model: Any, gen_type: str) -> Any:
         )
     without_key(model.params, "The model")
     without_key(getattr(model.owner, "fields", None), "The model")
-    if model.owner is not None:  # it knows itself how it is reached, wherever it is
+    if model.owner is not None:  # the owner makes the target in whatever process it is
         return model
     name, provider = model.model, model.api_provider
     if not model.url:
@@ -197,7 +199,7 @@ def _travelling(model: Any, gen_type: str) -> Any:
         model=name,
         api_provider=provider,
         params=dict(model.params),
-        limits=None,  # those travel with the question
+        limits=None,  # the question holds them
         rates={},
     )
 

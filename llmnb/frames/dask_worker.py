@@ -31,13 +31,13 @@ from llmnb.running.planning import Plan
 from llmnb.running.preparer import Preparer
 
 REPORT_SECONDS = 0.5
-"""A partition reports how far it is this often, and at its end."""
+"""Seconds between two reports of a partition's progress; it reports at its end, too."""
 
 _LOOK_SECONDS = 1.0
-"""How often a run looks whether it is still wanted, and among how many its limits are divided."""
+"""Seconds between two checks whether a run is still wanted and its share of limits is right."""
 
 
-def answered(partition: Any, work: Work) -> Any:
+def answer_partition(partition: Any, work: Work) -> Any:
     """Return the answers for one partition.
 
     Args:
@@ -50,22 +50,23 @@ def answered(partition: Any, work: Work) -> Any:
     """
     question = work.question
     if not len(partition):
-        nothing = StatusSnapshot.empty(str(question.options.get("project_name")))
+        project = str(question.options.get("project_name"))
+        nothing = StatusSnapshot(state="running", project=project, started_at=Clock.wall())
         dask_watching.report(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
         return question.meta
     run = _PartitionRun(work)
     return run.embed(partition) if question.verb == "embed" else run.ask(partition)
 
 
-def planned(partition: Any, work: Work) -> Plan:
+def plan_partition(partition: Any, work: Work) -> Plan:
     """Return what a partition would take; nothing is sent."""
     question = work.question
     job = job_of(question, PartitionSource(partition), question.options)
-    # What begins it stays here.
+    # What starts the run cannot be sent back to the client.
     return dataclasses.replace(job.plan(cache_dir=cache_dir_of(question)), begin=None)
 
 
-def previewed(partition: Any, work: Work, rows: int) -> Any:
+def preview_partition(partition: Any, work: Work, rows: int) -> Any:
     """Return the first rows of a partition with their prompts and answers."""
     return _PartitionRun(work).preview(partition, rows)
 
@@ -120,7 +121,7 @@ class LimitShare:
             worker: This process's worker; None: there is none.
             is_client: Whether this is the client's own process.
         """
-        is_alone = is_client and worker is None  # its own limiter holds anyway
+        is_alone = is_client and worker is None  # the client's own limiter applies anyway
         count = 1
         if is_divided(question) and not is_alone:
             count = dask_cluster.peers.count(worker)
@@ -132,7 +133,7 @@ class LimitShare:
             tokens_per_minute=own.get(TOKENS),
             rates=(
                 *((rule.key, rule.per_minute / count) for rule in rules),
-                # The question's own: its tasks in this process are one run.
+                # The call's own limits bind all of its tasks in this process together.
                 *(((kind, name), limit) for kind, limit in own.items() for name in models),
             ),
             divided_by=count,
@@ -216,11 +217,11 @@ _overrides = RateOverrides()
 # ------------------------------------------------------------------------------- a run
 
 _runs: dict[str, _PartitionRun] = {}
-"""What is under way in this process, by the name of its run."""
+"""The runs under way in this process, by name."""
 
 
 def steer(work: str | None, how: str) -> None:
-    """Pause, resume, stop or cancel what this process does of a question; None: of all."""
+    """Pause, resume, stop or cancel the runs of a question in this process; None: all runs."""
     for partition in list(_runs.values()):
         if work in (None, partition.work.id) and partition.run is not None:
             if how in ("stop", "cancel"):
@@ -246,24 +247,24 @@ class _PartitionRun:
 
     def ask(self, partition: Any) -> Any:
         """Return the answers to a partition."""
-        with self._limited(self._asking(partition)) as options:
+        with self._within_limits(self._asking(partition)) as options:
             job = job_of(self._question, PartitionSource(partition), options)
-            run = self._finished(job)
+            run = self._finished_run(job)
             table = run.partial()
             return run.reported(table) if job.options.on_error == "raise" else table
 
     def preview(self, partition: Any, rows: int) -> Any:
         """Return the first rows with their prompts and answers."""
-        with self._limited(self._asking(partition)) as options:
+        with self._within_limits(self._asking(partition)) as options:
             job = verbs.preview(partition, self._question.prompt, rows, options)
-            return self._finished(job).partial()
+            return self._finished_run(job).partial()
 
     def embed(self, partition: Any) -> Any:
         """Return the vectors of a partition's texts."""
         question = self._question
         model = vectors.model_of(question.options)
         asking = model.order().asking if isinstance(model, LiteLLMEmbeddingModel) else None
-        with self._limited(asking) as options:
+        with self._within_limits(asking) as options:
             embedding = vectors.Embedding(
                 PartitionSource(partition),
                 question.prompt,
@@ -282,7 +283,7 @@ class _PartitionRun:
         return job_of(self._question, empty, self._question.options).asking
 
     @contextlib.contextmanager
-    def _limited(self, asking: Asking | None) -> Iterator[dict[str, Any]]:
+    def _within_limits(self, asking: Asking | None) -> Iterator[dict[str, Any]]:
         """Hold the limiter to this process's share of the limits; yield the options with it.
 
         Raises:
@@ -308,13 +309,13 @@ class _PartitionRun:
         is_client = dask_watching.is_expected(self.work.id)
         return LimitShare.of(self._question, self._models, self._worker, is_client)
 
-    def _finished(self, job: Job) -> TableRun[Any]:
+    def _finished_run(self, job: Job) -> TableRun[Any]:
         run = job.start(cache_dir=cache_dir_of(self._question))
         self._follow(run)
         return run
 
     def _follow(self, run: AnyRun) -> None:
-        """Wait for a run, reporting how far it is.
+        """Wait for a run, and report its progress.
 
         Raises:
             Stopped: If it was stopped.
@@ -349,7 +350,7 @@ class _PartitionRun:
         dask_watching.report(self.work.id, self._name, run.status(), run.asked, is_done=is_done)
 
     def _look(self, run: AnyRun) -> None:
-        """Stop a run that nobody waits for any more; else keep to a share that has changed."""
+        """Stop a run whose compute was cancelled; else apply a share of limits that has changed."""
         if self._worker is not None and dask_cluster.is_unwanted(self._worker, self._key):
             self._is_unwanted = True
             run.stop()

@@ -19,7 +19,7 @@ from llmnb.frames.template import cell_text, is_missing
 EXCEL_FORMATS = (".xlsx",)
 
 LONGEST_TEXT = 32_767
-"""Characters that a cell of Excel's takes; an emoji is two, an escaped one seven."""
+"""Characters that a cell takes; an emoji counts as two, an escaped character as seven."""
 
 MOST_ROWS = 1_048_576
 """Rows that a sheet has, the columns' names among them."""
@@ -51,7 +51,7 @@ class ExcelTable(TableFile):
             names.pop()
         if not names:
             raise empty_table(path)
-        if names.count("") > 1:  # blank columns between others; several of one name are none
+        if names.count("") > 1:  # several blank names would be the same name
             names = [name or f"Unnamed: {number}" for number, name in enumerate(names)]
         self.columns = names
 
@@ -77,7 +77,7 @@ class ExcelTable(TableFile):
         openpyxl = _openpyxl()
         try:
             book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
-        except Exception as error:  # whatever a broken archive makes of a reader of archives
+        except Exception as error:  # openpyxl raises errors of many kinds for a broken archive
             raise UnreadableFile(
                 f"{self.path} is not an Excel file: {type(error).__name__} {str(error)[:200]}"
             ) from None
@@ -158,7 +158,7 @@ class ExcelSink(TableSink):
         cell = WriteOnlyCell(self._sheet, value="")
         cell.value = text
         cell.data_type = "s"  # never a formula, however it begins
-        # Excel's own mark for a text that a hand may not turn into a formula: no part of it.
+        # Excel's mark for a text that stays one when it is edited; it is no part of the text.
         cell.quotePrefix = is_formula(plain)
         return cell
 
@@ -168,7 +168,7 @@ class ExcelSink(TableSink):
 
 
 def _escaped(text: str) -> str:
-    """Return a text as Excel's files hold it: what XML cannot hold by its number."""
+    """Return a text as Excel's files hold it, with characters that XML cannot hold by number."""
     return _UNSAFE.sub(lambda sign: f"_x{ord(sign[0]):04X}_", text)
 
 
@@ -189,7 +189,7 @@ def _read(cell: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return what a cell of Excel's can hold: text where its numbers and times cannot."""
+    """Return a value as a cell can hold it: as text if no number or time of Excel's is exact."""
     if isinstance(value, str):
         return mended(value)
     if value is None or is_missing(value):
@@ -197,17 +197,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        exact = abs(value) < 10**_DIGITS if isinstance(value, int) else _is_short(value)
-        return value if exact else cell_text(value)
+        if isinstance(value, int):
+            is_exact = abs(value) < 10**_DIGITS
+        else:  # written with 16 digits
+            is_exact = math.isfinite(value) and float(f"{value:.16g}") == value
+        return value if is_exact else cell_text(value)
     if isinstance(value, datetime.datetime):
         whole = value.tzinfo is None and value.microsecond % 1000 == 0 and value.year >= 1900
         return value if whole and not hasattr(value, "nanosecond") else cell_text(value)
     return cell_text(value)
-
-
-def _is_short(value: float) -> bool:
-    """Whether a number survives being written to a file of Excel's, which has 16 digits."""
-    return math.isfinite(value) and float(f"{value:.16g}") == value
 
 
 def _openpyxl() -> Any:

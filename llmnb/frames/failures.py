@@ -1,4 +1,4 @@
-"""What people are told of a run: one warning or error for rows that failed, its causes grouped."""
+"""Warn of rows that failed, or raise one error for them, with the causes grouped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CAUSES_SHOWN = 5
 
 @functools.lru_cache(maxsize=256)
 def log_once(line: str) -> None:
-    """Log a line that the person need not read twice."""
+    """Log a line, unless this process has logged it before."""
     logger.warning(line)
 
 
@@ -48,9 +48,12 @@ def report(
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
+    is_silent = is_reported and on_error != "raise"
+    if on_error == "column" or is_silent or not run.failures():
+        return
     status = run.status()
     failed = status.counts.num_tasks_failed
-    if not failed or on_error == "column" or (is_reported and on_error != "raise"):
+    if not failed:
         return
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]

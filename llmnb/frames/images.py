@@ -1,4 +1,4 @@
-"""Pictures in cells: paths, addresses and bytes as what a message can carry.
+"""Turn pictures in cells (paths, addresses, bytes) into parts of messages.
 
 A picture is read when its request is prepared, not when the run begins, so that
 no more of them are in memory than are on their way. One that lies on the web is
@@ -23,7 +23,7 @@ from llmnb.errors import InputError, LLMNBError, RedirectRefused
 from llmnb.frames.template import is_missing
 
 LARGEST_BYTES = 20 * 2**20
-"""No picture is larger; providers refuse larger ones anyway."""
+"""Largest size of a picture; providers refuse larger ones anyway."""
 
 MOST_IN_HAND = 64
 """Rows with pictures that are under way at once."""
@@ -32,7 +32,7 @@ _WEB = ("http://", "https://")
 
 
 class Pictured(Mapping[str, Any]):
-    """A request whose pictures are read each time that it is looked at.
+    """A request whose pictures are read each time that its messages are.
 
     Args:
         before: Messages before the question.
@@ -81,7 +81,7 @@ class Pictured(Mapping[str, Any]):
 
 
 class Fetched(Pictured, Slow):
-    """A request whose pictures on the web are fetched before it is looked at.
+    """A request whose pictures on the web are fetched before its messages are read.
 
     Until then, as where a run is only planned, it holds their addresses.
     """
@@ -91,14 +91,14 @@ class Fetched(Pictured, Slow):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._fetched: dict[str, str | InputError] = {}
-        self._turn = asyncio.Lock()  # its samples get ready together
+        self._turn = asyncio.Lock()  # shared by all samples of the request
 
     async def get_ready(self) -> None:
-        """Fetch what is not here yet; what failed before is tried anew."""
+        """Fetch the pictures that are missing, those that failed before included."""
         urls = list(dict.fromkeys(cell for cell in self._cells if _is_on_the_web(cell)))
         async with self._turn:
             missing = [url for url in urls if not isinstance(self._fetched.get(url), str)]
-            results = await asyncio.gather(*map(fetched, missing))
+            results = await asyncio.gather(*map(fetch, missing))
             self._fetched.update(zip(missing, results, strict=True))
 
     def _address(self, picture: Any) -> str:
@@ -145,21 +145,21 @@ def address(picture: Any, *, root: str | os.PathLike[str] | None = None) -> str:
         'data:image/png;base64,iVBORw0KGgo='
     """
     if isinstance(picture, (bytes, bytearray, memoryview)):
-        return _data(bytes(picture), f"A cell of {len(picture):,} bytes")
+        return _data_url(bytes(picture), f"A cell of {len(picture):,} bytes")
     if isinstance(picture, str):
         if _is_on_the_web(picture):
             return picture
         if picture[:5].lower() == "data:":
-            return _checked(picture)
+            return _check_data_url(picture)
         if "://" in picture[:32]:
             raise InputError(
                 f"{_shown(picture)} is no picture that can be sent: give a path, an http or https "
                 "address, or bytes. Nothing was sent for it."
             )
     if isinstance(picture, str):
-        return _data(_read(_within(picture, root), is_resolved=True), _shown(picture))
+        return _data_url(_read(_file_below(picture, root), is_resolved=True), _shown(picture))
     if isinstance(picture, os.PathLike):
-        return _data(_read(picture), _shown(picture))
+        return _data_url(_read(picture), _shown(picture))
     raise InputError(
         f"A picture is a path, an address or bytes, not {type(picture).__name__}. "
         "Nothing was sent for it."
@@ -179,7 +179,7 @@ _UNKNOWN_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 
 
 class _Fetcher:
-    """What fetches pictures on one loop; no key and no cookie travels, no redirect is followed."""
+    """Fetches pictures on one loop, without keys or cookies, and follows no redirect."""
 
     def __init__(self) -> None:
         self.client = HttpClient(
@@ -191,7 +191,7 @@ class _Fetcher:
         await self.client.close()
 
 
-async def fetched(url: str) -> str | InputError:
+async def fetch(url: str) -> str | InputError:
     """Return a picture on the web as a ``data:`` address, or why there is none.
 
     The size of the reply is limited while it is read, and what is no picture by what its server
@@ -211,28 +211,28 @@ async def fetched(url: str) -> str | InputError:
                 total_timeout=FETCH_SECONDS,
             )
     except RedirectRefused:
-        return _not_fetched(name, "its server sends elsewhere, which is not followed")
+        return _fetch_error(name, "its server sends elsewhere, which is not followed")
     except LLMNBError as error:
-        return _not_fetched(name, error.message)
+        return _fetch_error(name, error.message)
     if reply.status != 200:
-        return _not_fetched(name, f"HTTP {reply.status}")
+        return _fetch_error(name, f"HTTP {reply.status}")
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not (kind.startswith("image/") or kind in _UNKNOWN_TYPES):
-        return _not_fetched(name, f"what came is {visible(kind, longest=60)}, no picture")
+        return _fetch_error(name, f"what came is {visible(kind, longest=60)}, no picture")
     try:
-        return _data(reply.body, name)
+        return _data_url(reply.body, name)
     except InputError as error:
         return error
 
 
-def _not_fetched(name: str, why: str) -> InputError:
+def _fetch_error(name: str, why: str) -> InputError:
     return InputError(f"{name} could not be fetched: {why.rstrip('.')}. Nothing was sent for it.")
 
 
 # --------------------------------------------------------------------- reading
 
 
-def _within(name: str, root: str | os.PathLike[str] | None) -> str:
+def _file_below(name: str, root: str | os.PathLike[str] | None) -> str:
     """Return the file that a cell names, with every link in its path resolved."""
     try:
         folder = os.path.realpath(
@@ -281,7 +281,7 @@ def _check_file(path: str | os.PathLike[str], status: os.stat_result) -> None:
         raise _too_large(_shown(path), status.st_size)
 
 
-def _data(content: bytes, name: str) -> str:
+def _data_url(content: bytes, name: str) -> str:
     if len(content) > LARGEST_BYTES:
         raise _too_large(name, len(content))
     kind = _kind(content)
@@ -306,7 +306,7 @@ def _kind(content: bytes) -> str | None:
     return None
 
 
-def _checked(url: str) -> str:
+def _check_data_url(url: str) -> str:
     if len(url) > LARGEST_BYTES * 4 // 3 + 100:
         raise _too_large("A data: address", len(url))
     if not url[:11].lower().startswith("data:image/"):

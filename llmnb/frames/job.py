@@ -1,4 +1,4 @@
-"""One thing to do with a table, made up of its questions, who is asked, and the form of answers."""
+"""A job: the requests about a table, the models that are asked, and the form of the answers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from llmnb.frames.answers import AnswerForm
 from llmnb.frames.failures import log_once
 from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import VerbCall
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import PreparedVerb, Source
@@ -89,7 +89,7 @@ class Job(PreparedVerb):
         return run.reported(await asyncio.to_thread(run.partial))
 
     def plan(self, *, cache_dir: str | None = None) -> Plan:
-        """Reckon what it would take; nothing is sent.
+        """Estimate what it would take and cost; nothing is sent.
 
         Args:
             cache_dir: Folder of all projects, where it is not this process's own.

@@ -54,7 +54,7 @@ class Options(FrameOptions):
 
     @property
     def name(self) -> Hashable:
-        """What the answers are called."""
+        """Name of the column of answers."""
         return "response" if self.into is None else self.into
 
     @property

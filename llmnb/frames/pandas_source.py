@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import secrets
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -14,9 +13,11 @@ import pandas as pd
 
 from llmnb.display.texts import mended
 from llmnb.errors import InputError
-from llmnb.frames import placing
-from llmnb.frames.placing import VerbCall
+from llmnb.frames import overwriting
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
+from llmnb.frames.template import is_missing
+from llmnb.frames.truth import check_length, repeated
 from llmnb.wire.json_text import json_text
 
 logger = logging.getLogger("llmnb")
@@ -26,7 +27,7 @@ MARK = "llmnb"
 
 
 def source_of(table: Source) -> TableSource:
-    """Return what the verbs read of a table: pandas' own is wrapped here, others come wrapped."""
+    """Return a table as a `TableSource`: wrap one of pandas; others come wrapped."""
     return PandasSource(table) if isinstance(table, pd.DataFrame | pd.Series) else table
 
 
@@ -57,13 +58,10 @@ class PandasSource:
         """Return the columns of a frame, or those under which a series' values are known."""
         table = self._table
         if isinstance(table, pd.DataFrame):
-            readers = [
-                (str(label), functools.partial(_cells_at, table, position))
-                for position, label in enumerate(table.columns)
-            ]
-            return Columns(len(table), readers)
+            names = list(map(str, table.columns))
+            return Columns(len(table), names, lambda position: table.iloc[:, position].tolist())
         names = [""] if table.name is None else ["", str(table.name)]
-        return Columns(len(table), [(name, table.tolist) for name in names])
+        return Columns(len(table), names, lambda _: table.tolist())
 
     def rows_at(self, positions: Sequence[int]) -> Self:
         """Return a table of some rows."""
@@ -73,7 +71,7 @@ class PandasSource:
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse names of which two are the same, or one belongs to the frame."""
-        placing.check_names(names)
+        overwriting.check_names(names)
         frame = self._table
         if into is None or not isinstance(frame, pd.DataFrame):
             return
@@ -85,12 +83,11 @@ class PandasSource:
                     "one: choose another name for into=…. Nothing was sent."
                 )
         if not overwrite:
-            own, present = _written(frame), set(frame.columns)
-            taken = [
-                label for label in labels if label in present and placing.noted(label) not in own
-            ]
+            own, columns = _written(frame), set(frame.columns)
+            present = [label for label in labels if label in columns]
+            taken = [label for label in present if overwriting.noted(label) not in own]
             if taken:
-                raise placing.would_replace(taken, call)
+                raise overwriting.would_replace(taken, call)
 
     def snapshot(self) -> Self:
         """Return a copy."""
@@ -127,6 +124,42 @@ class PandasSource:
         _sign(frame, [label], self._run_id)
         return frame
 
+    def own_rows(self, positions: Sequence[int]) -> Any:
+        """Return some rows with their labels."""
+        return self._table.iloc[np.asarray(positions, dtype=np.intp)]
+
+    def row_labels(self, positions: Sequence[int]) -> list[str]:
+        """Return the rows' labels in the index; whole numbers with their thousands apart."""
+        labels = self._table.index[np.asarray(positions, dtype=np.intp)].tolist()
+        return [f"{label:,}" if isinstance(label, int) else str(label) for label in labels]
+
+    def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
+        """Return a value for each row, by the index, or by position where both are equal."""
+        if isinstance(values, Mapping):
+            values = pd.Series(dict(values), dtype="object")
+        if not isinstance(values, pd.Series):
+            cells = list(values)
+            check_length(cells, self.rows, argument)
+            return cells, 0
+        index, own = values.index, self._table.index
+        if index.equals(own):
+            return values.tolist(), 0
+        for name, labels in ((f"{argument}=", index), ("The table", own)):
+            if (twice := repeated(labels.tolist())) is not None:
+                raise InputError(
+                    f"{name} has the index value {twice!r} more than once, so nobody can say which "
+                    "label is whose. Use reset_index(drop=True), or give a list in the rows' order."
+                )
+        places = own.get_indexer(index)
+        cells = [None] * self.rows
+        strangers = 0
+        for place, value in zip(places.tolist(), values.tolist(), strict=True):
+            if place >= 0:
+                cells[place] = value
+            elif not is_missing(value):
+                strangers += 1
+        return cells, strangers
+
     def _series(self, column: AnswerColumn, index: pd.Index[Any], name: Hashable) -> pd.Series[Any]:
         return series_of(column, index, name)
 
@@ -145,7 +178,7 @@ class PandasSource:
 
 
 class PartitionSource(PandasSource):
-    """A partition of a table of Dask: its columns have the types that the graph was told of.
+    """A partition of a table of Dask; its columns get the types that the graph announced.
 
     A category whose values are not known beforehand would be another one in each partition, so
     it is a column of objects; a value that a column cannot hold is missing, and a warning says so.
@@ -199,7 +232,7 @@ def _fitting(value: Any, kind: str) -> Any:
 
 
 def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None) -> pd.Series[Any]:
-    """Return a column of answers as a series; what its dtype cannot hold makes it one of objects.
+    """Return a column of answers as a series, of objects if its dtype cannot hold every value.
 
     Args:
         column: A value for each label.
@@ -230,10 +263,6 @@ def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None)
     return pd.Series(objects, index=index, dtype="object", name=name)
 
 
-def _cells_at(frame: pd.DataFrame, position: int) -> list[Any]:
-    return list(frame.iloc[:, position].tolist())
-
-
 def _label(frame: pd.DataFrame, name: Hashable) -> Any:
     """Return the label under which a frame takes a new column of that name."""
     levels = frame.columns.nlevels
@@ -252,8 +281,8 @@ def _written(frame: pd.DataFrame) -> set[str]:
 
 def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
     """Note in a frame's `attrs` which of its columns a run wrote."""
-    present = {placing.noted(label) for label in frame.columns}
-    names = [*map(placing.noted, labels), *_written(frame)]
+    present = set(map(overwriting.noted, frame.columns))
+    names = [*map(overwriting.noted, labels), *_written(frame)]
     columns = [name for name in dict.fromkeys(names) if name in present]
     frame.attrs[MARK] = {"run": run_id, "columns": columns}
 

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from llmnb.frames import placing, vectors, verbs
+from llmnb.frames import overwriting, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
-from llmnb.frames.placing import VerbCall
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
@@ -35,25 +35,17 @@ _ASIDE = "llmnb answers"
 
 def generate(asked: Lazy, prompt: str | None, keywords: Keywords) -> Lazy:
     """Ask about every row of a lazy frame, or about every value of an expression."""
-    return _asked(asked, prompt, verbs.generate, keywords)
+    return _lazy_answers(asked, verbs.generate, prompt, keywords)
 
 
 def extract(asked: Lazy, prompt: str, schema: Any, keywords: Keywords) -> Lazy:
     """Fill typed columns from every text."""
-
-    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
-        return verbs.extract(table, prompt, schema, keywords)
-
-    return _asked(asked, prompt, make, keywords)
+    return _lazy_answers(asked, verbs.extract, prompt, keywords, schema)
 
 
 def classify(asked: Lazy, prompt: str, labels: Any, keywords: Keywords) -> Lazy:
     """Give every text one of the labels."""
-
-    def make(table: PolarsSource, prompt: str, keywords: Keywords) -> Job:
-        return verbs.classify(table, prompt, labels, keywords)
-
-    return _asked(asked, prompt, make, keywords)
+    return _lazy_answers(asked, verbs.classify, prompt, keywords, labels)
 
 
 def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Lazy:
@@ -61,8 +53,10 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
     name = into or vectors.EMBEDDING
     if isinstance(asked, pl.Expr):
         return _vectors(asked, into, keywords).alias(name)
-    _empty(asked.collect_schema()).columns().cells(column)  # refuses what is no column
-    return _placed(
+    _empty_table(asked.collect_schema()).columns().cells(
+        column
+    )  # an error if there is no such column
+    return _with_answers(
         asked,
         _vectors(pl.col(column), into, keywords),
         name,
@@ -89,12 +83,17 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
         schema = lazy.collect_schema()
         names = ("images", "examples", "messages", "system")
         read = {name: keywords[name] for name in names if keywords.get(name) is not None}
-        questions = Questions(_empty(schema).columns(), prompt, options_of(read))
-        lazy = lazy.select(_needed(questions, schema))
+        questions = Questions(_empty_table(schema).columns(), prompt, options_of(read))
+        lazy = lazy.select(_needed_columns(questions, schema))
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
-def _asked(asked: Lazy, prompt: Any, make: Maker, keywords: Keywords) -> Lazy:
+def _lazy_answers(
+    asked: Lazy, verb: Callable[..., Job], prompt: Any, keywords: Keywords, *further: Any
+) -> Lazy:
+    def make(table: PolarsSource, prompt: Any, keywords: Keywords) -> Job:
+        return verb(table, prompt, *further, keywords)
+
     if isinstance(asked, pl.Expr):
         return _of_values(asked, prompt, make, keywords)
     return _of_rows(asked, prompt, make, keywords)
@@ -104,12 +103,11 @@ def _asked(asked: Lazy, prompt: Any, make: Maker, keywords: Keywords) -> Lazy:
 
 
 def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> pl.Expr:
-    # The prompt's and the system's names are met with the values; what can be wrong with the
-    # options is said now.
+    # Names in the prompt can only be checked with the values; errors in options are raised now.
     images = keywords.get("images")
     column = WHOLE if images is None else str(images)
     without_values = make(
-        _empty({column: pl.String()}),
+        _empty_table({column: pl.String()}),
         "…{{}}" if images is None else column,
         {name: value for name, value in keywords.items() if name != "system"},
     )
@@ -118,9 +116,9 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     def answered(values: pl.Series) -> pl.Series:
         is_table = isinstance(values.dtype, pl.Struct) and prompt != WHOLE
         table = values.struct.unnest() if is_table else values
-        return _answers(make(_lent(table), prompt, keywords), kind)
+        return _answers(make(_answers_only(table), prompt, keywords), kind)
 
-    return _over(expr, answered, kind).alias(str(without_values.options.name))
+    return _map_column(expr, answered, kind).alias(str(without_values.options.name))
 
 
 def _answers(job: Job, kind: pl.DataType) -> pl.Series:
@@ -143,7 +141,9 @@ def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
     return answers.to_struct("") if isinstance(answers, pl.DataFrame) else answers
 
 
-def _over(expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType) -> pl.Expr:
+def _map_column(
+    expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType
+) -> pl.Expr:
     return expr.map_batches(answered, return_dtype=kind, is_elementwise=False)
 
 
@@ -155,24 +155,24 @@ def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
         kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
 
     def embedded(values: pl.Series) -> pl.Series:
-        return _as_series(verbs.embed(_lent(values), WHOLE, into, keywords).finish())
+        return _as_series(verbs.embed(_answers_only(values), WHOLE, into, keywords).finish())
 
-    return _over(expr, embedded, kind)
+    return _map_column(expr, embedded, kind)
 
 
-def _lent(table: pl.DataFrame | pl.Series) -> PolarsSource:
+def _answers_only(table: pl.DataFrame | pl.Series) -> PolarsSource:
     return PolarsSource(table, answers_only=True)
 
 
-def _empty(schema: Mapping[str, Any]) -> PolarsSource:
+def _empty_table(schema: Mapping[str, Any]) -> PolarsSource:
     """Return a table without rows, to check a question before anything is collected."""
-    return _lent(pl.DataFrame(schema=schema))
+    return _answers_only(pl.DataFrame(schema=schema))
 
 
 # ------------------------------------------------------------------------ lazy frames
 
 
-def _needed(questions: Questions, schema: pl.Schema) -> list[str]:
+def _needed_columns(questions: Questions, schema: pl.Schema) -> list[str]:
     """Return the columns that a question reads; if it reads none, the first, for its rows."""
     return list(dict.fromkeys(questions.fields)) or schema.names()[:1]
 
@@ -181,18 +181,20 @@ def _of_rows(
     lazy: pl.LazyFrame, prompt: str | None, make: Maker, keywords: Keywords
 ) -> pl.LazyFrame:
     schema = lazy.collect_schema()
-    without_rows = make(_empty(schema), prompt, keywords)  # what is wrong is said now
+    without_rows = make(
+        _empty_table(schema), prompt, keywords
+    )  # errors in the arguments are raised now
     empty = without_rows.form.table([])
     kind = _as_series(empty).dtype
 
     def answered(values: pl.Series) -> pl.Series:
-        return _answers(make(_lent(values.struct.unnest()), prompt, keywords), kind)
+        return _answers(make(_answers_only(values.struct.unnest()), prompt, keywords), kind)
 
     options = without_rows.options
     name = str(options.name)
-    return _placed(
+    return _with_answers(
         lazy,
-        _over(pl.struct(_needed(without_rows.questions, schema)), answered, kind),
+        _map_column(pl.struct(_needed_columns(without_rows.questions, schema)), answered, kind),
         name,
         empty.columns if isinstance(empty, pl.DataFrame) else [],
         is_into=options.into is not None,
@@ -201,7 +203,7 @@ def _of_rows(
     )
 
 
-def _placed(
+def _with_answers(
     lazy: pl.LazyFrame,
     asked: pl.Expr,
     name: str,
@@ -217,9 +219,9 @@ def _placed(
         derived = [field for field in fields if field != name]
         if not overwrite:
             present = lazy.collect_schema().names()
-            if taken := placing.unknown(derived, present):
-                raise placing.would_replace(taken, call)
-        placing.remember([name, *derived])
+            if taken := overwriting.unknown(derived, present):
+                raise overwriting.would_replace(taken, call)
+        overwriting.remember([name, *derived])
     if not fields:
         return put(asked.alias(name))
     # A column of its own, so that the fields of one answer are not asked for one by one.

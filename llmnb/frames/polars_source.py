@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import polars as pl
 from llmnb.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from llmnb.frames.placing import VerbCall
+    from llmnb.frames.overwriting import VerbCall
     from llmnb.frames.table_source import AnswerColumn, Columns
 
 ROW = "row"
@@ -41,11 +40,10 @@ class PolarsSource:
 
         table = self._table
         if isinstance(table, pl.DataFrame):
-            named = {name: table.get_column(name) for name in table.columns}
-        else:
-            named = {"": table, **({table.name: table} if table.name else {})}
-        readers = [(name, functools.partial(_cells, column)) for name, column in named.items()]
-        return Columns(len(table), readers)
+            names = table.columns
+            return Columns(len(table), names, lambda position: _cells(table.to_series(position)))
+        names = ["", table.name] if table.name else [""]
+        return Columns(len(table), names, lambda _: _cells(table))
 
     def rows_at(self, positions: Sequence[int]) -> PolarsSource:
         """Return a table of some rows."""
@@ -56,15 +54,15 @@ class PolarsSource:
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse a name that is no text, and derived names that this process has not written."""
-        from llmnb.frames import placing
+        from llmnb.frames import overwriting
 
         _check_name(into)
-        placing.check_names(names)
+        overwriting.check_names(names)
         frame = self._whole
         if into is not None and not overwrite and frame is not None:
             derived = names[names[0] == into :]
-            if taken := placing.unknown(derived, frame.columns):
-                raise placing.would_replace(taken, call)
+            if taken := overwriting.unknown(derived, frame.columns):
+                raise overwriting.would_replace(taken, call)
 
     def snapshot(self) -> PolarsSource:
         """Return the same: tables of Polars do not change."""
@@ -77,9 +75,9 @@ class PolarsSource:
         series = _series(columns)
         frame = self._whole
         if into and frame is not None:
-            from llmnb.frames import placing
+            from llmnb.frames import overwriting
 
-            placing.remember(columns)
+            overwriting.remember(columns)
             return frame.with_columns(series)
         return series[0] if len(series) == 1 and not is_frame else pl.DataFrame(series)
 
@@ -98,6 +96,29 @@ class PolarsSource:
         if isinstance(self._table, pl.DataFrame):
             return self._table[[int(row) for row in positions]].with_columns(numbers)
         return pl.DataFrame([pl.Series(ROW, positions, dtype=pl.Int64), numbers])
+
+    def own_rows(self, positions: Sequence[int]) -> Any:
+        """Return some rows; of a frame with their numbers before them."""
+        rows = self._table[[int(row) for row in positions]]
+        if isinstance(rows, pl.DataFrame) and ROW not in rows.columns:
+            return rows.insert_column(0, pl.Series(ROW, positions, dtype=pl.Int64))
+        return rows
+
+    def row_labels(self, positions: Sequence[int]) -> list[str]:
+        """Return the rows' numbers, from 0."""
+        return [f"{row:,}" for row in positions]
+
+    def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
+        """Return a value for each row, by position."""
+        from llmnb.frames.truth import check_length
+
+        if isinstance(values, Mapping):
+            return [values.get(row) for row in range(self.rows)], sum(
+                row not in range(self.rows) for row in values
+            )
+        cells = values.to_list() if isinstance(values, pl.Series) else list(values)
+        check_length(cells, self.rows, argument)
+        return cells, 0
 
     @property
     def _whole(self) -> pl.DataFrame | None:

@@ -1,4 +1,4 @@
-"""The rows of a table as requests, made one by one as a run pulls them.
+"""Turn the rows of a table into requests, one by one as a run pulls them.
 
 Rows that ask nothing are left out; `Questions.row_of` says which row of the
 table a request belongs to.
@@ -21,7 +21,7 @@ Texts = Mapping[str, Sequence[str | None]]
 
 
 class Questions(Sequence[Any]):
-    """What is asked of a table: a sequence of requests.
+    """The requests about a table, as a sequence.
 
     Args:
         columns: The table.
@@ -35,7 +35,7 @@ class Questions(Sequence[Any]):
         InputError: If the prompt names what is no column, or an example is no pair.
 
     Example:
-        >>> columns = Columns(3, [("text", lambda: ["a", None, "b"])])
+        >>> columns = Columns(3, ["text"], lambda position: ["a", None, "b"])
         >>> asked = Questions(columns, "Say {text}")
         >>> asked[1]
         {'messages': [{'role': 'user', 'content': 'Say b'}]}
@@ -181,7 +181,7 @@ def _says_nothing(cell: Any) -> bool:
     try:
         return conversation(cell) is None
     except InputError:
-        return False  # its row says what is wrong
+        return False  # `_request` returns the error for this row
 
 
 def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:

@@ -1,4 +1,4 @@
-"""Giving pandas' frames and series their `llm`, without taking it from anybody else."""
+"""Register `llm` on pandas' frames and series, unless another package has that name."""
 
 from __future__ import annotations
 

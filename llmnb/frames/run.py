@@ -1,4 +1,4 @@
-"""The run that a caller holds: the engine's run, with its answers in the table's rows."""
+"""`TableRun`: the engine's run, with its answers in the table's rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the readers and writers of table files share, whichever the format."""
+"""The base classes of the readers and writers of table files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TableFile(ABC):
     """A file that can be read row by row, more than once."""
 
     note: str | None = None
-    """What the person should know about how the file is read."""
+    """A note for the person about how the file is read."""
 
     columns: Sequence[str]
     """Names of the columns, in order; of JSONL those of its first line."""

@@ -13,13 +13,13 @@ from llmnb.frames.template import cell_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from llmnb.frames.placing import VerbCall
+    from llmnb.frames.overwriting import VerbCall
 
 Source: TypeAlias = "pd.DataFrame | pd.Series[Any] | TableSource"
-"""What the verbs are given: a table of pandas itself, or another library's behind the protocol."""
+"""The table that a verb is called with: of pandas, or another library's behind `TableSource`."""
 
 Keywords: TypeAlias = Mapping[str, Any]
-"""What a verb is told by keyword, as it was written."""
+"""The keywords of a verb's call, unchecked."""
 
 WHOLE = "{}"
 """The template in which a series' value stands for itself."""
@@ -37,8 +37,11 @@ class Columns:
     """
 
     rows: int
-    readers: Sequence[tuple[str, Callable[[], list[Any]]]]
-    """Every name with what reads its cells; a name may stand there twice."""
+    labels: Sequence[str]
+    """The columns' names; one may occur twice."""
+
+    read: Callable[[int], list[Any]]
+    """Returns the cells of the column at a position."""
 
     used: list[str] = dataclasses.field(default_factory=list)
     """Names of the columns that were read."""
@@ -46,7 +49,7 @@ class Columns:
     @property
     def names(self) -> list[str]:
         """Names, in order, each once."""
-        return list(dict(self.readers))
+        return list(dict.fromkeys(self.labels))
 
     def cells(self, name: str) -> list[Any]:
         """Return a column's cells as they are.
@@ -54,19 +57,19 @@ class Columns:
         Raises:
             InputError: If no column has the name, or several have.
         """
-        readers = [read for known, read in self.readers if known == name]
-        if not readers:
+        columns = self.labels.count(name)
+        if not columns:
             shown = ", ".join(map(repr, self.names))[:600]
             raise UnknownField(
                 f"The table has no column {name!r}. It has: {shown}. Nothing was sent."
             )
-        if len(readers) > 1:
+        if columns > 1:
             raise InputError(
-                f"The table has {len(readers)} columns named {name!r}, so nobody can say which one "
+                f"The table has {columns} columns named {name!r}, so nobody can say which one "
                 "is meant: rename them. Nothing was sent."
             )
         self.used.append(name)
-        return readers[0]()
+        return self.read(self.labels.index(name))
 
     def texts(self, name: str) -> list[str | None]:
         """Return a column's cells as text, None where they are missing.
@@ -162,6 +165,23 @@ class TableSource(Protocol):
 
     def taken(self, positions: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
         """Return some rows and, under a name, a number for each."""
+
+    def own_rows(self, positions: Sequence[int]) -> Any:
+        """Return some rows as a table of the library's own, with their labels or numbers."""
+
+    def row_labels(self, positions: Sequence[int]) -> list[str]:
+        """Return what some rows are called."""
+
+    def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
+        """Return a value for each row, and how many values belong to no row.
+
+        Args:
+            values: A series, a dictionary from rows' labels, or a list in the rows' order.
+            argument: What the caller calls them.
+
+        Raises:
+            InputError: If they cannot be matched with the rows.
+        """
 
 
 class PreparedVerb(ABC):

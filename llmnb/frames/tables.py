@@ -1,4 +1,4 @@
-"""Tables in files: CSV, JSONL, Parquet, Arrow and Excel, read and written with flat memory.
+"""Read and write tables in files: CSV, JSONL, Parquet, Arrow and Excel, with flat memory.
 
 A row that cannot be read keeps its place: it comes with what could be read of it and an error.
 What a row holds goes out as it came in, wherever the formats allow it.
@@ -112,10 +112,10 @@ class JSONLTable(TableFile):
         return list(names)
 
     def may_have(self, names: Sequence[str]) -> bool:
-        """Return whether a line may have one of these fields, by a search for their names."""
+        """Return whether a line may have one of these fields, by a search of the file for names."""
         dumped = {json.dumps(name, ensure_ascii=ascii) for name in names for ascii in (True, False)}
         needles = [text.encode("utf-8", "surrogatepass") for text in dumped]
-        # A writer may escape any sign, and a slash in its own way; few do.
+        # JSON allows any character to be escaped, and a slash by a backslash.
         escaped = {rb"\\u" + unit for name in names for unit in _units(name)}
         escaped |= {rb"\\/" for name in names if "/" in name}
         escapes = re.compile(b"|".join(escaped), re.IGNORECASE)
@@ -283,7 +283,7 @@ class TableWriter:
 
 class _JSONLSink(TableSink):
     def __init__(self, path: Path) -> None:
-        # Each time that it is written, the lock of Python is given up, and must be had back.
+        # Each write releases the GIL and has to wait for it, so writes are few and large.
         self._file = path.open("wb", buffering=_BLOCK)
 
     def write(self, row: Row, added: Mapping[str, Any]) -> None:
@@ -294,7 +294,7 @@ class _JSONLSink(TableSink):
             and row.written
             and added.keys().isdisjoint(row)
         ):
-            # As it was written, with fields put behind: no number or name is written anew.
+            # The line's own text with fields added, so that its numbers and names stay as they are.
             self._file.write(b"%b,%b\n" % (row.written[:-1], _json(added)[1:]))
             return
         self._file.write(_json({**row, **added}) + b"\n")

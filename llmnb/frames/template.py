@@ -113,7 +113,7 @@ def prompt_template(text: str, columns: Sequence[str]) -> Template:
     """
     template = Template(text, columns)
     if not template.fields:
-        # A single word that resembles a column's name is a slip, not a question.
+        # A single word that resembles a column's name is a typing error, not a prompt.
         near = difflib.get_close_matches(text, columns, n=1)
         if near and len(text.split()) <= len(near[0].split()):
             raise UnknownField(
@@ -124,7 +124,7 @@ def prompt_template(text: str, columns: Sequence[str]) -> Template:
 
 
 def escaped(text: str) -> str:
-    """Return a text as a template writes it: its braces doubled."""
+    """Return a text with its braces doubled, as a template writes them."""
     return text.replace("{", "{{").replace("}", "}}")
 
 

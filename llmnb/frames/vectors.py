@@ -1,4 +1,4 @@
-"""What `embed` and `nearest` do: texts as vectors, and the rows whose vectors are near."""
+"""The verbs `embed` and `nearest`: embed a column of texts, and find the nearest vectors."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from llmnb import bridge, progress
-from llmnb.embeddings.factory import chosen
+from llmnb.embeddings.factory import choose_model
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
 from llmnb.embeddings.order import Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import failures
-from llmnb.frames.answers import suffixed
+from llmnb.frames.answers import with_suffix
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import VerbCall
 from llmnb.frames.table_source import (
     VECTOR,
     WHOLE,
@@ -38,20 +38,20 @@ from llmnb.signatures import KEYWORDS
 from llmnb.targets.endpoint import Endpoint
 
 EMBEDDING = "embedding"
-"""What a column of vectors is called where nobody names it."""
+"""Default name of the column of vectors."""
 
 SIMILARITY = "similarity"
-"""What the column is called that tells how near a row is."""
+"""Default name of the column of cosine similarities."""
 
 _STORING = ("project_name", "use_cache", "share", "batch_size")
 _LIMITS = tuple(name for name in names("embed", "start") if name not in _STORING)
 _CHECKED = names("embed")
 EMBED_KEYWORDS = ("model", *KEYWORDS["EmbedOptions"])
-"""Every keyword of `embed` but the column's own."""
+"""The keywords of `embed`, beside the columns' names."""
 
 
 class Embedding(PreparedVerb):
-    """A column of texts, ready to be made a column of vectors.
+    """A call of `embed`: a column of texts, and the model that embeds them.
 
     Args:
         table: The frame or series.
@@ -83,7 +83,7 @@ class Embedding(PreparedVerb):
         """The column of vectors, and with ``on_error="column"`` that of messages."""
 
         if self._on_error == "column":
-            self._names.append(suffixed(vector_name, "error"))
+            self._names.append(with_suffix(vector_name, "error"))
         self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
         source.check_columns(
             self._names,
@@ -135,7 +135,7 @@ class Embedding(PreparedVerb):
             vectors: Little-endian numbers of 32 bits for each row; None is missing.
             errors: Messages of the texts that failed, by row.
         """
-        # A copy in the machine's own order, which its owner may change.
+        # A copy, which may be changed, in the machine's own byte order.
         arrays = [
             None if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
             for vector in vectors
@@ -168,7 +168,7 @@ class Embedding(PreparedVerb):
 
 
 def model_of(keywords: Keywords) -> EmbeddingModel:
-    """Return the model that keywords name, or the one that is chosen where they name none."""
+    """Return the model that the keywords name, or a chosen one."""
     model = keywords.get("model")
     if isinstance(model, EmbeddingModel):
         if keywords.get("params") or keywords.get("dimensions"):
@@ -179,7 +179,7 @@ def model_of(keywords: Keywords) -> EmbeddingModel:
             f"{type(model).__name__} makes no vectors: give the name of a model that does, an LLM, "
             "or an EmbeddingModel. Nothing was sent."
         )
-    name, announcement = chosen(model)
+    name, announcement = choose_model(model)
     if announcement is not None:
         failures.log_once(announcement)
     return LiteLLMEmbeddingModel(
@@ -221,7 +221,7 @@ def checked_keywords(keywords: Keywords, known: Sequence[str]) -> Keywords:
 
 
 class Search(PreparedVerb):
-    """One question to a column of vectors.
+    """A call of `nearest`: a query, and the column of vectors that is searched.
 
     Args:
         table: The frame or series.
@@ -259,7 +259,7 @@ class Search(PreparedVerb):
         self._model = model_of(keywords) if isinstance(query, str) else None
 
     def finish(self) -> Any:
-        """Block for the rows that are nearest."""
+        """Block for the nearest rows."""
         if self._model is None:
             return self._nearest(self._query)
         with _embedding_queries(self._model):
@@ -267,7 +267,7 @@ class Search(PreparedVerb):
         return self._nearest(np.frombuffer(vector, "<f4"))
 
     async def afinish(self) -> Any:
-        """Await the rows that are nearest."""
+        """Await the nearest rows."""
         if self._model is None:
             return await asyncio.to_thread(self._nearest, self._query)
         with _embedding_queries(self._model):
@@ -275,7 +275,7 @@ class Search(PreparedVerb):
         return await asyncio.to_thread(self._nearest, np.frombuffer(vector, "<f4"))
 
     def _nearest(self, query: Any) -> Any:
-        """Return the rows whose vectors are nearest; of equals the first row stands first."""
+        """Return the rows whose vectors are nearest, in order; equal ones in the table's order."""
         try:
             wanted = np.asarray(query, dtype=np.float32)
         except (TypeError, ValueError):
@@ -290,7 +290,7 @@ class Search(PreparedVerb):
                 f"{size:,}: give the model= (and params=) that the column was embedded with."
             )
         lengths = np.linalg.norm(self._vectors, axis=1) * np.linalg.norm(wanted)
-        # A vector of zeros, which an empty text has, is near to nothing.
+        # An empty text has a vector of zeros, whose similarity to all others is 0.
         near: Any = self._vectors @ wanted / np.where(lengths > 0, lengths, 1)
         best = np.argsort(-near, kind="stable")[: self._k]
         return self._source.taken(self._rows[best], self._into, near[best])

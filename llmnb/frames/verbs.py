@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
 from llmnb.errors import ConfigurationError
-from llmnb.frames import placing
+from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.placing import VerbCall
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
 from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
+
+if TYPE_CHECKING:
+    from llmnb.frames.scoring import Score
+    from llmnb.frames.sharing import Shares
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -61,13 +65,15 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
     first = job(source.rows_at(positions), prompt, options)
     prompts = [first.questions.text(row) for row in range(len(positions))]
     form = dataclasses.replace(first.form, prompts=prompts)
-    placing.check_names(form.names)
+    overwriting.check_names(form.names)
     return dataclasses.replace(first, form=form)
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
-    options = options_of(_instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema}))
+    options = options_of(
+        _with_instructions(_EXTRACT, {**_without_schema(keywords), "schema": schema})
+    )
     call = VerbCall("extract", (prompt, schema), keywords)
     return job(table, prompt, options, call=call)
 
@@ -76,7 +82,7 @@ def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords
     """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
     asked = {**_without_schema(keywords), "schema": tuple(known)}
-    options = options_of(_instructed(_classifying(known, meanings), asked))
+    options = options_of(_with_instructions(_instructions_for(known, meanings), asked))
     call = VerbCall("classify", (prompt, labels), keywords)
     return job(table, prompt, options, labels=known, call=call)
 
@@ -85,6 +91,20 @@ def compare(table: Source, prompt: Hashable, models: Sequence[Any], keywords: Ke
     """Prepare to ask several models the same."""
     _refuse_messages(keywords)
     return comparison(table, prompt, models, options_of(keywords))
+
+
+def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str | None) -> Score:
+    """Return how often a column is right; nothing is sent."""
+    from llmnb.frames.scoring import column_score
+
+    return column_score(table, column, truth, examples, kind)
+
+
+def shares(table: Source, column: Hashable, truth: Any) -> Shares:
+    """Return the corrected share of each label; nothing is sent."""
+    from llmnb.frames.sharing import column_shares
+
+    return column_shares(table, column, truth)
 
 
 def embed(
@@ -120,7 +140,7 @@ def _refuse_messages(keywords: Keywords) -> None:
         )
 
 
-def _instructed(instructions: str, keywords: Keywords) -> Keywords:
+def _with_instructions(instructions: str, keywords: Keywords) -> Keywords:
     """Return the keywords with instructions of ours after the caller's system message."""
     system = keywords.get("system")
     instructions = escaped(instructions)
@@ -143,7 +163,7 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
     return known, labels if isinstance(labels, Mapping) else {}
 
 
-def _classifying(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
+def _instructions_for(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
     lines = [
         f"- {label}: {meanings[label]}" if label in meanings else f"- {label}" for label in labels
     ]

@@ -1,4 +1,4 @@
-"""``python -m llmnb.generation``: a file of requests to a file of answers, in cookbook words."""
+"""``python -m llmnb.generation``: answer a file of requests, with the cookbook's options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPTIONS = (
 
 
 def main(typed: list[str] | None = None) -> int:
-    """Do what the words say; returns the exit code."""
+    """Answer the file that the command line names; return the exit code."""
     options = _parser().parse_args(typed)
     arguments = vars(options)
     if options.truncate == "no":

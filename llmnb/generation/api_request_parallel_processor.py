@@ -1,4 +1,4 @@
-"""A file of requests to a file of answers: in order, within the limits, resumable at any moment.
+"""Answer a file of requests: in order, within the limits, resumable at any moment.
 
 Every answer is in the project's store before it is written, so the same call
 made again asks only what is missing, whatever became of the first; a line
@@ -43,10 +43,10 @@ class FileReport:
     """Rows written."""
 
     failed: int
-    """Those of them with an error in place of an answer."""
+    """Rows with an error in place of an answer."""
 
     refused: int
-    """Those of them that named a URL or a key of their own and were sent nowhere."""
+    """Rows that were sent nowhere because they named a URL or a key of their own."""
 
     cut: int
     """Requests that were cut to their model's window."""
@@ -166,7 +166,7 @@ class _File(Batch):
     def writing(
         self, limits: tuple[Rate | None, Rate | None], max_attempts: int, level: int | str
     ) -> Iterator[Run]:
-        """Start the run, and write its rows while the block lasts; what is left at its end, too."""
+        """Start the run, and write its rows in the background; the block ends with the last."""
         with self._results, self.running(limits, max_attempts, level, streams=True) as run:
             pump = Pump(run, self._results)
             try:

@@ -1,4 +1,4 @@
-"""Files of one JSON object a line as requests, read lazily; a line that is none keeps its place."""
+"""Read files of requests, one JSON object a line; a line that is none becomes an error."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from llmnb.wire.json_text import exact_json
 
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG_DIGITS, _LONG_POWER = b"0" * 16, b"e000"
-"""What a line has, points and signs taken out, where a number may be none that a float can be."""
+"""What a line translated by `_SHAPE` contains if one of its numbers may not fit into a float."""
 
 _LONG_NUMBER = re.compile(rb"[:,\[]\s*-?(?=[\d.]{16}|[\d.]+[eE][+-]?\d{3})")
-"""Such a number; numbers in texts look like it too."""
+"""Matches a number that may not fit into a float; a number within a text may match, too."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -42,7 +42,7 @@ class RequestLine(dict[str, Any]):
         self.written = written
 
 
-def unwrapped(row: dict[str, Any]) -> dict[str, Any]:
+def unwrap(row: dict[str, Any]) -> dict[str, Any]:
     """Return the request that a line of OpenAI's batch input holds; any other row as it is.
 
     Such a line has a ``custom_id`` and a ``body``, and as its ``url`` only a path. The row is
@@ -51,7 +51,7 @@ def unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     Example:
         >>> line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions",
         ...         "body": {"messages": []}}
-        >>> unwrapped(line)
+        >>> unwrap(line)
         {'messages': []}
     """
     body = row.get("body")
@@ -60,7 +60,7 @@ def unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     request = RequestLine(body, getattr(row, "written", None))
     url = row.get("url")
     if isinstance(url, str) and not url.startswith("/"):
-        request["url"] = url  # an address of its own, which is data's to name and ours to refuse
+        request["url"] = url  # an address of its own; the preparer refuses it
     return request
 
 
@@ -81,7 +81,7 @@ class RequestLines:
         self._is_exact = is_exact
         self._count: int | None = None
         try:
-            if is_exact:  # nobody asks how many rows a table has
+            if is_exact:  # the number of rows of a table is not needed
                 is_empty = not any(_texts(path))
             else:
                 self._count = sum(map(bool, _texts(path)))
@@ -133,10 +133,12 @@ class RequestLines:
             return self._unreadable(text, number, f"{why} ({error})")
         if not isinstance(value, dict):
             return self._unreadable(text, number, "is JSON, but not an object")
-        line: RequestLine = dict.__new__(RequestLine)  # without a call of its own for each line
+        line: RequestLine = dict.__new__(
+            RequestLine
+        )  # `__init__` would be a call more for each line
         line.update(value)
         line.written = text
-        return line if self._is_exact else unwrapped(line)
+        return line if self._is_exact else unwrap(line)
 
     def _value(self, text: bytes) -> Any:
         """Return what a line holds; NaN and halves of characters are read as well.

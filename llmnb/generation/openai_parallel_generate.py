@@ -1,4 +1,4 @@
-"""The function of the same name, and ``python -m`` this file: a check of the whole path.
+"""The function of the same name; with ``python -m``, a check of everything that it uses.
 
 The check asks the simulated provider on this machine, so it needs no key, sends
 nothing anywhere and costs nothing; ``--model openai/gpt-4o-mini`` asks a real one.
@@ -20,17 +20,17 @@ __all__ = ["openai_parallel_generate", "openai_parallel_generate_sync"]
 
 
 class _CallableModule(types.ModuleType):
-    """This module, which stands where the function stood in the package once it is imported."""
+    """The class of this module, which replaces the function in the package when it is imported."""
 
     __signature__ = inspect.signature(openai_parallel_generate)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Do what the function of the same name does."""
+        """Call the function of the same name."""
         return openai_parallel_generate(*arguments, **options)
 
 
 def main(typed: list[str] | None = None) -> int:
-    """Ask a few things twice, and say whether all is as it should be."""
+    """Ask four questions twice, and print whether the answers are as they should be."""
     parser = argparse.ArgumentParser(
         prog="python -m llmnb.generation.openai_parallel_generate", description=__doc__
     )

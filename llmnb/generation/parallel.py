@@ -1,4 +1,4 @@
-"""A list of requests to a list of rows, in order, with the patience that batches want."""
+"""Answer a list of requests, in order, with more attempts and longer pauses than elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from llmnb import progress
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 from llmnb.engine.request_log import SILENT, level_of, requests_log
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
@@ -78,9 +78,9 @@ async def openai_parallel_generate(
         'chat.completion'
     """
     api_key = secret(api_key)
-    listed = _listed(requests, options)
+    listed = _request_list(requests, options)
     if not listed:
-        return []  # there is nobody to ask, and no key to be missed
+        return []  # without a request no model or key is looked for
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
     limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
@@ -103,9 +103,9 @@ def openai_parallel_generate_sync(
 ) -> list[list[Any]]:
     """Block for what `openai_parallel_generate` returns; works in a notebook's cell, too."""
     api_key = secret(api_key)
-    listed = _listed(requests, options)
+    listed = _request_list(requests, options)
     if not listed:
-        return []  # there is nobody to ask, and no key to be missed
+        return []  # without a request no model or key is looked for
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
     limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
@@ -114,10 +114,10 @@ def openai_parallel_generate_sync(
 
 
 class Batch:
-    """Requests with whoever is asked for them, ready to be started.
+    """A list of requests with their models and options, ready to be started as a run.
 
     Args:
-        requests: Requests, and what could not be read as one.
+        requests: Requests, and errors in place of lines that are none.
         first: The first request, whose model stands for those that name none.
         request_url: A base or a full endpoint for requests that name none.
         api_key: Key for that address.
@@ -170,7 +170,7 @@ class Batch:
         level: int | str,
         **further: Any,
     ) -> Iterator[Run]:
-        """Start the run; the log of its requests is heard while the block lasts.
+        """Start the run, and show the log of its requests until the block ends.
 
         Args:
             limits: Requests and tokens a minute.
@@ -193,7 +193,7 @@ class Batch:
         return len(self._requests)
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the requests, each cut to its model's window, with words about it in the log."""
+        """Yield the requests, each cut to its model's window; the log says which were cut."""
         for number, request in enumerate(self._requests):
             if self._fitter is None or not isinstance(request, Mapping):
                 yield request
@@ -211,8 +211,8 @@ class Batch:
             )
 
 
-def _listed(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
-    """Return the requests as a list, having looked at the options.
+def _request_list(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
+    """Return the requests as a list, after a check of the options.
 
     Raises:
         ConfigurationError: If something else is given, or an option has no such value.
@@ -239,7 +239,7 @@ def _batch(
 
 
 def _rows(requests: list[Any], run: Run) -> list[ResponseRow]:
-    with collector.calmed():
+    with gc_thresholds.raised():
         return [
             response_row(request if outcome.tag is None else outcome.tag, outcome)
             for request, outcome in zip(requests, run.result(), strict=True)
@@ -250,12 +250,12 @@ def _rows(requests: list[Any], run: Run) -> list[ResponseRow]:
 
 _lock = threading.Lock()
 _levels: list[int] = []
-"""Levels of the runs under way; the most talkative one holds for all."""
+"""Log levels of the runs under way; the lowest is set for all."""
 
 
 @contextlib.contextmanager
 def _request_log(level: int | str) -> Iterator[None]:
-    """Let the engine write to its log of requests while the block lasts.
+    """Show the engine's log of requests while the block lasts.
 
     Where the program has set up logging, its handlers get the lines; else they are
     printed above the bars.

@@ -1,4 +1,4 @@
-"""Tasks and texts as prompts, written the way the model that is asked was trained to read them.
+"""Write tasks and texts as prompts, in the format on which the model was trained.
 
 A family of open models is told by the model's name, whatever its case and wherever it comes
 from (``meta-llama/Meta-Llama-3.1-8B-Instruct``, ``llama3.1:8b-instruct-q4``).
@@ -105,17 +105,17 @@ def _by_template(tokenizer: Tokenizer, question: str, system: str | None) -> str
     """Write one question as the tokenizer's own template says."""
     turn = {"role": "user", "content": question}
     if system is None:
-        return _applied(tokenizer, [turn])
+        return _apply_template(tokenizer, [turn])
     try:
-        return _applied(tokenizer, [{"role": "system", "content": system}, turn])
+        return _apply_template(tokenizer, [{"role": "system", "content": system}, turn])
     except Exception as error:
         # Some templates refuse a system's turn, by an error of their own template language.
         if "Template" not in type(error).__name__:
             raise
-    return _applied(tokenizer, [{"role": "user", "content": f"{system}\n\n{question}"}])
+    return _apply_template(tokenizer, [{"role": "user", "content": f"{system}\n\n{question}"}])
 
 
-def _applied(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
+def _apply_template(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
     text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     return text.removeprefix(str(tokenizer.bos_token)) if tokenizer.bos_token else text
 
@@ -125,20 +125,20 @@ def _applied(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models that are written to in one form."""
+    """Models that share a prompt format."""
 
     name: str
     pattern: re.Pattern[str]
-    """Found in the names of its models, base ones included."""
+    """Matches the names of its models, base ones included."""
 
     instruct: re.Pattern[str]
-    """Found in the names of those that were trained to follow instructions."""
+    """Matches the names of those that were trained to follow instructions."""
 
     form: str
-    """What the model is to go on from, with ``{system}`` and ``{question}``."""
+    """The prompt, with ``{system}`` and ``{question}`` for its parts."""
 
     system_form: str
-    """What stands for ``{system}`` where there is a system's text, with ``{}`` for it."""
+    """What replaces ``{system}`` if there is a system text, with ``{}`` for the text."""
 
     def render(self, question: str, system: str | None) -> str:
         """Return a question and the system's text as the models were trained to read them."""
@@ -157,7 +157,7 @@ def family_of(model_name: str) -> Family | None:
         >>> family_of("gpt-4o-mini") is None
         True
     """
-    name = _bare(model_name)
+    name = _without_organisation(model_name)
     return next((family for family in FAMILIES if family.pattern.search(name)), None)
 
 
@@ -170,12 +170,12 @@ def is_instruct(model_name: str) -> bool:
         >>> is_instruct("meta-llama/Llama-2-7b-hf"), is_instruct("gpt-4o"), is_instruct("gpt2")
         (False, True, False)
     """
-    name, family = _bare(model_name), family_of(model_name)
+    name, family = _without_organisation(model_name), family_of(model_name)
     return (_ANY_INSTRUCT if family is None else family.instruct).search(name) is not None
 
 
-def _bare(model_name: str) -> str:
-    """Return the name without whose it is: an organisation may be called like a family."""
+def _without_organisation(model_name: str) -> str:
+    """Return a model's name without its organisation, which may be called like a family."""
     return model_name.strip().rstrip("/").rpartition("/")[2].lower()
 
 
@@ -238,7 +238,7 @@ FAMILIES = (
     _family("Mistral", r"mistral", _TRAINED, _MISTRAL),
     _family("Gemma", r"gemma", r"(^|[-_.:])it([-_.:]|$)|instruct|chat", _GEMMA),
 )
-"""In the order in which they are looked for."""
+"""The families, in the order in which a name is compared with them."""
 
 
 # --------------------------------------------------------------------- ready-made tasks
@@ -265,7 +265,7 @@ class Variants(dict[str, list[TaskPrompt]]):
     """
 
     def __missing__(self, key: str) -> list[TaskPrompt]:
-        if key.lower().endswith("autoregressive"):  # a variant misspelt is no model's name
+        if key.lower().endswith("autoregressive"):  # a misspelt variant, not the name of a model
             raise KeyError(f"{key!r}; variants are {INSTRUCT!r} and {NON_INSTRUCT!r}")
         return self[INSTRUCT if is_instruct(key) else NON_INSTRUCT]
 

@@ -1,4 +1,4 @@
-"""How fast models of OpenAI may be asked, and where: examples to be set to your account's own.
+"""Rate limits and addresses of OpenAI's models: examples, to be replaced by your account's own.
 
 Your account's limits stand on your provider's page of limits; write them here
 at run time, such as ``requests_limits_dict["gpt-4-0613"] = limits(5_000, 600_000)``.

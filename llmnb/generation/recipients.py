@@ -1,4 +1,4 @@
-"""From the cookbook's arguments to who is asked: which endpoint, which kind of answer, how fast."""
+"""Choose the provider, model, endpoint and limits for a list of requests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
 from llmnb.rates import Rate
 from llmnb.running.asking import Asking, Duplicates
-from llmnb.targets.resolve import choose
-from llmnb.wire.catalog import dialect_at, load_catalog, provider_of_url, providers_with_model
+from llmnb.targets.resolve import choose, names_provider
+from llmnb.wire.catalog import dialect_at, provider_of_url, providers_with_model
 
 logger = logging.getLogger("llmnb")
 
@@ -39,7 +39,7 @@ def asking_for(
     params: Mapping[str, Any] | None = None,
     gen_type: str | None = None,
 ) -> Asking:
-    """Return who is asked by requests that do not say it themselves.
+    """Return the model and endpoint for requests that name none themselves.
 
     Args:
         first: The first request, whose model stands for those that name none.
@@ -60,8 +60,8 @@ def asking_for(
             logger.warning("%s", announcement)
     if _is_elsewhere(model, request_url):
         request_url = None
-    if model and not (request_url or api_provider or _names_provider(model)):
-        # Who asks here for a model that nobody lists means one of OpenAI's, such as a tuned one.
+    if model and not (request_url or api_provider or names_provider(model)):
+        # A model that no provider lists is taken for one of OpenAI's, such as a fine-tuned one.
         api_provider = None if providers_with_model(model) else "openai"
     return Asking(
         model=model,
@@ -78,7 +78,7 @@ def asking_for(
 def limits_for(
     first: Mapping[str, Any] | None, requests: Rate | None, tokens: Rate | None
 ) -> tuple[Rate | None, Rate | None]:
-    """Return requests and tokens a minute: as given, else the table's for the first model.
+    """Return requests and tokens a minute: the caller's, else those tabled for the first model.
 
     Example:
         >>> limits_for({"model": "gpt-4-0613"}, None, 500)
@@ -93,25 +93,6 @@ def limits_for(
     )
 
 
-def provider_for(request: Mapping[str, Any], asking: Asking) -> tuple[str, str]:
-    """Return provider and model of a request as names, as far as they can be told.
-
-    Example:
-        >>> provider_for({"model": "groq/m"}, Asking(model="gpt-4-0613"))
-        ('groq', 'm')
-    """
-    model = str(request.get("model") or asking.model or "")
-    named = request.get("api_provider") or asking.api_provider
-    if named:
-        return str(named).lower(), model.removeprefix(f"{named}/")
-    if _names_provider(model):
-        head, _, rest = model.partition("/")
-        return head.lower(), rest
-    url = request.get("url") or asking.url
-    owner = provider_of_url(str(url)) if url else None
-    return owner or "openai", model
-
-
 def _gen_type(first: Mapping[str, Any], url: str | None) -> str:
     url = url or requests_url_dict.get(str(first.get("model")))
     if url is not None:
@@ -120,17 +101,12 @@ def _gen_type(first: Mapping[str, Any], url: str | None) -> str:
     return "embedding" if "input" in first and not asks else "chat"
 
 
-def _names_provider(model: str) -> bool:
-    head, slash, _ = model.partition("/")
-    return bool(slash) and (head == "sim" or head.lower() in load_catalog())
-
-
 def _is_elsewhere(model: str | None, url: str | None) -> bool:
-    """Whether a model names a provider that does not answer at the address given.
+    """Return whether a model names another provider than the one at an address.
 
     Its key must not be sent there.
     """
-    if model is None or url is None or not _names_provider(model):
+    if model is None or url is None or not names_provider(model):
         return False
     owner = provider_of_url(url)
     return owner is not None and owner != model.partition("/")[0].lower()

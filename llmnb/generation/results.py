@@ -1,4 +1,4 @@
-"""Outcomes as lines of JSON, and the file of them, named as asked only when it is whole."""
+"""Write outcomes as lines of JSON to a file, which gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from llmnb.wire import json_bytes
 FLUSH_BYTES = 1 << 16
 
 FLUSH_SECONDS = 0.5
-"""Others see what has come so far within this time."""
+"""Other processes see a row at most this long after it was written."""
 
 GATHER_SECONDS = 0.005
-"""A run's outcomes are taken this often at most; its window is far wider than that."""
+"""Least time between two reads of a run's outcomes; its window holds far more than come in it."""
 
 _LOCK_SECONDS = 1.0
 
@@ -51,14 +51,14 @@ def line(outcome: Outcome) -> bytes:
     else:
         response = orjson.dumps(error_texts(outcome.error))
     metadata = asked.get("metadata") if isinstance(asked, Mapping) else None
-    parts = [_written_request(asked), response]
+    parts = [_request_json(asked), response]
     if metadata:
-        parts.append(_written(metadata))
+        parts.append(_json(metadata))
     return b"[" + b", ".join(parts) + b"]\n"
 
 
 def refused_addresses(count: int) -> str | None:
-    """Return what is said at the end about lines that named an address; None where none did.
+    """Return the notice about lines that were refused for their address; None for no lines.
 
     Example:
         >>> refused_addresses(2).partition(":")[0]
@@ -74,19 +74,19 @@ def refused_addresses(count: int) -> str | None:
     )
 
 
-def _written_request(asked: Any) -> bytes:
+def _request_json(asked: Any) -> bytes:
     if isinstance(asked, RequestLine):
         if asked.written is not None and CALLERS_FIELDS.isdisjoint(asked):
             return asked.written
     elif isinstance(asked, UnreadableFile):
         return orjson.dumps((asked.details.raw or b"").decode("utf-8", "replace"))
     if not isinstance(asked, Mapping):
-        return _written(asked)
-    return _written(without_callers_fields(asked))
+        return _json(asked)
+    return _json(without_callers_fields(asked))
 
 
-def _written(value: Any) -> bytes:
-    """Return what came with a request as JSON: NaN as it was read, what is no JSON as its text."""
+def _json(value: Any) -> bytes:
+    """Return a value as JSON; NaN stays NaN, and what JSON cannot hold becomes its text."""
     try:
         return json_bytes.write(value)
     except json_bytes.NotJSON:
@@ -94,7 +94,7 @@ def _written(value: Any) -> bytes:
 
 
 class ResultsFile:
-    """Rows on their way into a file: ``NAME.part`` until all are there, then ``NAME``.
+    """The file of results: ``NAME.part`` until every row is in it, then ``NAME``.
 
     A context manager; while it is open no other process writes the same file.
 
@@ -114,7 +114,7 @@ class ResultsFile:
         self.part = path.with_name(path.name + ".part")
         self._lock_path = path.with_name(f".{path.name}.lock")
         self.rows = 0
-        """Rows in the file: every one up to the first that was stopped."""
+        """Rows in the file; those behind the first that was stopped are left out."""
 
         self.failed = 0
         self.refused = 0
@@ -159,7 +159,7 @@ class ResultsFile:
         return self
 
     def take(self, outcome: Outcome) -> None:
-        """Add a row; what comes behind one that was stopped waits for the next run."""
+        """Add a row, unless one before it was stopped: the next run writes those."""
         if self._is_cut_short or isinstance(outcome.error, Stopped):
             self._is_cut_short = True
             return
@@ -169,11 +169,11 @@ class ResultsFile:
         self.refused += isinstance(outcome.error, AddressInFile)
 
     def flush(self) -> None:
-        """Let others see what has come so far."""
+        """Make the rows so far visible to other processes."""
         self._file.flush()
 
     def finish(self) -> None:
-        """Give the file its name, where every row is in it."""
+        """Rename the file to ``NAME``, if every row is in it."""
         self._file.close()
         if not self._is_cut_short:
             files.replace_file(self.part, self.path)
@@ -188,7 +188,7 @@ class ResultsFile:
         try:
             self._file.close()
         except OSError:
-            pass  # the pump has met it before, and tells of it
+            pass  # the pump has met the same error, and raises it
         finally:
             with contextlib.suppress(OSError):  # some systems keep what is open
                 self._lock_path.unlink()
@@ -196,7 +196,7 @@ class ResultsFile:
 
 
 class Pump:
-    """A thread that takes a run's outcomes in order and puts them where they belong.
+    """A thread that writes a run's outcomes to the file of results, in order.
 
     Args:
         run: A run that hands its outcomes over and forgets them.
@@ -221,7 +221,7 @@ class Pump:
             self._run.stop()
 
     def _rest(self) -> None:
-        """Let a handful of outcomes gather: to wake up for each costs more than to write it."""
+        """Wait until some outcomes have gathered: waking up for each costs more than writing it."""
         now = time.monotonic()
         if now - self._flushed >= FLUSH_SECONDS:
             self._flushed = now

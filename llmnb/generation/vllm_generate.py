@@ -72,7 +72,7 @@ class TokenLogprob(float):
 
 
 Logprobs = list[TokenLogprob | None]
-"""One for each token; None where there is none to tell, as for a prompt's first."""
+"""Log-probabilities by token; None where vLLM has none, as for the first of a prompt."""
 
 
 def token_logprobs(
@@ -80,7 +80,7 @@ def token_logprobs(
     positions: Iterable[Mapping[int, Any] | None] | None,
     alternatives: int | None,
 ) -> Logprobs | None:
-    """Return what vLLM tells of each token, None where it cannot: before the first is nothing.
+    """Return each token's log-probability; None where vLLM has none, as for the first of a prompt.
 
     Args:
         ids: The tokens.
@@ -130,7 +130,7 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """What one prompt lost."""
+    """A prompt that was cut."""
 
     prompt: int
     """Position of the prompt, from 0."""
@@ -152,7 +152,7 @@ class Cut:
 def kept_tokens(
     ids: Sequence[int], room: int, side: Side, *, first: int | None = None
 ) -> list[int]:
-    """Return as many tokens of a prompt as there is room.
+    """Return the first or last tokens of a prompt, as many as fit.
 
     Args:
         ids: The prompt.
@@ -283,7 +283,7 @@ class ModelGenerator:
         progress: bool = False,
         **sampling: Any,
     ) -> Generated:
-        """Continue every prompt, and return what the model thought of each token.
+        """Continue every prompt; return the answers and the log-probability of each token.
 
         A prompt that is too long beside its answer is cut; what was cut is told in a
         warning and in `cuts`, and the first list holds what the model really read.
@@ -441,7 +441,7 @@ def _check(n: int, is_random: bool, side: str) -> None:
 _SELF_CHECK = "Whether vLLM works on this machine: generates with it and looks at what comes."
 _PROMPTS = ("Once upon a time", "The label of the text", "yes no yes")
 _SMALL = {"enforce_eager": True, "max_num_seqs": 8}
-"""What makes a start quick; answers are the same."""
+"""Options of a quick start, which change no answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -456,7 +456,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         further["gpu_memory_utilization"] = options.gpu_memory_utilization
     try:
         if options.model is None:
-            further["dtype"] = "float32"  # as it is made
+            further["dtype"] = "float32"  # the type in which the tiny model is written
         with files.scratch_folder(prefix="llmnb-vllm-") as folder:
             model = options.model or str(tiny_model.make(folder))
             faults = check(model, options.max_new_tokens, **further)

@@ -1,4 +1,4 @@
-"""Requests cut to what their model takes, and words that say what was left out.
+"""Cut requests to their model's context window, and say what was left out.
 
 Only texts are cut: the longest message of a conversation, or each text of a
 prompt or an input for itself. Room is kept for the answer. The caller's own
@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from llmnb.adapters import prices
 from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
+from llmnb.errors import LLMNBError
 from llmnb.generation.lines import RequestLine
-from llmnb.generation.recipients import provider_for
 from llmnb.running.asking import Asking
+from llmnb.running.preparer import Preparer
+from llmnb.targets.target import HTTPTarget
 
 Side = Literal["end", "start"]
 """Which end of a text is left out."""
@@ -25,7 +27,7 @@ ANSWER_TOKENS = 1024
 of the window where that is less."""
 
 WINDOWS: dict[tuple[str, str], int] = {("openai", "gpt-3.5-turbo-instruct"): 4096}
-"""Windows that the table of prices has wrong.
+"""Context windows for which the price table has a wrong number.
 
 Source:
     OpenAI's page of the model: a context window of 4,096 tokens.
@@ -58,11 +60,20 @@ class Fitter:
         self._asking = asking
         self._side: Side = side
         self._encoding = encoding
-        self._windows: dict[tuple[Any, ...], tuple[tuple[str, str], int | None]] = {}
+        self._preparer = Preparer(asking, needs_keys=False)
+        self._windows: dict[HTTPTarget, int | None] = {}
+        """Context windows by target; None where they are not known."""
 
     def fit(self, request: Mapping[str, Any]) -> Fitted:
         """Return the request, cut where it is longer than its model takes."""
-        who, window = self._window(request)
+        try:
+            target = self._preparer.target_of(request)
+        except LLMNBError:
+            return Fitted(request)  # the run gives its row the error
+        who = target.provider, target.model
+        if target not in self._windows:
+            self._windows[target] = WINDOWS.get(who) or prices.context_window(*who)
+        window = self._windows[target]
         if window is None:
             return Fitted(request)
         room = window - self._answer(request, window)
@@ -83,16 +94,6 @@ class Fitter:
             fitted, f"{'/'.join(who)} takes {window:,} tokens{kept}: {'; '.join(cutter.cuts)}."
         )
 
-    def _window(self, request: Mapping[str, Any]) -> tuple[tuple[str, str], int | None]:
-        """Return who is asked and how many tokens that takes; None where it is not known."""
-        says = tuple(str(request.get(name) or "") for name in ("model", "api_provider", "url"))
-        known = self._windows.get(says)
-        if known is None:
-            who = provider_for(request, self._asking)
-            known = who, WINDOWS.get(who) or prices.context_window(*who)
-            self._windows[says] = known
-        return known
-
     def _answer(self, request: Mapping[str, Any], window: int) -> int:
         if self._asking.gen_type == "embedding":
             return 0
@@ -111,10 +112,10 @@ class _Cutter:
         self._side = side
         self._encoding = encoding
         self.cuts: list[str] = []
-        """What was left out, in words."""
+        """What was left out, as a clause of a sentence for each text."""
 
     def count(self, what: str | Mapping[str, Any]) -> int:
-        """Return the tokens of a text or a request; an estimate is taken a tenth higher."""
+        """Return the tokens of a text or a request; an estimate is raised by a tenth."""
         counted = count_tokens(what, self._encoding, self._model)
         return counted.tokens * 11 // 10 if counted.is_estimate else counted.tokens
 
@@ -159,7 +160,7 @@ class _Cutter:
         return text if tokens <= room else self.text(text, room, tokens, name)
 
     def text(self, text: str, room: int, tokens: int, name: str) -> str:
-        """Return the longest part of a text from its one end that fits."""
+        """Return as much of a text as fits, and note what is left out."""
 
         def part(characters: int) -> str:
             return text[:characters] if self._side == "end" else text[len(text) - characters :]

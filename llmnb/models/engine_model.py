@@ -1,4 +1,4 @@
-"""Models whose answers come through the one engine: limits, retries, store, coalescing.
+"""The base of models that the engine asks, with its limits, retries and store.
 
 `LLM`, `LiteLLMModel` and the models inside this process are such models. A subclass only
 names its endpoints and how they are asked.
@@ -50,7 +50,7 @@ class EngineModel(LLMModel):
         """The endpoints that are asked, in the order of fallback."""
 
     def _defaults(self) -> Mapping[str, Any]:
-        """Return fields of requests and options of runs where a call does not say otherwise."""
+        """Return defaults for the fields and options of a call."""
         return {}
 
     async def acompletion(self, messages: Sequence[Message], **kw: Any) -> list[LLMResult]:
@@ -128,7 +128,7 @@ class EngineModel(LLMModel):
             output=None if output is None else output_of(output),
             **checked({name: fields.pop(name) for name in _OF_ASKING if name in fields}),
         )
-        # None takes back what the model's own parameters say: the samples are rows here.
+        # n=None replaces the model's own: the samples are rows of the run.
         request = {"messages": [turn.body() for turn in turns], "n": None, **fields}
         rows = [Sampled(request, k) for k in range(samples)]
         return start(rows, asking, on_delta=on_delta, **options)
@@ -164,7 +164,7 @@ async def _outcomes(run: Run) -> list[Outcome]:
 
 
 class StreamFragments:
-    """Turns the deltas of one row into the results that its listener gets, each once.
+    """Turns the deltas of a row into results for its listener, without repetitions.
 
     When a stream breaks and the request is sent again, the answer begins anew. What the listener
     has seen is held back as long as the new answer repeats it; where it differs, the answer is

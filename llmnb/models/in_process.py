@@ -1,4 +1,4 @@
-"""`LocalModel` and `VLLMModel`: models that run inside this process, wherever one may be named."""
+"""`LocalModel` and `VLLMModel`: models that run inside this process."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LocalModel(LLM):
         self.pooling = pooling
         name = self.source
         if (self.load, pooling) != (LoadSettings(), "mean"):
-            # Loaded otherwise it is another model, and has another name by which it is found.
+            # With other load settings it is another model, with a name of its own.
             threads = f", {n_threads} threads" if n_threads else ""
             name += f" ({n_parallel} x {n_ctx}{threads}, {pooling})"
             register_model("local", name, self)
@@ -99,7 +99,7 @@ class LocalModel(LLM):
             self.target(gen_type).close()
 
     def __repr__(self) -> str:
-        # Without somebody's folders, and without the key in an address.
+        # The file's name alone: folders are private, and an address may hold a key.
         name = self.source.partition("?")[0].replace("\\", "/").rpartition("/")[2]
         slots = f"{self.load.n_parallel} slots of {self.load.n_ctx} tokens"
         return f"<LocalModel local/{name.removesuffix('.gguf')}, {slots}>"

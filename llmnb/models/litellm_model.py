@@ -124,7 +124,7 @@ _NO_PARAMS = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """A config, read."""
+    """The settings in a config."""
 
     name: str
     """The name under which the model is asked for."""
@@ -140,7 +140,7 @@ class ModelConfig:
 
 
 def read_config(name: str | None, config: Mapping[str, Any] | None) -> ModelConfig:
-    """Return what a name and a config mean.
+    """Return the settings that a name and a config mean.
 
     Args:
         name: Name of the model; None: the config's own, else `DEFAULT_NAME`.
@@ -228,7 +228,7 @@ def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> E
     for field, kind, others in (_TOKENS, _REQUESTS):
         limit = config.get(field)
         for rate in limit.values() if isinstance(limit, Mapping) else (limit,):
-            _per_minute(field, rate)  # wrong ones are refused here, not at the first request
+            _per_minute(field, rate)  # a wrong rate is an error here, not at the first request
         shared = _rate(limit, endpoint.model, name)
         if shared is not None:
             rates[kind, model] = shared
@@ -287,16 +287,16 @@ def _fallbacks(name: str, config: Mapping[str, Any]) -> list[str]:
     router = _mapping(config.get("router_kwargs") or {}, "router_kwargs")
     fallbacks: list[str] = []
     for source in (config, router):
-        for fallback in _listed(source.get("fallbacks")):
+        for fallback in _as_list(source.get("fallbacks")):
             if isinstance(fallback, str):
                 fallbacks.append(fallback)
             elif isinstance(fallback, Mapping):
-                fallbacks += map(str, _listed(fallback.get(name) or fallback.get("*")))
-        fallbacks += map(str, _listed(source.get("default_fallbacks")))
+                fallbacks += map(str, _as_list(fallback.get(name) or fallback.get("*")))
+        fallbacks += map(str, _as_list(source.get("default_fallbacks")))
     return [fallback for fallback in dict.fromkeys(fallbacks) if fallback != name]
 
 
-def _listed(value: Any) -> Iterable[Any]:
+def _as_list(value: Any) -> Iterable[Any]:
     if value is None:
         return ()
     return (value,) if isinstance(value, (str, Mapping)) else value
@@ -381,7 +381,7 @@ def litellm_endpoint(
                 fields[key] = secret(value)
         owner = LiteLLMConnection(model, fields)
     elif url:
-        url = _whole(provider_name, url, fields.get("api_version"))
+        url = _full_address(provider_name, url, fields.get("api_version"))
     return Endpoint(
         model=f"{provider_name}/{model}",
         url=url,
@@ -418,7 +418,7 @@ def provider_and_model(
     return _VIA_LITELLM, name
 
 
-def _whole(name: str, url: str, version: Any) -> str:
+def _full_address(name: str, url: str, version: Any) -> str:
     """Return an address as the catalog understands it."""
     base = provider(name).base_url if name in _BARE_BASES else None
     if base and urlsplit(url).path in ("", "/"):

@@ -1,4 +1,4 @@
-"""One endpoint as an object: where it is, which model, which parameters, whose session."""
+"""`LLM`: a model at an address, with a key and parameters."""
 
 from __future__ import annotations
 
@@ -190,14 +190,10 @@ class LLM(EngineModel):
             LLMNBError: What the answer failed with, once retries are used up.
         """
         if self.session is None:
-            return self._generate(prompt, **params)
+            return _text(self._start(prompt, params).result()[0])
         return self._agenerate(prompt, **params)
 
     generate = with_keywords(generate, "SingleCallOptions")
-
-    def _generate(self, prompt: Prompt, **params: Any) -> str:
-        """Block for the answer."""
-        return _text(self._start(prompt, params).result()[0])
 
     async def _agenerate(self, prompt: Prompt, **params: Any) -> str:
         """Await the answer."""

@@ -1,4 +1,4 @@
-"""The providers of the catalog as choices: whether a key is found, and the price of a model."""
+"""What each provider offers: its default model and price, and whether a key for it is found."""
 
 from __future__ import annotations
 

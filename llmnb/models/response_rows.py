@@ -1,4 +1,4 @@
-"""Outcomes as rows: ``[request, response]``, with metadata behind where the request has any."""
+"""Turn outcomes into rows: ``[request, response]``, and metadata if the request has any."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def without_callers_fields(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def error_texts(error: LLMNBError | None) -> list[str]:
-    """Return what a failed row has in place of a response: a text for each attempt."""
+    """Return the errors that replace a failed row's response: a text for each attempt."""
     if error is None:
         return ["no answer"]
     history = list(error.details.history)

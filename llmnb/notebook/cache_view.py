@@ -270,16 +270,16 @@ def page_view(page: Page, name: str, now: float) -> dict[str, Any]:
     nothing = ""
     if not page.total:
         nothing = "No answers are kept here."
-        if page.terms:
+        if page.keywords:
             nothing = (
-                f"No prompt or answer holds “{label(' '.join(page.terms))}”. Words are matched "
+                f"No prompt or answer holds “{label(' '.join(page.keywords))}”. Words are matched "
                 "anywhere, without regard to case."
             )
     total, first = numbers.count(page.total), page.number * PAGE + 1
     return {
         "name": name,
         "count": f"{total} of {answers}, newest first" if page.total else f"nothing in {answers}",
-        "hits": [_hit(match, page.terms, now) for match in page.matches],
+        "hits": [_hit(match, page.keywords, now) for match in page.matches],
         "nothing": nothing,
         "range": f"{first:,}–{first + len(page.matches) - 1:,} of {total}" if page.matches else "",
         "page": page.number,
@@ -292,6 +292,7 @@ def _hit(match: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
     entry = match.entry
     tokens = (entry.prompt_tokens or 0) + (entry.completion_tokens or 0)
     price = "unknown price" if entry.usd is None else money.usd(entry.usd)
+    worth = (0.0, 0) if entry.simulated else (entry.usd or 0.0, int(entry.usd is None))
     age = durations.ago(now - entry.created) if entry.created else ""
     costs = (
         counted(tokens, "token") if tokens else "",
@@ -306,8 +307,7 @@ def _hit(match: Match, searched: tuple[str, ...], now: float) -> dict[str, Any]:
         "answered": excerpt(match.answer or "(empty)", searched, ANSWER_LENGTH),
         "who": " · ".join(filter(None, (label(entry.model), age))),
         "cost": label(" · ".join(filter(None, costs))),
-        "question": f"{buy_again(1, entry.usd or 0.0, int(entry.usd is None))} "
-        "It cannot be brought back.",
+        "question": f"{buy_again(1, *worth)} It cannot be brought back.",
     }
 
 

@@ -207,7 +207,7 @@ def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
 
 
 def _money(status: StatusSnapshot, over: bool) -> list[str]:
-    counts = status.counts
+    counts = status.counts.shown()
     unpriced = counts.num_unpriced
     spent = "unknown" if unpriced and not counts.usd else money.usd(counts.usd)
     if spent == "unknown":
@@ -255,7 +255,7 @@ def _because(
     status: StatusSnapshot, rows: RowCounts, view: View, holds_kernel: bool
 ) -> dict[str, Any]:
     """Return why the run is not faster, or what came of it."""
-    saved = f"saved {money.usd(usd)}" if (usd := status.counts.saved_usd) else ""
+    saved = f"saved {money.usd(usd)}" if (usd := status.counts.shown().saved_usd) else ""
     text = visible(status.waiting_on, longest=400) or "Looking up what is already answered."
     glyph, tone = "arrow", ""
     match view:

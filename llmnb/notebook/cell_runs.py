@@ -47,7 +47,7 @@ def entry_of(run: AnyRun, status: StatusSnapshot, *, gives_code: bool = False) -
 def receipt_bundle(entries: Sequence[Entry], *, is_open: bool = False) -> Bundle:
     """Return the receipt of runs as HTML and as text."""
     # The table takes long to read; where nothing was bought it was never needed.
-    prices_of = _prices_date() if any(entry.status.counts.usd for entry in entries) else ""
+    prices_of = _prices_date() if any(entry.status.counts.shown().usd for entry in entries) else ""
     return {
         "text/html": receipt.html(entries, prices_of=prices_of, is_open=is_open),
         "text/plain": receipt.text(entries),

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, inside
-from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot
+from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot, StatusTracker
 
 EXAMPLE_LENGTH = 200
 
@@ -141,16 +141,19 @@ def next_step(rows: RowCounts) -> str:
 
 def cost(statuses: Sequence[StatusSnapshot]) -> str:
     """Return what runs cost: a price nobody knows is never free, simulated dollars are none."""
-    simulated = [status for status in statuses if status.simulated]
-    spent = [status for status in statuses if not status.simulated]
+    simulated = [status for status in statuses if status.simulated and not status.counts.usd]
+    spent = [status for status in statuses if status not in simulated]
     if simulated and any(status.counts.usd or status.counts.num_unpriced for status in spent):
-        return f"{_cost(spent)} + {_cost(simulated)} simulated"
-    return _cost(statuses)
+        play = sum(status.counts.simulated_usd for status in statuses)
+        return f"{_cost(spent)} + {money.usd(play)} simulated"
+    total = StatusTracker.sum([status.counts for status in statuses])
+    play = total.simulated_usd if total.usd else 0.0
+    return _cost(statuses) + (f" + {money.usd(play)} simulated" if play else "")
 
 
 def _cost(statuses: Sequence[StatusSnapshot]) -> str:
-    usd = sum(status.counts.usd for status in statuses)
-    unpriced = sum(status.counts.num_unpriced for status in statuses)
+    counts = StatusTracker.sum([status.counts for status in statuses]).shown()
+    usd, unpriced = counts.usd, counts.num_unpriced
     if not unpriced:
         return money.usd(usd)
     return f"{money.usd(usd)} + {unpriced:,} of unknown price" if usd else "an unknown price"
@@ -158,8 +161,9 @@ def _cost(statuses: Sequence[StatusSnapshot]) -> str:
 
 def savings(status: StatusSnapshot) -> dict[str, float]:
     """Return the dollars that reused and merged rows saved; without what saved nothing."""
-    reused = status.counts.saved_reused_usd
-    parts = {"reused": reused, "merged": status.counts.saved_usd - reused}
+    counts = status.counts.shown()
+    reused = counts.saved_reused_usd
+    parts = {"reused": reused, "merged": counts.saved_usd - reused}
     return {name: usd for name, usd in parts.items() if usd > 1e-9}
 
 
@@ -247,13 +251,14 @@ def shares(status: StatusSnapshot, most: int) -> list[ModelShare]:
     if len(status.shares) <= most:
         return list(status.shares)
     shown, rest = status.shares[: most - 1], status.shares[most - 1 :]
-    prices = [model.usd for model in rest if model.usd is not None]
+    own = [model for model in rest if not model.simulated] or rest
+    prices = [model.usd for model in own if model.usd is not None]
     others = ModelShare(
         name=counted(len(rest), "other"),
         rows=sum(model.rows for model in rest),
         share=sum(model.share for model in rest),
         p50=None,
-        usd=sum(prices) if len(prices) == len(rest) else None,
+        usd=sum(prices) if len(prices) == len(own) else None,
     )
     return [*shown, others]
 

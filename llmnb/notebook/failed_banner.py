@@ -11,7 +11,7 @@ from llmnb.display.escape import html_text, visible
 from llmnb.display.html_fragments import INERT
 from llmnb.display.texts import counted
 from llmnb.engine.handle import AnyRun
-from llmnb.engine.status import StatusSnapshot
+from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook.card import CAUSES_SHOWN, cause_row
 from llmnb.notebook.facts import cause_cells, row_counts
 from llmnb.notebook.surface import BLANK, Bundle, OutputSlot, Surface, line_of_code, watch
@@ -37,7 +37,7 @@ class FailedBanner(Surface):
         self._slot: OutputSlot | None = None
         self._failed = 0
         self._seconds = 0.0
-        self._usd: float | None = 0.0
+        self._counts = StatusTracker()
         super().__init__(snapshot={"kind": "banner"})
         if run is not None and status is not None:
             self.appear(run, status)
@@ -105,9 +105,8 @@ class FailedBanner(Surface):
 
     def _close(self, status: StatusSnapshot) -> None:
         """Say how the retry ended: rows without an answer stay on the banner."""
-        counts = status.counts
         self._seconds += status.seconds
-        self._usd = None if self._usd is None or counts.num_unpriced else self._usd + counts.usd
+        self._counts = StatusTracker.sum([self._counts, status.counts])
         whole = status if self._run is None else self._run.status()
         if row_counts(whole).failed:
             with self._lock:
@@ -115,9 +114,10 @@ class FailedBanner(Surface):
             return
         rows = f"All {self._failed:,} rows that failed are"
         headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
+        counts = self._counts.shown()
+        cost = money.usd(None if counts.num_unpriced else counts.usd)
         rest = (
-            f"in {durations.span(self._seconds)} for {money.usd(self._usd)}: run the cell again, "
-            "it has them all."
+            f"in {durations.span(self._seconds)} for {cost}: run the cell again, it has them all."
         )
         code = "" if self._retry is None else line_of_code(self._retry, "result")
         if self._slot is None:  # it stands in somebody else's output, and stays there

@@ -187,12 +187,15 @@ def spending(root: Path) -> Report:
         for path in sorted((root / layout.SPEND).glob("*.jsonl"))
     ]
     here = _rows("this kernel", [(name, usage.spending_here(path)) for name, path in logs])
-    ever = _rows("in all", [(name, usage.spending(path)) for name, path in logs])
+    spent = [(name, usage.spending(path)) for name, path in logs]
+    ever = _rows("in all", spent)
     if not ever:
         return Report("Nothing was spent yet.")
     notes = ["Answers from the cache cost nothing. Clearing answers does not lower these sums."]
     if not here:
         notes.insert(0, "This kernel has spent nothing.")
+    if any(each.simulated for _, log in spent for each in log):
+        notes.append("Simulated dollars were not paid, and are in no sum.")
     notes += _tracked()
     return Report("", Table(_SPENT_COLUMNS, tuple(here + ever)), right=(3, 4, 5, 6), notes=notes)
 
@@ -203,7 +206,9 @@ def _tracked() -> list[str]:
 
     if not (tracker.enabled or tracker.num_requests):
         return []
-    text = f"The cost tracker counts {money.usd(tracker.lifetime_cost_usd)} here"
+    text = f"The cost tracker counts {money.usd(tracker.lifetime_cost_usd)}"
+    text += f" and {money.usd(tracker.simulated_usd)} simulated" if tracker.simulated_usd else ""
+    text += " here"
     if tracker.num_unpriced:
         text += f" and {counted(tracker.num_unpriced, 'request')} of unknown price"
     if tracker.upper_bound_usd:
@@ -213,22 +218,28 @@ def _tracked() -> list[str]:
 
 def _rows(whose: str, logs: list[tuple[str, list[Spent]]]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
-        ("", name, f"{spent.provider}/{spent.model}", *_figures([spent]))
+        ("", name, _asked(spent), *_figures([spent], [spent]))
         for name, log in logs
         for spent in log
     ]
     if rows:
-        rows.insert(0, (whose, "", "", *_figures([spent for _, log in logs for spent in log])))
+        every = [spent for _, log in logs for spent in log]
+        paid = [spent for spent in every if not spent.simulated]
+        rows.insert(0, (whose, "", "", *_figures(every, paid)))
     return rows
 
 
-def _figures(spent: list[Spent]) -> tuple[str, str, str, str]:
-    unpriced = sum(model.unpriced for model in spent)
+def _asked(spent: Spent) -> str:
+    return f"{spent.provider}/{spent.model}" + (" (simulated)" if spent.simulated else "")
+
+
+def _figures(spent: list[Spent], paid: list[Spent]) -> tuple[str, str, str, str]:
+    unpriced = sum(model.unpriced for model in paid)
     return (
         numbers.count(sum(model.requests for model in spent)),
         numbers.count(sum(model.prompt_tokens for model in spent)),
         numbers.count(sum(model.completion_tokens for model in spent)),
-        money.usd(sum(model.usd for model in spent), more_unknown=unpriced > 0),
+        money.usd(sum(model.usd for model in paid), more_unknown=unpriced > 0),
     )
 
 

@@ -17,7 +17,7 @@ from llmnb.display.html_fragments import cell, note, strong
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.engine.handle import RowAnswer
-from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.engine.status import Clock, StatusSnapshot, StatusTracker
 from llmnb.notebook import facts
 from llmnb.notebook.facts import RowCounts
 
@@ -354,9 +354,9 @@ class _Sentence:
         else:
             self.time = f" in {durations.span(_seconds(entries))}"
             self.cost = facts.cost(statuses)
-            is_simulated = all(status.simulated for status in statuses if status.counts.usd)
+            is_spent = any(status.counts.usd for status in statuses)
             is_any = any(status.simulated for status in statuses)
-            self.tag = " (simulated)" if is_simulated and is_any else ""
+            self.tag = " (simulated)" if is_any and not is_spent else ""
             self.details = _tail(entries, rows)
         cost = f" for {self.cost}" if self.cost else ""
         missing = "".join(f", {part}" for part in self.missing)
@@ -373,7 +373,7 @@ def _tail(entries: Sequence[Entry], rows: RowCounts) -> list[str]:
             n for n, part in (("reused", rows.reused), ("merged", rows.merged)) if part
         )
         is_all = rows.reused == rows.whole
-        usd = sum(count.saved_usd for count in counts)
+        usd = StatusTracker.sum(counts).shown().saved_usd
         saved = f", saved {money.usd(usd)}" if usd > 1e-9 else ""
         parts.append((f"all {how}" if is_all else f"{kept:,} {how}") + saved)
     if rows.failed or rows.not_sent:
@@ -551,7 +551,8 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     Example:
         >>> from llmnb.engine.status import StatusSnapshot
         >>> def entry(**traits):
-        ...     return Entry(status=StatusSnapshot.empty("p"), traits=traits)
+        ...     status = StatusSnapshot(state="running", project="p")
+        ...     return Entry(status=status, traits=traits)
         >>> _names([entry(model="m", temperature="0"), entry(model="m", temperature="1")])
         ['temperature 0', 'temperature 1']
         >>> _names([entry(model="m"), entry(model="m")])

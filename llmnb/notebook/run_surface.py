@@ -55,6 +55,6 @@ class RunSurface(Surface):
             done=rows.completed,
             total=total if rows.total is None else rows.total,
             failed=rows.failed,
-            usd=status.counts.usd,
+            usd=status.counts.shown().usd,
             state=status.state,
         )

@@ -1,8 +1,9 @@
-"""Whom a call asks: how models may be named, and what holds for all its requests."""
+"""`Asking`: the models of a call, and the settings that hold for all of its requests."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeGuard
 
@@ -21,7 +22,7 @@ Model: TypeAlias = str | LLMModel | Endpoint
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asking:
-    """The models of a call and how they are asked, where a request does not say otherwise."""
+    """The models of a call, and the defaults of its requests."""
 
     model: Model | Sequence[Model] | None = None
     """One model, or several: the order of fallback."""
@@ -61,7 +62,7 @@ class Asking:
         if model is None or isinstance(model, str):
             return (model,)
         several = [model] if is_model(model) or not isinstance(model, Iterable) else model
-        return tuple(endpoint for each in several for endpoint in endpoints_of(each))
+        return tuple(itertools.chain.from_iterable(map(endpoints_of, several)))
 
 
 def is_model(value: Any) -> TypeGuard[Model]:

@@ -13,7 +13,7 @@ from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
 from llmnb.display.escape import summary, visible
 from llmnb.display.html_fragments import box, cell, headline, line, table
-from llmnb.display.texts import cut
+from llmnb.display.texts import counted, cut
 from llmnb.engine.target import Call
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import PlanOptions
@@ -148,7 +148,7 @@ class Plan:
         Args:
             length_option: How the caller limits the length of an answer.
         """
-        lines = [f"{visible(self.model)} would be asked {self.to_ask:,} questions", ""]
+        lines = [f"{visible(self.model)} would be asked {counted(self.to_ask, 'question')}", ""]
         always = ("rows", "  to ask")
         lines += [
             f"  {leader(name, value, note)}"
@@ -297,5 +297,5 @@ def _count(
                 sums["prompt_tokens"] += tokens.fast_estimate(calls[0].body)
             else:
                 sums["reused" if entry.reused_from else "cached"] += 1
-                saved_usd += entry.usd or 0.0
+                saved_usd += 0.0 if entry.simulated else entry.usd or 0.0
     return {**sums, "saved_usd": saved_usd}

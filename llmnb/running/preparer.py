@@ -1,4 +1,4 @@
-"""Request dictionaries as rows of a run.
+"""Turn request dictionaries into rows of a run.
 
 A request is a dictionary with ``messages``, ``prompt`` or ``input``. A few
 fields say who is asked (``model``, ``api_provider``, ``url``, ``api_key``) or
@@ -11,6 +11,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -37,7 +38,7 @@ def names_its_model(request: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Recipient:
-    """One target, and how a question becomes a call to it."""
+    """A target, and the function that makes a call to it of a question."""
 
     target: HTTPTarget
     call: Callable[..., Call]
@@ -94,7 +95,7 @@ class Preparer:
                 raise InputError(f"cache_vars must be JSON values: {error}.") from None
         self._by_name: dict[tuple[Any, ...], tuple[_Recipient, ...] | LLMNBError] = {}
         self._objects: list[Any] = []
-        """Models that requests brought as objects, so that no other one gets their id."""
+        """Models that requests named as objects, kept alive so that their ids stay theirs."""
 
         self._samples: Counter[str] = Counter()
         self.limits: dict[str, Limits] = {}
@@ -108,7 +109,7 @@ class Preparer:
     @functools.cached_property
     def defaults(self) -> tuple[HTTPTarget, ...]:
         """The targets of requests that do not name their own, in the order of fallback."""
-        return tuple([recipient.target for recipient in self._default_recipients])
+        return tuple(map(attrgetter("target"), self._default_recipients))
 
     @functools.cached_property
     def _default_recipients(self) -> tuple[_Recipient, ...]:
@@ -172,7 +173,7 @@ class Preparer:
         if isinstance(request, Sampled):
             request, sample = request.request, request.k
         if type(request) is not dict and not isinstance(request, Mapping):
-            if isinstance(request, LLMNBError):  # a door that could not make a request of it
+            if isinstance(request, LLMNBError):  # the caller could not make a request of its input
                 return Row(call=None, error=request, tag=tag)
             error = InputError(
                 f"Input {number} is a {type(request).__name__}, not a request: "
@@ -204,6 +205,14 @@ class Preparer:
             return Row(call=None, error=error, metadata=metadata, tag=tag)
         return Row(call=call, metadata=metadata, tag=tag, further=further)
 
+    def target_of(self, request: Mapping[str, Any]) -> HTTPTarget:
+        """Return the first target of a request.
+
+        Raises:
+            LLMNBError: If the request names a model or an address that cannot be asked.
+        """
+        return self._recipients_of(request)[0].target
+
     def _recipients_of(self, request: Mapping[str, Any]) -> tuple[_Recipient, ...]:
         if _SAYS_WHO.isdisjoint(request):
             return self._default_recipients
@@ -214,7 +223,14 @@ class Preparer:
         if model is not None and not isinstance(model, str):
             named = (id(model),)
         if not self._asking.allow_urls:
-            _refuse_address(request)
+            for name in ("url", "api_key"):
+                if request.get(name):
+                    raise AddressInFile(
+                        f"The line has a field {name!r} of its own, and a file does not decide "
+                        "where a request goes. Nothing was sent for it. If you trust the file, "
+                        "allow it with allow_urls=True (on the command line --allow-urls); keys "
+                        "of yours are not sent there."
+                    )
         known = self._by_name.get(named)
         if known is None:
             known = self._by_name[named] = self._recipients_named_in(request)
@@ -253,14 +269,3 @@ class Preparer:
         except LLMNBError as error:
             return error
         return (self._recipient(target, asking.params),)
-
-
-def _refuse_address(request: Mapping[str, Any]) -> None:
-    for name in ("url", "api_key"):
-        if request.get(name):
-            raise AddressInFile(
-                f"The line has a field {name!r} of its own, and a file does not decide where a "
-                "request goes. Nothing was sent for it. If you trust the file, allow it with "
-                "allow_urls=True (on the command line --allow-urls); keys of yours are not sent "
-                "there."
-            )

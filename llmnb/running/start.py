@@ -1,4 +1,4 @@
-"""Starting a run: the one function behind every door."""
+"""`start`: the one function that starts runs, for every surface."""
 
 from __future__ import annotations
 

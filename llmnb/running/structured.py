@@ -1,4 +1,4 @@
-"""Questions whose answers must have a form: asked natively where the server can, mended once."""
+"""Requests for structured answers: by the provider's own schemas if it has them, repaired once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def structured_call(
     if target.row.has_schemas and target.dialect_name != _TEXT:
         fields.setdefault("response_format", response_format(output))
     else:
-        messages = _instructed(messages, instruction(output))
+        messages = _with_instructions(messages, instruction(output))
 
     def call_of(messages: Sequence[Mapping[str, Any]]) -> Call:
         request: Mapping[str, Any] = {"messages": messages, **fields}
@@ -68,8 +68,8 @@ def _value(output: Output, reply: Reply) -> Any:
     return output.validate(reply.text)
 
 
-def _instructed(messages: list[Mapping[str, Any]], form: str) -> list[Mapping[str, Any]]:
-    """Return messages with the form that the answer must have, where a model looks first."""
+def _with_instructions(messages: list[Mapping[str, Any]], form: str) -> list[Mapping[str, Any]]:
+    """Return messages with the form of the answer in the system message."""
     if messages and messages[0].get("role") == "system":
         first = {**messages[0], "content": f"{messages[0].get('content', '')}\n\n{form}"}
         return [first, *messages[1:]]

@@ -1,4 +1,4 @@
-"""Answers that must have a form: what is asked for, how it is asked, how it is read."""
+"""Structured answers: describing their form, asking for it, reading them."""
 
 from __future__ import annotations
 

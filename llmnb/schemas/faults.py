@@ -1,4 +1,4 @@
-"""What is wrong with an answer, in words that a person understands and a model can act on."""
+"""Errors about answers that do not fit their schema, worded for people and for models."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _MARKS = re.compile(r'["{}\[\]]')
 _DOCUMENT = re.compile(
     r"\{\s*(?:\}|\"[^\"\\]*(?:\\.[^\"\\]*)*\"\s*:)|\[\s*(?:[\]{\[\"\d-]|true|false|null)", re.DOTALL
 )
-"""How a document begins, in contrast to a bracket that somebody wrote."""
+"""The beginning of a document, in contrast to a bracket in prose."""
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PAIRS = {"{": "}", "[": "]"}
@@ -43,7 +43,7 @@ class NotRead(ValueError):
 
 
 class TooDeep(NotRead):
-    """It is one, and nested more deeply than is read."""
+    """A document is nested more deeply than `MAX_DEPTH`."""
 
 
 def without_thoughts(text: str) -> str:
@@ -61,7 +61,7 @@ def without_thoughts(text: str) -> str:
 
 
 def documents(text: str) -> Iterator[Any]:
-    """Yield the documents that a text may mean, the likeliest first.
+    """Yield the JSON documents in a text, the likeliest answer first.
 
     Example:
         >>> list(documents('Sure [1]: {"stars": 5}. Anything else?'))
@@ -87,7 +87,7 @@ def documents(text: str) -> Iterator[Any]:
 
 
 def why_none(text: str) -> str:
-    """Return why no document was found, in words that a model can act on.
+    """Return why a text holds no document, in words that a model can act on.
 
     Example:
         >>> why_none("I like it.")
@@ -138,7 +138,8 @@ def read(text: str) -> Any:
         raise TooDeep("the JSON document is nested too deeply") from None
     except ValueError as error:
         raise NotRead(f"it is not JSON: {error}") from None
-    if isinstance(document, (dict, list)) and _is_too_deep(text, document):
+    has_many_levels = text.count("[") + text.count("{") > MAX_DEPTH
+    if has_many_levels and is_deeper(document, MAX_DEPTH):
         raise TooDeep(f"the JSON document is nested more than {MAX_DEPTH} levels deep")
     return mended_value(document) if "\\u" in text or not text.isascii() else document
 
@@ -152,12 +153,6 @@ def _finite(digits: str) -> float:
     if number - number != 0.0:
         raise ValueError("a number is too large")
     return number
-
-
-def _is_too_deep(text: str, document: Any) -> bool:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return False
-    return is_deeper(document, MAX_DEPTH)
 
 
 def is_deeper(document: Any, levels: int) -> bool:

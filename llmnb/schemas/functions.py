@@ -96,7 +96,7 @@ def arguments(function: Callable[..., Any], text: str) -> dict[str, Any]:
 
 
 class _Tool:
-    """A function, and what it tells of itself.
+    """A function with its name, docstring, parameters and type hints.
 
     Args:
         function: The one that a model calls; what a `functools.partial` calls tells for it.
@@ -232,14 +232,14 @@ _FIELD, _AFTER = ":", "after"
 
 @dataclass(slots=True)
 class Docstring:
-    """What a docstring says."""
+    """A parsed docstring."""
 
     text: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
 
 
 def parse_docstring(docstring: str | None) -> Docstring:
-    r"""Return what a docstring says.
+    r"""Parse a docstring in Google's, numpy's or Sphinx's style.
 
     Example:
         >>> parse_docstring("Look up.\n\nArgs:\n    city: Where to look.\n")

@@ -1,4 +1,4 @@
-"""JSON Schemas taken apart: what stands in them, what they refer to, what they admit.
+"""Questions about JSON Schemas: their parts, references and types, and what they admit.
 
 And what follows from that: the shape that providers want, an object at the root; the columns that
 an answer fills; and which nulls of an answer only stand for a missing field.
@@ -167,7 +167,7 @@ def _admits_null(schema: Any, root: Mapping[str, Any], known: dict[int, bool]) -
 
 
 def at_root(schema: Mapping[str, Any]) -> Schema:
-    """Return a copy whose root is no mere reference.
+    """Return a copy of a schema whose root is not a reference.
 
     Raises:
         ConfigurationError: If the root refers to nothing but itself.
@@ -299,7 +299,7 @@ def _kinds(branch: Mapping[str, Any]) -> set[Kind]:
 
 
 def without_filler_nulls(document: Any, root: Mapping[str, Any], schema: Any = None) -> Any:
-    """Return the document without fields that are null, may be missing and may not be null.
+    """Remove fields that are null but may only be missing; return the document.
 
     Strict schemas know no optional fields: a field that may be missing becomes one that may be
     null. Where null does not fit the schema that was meant, it can only mean that the field is

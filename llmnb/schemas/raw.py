@@ -32,7 +32,7 @@ _Search = Callable[[str], bool]
 
 
 class Raw:
-    """What one JSON schema makes of answers."""
+    """Checks answers against one JSON schema."""
 
     __slots__ = ("_validator", "plain_schema", "schema")
 
@@ -42,7 +42,8 @@ class Raw:
         copied = _copy_of(schema)
         kind: Any = validators.validator_for(copied, default=validators.Draft202012Validator)
         _check(kind, copied)
-        searches = _pattern_searches(copied)
+        patterns = {node["pattern"] for node in parts.every(copied) if "pattern" in node}
+        searches = {pattern: _pattern_search(pattern) for pattern in patterns}
 
         def pattern(_: Any, text: str, instance: Any, __: Any) -> Iterator[Any]:
             if isinstance(instance, str) and not searches[text](instance):
@@ -114,11 +115,6 @@ def _check(kind: Any, schema: Schema) -> None:
                     f"The schema refers to {single_line(str(node[name]), 80)!r}, which is not in "
                     "it; nothing is ever fetched. Put what is meant under $defs. Nothing was sent."
                 )
-
-
-def _pattern_searches(schema: Schema) -> dict[str, _Search]:
-    texts = {node["pattern"] for node in parts.every(schema) if "pattern" in node}
-    return {text: _pattern_search(text) for text in texts}
 
 
 def _pattern_search(pattern: str) -> _Search:

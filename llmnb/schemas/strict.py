@@ -1,4 +1,4 @@
-"""The part of JSON Schema to which providers hold a model token by token.
+"""Schemas in the subset of JSON Schema that providers enforce while a model writes.
 
 Every object is closed and all its fields are required; one that was optional
 may be null instead (`parts.without_filler_nulls` takes such nulls back). Keywords that
@@ -59,7 +59,7 @@ def strict_schema(root: Mapping[str, Any]) -> Schema | None:
 
 
 class _Strict:
-    """One schema on its way; counts what the limits count."""
+    """Translates one schema, and counts what the limits count."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.root = root

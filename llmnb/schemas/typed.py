@@ -31,7 +31,7 @@ class _WithoutNoise(GenerateJsonSchema):
 
 
 class Typed:
-    """What one Python type makes of answers."""
+    """Reads answers as values of a Python type."""
 
     __slots__ = ("_adapter", "has_code", "plain_schema", "schema")
 
@@ -110,12 +110,9 @@ def _faults(error: ValidationError) -> list[str]:
         where, value = _where(fault["loc"]), fault["input"]
         shown = fault["type"] != "missing" and isinstance(value, (str, int, float, type(None)))
         got = f" (it is {single_line(json.dumps(value, ensure_ascii=False), 60)})" if shown else ""
-        faults.append(f"{where}: {_lowered(fault['msg'])}{got}")
+        message = fault["msg"]
+        faults.append(f"{where}: {message[:1].lower()}{message[1:]}{got}")
     return faults + ["…"] * (len(every) - len(faults))
-
-
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _where(steps: tuple[int | str, ...]) -> str:
@@ -132,7 +129,7 @@ def _where(steps: tuple[int | str, ...]) -> str:
 # ------------------------------------------------------------- TypedDicts on Python 3.11
 
 IS_NEEDED = sys.version_info < (3, 12)
-"""Whether this Python's own TypedDicts need a twin."""
+"""Whether this Python's own TypedDicts must be rebuilt for pydantic."""
 
 
 def readable(kind: Any) -> Any:

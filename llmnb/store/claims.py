@@ -92,7 +92,7 @@ _TABLE, _SEVERAL = 1 << 60, (1 << 60) + 1
 
 _GRACE_SECONDS = 0.001
 _MOST_TRIES = 5
-"""How often a newcomer tries to be heard, so far apart, before its row waits instead."""
+"""Attempts of a newcomer to share the lock, `_GRACE_SECONDS` apart, before its row must wait."""
 
 _TURNS = 256
 """Claims after which a process that locks rows tries whether it is the only one by now."""
@@ -144,7 +144,7 @@ class Claims:
         self._forget()
 
     def _forget(self) -> None:
-        """Be neither the only process nor one of several, until the next claim."""
+        """Forget whether this is the only process; the next claim decides it anew."""
         self._cells = _NO_CELLS
         self._is_only = False
         """Whether claims are written into the table."""
@@ -161,7 +161,7 @@ class Claims:
     # ------------------------------------------------------------------- the commits
 
     def look(self) -> int:
-        """Return how the project stands, for `has_changed`; call it before a look-up."""
+        """Return the count of other processes' commits for `has_changed`; call before a look-up."""
         if self._commits is None or not (self._claimed or self._is_current()):
             with self._mutex, contextlib.suppress(OSError, ValueError):
                 self._close()
@@ -391,7 +391,7 @@ class Claims:
             return False
 
     def after_fork(self) -> None:
-        """Hold nothing in a child: what is claimed is its parent's."""
+        """Forget every claim in a forked child: they are its parent's."""
         self._close()
         self._reset()
 

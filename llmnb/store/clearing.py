@@ -1,4 +1,4 @@
-"""Taking answers away: at once, or into a trash folder from where they can come back.
+"""Removing answers: for good, or into a trash folder from which they can be restored.
 
 Only what carries llmnb's own mark is touched: known files of marked project
 folders. A stranger's file stays, and so does the folder it lies in; links are

@@ -21,7 +21,7 @@ KEY_LENGTH = 40
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One stored answer; never changed, though not frozen: that would make it dear to read."""
+    """One stored answer; never changed, but not frozen, as frozen ones are slow to make."""
 
     key: str
     request: bytes

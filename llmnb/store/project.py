@@ -152,18 +152,15 @@ class ProjectStore:
         now = time.monotonic()
         read_at, others = self._neighbours
         if now - read_at > _NEIGHBOURS_SECONDS or not read_at:
+            shared = None if self.share is True else set(map(layout.normal_name, self.share or ()))
             others = [
                 paths
                 for paths in layout.stored_projects(self.paths.root)
-                if paths.folder != self.folder and self._may_use(paths)
+                if paths.folder != self.folder
+                and (shared is None or layout.normal_name(paths.name) in shared)
             ]
             self._neighbours = (now, others)
         return others
-
-    def _may_use(self, paths: ProjectPaths) -> bool:
-        if isinstance(self.share, bool):
-            return self.share
-        return layout.normal_name(paths.name) in map(layout.normal_name, self.share)
 
     def _warn(self, message: str) -> None:
         if not self._is_lookup_broken:

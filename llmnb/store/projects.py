@@ -37,7 +37,8 @@ class ProjectSummary:
     """When an answer was kept or used again last."""
 
     usd: float
-    """What buying its answers again would cost, as far as prices are known."""
+    """What buying its answers again would cost, as far as prices are known; simulated ones
+    nothing."""
 
     unpriced: int
     """Answers whose price is unknown."""
@@ -58,7 +59,7 @@ class ProjectSummary:
     @property
     def worth_usd(self) -> float | None:
         """What buying its answers again would cost; None where no price is known."""
-        return None if self.answers and self.unpriced == self.answers else self.usd
+        return None if self.unpriced and not self.usd else self.usd
 
 
 def list_projects(cache_dir: Path) -> list[ProjectSummary]:
@@ -109,8 +110,9 @@ class _Figures:
             size += len(data)
             if (entry := decode(data, key)) is not None:
                 self.answers += 1
-                self.usd += entry.usd or 0.0
-                self.unpriced += entry.usd is None
+                if not entry.simulated:  # they cost nothing, now as then
+                    self.usd += entry.usd or 0.0
+                    self.unpriced += entry.usd is None
                 if entry.created:
                     self.oldest = min(self.oldest or entry.created, entry.created)
                     self.newest = max(self.newest, entry.created)

@@ -127,7 +127,7 @@ class Page:
     answers: int
     """Answers of the project."""
 
-    terms: tuple[str, ...]
+    keywords: tuple[str, ...]
 
 
 def keywords_of(search: str) -> tuple[str, ...]:
@@ -140,14 +140,14 @@ def keywords_of(search: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(search[:LONGEST_SEARCH].split()))[:MOST_KEYWORDS]
 
 
-def patterns(terms: tuple[str, ...]) -> list[re.Pattern[str]]:
+def patterns(keywords: tuple[str, ...]) -> list[re.Pattern[str]]:
     """Return what finds each word anywhere, in any case and either way of writing accents."""
     return [
         re.compile(
-            "|".join({re.escape(unicodedata.normalize(form, term)) for form in ("NFC", "NFD")}),
+            "|".join({re.escape(unicodedata.normalize(form, keyword)) for form in ("NFC", "NFD")}),
             re.IGNORECASE,
         )
-        for term in terms
+        for keyword in keywords
     ]
 
 
@@ -161,10 +161,10 @@ def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = 
         page: Which page, from 0.
         size: Answers on a page.
     """
-    terms = keywords_of(search)
-    looked = patterns(terms)
+    keywords = keywords_of(search)
+    looked = patterns(keywords)
     keys = every = projects.keys(project)
-    if terms:
+    if keywords:
         keys = []
         for entry in projects.each(project):
             text = "\n".join((*questions(entry), answer(entry)))
@@ -173,7 +173,9 @@ def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = 
     number = max(0, min(page, (len(keys) - 1) // size))
     wanted = keys[::-1][number * size : (number + 1) * size]
     matches = tuple(_match(entry, looked) for entry in projects.each(project, wanted))
-    return Page(matches=matches, number=number, total=len(keys), answers=len(every), terms=terms)
+    return Page(
+        matches=matches, number=number, total=len(keys), answers=len(every), keywords=keywords
+    )
 
 
 def find_answer(project: ProjectPaths, key: str) -> Entry | None:

@@ -35,6 +35,9 @@ class Spent:
 
     provider: str
     model: str
+    simulated: bool = False
+    """Whether the simulated provider answered: then nothing was spent, and `usd` is in no sum."""
+
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -43,8 +46,8 @@ class Spent:
     """Requests whose price is unknown; not part of `usd`."""
 
 
-_Sums = dict[tuple[str, str], Spent]
-"""What was spent by provider and model."""
+_Sums = dict[tuple[str, str, bool], Spent]
+"""What was spent by provider and model, simulated answers apart."""
 
 _spent_here: dict[Path, _Sums] = {}
 _ON_DISK = {
@@ -59,12 +62,13 @@ _ON_DISK = {
 
 def log_spending(path: Path, entries: Iterable[Entry]) -> None:
     """Add what these answers cost to a spend log, one line for each model."""
-    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    lines: dict[tuple[str, str, bool], dict[str, Any]] = {}
     for entry in entries:
-        who = entry.provider, entry.model
+        who = entry.provider, entry.model, entry.simulated
         line = lines.get(who)
         if line is None:
             line = lines[who] = {"time": entry.created, "provider": who[0], "model": who[1]}
+            line |= {"simulated": True} if entry.simulated else {}
             line |= dict.fromkeys(_ON_DISK.values(), 0)
         line["requests"] += 1
         line["in"] += entry.prompt_tokens or 0
@@ -104,8 +108,8 @@ def spending_here(path: Path) -> list[Spent]:
 def _add(sums: _Sums, line: Mapping[str, Any]) -> None:
     """Add a line of the log; one that lacks a figure raises before anything is added."""
     figures = [line[on_disk] for on_disk in _ON_DISK.values()]
-    spent = Spent(provider=line["provider"], model=line["model"])
-    spent = sums.setdefault((spent.provider, spent.model), spent)
+    who = line["provider"], line["model"], bool(line.get("simulated", line["provider"] == "sim"))
+    spent = sums.setdefault(who, Spent(provider=who[0], model=who[1], simulated=who[2]))
     for field, figure in zip(_ON_DISK, figures, strict=True):
         setattr(spent, field, getattr(spent, field) + figure)
 
@@ -123,7 +127,7 @@ class Hits:
 
     count: int = 0
     usd: float = 0.0
-    """What they would have cost."""
+    """What they would have cost; simulated ones nothing."""
 
     last: float = 0.0
     """Seconds since the epoch; 0 before the first."""
@@ -139,7 +143,7 @@ _pending: dict[Path, Hits] = {}
 
 def count_hits(folder: Path, entries: Iterable[Entry]) -> None:
     """Count answers that were used again."""
-    prices = [entry.usd or 0.0 for entry in entries]
+    prices = [0.0 if entry.simulated else entry.usd or 0.0 for entry in entries]
     if prices:
         _count(folder, Hits(len(prices), sum(prices), time.time()))
 

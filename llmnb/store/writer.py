@@ -157,7 +157,7 @@ def _resolve(futures: list[asyncio.Future[None]], error: LLMNBError | None) -> N
 _lock = threading.Lock()
 _writer: Writer | None = None
 _MUST_LOOK = not hasattr(os, "register_at_fork")
-"""Whether nobody tells of a fork: then every look compares the process's number."""
+"""Whether the system reports no forks, so that each call compares the process's id."""
 
 
 def writer() -> Writer:

@@ -1,4 +1,4 @@
-"""Models that somebody else wrote, asked by the engine: its limits, retries, order and store."""
+"""Models of the caller's own class, asked by the engine like any other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _USD = "llmnb_usd"
 
 @dataclasses.dataclass(frozen=True)
 class CustomModel:
-    """Makes the target of a model that somebody else wrote.
+    """Makes the target of a model of the caller's own class.
 
     Args:
         model: The model; its `acompletion` is called on a thread that is not the engine's.
@@ -109,7 +109,7 @@ class CustomTarget(HTTPTarget):
         on_delta: OnDelta | None,
         loop: asyncio.AbstractEventLoop,
     ) -> list[LLMResult]:
-        """Return what the model answers; what it raises becomes an error of ours."""
+        """Return the model's results; raise its exceptions as errors of llmnb."""
         turns = messages_of(body["messages"])
         fields = {name: value for name, value in body.items() if name not in _NOT_FIELDS}
         kind = type(self._model).__name__
@@ -170,7 +170,7 @@ def _serial(model: LLMModel) -> str:
 
 
 def identity(model: LLMModel) -> str:
-    """Return a text that identifies a model: with another one its answers would be others.
+    """Return a text that identifies a model in the keys of its answers.
 
     With an `LLMModel.identity` that its author gave, that and its class; else this one object
     and its plain attributes: after a change its earlier answers are not taken for new ones.

@@ -14,7 +14,7 @@ from llmnb.targets.target import HTTPTarget
 
 
 class Owner(Protocol):
-    """An object that makes the targets of its model itself, such as an engine that is loaded."""
+    """An object that makes the targets of its model, such as one with a loaded engine."""
 
     def target(self, gen_type: str = "chat") -> HTTPTarget:
         """Return the target that answers."""
@@ -64,7 +64,7 @@ _owners: dict[tuple[str, str], list[weakref.ref[Owner]]] = {}
 
 
 def register_model(provider: str, model: str, owner: Owner) -> None:
-    """Have a name mean an object for as long as somebody holds it.
+    """Make a name mean an object, for as long as the object is referenced elsewhere.
 
     Args:
         provider: Catalog name, the part before the slash.

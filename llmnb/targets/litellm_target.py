@@ -1,4 +1,4 @@
-"""A model that only LiteLLM reaches, as the engine's target: limits, retries and store are ours."""
+"""The target of a model behind LiteLLM; limits, retries and store are llmnb's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect, samples_in
 
 _DECISIVE = ("api_base", "base_url", "api_version")
-"""Parts of a connection that may change the answers; keys and regions are not among them."""
+"""Fields of a connection on which answers depend, and so their keys."""
 
 
 @dataclasses.dataclass(frozen=True)

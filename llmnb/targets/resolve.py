@@ -1,4 +1,4 @@
-"""From names to a target: which provider, which model, which address, which key.
+"""Resolve names to a target: provider, model, address and key.
 
 | model | url | who is asked |
 |---|---|---|
@@ -93,12 +93,23 @@ def choose(
     if not model:
         return _choose_for_the_person(gen_type)
     head, slash, rest = model.partition("/")
-    if slash and (head == "sim" or head.lower() in load_catalog()):
+    if names_provider(model):
         _need_a_name(model)
         return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
         provider(head)  # raises, with suggestions
     return ModelChoice(provider=_only_provider(model), model=model)
+
+
+def names_provider(model: str) -> bool:
+    """Return whether a model's name begins with that of a provider.
+
+    Example:
+        >>> names_provider("groq/llama-3"), names_provider("meta-llama/llama-3")
+        (True, False)
+    """
+    head, slash, _ = model.partition("/")
+    return bool(slash) and (head == "sim" or head.lower() in load_catalog())
 
 
 def _need_a_name(model: str) -> None:
@@ -142,26 +153,35 @@ def _only_provider(model: str) -> str:
     )
 
 
-def _choose_for_the_person(gen_type: str) -> ModelChoice:
+def provider_with_key(gen_type: str) -> Provider | None:
+    """Return the first provider with a default model for which a key is found; None without one.
+
+    Args:
+        gen_type: The kind of generation that the model is for.
+    """
     for row in load_catalog().values():
-        if row.name in _NOT_CLOUD or not row.key_env or gen_type not in row.default_models:
-            continue
-        if not is_spoken(row.dialects[gen_type]):
-            continue
-        if settings.find_key(row.name, row.key_env):
-            model = row.default_models[gen_type]
-            rates = prices.rates(row.name, model)
-            price = (
-                "price unknown"
-                if rates is None
-                else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
-            )
-            return ModelChoice(
-                provider=row.name,
-                model=model,
-                announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
-                f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
-            )
+        has_model = gen_type in row.default_models and is_spoken(row.dialects[gen_type])
+        is_cloud = row.name not in _NOT_CLOUD and bool(row.key_env)
+        if has_model and is_cloud and settings.find_key(row.name, row.key_env):
+            return row
+    return None
+
+
+def _choose_for_the_person(gen_type: str) -> ModelChoice:
+    if (row := provider_with_key(gen_type)) is not None:
+        model = row.default_models[gen_type]
+        rates = prices.rates(row.name, model)
+        price = (
+            "price unknown"
+            if rates is None
+            else f"${rates.input:g} in, ${rates.output:g} out per million tokens"
+        )
+        return ModelChoice(
+            provider=row.name,
+            model=model,
+            announcement=f"No model named: asking {row.name}/{model} ({price}), because a "
+            f"key for {row.name} was found. Choose with model=… or LLMNB_MODEL.",
+        )
     return ModelChoice(
         provider="local",
         model=LOCAL_DEFAULT,
@@ -203,7 +223,7 @@ def resolve(
     Raises:
         ConfigurationError: With what to do about it, before anything is sent.
     """
-    choice, gen_type, is_stranger = _chosen_at(url, model, api_provider, gen_type)
+    choice, gen_type, is_stranger = _choice_at(url, model, api_provider, gen_type)
     if not url and (owner := registered_model(choice.provider, choice.model)) is not None:
         return owner.target(gen_type)
     if choice.provider == "local" and not url:
@@ -211,7 +231,7 @@ def resolve(
 
         return local_target(choice.model, gen_type)
     if choice.provider == "sim":
-        return _simulated(choice.model, gen_type)
+        return _simulated_target(choice.model, gen_type)
     row, gen_type, address = _reached(choice, url, gen_type)
     address = secret_url(address)
     egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
@@ -236,14 +256,14 @@ def resolve(
     )
 
 
-def _chosen_at(
+def _choice_at(
     url: str | None, model: str | None, api_provider: str | None, gen_type: str
 ) -> tuple[ModelChoice, str, bool]:
-    """Return who is asked, the kind of generation, and whether no provider has the address."""
+    """Return the choice, the kind of generation, and whether no provider has the address."""
     is_stranger = False
     if url:
         check_address(url, "url")
-        gen_type, spoken = _spoken(url, gen_type)
+        gen_type, spoken = _kind_at(url, gen_type)
         if not api_provider and not (model and "/" in model):
             api_provider = provider_of_url(url)
             is_stranger = api_provider is None
@@ -251,7 +271,7 @@ def _chosen_at(
     return choose(model, api_provider=api_provider, gen_type=gen_type), gen_type, is_stranger
 
 
-def _simulated(model: str, gen_type: str) -> HTTPTarget:
+def _simulated_target(model: str, gen_type: str) -> HTTPTarget:
     """Return a target that this process itself answers, with invented texts."""
     from llmnb.testing import shared_provider
 
@@ -324,7 +344,7 @@ def expected_address(
     if not (url or model or api_provider):
         return ""  # who answers is decided by what is configured when it is asked
     try:
-        choice, gen_type, _ = _chosen_at(url, model, api_provider, gen_type)
+        choice, gen_type, _ = _choice_at(url, model, api_provider, gen_type)
         has_no_address = choice.provider == "sim" or registered_model(choice.provider, choice.model)
         if not url and has_no_address:
             return ""
@@ -341,12 +361,12 @@ def _reached(choice: ModelChoice, url: str | None, gen_type: str) -> tuple[Provi
     """
     row = provider(choice.provider)
     if base := url or _base_from_environment(row):
-        gen_type, spoken = _spoken(base, gen_type)
+        gen_type, spoken = _kind_at(base, gen_type)
         row = row if spoken is None else in_dialect(row, *spoken)
     return row, gen_type, endpoint_url(row, base, gen_type, choice.model)
 
 
-def _spoken(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
+def _kind_at(url: str, gen_type: str) -> tuple[str, tuple[str, str] | None]:
     """Return the kind of generation at an address, and what its path implies: kind and dialect."""
     spoken = dialect_at(url, gen_type)
     if spoken is None:
@@ -364,7 +384,7 @@ _QUOTES = "\"'`“”‘’«»"
 
 
 def check_address(url: str, where: str) -> None:
-    """Refuse what is no address at all, before any row is asked.
+    """Refuse a text that is no address, before any row is asked.
 
     Args:
         url: As it was given.

@@ -1,4 +1,4 @@
-"""One model at one address under one account, as the engine's `Target` protocol wants it."""
+"""`HTTPTarget`: one model at one address under one account, as the engine's `Target`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def http_client() -> HttpClient:
 
 
 class HTTPTarget:
-    """A model behind HTTP, and the base of all that is asked otherwise.
+    """A model behind HTTP, and the base of the targets that are reached otherwise.
 
     Args:
         row: The provider's row of the catalog.
@@ -79,7 +79,7 @@ class HTTPTarget:
     )
 
     lists_models = True
-    """Whether there is a server to ask for its models; else the target's own is the only one."""
+    """Whether a server lists its models; else the target's own model is the only one."""
 
     def __init__(
         self,
@@ -140,29 +140,31 @@ class HTTPTarget:
             )
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
-        key_of = functools.partial(
-            answer_key,
-            dialect=self.dialect_name,
-            endpoint=self.endpoint,
-            sample=sample,
-            extra=extra,
+        dialect, endpoint = self.dialect_name, self.endpoint
+        key = answer_key(
+            dialect=dialect, endpoint=endpoint, body=decisive, sample=sample, extra=extra
         )
-        key = key_of(body=decisive)
-        if before is not None:
-            written = self.dialect.body(before, model=self.model, params=params)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_whole = canonical.UNDECIDING.isdisjoint(body)
         has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
         if before is not None or body is not written or has_tier:
-            key = RenamedKey(key, key_of(body=canonical.canonical_in_0_1(written)))
+            if before is not None:
+                written = self.dialect.body(before, model=self.model, params=params)
+            older = canonical.canonical_in_0_1(written)
+            key = RenamedKey(
+                key,
+                answer_key(
+                    dialect=dialect, endpoint=endpoint, body=older, sample=sample, extra=extra
+                ),
+            )
         wire = decisive if is_whole else canonical.json_body(body)
         call = Call(self, body, decisive, wire, key)
-        if self.dialect_name == "openai.embeddings":
+        if dialect == "openai.embeddings":
             call.verify = functools.partial(with_every_vector, inputs=inputs_in(body))
         return call
 
     def get_ready(self) -> None:
-        """Prepare, on a thread, what would delay the first request; by default nothing."""
+        """Do, on a thread, what would delay the first request; by default nothing."""
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole."""
@@ -175,14 +177,14 @@ class HTTPTarget:
             origin_has_key=self.guards_key,
         )
         if raw.body[:1] != b"{" and self.judge(raw) is None and is_stream(raw.headers):
-            # A stream that nobody asked for.
+            # The server has streamed its reply unasked.
             assembler = self.dialect.assembler(samples=samples_in(call.body))
             assembler.feed(raw.body)
             return self._put_together(raw, assembler)
         return raw
 
     async def _stream(self, call: Call, on_delta: OnDelta) -> RawReply:
-        """Ask for the answer in pieces; the reply is the one it would have been in one piece."""
+        """Stream the answer; return the reply that a request without streaming would have got."""
         assembler = self.dialect.assembler(samples=samples_in(call.body))
         has_come = False
 
@@ -212,7 +214,7 @@ class HTTPTarget:
             raise mask_error(error, self._key) from None
 
     def announced(self, raw: RawReply) -> tuple[LimitReport, ...]:
-        """Return how the limits stand, as a reply's headers tell it; empty where they do not."""
+        """Return the limits that a reply's headers announce; empty if they announce none."""
         return limit_headers.limit_reports(raw.headers, self.row.limit_headers)
 
     async def list_models(self) -> list[str]:

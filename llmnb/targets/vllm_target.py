@@ -1,4 +1,4 @@
-"""A vLLM engine of this process as the engine's target: asked and read like any server."""
+"""The target of a vLLM engine in this process, asked and read like a server."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class VLLMTarget(HTTPTarget):
         sample: int = 0,
         extra: bytes = b"",
     ) -> Call:
-        """Return what to ask for a request; what the engine cannot do is refused here."""
+        """Return the call for a request; refuse fields that vLLM's engine does not take."""
         own = {**self._params, **params}
         call = super().call(request, own, sample=sample, extra=extra)
         sampling_fields(call.body)
@@ -117,7 +117,7 @@ class VLLMTarget(HTTPTarget):
         )
 
     def _read(self, body: Mapping[str, Any]) -> tuple[list[int], Any]:
-        """Return a body's prompt as tokens, and how to go on from there."""
+        """Return a body's prompt as tokens, and its sampling parameters."""
         prompt = self._tokens(body)
         fields = sampling_fields(body)
         room = self._engine.max_len - len(prompt)
@@ -133,7 +133,7 @@ class VLLMTarget(HTTPTarget):
         return prompt, self._engine.sampling(**fields)
 
     def _as_ours(self, error: Exception) -> LLMNBError:
-        """Return what vLLM raised as an error of ours."""
+        """Return an exception of vLLM's as an error of llmnb."""
         message = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
         if self._engine.is_refusal(error):
             return RequestRejected(
@@ -270,7 +270,7 @@ def sampling_fields(body: Mapping[str, Any]) -> dict[str, Any]:
 def _alternatives(body: Mapping[str, Any]) -> int | None:
     """Return for how many alternatives a log-probability is wanted; None for none at all."""
     asked = body.get("logprobs")
-    if isinstance(asked, bool):  # the conversation's way of asking
+    if isinstance(asked, bool):  # as a chat's body has it
         return int(body.get("top_logprobs") or 0) if asked else None
     return asked if isinstance(asked, int) else None
 
@@ -329,7 +329,7 @@ def reply_body(
     is_chat: bool,
     alternatives: int = 0,
 ) -> bytes:
-    """Return what a server would have answered.
+    """Return the body that a server would have answered with.
 
     Args:
         outputs: vLLM's finished answers by their index.

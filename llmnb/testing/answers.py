@@ -1,6 +1,6 @@
-"""What the simulated provider answers: the same text to the same prompt, cut as asked.
+"""Make the simulated provider's answers: the same text to the same prompt, cut as asked.
 
-`SimulatedAnswer` knows nothing of any API's shape; the endpoints write it down.
+`WholeAnswer` knows nothing of any API's shape; the endpoints write it down.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class AnswerPart:
 
 
 @dataclass(slots=True)
-class SimulatedChoice:
+class AnswerChoice:
     """One answer to one prompt."""
 
     text: str
@@ -83,7 +83,7 @@ class SimulatedChoice:
 
     @property
     def parts(self) -> list[AnswerPart]:
-        """What the answer consists of, in the order in which a model makes it."""
+        """The parts of the answer, in the order in which a model makes them."""
         calls = self.extra.get("tool_calls") or ()
         parts = []
         if thought := self.extra.get("reasoning_content"):
@@ -101,10 +101,10 @@ class SimulatedChoice:
 
 
 @dataclass(slots=True)
-class SimulatedAnswer:
-    """All that a reply is to say."""
+class WholeAnswer:
+    """The contents of a reply, whatever its API."""
 
-    choices: list[SimulatedChoice]
+    choices: list[AnswerChoice]
     prompt_tokens: int
     completion_tokens: int
     has_usage: bool = True
@@ -158,7 +158,7 @@ def as_replier(reply: object) -> Replier | None:
     if isinstance(reply, str):
         return lambda request, prompt: reply
     if isinstance(reply, Mapping):
-        return functools.partial(_mapped, reply)
+        return functools.partial(_reply_from_mapping, reply)
     if not callable(reply):
         raise ConfigurationError(
             f"reply is a text, a mapping from prompts to texts, or a function, got {reply!r}"
@@ -168,7 +168,9 @@ def as_replier(reply: object) -> Replier | None:
     return lambda request, prompt: reply(prompt)
 
 
-def _mapped(texts: Mapping[str, Message], request: SimulatedRequest, prompt: str) -> Message:
+def _reply_from_mapping(
+    texts: Mapping[str, Message], request: SimulatedRequest, prompt: str
+) -> Message:
     text = texts.get(prompt)
     return default_reply(request, prompt) if text is None else text
 
@@ -185,7 +187,7 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 def make_answer(
     request: SimulatedRequest, replier: Replier | None, bend: Bend | None = None
-) -> SimulatedAnswer:
+) -> WholeAnswer:
     """Return the answer to a request.
 
     Args:
@@ -203,21 +205,21 @@ def make_answer(
             else:
                 message = replier(request, prompt)
             choices.append(_choice(request, message))
-    answer = SimulatedAnswer(choices, request.prompt_tokens, 0)
+    answer = WholeAnswer(choices, request.prompt_tokens, 0)
     if bend is not None:
         _bend(answer, bend)
     answer.completion_tokens = sum(choice.tokens for choice in answer.choices)
     return answer
 
 
-def _choice(request: SimulatedRequest, message: Message) -> SimulatedChoice:
+def _choice(request: SimulatedRequest, message: Message) -> AnswerChoice:
     extra = {"content": message} if isinstance(message, str) else dict(message)
     content = extra.pop("content", None)
     reason = extra.pop("finish_reason", None)
     text, cut_reason, stop = _cut(request, content or "")
     if reason is None:
         reason = "tool_calls" if extra.get("tool_calls") else cut_reason
-    return SimulatedChoice(text, reason, extra, has_content=content is not None, stopped_at=stop)
+    return AnswerChoice(text, reason, extra, has_content=content is not None, stopped_at=stop)
 
 
 def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
@@ -234,7 +236,7 @@ def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
     return text, "stop", stopped_at
 
 
-def _bend(answer: SimulatedAnswer, bend: Bend) -> None:
+def _bend(answer: WholeAnswer, bend: Bend) -> None:
     answer.has_usage = bend.has_usage
     answer.has_choices = bend.has_choices
     if not bend.has_choices:

@@ -11,8 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import AnswerPart, SimulatedAnswer
-from llmnb.testing.ledger import prompt_text
+from llmnb.testing.answers import AnswerPart, WholeAnswer
 from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import ANTHROPIC
 from llmnb.testing.request import (
@@ -20,7 +19,7 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
-    last_prompt,
+    of_turns,
     tokens_of,
     whole_number,
 )
@@ -45,17 +44,15 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
         if role not in ("user", "assistant"):
             raise Rejected("Input should be 'user' or 'assistant'", f"messages.{position}.role")
         turns.append((role, _text(message.get("content"), f"messages.{position}.content")))
-    prompt, prompt_tokens = last_prompt(turns)
     system = body.get("system")
     before = [{"role": "system", "content": system}] if system else []
-    return SimulatedRequest(
-        endpoint=NAME,
-        body=body,
-        model=body.get("model") or "",
-        prompt=prompt,
-        identity=prompt_text([*before, *messages]),
-        messages=messages,
-        prompt_tokens=prompt_tokens + count_tokens(_text(system or "", "system")),
+    return of_turns(
+        NAME,
+        body,
+        turns,
+        messages,
+        identity=[*before, *messages],
+        more_tokens=count_tokens(_text(system or "", "system")),
         max_tokens=max_tokens,
         stop=_stops(body.get("stop_sequences")),
         is_streamed=body.get("stream") is True,
@@ -79,7 +76,7 @@ def _stops(value: object) -> tuple[str, ...]:
     raise Rejected("Input should be a valid list", "stop_sequences")
 
 
-def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
+def write(request: SimulatedRequest, answer: WholeAnswer) -> bytes:
     """Return the body of a message."""
     body = _head(request) | {"content": _blocks(answer)} | _closing(answer)
     if answer.has_usage:
@@ -99,7 +96,7 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
     }
 
 
-def _closing(answer: SimulatedAnswer) -> dict[str, Any]:
+def _closing(answer: WholeAnswer) -> dict[str, Any]:
     if not answer.choices:
         return {"stop_reason": "end_turn", "stop_sequence": None}
     choice = answer.choices[0]
@@ -111,7 +108,7 @@ def _closing(answer: SimulatedAnswer) -> dict[str, Any]:
     return {"stop_reason": reason, "stop_sequence": choice.stopped_at}
 
 
-def _blocks(answer: SimulatedAnswer) -> list[dict[str, Any]]:
+def _blocks(answer: WholeAnswer) -> list[dict[str, Any]]:
     return [_block(part) for choice in answer.choices for part in choice.parts if part.text]
 
 
@@ -124,7 +121,7 @@ def _block(part: AnswerPart) -> dict[str, Any]:
     return {"type": "text", "text": part.text}
 
 
-def _usage(answer: SimulatedAnswer, output: int) -> dict[str, Any]:
+def _usage(answer: WholeAnswer, output: int) -> dict[str, Any]:
     return {
         "input_tokens": answer.prompt_tokens,
         "cache_creation_input_tokens": 0,
@@ -134,7 +131,7 @@ def _usage(answer: SimulatedAnswer, output: int) -> dict[str, Any]:
     }
 
 
-def stream(request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
+def stream(request: SimulatedRequest, answer: WholeAnswer) -> Stream:
     """Return a message as events: its head, its blocks piece by piece, why it ended, its end."""
     writer = StreamWriter()
     head = _head(request)

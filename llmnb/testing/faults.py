@@ -1,4 +1,4 @@
-"""What can go wrong with a reply, and rules that say when, both as values.
+"""Faults of replies, and rules that say which request meets which fault; both are values.
 
 A script of faults is a list with one entry per request (a fault, a status
 code, the name of a fault, or None for a healthy reply), a rule, a list of
@@ -52,7 +52,7 @@ class Fault:
 
     @property
     def needs_answer(self) -> bool:
-        """Whether it cannot be shown without an answer to spoil."""
+        """Whether there must be an answer that it spoils."""
         return True
 
     @property
@@ -63,7 +63,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instead(Fault):
-    """Another reply than the answer."""
+    """A reply that is sent instead of the answer."""
 
     status: int
     body: bytes = b""
@@ -77,7 +77,7 @@ class Instead(Fault):
 
     @property
     def needs_answer(self) -> bool:
-        """Whether it cannot be shown without an answer: it can."""
+        """False: it is sent instead of an answer."""
         return False
 
 
@@ -99,7 +99,7 @@ class Break(Fault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending(Fault):
-    """A reply that leaves otherwise than as HTTP has it; a subclass says how."""
+    """A fault in how a reply is sent; a subclass sends it."""
 
     async def send(self, exchange: Any) -> None:
         """Send the reply.

@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from llmnb.testing.answers import AnswerPart, SimulatedAnswer, SimulatedChoice
-from llmnb.testing.ledger import prompt_text
+from llmnb.testing.answers import AnswerChoice, AnswerPart, WholeAnswer
 from llmnb.testing.plan import EVENTS, JSON, Stream, StreamWriter, event
 from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
 from llmnb.testing.request import (
@@ -21,7 +20,7 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
-    last_prompt,
+    of_turns,
     tokens_of,
     whole_number,
 )
@@ -56,19 +55,18 @@ class GeminiEndpoint:
                     "Please use a valid role: user, model.", f"contents[{position}].role"
                 )
             turns.append((role, text))
-        prompt, prompt_tokens = last_prompt(turns)
         system = body.get("systemInstruction") or body.get("system_instruction")
         system_text = _text(system, "systemInstruction") if system else ""
         all_turns = [("system", system_text), *turns] if system_text else turns
         settings = body.get("generationConfig") or {}
-        return SimulatedRequest(
-            endpoint=self.NAME,
-            body=body,
+        return of_turns(
+            self.NAME,
+            body,
+            turns,
+            contents,
+            identity=[{"role": role, "content": text} for role, text in all_turns],
+            more_tokens=count_tokens(system_text),
             model=self.model,
-            prompt=prompt,
-            identity=prompt_text([{"role": role, "content": text} for role, text in all_turns]),
-            messages=contents,
-            prompt_tokens=prompt_tokens + count_tokens(system_text),
             max_tokens=whole_number(settings, "maxOutputTokens"),
             samples=min(whole_number(settings, "candidateCount") or 1, _MOST_SAMPLES),
             stop=tuple(settings.get("stopSequences") or ()),
@@ -76,7 +74,7 @@ class GeminiEndpoint:
             wants_usage=True,
         )
 
-    def write(self, request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
+    def write(self, request: SimulatedRequest, answer: WholeAnswer) -> bytes:
         """Return the body of a whole answer."""
         candidates = [
             _candidate(index, [_part(part, part.text) for part in _parts(choice)], _reason(choice))
@@ -84,11 +82,11 @@ class GeminiEndpoint:
         ]
         return orjson.dumps(_response(request, candidates, answer))
 
-    def stream(self, request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
+    def stream(self, request: SimulatedRequest, answer: WholeAnswer) -> Stream:
         """Return an answer in chunks, each a body of its own; the last says why it ended."""
         writer = StreamWriter()
 
-        def chunk(candidates: list[dict[str, Any]], whole: SimulatedAnswer | None = None) -> bytes:
+        def chunk(candidates: list[dict[str, Any]], whole: WholeAnswer | None = None) -> bytes:
             body = _response(request, candidates, whole)
             if self.has_events:
                 return event(body)
@@ -119,7 +117,7 @@ def _text(content: object, name: str) -> str:
     return joined_texts(parts)
 
 
-def _parts(choice: SimulatedChoice) -> list[AnswerPart]:
+def _parts(choice: AnswerChoice) -> list[AnswerPart]:
     return [part for part in choice.parts if part.text]
 
 
@@ -131,7 +129,7 @@ def _part(part: AnswerPart, text: str) -> dict[str, Any]:
     return {"text": text, "thought": True} if part.kind == "thought" else {"text": text}
 
 
-def _reason(choice: SimulatedChoice) -> str:
+def _reason(choice: AnswerChoice) -> str:
     if choice.extra.get("refusal"):
         return "PROHIBITED_CONTENT"
     return _FINISH_REASONS.get(choice.finish_reason, "STOP")
@@ -144,7 +142,7 @@ def _candidate(index: int, parts: list[dict[str, Any]], reason: str | None) -> d
 
 
 def _response(
-    request: SimulatedRequest, candidates: list[dict[str, Any]], whole: SimulatedAnswer | None
+    request: SimulatedRequest, candidates: list[dict[str, Any]], whole: WholeAnswer | None
 ) -> dict[str, Any]:
     """Return a response; the usage stands in it where the whole answer is told."""
     body: dict[str, Any] = {"candidates": candidates} if candidates else {}

@@ -10,16 +10,15 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any, Literal
 
-import orjson
-
 from llmnb.errors import ConfigurationError
+from llmnb.testing.request import SimulatedRequest, prompt_text
 
 End = Literal["open", "finished", "refused", "failed", "cancelled"]
 """How a request ended: still open, a whole answer, HTTP 429, any fault, the client left."""
@@ -31,25 +30,6 @@ Which = Literal["received", "finished", "billed"]
 def fingerprint(data: bytes) -> str:
     """Return a short hash; what was hashed cannot be read from it."""
     return blake2b(data, digest_size=10).hexdigest()
-
-
-def prompt_text(prompt: str | Sequence[Any]) -> str:
-    """Return the text by which the ledger knows a prompt.
-
-    A conversation of one user message is the same prompt as that message's
-    text; any other is known by all its messages.
-
-    Example:
-        >>> prompt_text([{"role": "user", "content": "Hello"}])
-        'Hello'
-    """
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1 and isinstance(prompt[0], Mapping):
-        message = prompt[0]
-        if message.get("role") == "user" and isinstance(message.get("content"), str):
-            return str(message["content"])
-    return orjson.dumps(prompt, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def prompt_hash(prompt: str | Sequence[Any]) -> str:
@@ -202,7 +182,10 @@ class Ledger:
 
     Example:
         >>> ledger = Ledger()
-        >>> row = ledger.open(now=0.0, endpoint="text", model="sim", prompt="Hi", body=b"{}")
+        >>> request = SimulatedRequest(
+        ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
+        ... )
+        >>> row = ledger.open(request, now=0.0, body=b"{}")
         >>> ledger.close(row, now=0.2, end="finished", status=200, billed=True, usd=0.001)
         >>> ledger.count("Hi"), ledger.totals().usd
         (1, 0.001)
@@ -228,19 +211,15 @@ class Ledger:
 
     def open(
         self,
+        request: SimulatedRequest,
         *,
         now: float,
-        endpoint: str,
-        model: str,
-        prompt: str,
         body: bytes,
         key: str = "",
-        streamed: bool = False,
-        prompt_tokens: int = 0,
         charged_tokens: int = 0,
     ) -> LedgerRow:
         """Enter a request that has come in whole; return its row for `close`."""
-        of_prompt = fingerprint(prompt.encode("utf-8", "surrogatepass"))
+        of_prompt = fingerprint(request.identity.encode("utf-8", "surrogatepass"))
         of_body = fingerprint(body) if self.keep_rows else ""
         of_key = fingerprint(key.encode()) if key and self.keep_rows else ""
         with self._lock:
@@ -250,8 +229,9 @@ class Ledger:
                 attempt = self._seen[of_prompt]
                 self._seen[of_prompt] = attempt + 1
             row = LedgerRow(
-                sums.received, endpoint, model, now, of_prompt, of_body, of_key,
-                streamed, attempt, prompt_tokens, charged_tokens, book=self._book,
+                sums.received, request.endpoint, request.model, now, of_prompt, of_body, of_key,
+                request.is_streamed, attempt, request.prompt_tokens, charged_tokens,
+                book=self._book,
             )  # fmt: skip
             self._open.add(row.number)
             if self.keep_rows:
@@ -260,7 +240,7 @@ class Ledger:
                 sums.first_received = now
             sums.last_received = now
             sums.received += 1
-            sums.streamed += streamed
+            sums.streamed += request.is_streamed
             sums.in_flight += 1
             if sums.in_flight > sums.max_in_flight:
                 sums.max_in_flight = sums.in_flight

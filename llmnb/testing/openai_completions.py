@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from llmnb.testing.answers import SimulatedAnswer, SimulatedChoice, logprob, token_logprobs
-from llmnb.testing.ledger import prompt_text
+from llmnb.testing.answers import AnswerChoice, WholeAnswer, logprob, token_logprobs
 from llmnb.testing.plan import DONE, Stream, event
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import (
@@ -22,8 +21,8 @@ from llmnb.testing.request import (
     Rejected,
     SimulatedRequest,
     joined_texts,
-    last_prompt,
     of_prompts,
+    of_turns,
     prompts_in,
     stop_texts,
     tokens_of,
@@ -53,19 +52,17 @@ class _Completions:
     last: ClassVar[Mapping[str, Any]]
     """What stands in the chunk that tells why a choice ended."""
 
-    def choice(
-        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
-    ) -> dict[str, Any]:
+    def choice(self, request: SimulatedRequest, index: int, choice: AnswerChoice) -> dict[str, Any]:
         """Return what stands in one choice of a whole reply, log-probabilities among it."""
         raise NotImplementedError
 
     def deltas(
-        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
+        self, request: SimulatedRequest, index: int, choice: AnswerChoice
     ) -> Iterator[dict[str, Any]]:
         """Yield what stands in the choice of each chunk, log-probabilities among it."""
         raise NotImplementedError
 
-    def write(self, request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
+    def write(self, request: SimulatedRequest, answer: WholeAnswer) -> bytes:
         """Return the body of a completion."""
         body = self._head(request, self.objects[0])
         body["choices"] = [
@@ -77,7 +74,7 @@ class _Completions:
             body["usage"] = self._usage(answer)
         return orjson.dumps({**body, **self.tail})
 
-    def stream(self, request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
+    def stream(self, request: SimulatedRequest, answer: WholeAnswer) -> Stream:
         """Return a completion as events: opening, tokens, finish reasons, usage, marker."""
         chunk = {**self._head(request, self.objects[1]), **self.tail}
         if request.wants_usage:
@@ -101,7 +98,7 @@ class _Completions:
         name = f"{self.id_prefix}-sim-{request.number:08x}"
         return {"id": name, "object": kind, "created": CREATED, "model": request.model}
 
-    def _usage(self, answer: SimulatedAnswer) -> dict[str, Any]:
+    def _usage(self, answer: WholeAnswer) -> dict[str, Any]:
         return {
             "prompt_tokens": answer.prompt_tokens,
             "completion_tokens": answer.completion_tokens,
@@ -152,17 +149,14 @@ class _Chat(_Completions):
             raise Rejected("Missing required parameter: 'messages'.", "messages")
         texts = [_text(message, position) for position, message in enumerate(messages)]
         roles = [message["role"] for message in messages]
-        prompt, prompt_tokens = last_prompt(zip(roles, texts, strict=True))
         is_streamed, wants_usage = _stream_options(body)
         name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-        return SimulatedRequest(
-            endpoint=self.NAME,
-            body=body,
-            model=body.get("model") or "",
-            prompt=prompt,
-            identity=prompt_text(messages),
-            messages=messages,
-            prompt_tokens=prompt_tokens + _TOKENS_PER_CONVERSATION,
+        return of_turns(
+            self.NAME,
+            body,
+            zip(roles, texts, strict=True),
+            messages,
+            more_tokens=_TOKENS_PER_CONVERSATION,
             max_tokens=whole_number(body, name),
             samples=min(whole_number(body, "n") or 1, _MOST_SAMPLES),
             stop=stop_texts(body),
@@ -171,9 +165,7 @@ class _Chat(_Completions):
             top_logprobs=_top_logprobs(body),
         )
 
-    def choice(
-        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
-    ) -> dict[str, Any]:
+    def choice(self, request: SimulatedRequest, index: int, choice: AnswerChoice) -> dict[str, Any]:
         """Return a message, with what it calls or refuses."""
         content = choice.text if choice.has_content else None
         return {
@@ -182,7 +174,7 @@ class _Chat(_Completions):
         }
 
     def deltas(
-        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
+        self, request: SimulatedRequest, index: int, choice: AnswerChoice
     ) -> Iterator[dict[str, Any]]:
         """Yield the text token by token, then the other fields of the message."""
         for number, token in enumerate(choice.token_texts):
@@ -256,46 +248,29 @@ class _Text(_Completions):
             top_logprobs=whole_number(body, "logprobs", least=0),
         )
 
-    def choice(
-        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
-    ) -> dict[str, Any]:
-        """Return a text, after its prompt where that is to be echoed."""
-        before = _echo(request, index)
-        token_texts = [*tokens_of(before), *choice.token_texts]
+    def choice(self, request: SimulatedRequest, index: int, choice: AnswerChoice) -> dict[str, Any]:
+        """Return a text."""
         return {
-            "text": before + (choice.text if choice.has_content else ""),
-            "logprobs": _text_logprobs(request, token_texts, has_echo=bool(before)),
+            "text": choice.text if choice.has_content else "",
+            "logprobs": _text_logprobs(request, choice.token_texts),
         }
 
     def deltas(
-        self, request: SimulatedRequest, index: int, choice: SimulatedChoice
+        self, request: SimulatedRequest, index: int, choice: AnswerChoice
     ) -> Iterator[dict[str, Any]]:
-        """Yield the text token by token, after the prompt where that is to be echoed."""
-        token_texts = [*tokens_of(_echo(request, index)), *choice.token_texts]
-        for number, token in enumerate(token_texts):
-            yield {"text": token, "logprobs": _text_logprobs(request, [token], first=number)}
-
-
-def _echo(request: SimulatedRequest, index: int) -> str:
-    """Return the prompt that stands before a choice: the one it answers, or nothing."""
-    if request.body.get("echo") is not True:
-        return ""
-    return request.parts[index * len(request.parts) // request.samples]
+        """Yield the text token by token."""
+        for number, token in enumerate(choice.token_texts):
+            yield {"text": token, "logprobs": _text_logprobs(request, [token], number)}
 
 
 def _text_logprobs(
-    request: SimulatedRequest, token_texts: Sequence[str], *, first: int = 0, has_echo: bool = False
+    request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
 ) -> dict[str, Any] | None:
-    """Return log-probabilities in this API's shape; an echoed first token has none."""
+    """Return log-probabilities in this API's shape."""
     if request.top_logprobs is None:
         return None
-    values: list[float | None] = [
-        logprob(request, position) for position, _ in enumerate(token_texts, first)
-    ]
-    if has_echo:
-        values[0] = None
-    pairs = zip(token_texts, values, strict=True)
-    tops = [None if value is None else {token: value} for token, value in pairs]
+    values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
+    tops = [{token: value} for token, value in zip(token_texts, values, strict=True)]
     lengths = [len(token) for token in token_texts[:-1]]
     return {
         "tokens": list(token_texts),

@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import SimulatedAnswer
+from llmnb.testing.answers import WholeAnswer
 from llmnb.testing.plan import Stream
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
@@ -62,7 +62,7 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     return of_prompts(NAME, body, texts, samples=0)
 
 
-def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
+def write(request: SimulatedRequest, answer: WholeAnswer) -> bytes:
     """Return the body of a list of embeddings."""
     size = request.body.get("dimensions") or _SIZES.get(request.model, _USUAL_SIZE)
     is_packed = request.body.get("encoding_format") == "base64"
@@ -71,7 +71,9 @@ def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
         {
             "object": "embedding",
             "index": index,
-            "embedding": _base64(numbers) if is_packed else numbers,
+            "embedding": base64.b64encode(struct.pack(f"<{size}f", *numbers)).decode()
+            if is_packed
+            else numbers,
         }
         for index, numbers in enumerate(vectors)
     ]
@@ -82,7 +84,7 @@ def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
     return orjson.dumps(body)
 
 
-def stream(request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
+def stream(request: SimulatedRequest, answer: WholeAnswer) -> Stream:
     """Embeddings are never streamed, and `read` asks for none."""
     raise NotImplementedError("embeddings are never streamed")
 
@@ -112,7 +114,3 @@ def _bits(word: str) -> tuple[int, ...]:
     digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     start = int.from_bytes(digest, "little")
     return tuple(mix(start + position) for position in range(_NUMBERS_PER_WORD))
-
-
-def _base64(numbers: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()

@@ -11,8 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmnb.testing.answers import AnswerPart, SimulatedAnswer, SimulatedChoice, token_logprobs
-from llmnb.testing.ledger import prompt_text
+from llmnb.testing.answers import AnswerChoice, AnswerPart, WholeAnswer, token_logprobs
 from llmnb.testing.plan import Stream, StreamWriter, named_event
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.testing.request import (
@@ -21,7 +20,7 @@ from llmnb.testing.request import (
     SimulatedRequest,
     count_tokens,
     joined_texts,
-    last_prompt,
+    of_turns,
     tokens_of,
     whole_number,
 )
@@ -47,15 +46,12 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
     """Understand the body of a request for a response."""
     items = _items(body.get("input"))
     turns = [(item.get("role"), _text(item, position)) for position, item in enumerate(items)]
-    prompt, prompt_tokens = last_prompt(turns)
-    return SimulatedRequest(
-        endpoint=NAME,
-        body=body,
-        model=body.get("model") or "",
-        prompt=prompt,
-        identity=prompt_text(items),
-        messages=items,
-        prompt_tokens=prompt_tokens + count_tokens(str(body.get("instructions") or "")),
+    return of_turns(
+        NAME,
+        body,
+        turns,
+        items,
+        more_tokens=count_tokens(str(body.get("instructions") or "")),
         max_tokens=whole_number(body, "max_output_tokens", least=_LEAST_LENGTH),
         is_streamed=body.get("stream") is True,
         wants_usage=True,
@@ -95,12 +91,12 @@ def _top_logprobs(body: Mapping[str, Any]) -> int | None:
     return min(whole_number(body, "top_logprobs", least=0) or 0, 20)
 
 
-def write(request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
+def write(request: SimulatedRequest, answer: WholeAnswer) -> bytes:
     """Return the body of a response."""
     return orjson.dumps(_response(request, answer))
 
 
-def _response(request: SimulatedRequest, answer: SimulatedAnswer) -> dict[str, Any]:
+def _response(request: SimulatedRequest, answer: WholeAnswer) -> dict[str, Any]:
     reason = _incomplete_reason(answer)
     body = _head(request) | {
         "status": "incomplete" if reason else "completed",
@@ -145,14 +141,14 @@ def _head(request: SimulatedRequest) -> dict[str, Any]:
     }
 
 
-def _incomplete_reason(answer: SimulatedAnswer) -> str | None:
+def _incomplete_reason(answer: WholeAnswer) -> str | None:
     reasons = {choice.finish_reason for choice in answer.choices}
     if "content_filter" in reasons:
         return "content_filter"
     return "max_output_tokens" if "length" in reasons else None
 
 
-def _items_of(request: SimulatedRequest, choice: SimulatedChoice) -> list[dict[str, Any]]:
+def _items_of(request: SimulatedRequest, choice: AnswerChoice) -> list[dict[str, Any]]:
     """Return the items of an answer; what was said and what was refused stand in one message."""
     name = f"sim-{request.number:08x}"
     items: list[dict[str, Any]] = []
@@ -192,7 +188,7 @@ def _logprobs(
 # --------------------------------------------------------------------------------- streams
 
 
-def stream(request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
+def stream(request: SimulatedRequest, answer: WholeAnswer) -> Stream:
     """Return a response as events: what it is, its items token by token, the whole at the end."""
     body = _response(request, answer)
     events = _Events(request)

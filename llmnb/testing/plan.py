@@ -1,4 +1,4 @@
-"""What is to be done about one request: a plan that the handler makes and the server carries out.
+"""The plan of a reply, which the request handler makes and the server carries out.
 
 A reply that is streamed stands in it as its events.
 """
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from llmnb.testing.answers import SimulatedAnswer
+from llmnb.testing.answers import WholeAnswer
 from llmnb.testing.faults import Fault
 from llmnb.testing.ledger import End, LedgerRow
 from llmnb.testing.request import SimulatedRequest
@@ -53,7 +53,7 @@ class ReplyPlan:
     """Its row in the ledger; None for what is not entered there."""
 
     request: SimulatedRequest | None = None
-    answer: SimulatedAnswer | None = None
+    answer: WholeAnswer | None = None
     is_billed: bool = False
     """Whether the provider charges for it."""
 

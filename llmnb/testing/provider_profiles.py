@@ -1,4 +1,4 @@
-"""How each provider words its errors and tells of its limits.
+"""The errors and limit headers of each provider.
 
 `ProviderProfile` is OpenAI's, and that of most who speak its protocol; the others differ
 from it in what their classes say. An API that is spoken names one of the three.
@@ -107,7 +107,7 @@ class ProviderProfile:
     """Name of the header with the provider's own name for a request."""
 
     statuses: ClassVar[Mapping[int, tuple[str | None, ...]]] = _OPENAI
-    """What it says with each status that its own servers send."""
+    """The message, type and code of each status that its own servers send."""
 
     key_echo: ClassVar[tuple[int, str]] = (401, "Incorrect API key provided: {key}.")
     """Status and text of an error that repeats the key."""
@@ -141,7 +141,7 @@ class ProviderProfile:
 
     @cached_property
     def stream_error(self) -> bytes:
-        """How streams end where an error strikes."""
+        """The event by which a stream ends with an error."""
         return event(orjson.loads(self.error(500)))
 
     def malformed(self, message: str, param: str | None) -> StatusAndBody:
@@ -387,7 +387,7 @@ class Gemini(ProviderProfile):
             wait = float(headers["retry-after"])
             del headers["retry-after"]
         except (KeyError, ValueError):
-            pass  # none is told, or in a form that a test wants exactly as it is
+            pass  # there is no wait, or a text that must stay exactly as it is
         return fault.but(
             body=self.error(fault.status, details=_retry_info(wait)),
             headers=tuple(headers.items()),

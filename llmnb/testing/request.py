@@ -1,4 +1,4 @@
-"""One request for an answer as the simulated provider understands it: its fields, tokens, draws."""
+"""A request as the simulated provider reads it: its fields, tokens and random draws."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rejected(Exception):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SimulatedRequest:
-    """What rules of faults and replies may look at; nobody changes it."""
+    """A request, for rules of faults and for functions that reply; read only."""
 
     endpoint: str
     """What is asked for: ``"chat"``, ``"text"``, ``"responses"``, ``"embedding"``,
@@ -141,24 +141,67 @@ def joined_texts(parts: Iterable[object]) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def last_prompt(turns: Iterable[tuple[object, str]]) -> tuple[str, int]:
-    """Return the last text of a user, and the tokens of all turns, each with three of its own.
+def prompt_text(prompt: str | Sequence[Any]) -> str:
+    """Return the text by which the ledger knows a prompt.
 
-    Where no user speaks the first text stands in.
-
-    Args:
-        turns: Role and text of each.
+    A conversation of one user message is the same prompt as that message's
+    text; any other is known by all its messages.
 
     Example:
-        >>> last_prompt([("user", "Hi"), ("assistant", "Hello")])
+        >>> prompt_text([{"role": "user", "content": "Hello"}])
+        'Hello'
+    """
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1 and isinstance(prompt[0], Mapping):
+        message = prompt[0]
+        if message.get("role") == "user" and isinstance(message.get("content"), str):
+            return str(message["content"])
+    return orjson.dumps(prompt, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def of_turns(
+    endpoint: str,
+    body: Mapping[str, Any],
+    turns: Iterable[tuple[object, str]],
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    identity: Sequence[Any] | None = None,
+    more_tokens: int = 0,
+    **fields: Any,
+) -> SimulatedRequest:
+    """Return a request that holds a conversation; each of its turns has three tokens of its own.
+
+    Args:
+        endpoint: What is asked for.
+        body: The whole body.
+        turns: Role and text of each turn. The last text of a user is the prompt; where no user
+            speaks, the first text is.
+        messages: The turns as the body has them.
+        identity: What tells the prompt from others; None: the messages.
+        more_tokens: Tokens beside those of the turns.
+        **fields: Further fields of the request.
+
+    Example:
+        >>> turns = [("user", "Hi"), ("assistant", "Hello")]
+        >>> request = of_turns("chat", {}, turns, [])
+        >>> request.prompt, request.prompt_tokens
         ('Hi', 9)
     """
-    prompt, tokens = "", 0
+    prompt, tokens = "", more_tokens
     for role, text in turns:
         tokens += 3 + count_tokens(text)
         if role == "user" or not prompt:
             prompt = text
-    return prompt, tokens
+    return SimulatedRequest(
+        endpoint=endpoint,
+        body=body,
+        prompt=prompt,
+        identity=prompt_text(messages if identity is None else identity),
+        messages=messages,
+        prompt_tokens=tokens,
+        **{"model": body.get("model") or "", **fields},
+    )
 
 
 def whole_number(body: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:

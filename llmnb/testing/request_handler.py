@@ -1,4 +1,4 @@
-"""What the simulated provider decides about each request, without any socket.
+"""Decide how each request is answered, without any socket.
 
 The server hands in what came (`RequestHandler.receive`) and gets a `ReplyPlan`: what to
 answer, when, and what is to go wrong on the way. It reports back how it ended
@@ -13,7 +13,7 @@ billed is subject to them and one that costs nothing is not.
 A provider with more endpoints or other manners is a subclass of `RequestHandler`,
 named by `handler_class` in a subclass of `SimulatedProvider`: `batches_class`,
 `limits_class`, `holds_back` and `passage` are there to be replaced. A new API is one
-more `SimulatedEndpoint`, a module or an object, and one more line in `ENDPOINTS`.
+more `Api`, a module or an object, and one more line in `ENDPOINTS`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from urllib.parse import unquote
 import orjson
 
 from llmnb.testing import anthropic_messages, openai_embeddings, openai_responses
-from llmnb.testing.answers import Replier, SimulatedAnswer, as_replier, make_answer
+from llmnb.testing.answers import Replier, WholeAnswer, as_replier, make_answer
 from llmnb.testing.batches import PRICE_FACTOR, Batches, failure
 from llmnb.testing.faults import Bend, Break, Fault, Instead, Rule, Script, as_fault, as_rule
 from llmnb.testing.gemini import GeminiEndpoint
@@ -42,7 +42,7 @@ from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import CREATED, Rejected, SimulatedRequest
 
 
-class SimulatedEndpoint(Protocol):
+class Api(Protocol):
     """How one API reads its requests and writes its answers down."""
 
     @property
@@ -56,14 +56,14 @@ class SimulatedEndpoint(Protocol):
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand a body. Raises `Rejected`."""
 
-    def write(self, request: SimulatedRequest, answer: SimulatedAnswer) -> bytes:
+    def write(self, request: SimulatedRequest, answer: WholeAnswer) -> bytes:
         """Return the body of the whole answer."""
 
-    def stream(self, request: SimulatedRequest, answer: SimulatedAnswer) -> Stream:
+    def stream(self, request: SimulatedRequest, answer: WholeAnswer) -> Stream:
         """Return the answer as events."""
 
 
-ENDPOINTS: tuple[tuple[str, SimulatedEndpoint], ...] = (
+ENDPOINTS: tuple[tuple[str, Api], ...] = (
     ("/chat/completions", CHAT),
     ("/completions", TEXT),
     ("/responses", openai_responses),
@@ -155,7 +155,7 @@ class RequestHandler:
             text = f"The simulated provider failed: {type(error).__name__}."
             return failure(500, endpoint.PROFILE.error(500, text))
 
-    def _decide(self, endpoint: SimulatedEndpoint, headers: Headers, raw: bytes) -> ReplyPlan:
+    def _decide(self, endpoint: Api, headers: Headers, raw: bytes) -> ReplyPlan:
         now = self._clock()
         key = _key_of(headers)
         try:
@@ -179,17 +179,8 @@ class RequestHandler:
         return plan
 
     def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> LedgerRow:
-        row = self.ledger.open(
-            now=now,
-            endpoint=request.endpoint,
-            model=request.model,
-            prompt=request.identity,
-            body=raw,
-            key=key,
-            streamed=request.is_streamed,
-            prompt_tokens=request.prompt_tokens,
-            charged_tokens=self.limits.charged(request),
-        )
+        charged = self.limits.charged(request)
+        row = self.ledger.open(request, now=now, body=raw, key=key, charged_tokens=charged)
         if self._started is None:
             self._started = now
         request.number = row.number
@@ -202,15 +193,14 @@ class RequestHandler:
     def _enter_rejected(
         self, profile: ProviderProfile, problem: Rejected, now: float, key: str, raw: bytes
     ) -> ReplyPlan:
-        row = self.ledger.open(now=now, endpoint="", model="", prompt="", body=raw, key=key)
+        unread = SimulatedRequest(endpoint="", body={}, model="", prompt="", identity="")
+        row = self.ledger.open(unread, now=now, body=raw, key=key)
         self.ledger.close(row, now=now, end="failed", status=400)
         return failure(*profile.malformed(problem.message, problem.param))
 
     # --------------------------------------------------------------- what it gets
 
-    def _plan(
-        self, endpoint: SimulatedEndpoint, request: SimulatedRequest, key: str, now: float
-    ) -> ReplyPlan:
+    def _plan(self, endpoint: Api, request: SimulatedRequest, key: str, now: float) -> ReplyPlan:
         profile = endpoint.PROFILE
         if not self._is_accepted(key):
             return failure(*profile.wrong_key())
@@ -224,9 +214,9 @@ class RequestHandler:
                 tokens=self.limits.charged(request), now=now, in_flight=self.ledger.in_flight
             )
             if refusal is not None:
-                return self._refused(profile, refusal, request, now)
+                return self._refusal_plan(profile, refusal, request, now)
         if fault is None or fault.billed or fault.needs_answer:
-            plan = self._answered(endpoint, request, fault, now)
+            plan = self._answer_plan(endpoint, request, fault, now)
         else:
             plan = ReplyPlan(status=200, body=b"", end="failed", delay=fault.delay or 0.0)
         plan.was_admitted = True
@@ -235,7 +225,7 @@ class RequestHandler:
             _strike(plan, fault, key, profile)
         return plan
 
-    def _refused(
+    def _refusal_plan(
         self, profile: ProviderProfile, refusal: Refusal, request: SimulatedRequest, now: float
     ) -> ReplyPlan:
         hint = self.limits.settings.retry_hint
@@ -250,9 +240,9 @@ class RequestHandler:
         """Return the headers that tell how the limits stand."""
         return profile.limit_headers(self.limits.standings(now))
 
-    def _answered(
+    def _answer_plan(
         self,
-        endpoint: SimulatedEndpoint,
+        endpoint: Api,
         request: SimulatedRequest,
         fault: Fault | None,
         now: float,
@@ -291,7 +281,9 @@ class RequestHandler:
         """Enter that a plan was carried out; called before its last bytes leave."""
         completion = 0 if plan.answer is None else plan.answer.completion_tokens
         end: End = "refused" if plan.status == 429 else plan.end
-        self._enter_end(plan, end, completion, status=_status_sent(plan), price_factor=price_factor)
+        has_status = not (isinstance(plan.fault, Break) and plan.fault.at == "before")
+        status = plan.status if has_status else None
+        self._enter_end(plan, end, completion, status=status, price_factor=price_factor)
 
     def leave(self, plan: ReplyPlan) -> None:
         """Enter that the client left before the reply was whole.
@@ -360,7 +352,7 @@ class RequestHandler:
         return bool(key) and (not self._keys or key in self._keys)
 
     def _look_up(self, method: str, path: str, headers: Headers) -> ReplyPlan:
-        """Answer what asks for no completion: the list of models, one of them, the ledger."""
+        """Answer a request for the list of models, for a model, or for the ledger."""
         path, _, query = path.partition("?")
         if path == LEDGER_PATH:
             return self._ledger_page(method, query)
@@ -389,9 +381,9 @@ class RequestHandler:
 
 
 def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -> None:
-    """Let a fault befall a plan: another reply at once, anything else when it is carried out."""
+    """Apply a fault to a plan: replace the reply now, or have the server spoil it."""
     if isinstance(fault, Bend):
-        return  # it has befallen the answer
+        return  # the answer is already changed
     plan.end = "finished" if fault.is_whole else "failed"
     if not isinstance(fault, Instead):
         plan.fault = fault
@@ -402,13 +394,6 @@ def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -
     plan.body = instead.body
     plan.content_type = instead.content_type
     plan.headers.update(instead.headers)
-
-
-def _status_sent(plan: ReplyPlan) -> int | None:
-    """Return the status of a plan that was carried out; None where none was sent."""
-    if isinstance(plan.fault, Break) and plan.fault.at == "before":
-        return None
-    return plan.status
 
 
 def _model_card(name: str) -> dict[str, object]:
@@ -437,7 +422,7 @@ def _accepted_keys(api_key: str | bool | Collection[str] | None) -> frozenset[st
 
 
 @functools.lru_cache(maxsize=256)
-def endpoint_of(path: str) -> SimulatedEndpoint | None:
+def endpoint_of(path: str) -> Api | None:
     """Return the endpoint that answers at a path, None where none does.
 
     Example:

@@ -1,1 +1,1 @@
-"""The providers' words: bytes in, values out; no socket, no clock, no thread."""
+"""Requests and replies as providers write them: bytes and values, no socket, clock or thread."""

@@ -28,7 +28,7 @@ class AnthropicMessages(Dialect):
     body = staticmethod(anthropic_requests.body)
 
     def assembler(self, *, samples: int = 1) -> EventAssembler:
-        """Return what reads one streamed reply; there is one answer in each."""
+        """Return an assembler for one streamed reply; each holds one answer."""
         return _MessageAssembler()
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
@@ -65,12 +65,12 @@ class AnthropicMessages(Dialect):
 
 
 def _text_of_kind(content: list[dict[str, Any]], kind: str) -> str:
-    """Return the text of all blocks of a kind, which bears the same name as its text."""
+    """Return the joined text of all blocks of a kind, which is also the name of their field."""
     return join_texts((block for block in content if block.get("type") == kind), kind)
 
 
 def _handed_back(content: list[dict[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the signed thoughts before a call, without which a thinking model goes on with none.
+    """Return the signed thoughts before a tool call, to send back with its result; else None.
 
     In the name that LiteLLM gives them.
     """
@@ -126,7 +126,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
 
 
 def _tier(usage: Mapping[str, Any]) -> str | None:
-    """Return what makes an answer dearer than usual: its speed, its tier, or where it was made.
+    """Return what raises an answer's price above the usual: its speed, tier or region; else None.
 
     Source: Anthropic, "Fast mode", "Service tiers", "Data residency".
     """
@@ -143,7 +143,7 @@ _MOST_BLOCKS = 4096
 """More blocks in one message are a fault, not an answer."""
 
 _PARTIAL = "partial_json"
-"""Under which the input of a tool grows, until it is whole."""
+"""Field under which a tool's input is collected until the stream of it ends."""
 
 
 class _MessageAssembler(EventAssembler):
@@ -182,7 +182,7 @@ class _MessageAssembler(EventAssembler):
         return self._message
 
     def has_begun(self) -> bool:
-        """Return whether anything of an answer came; the mere head of a message is nothing yet."""
+        """Return whether any part of an answer came; a message that has only begun has none."""
         return bool(self._blocks) or self._message.get("stop_reason") is not None
 
     def is_whole(self) -> bool:

@@ -19,7 +19,7 @@ from llmnb.wire import conversation
 from llmnb.wire.conversation import Content, as_parts, input_error
 
 ANSWER_TOOL = "llmnb_answer"
-"""Tool that a model is made to call where it cannot be held to a schema otherwise."""
+"""Tool that older models must call with their answer, as they take no schema for its text."""
 
 DEFAULT_LENGTH = 16_384
 """Longest answer where the caller does not say; the protocol demands a figure.
@@ -108,7 +108,7 @@ def _add_length(fields: dict[str, Any], model: str) -> None:
 
 
 def _content(message: Mapping[str, Any], position: int) -> Content:
-    """Return what a message says, calls and answers; text that is all there is stays text."""
+    """Return a message's content: blocks, or plain text where it holds nothing else."""
     role = message["role"]
     if role in ("system", "developer"):
         return conversation.parts_of(message, position)
@@ -133,7 +133,7 @@ def _content(message: Mapping[str, Any], position: int) -> Content:
 
 
 def _block(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
-    """Return a part in Anthropic's words; one that has them already is left alone."""
+    """Return one of OpenAI's parts as a block of Anthropic's; a block is returned as it is."""
     kind = part.get("type")
     if kind == "refusal":
         return {"type": "text", "text": part.get("refusal")}
@@ -162,7 +162,7 @@ def _block(part: Mapping[str, Any], position: int) -> Mapping[str, Any]:
 
 
 def _system(own: Any, parts: list[Mapping[str, Any]]) -> Content:
-    """Return the instruction: text, or blocks where there is more to them than their text."""
+    """Return the system instruction: text, or blocks where one has more fields than its text."""
     blocks = [*as_parts(own or ""), *parts]
     if any(block.keys() != {"type", "text"} for block in blocks):
         return blocks
@@ -202,7 +202,7 @@ def _tool(tool: Any, position: int) -> Mapping[str, Any]:
 
 
 def _choice(fields: dict[str, Any], *, has_tools: bool) -> dict[str, Any] | None:
-    """Take out whether tools may or must be used; None where it goes without saying."""
+    """Take ``tool_choice`` out of the fields and return Anthropic's; None where it says nothing."""
     own = fields.get("tool_choice")
     if has_tools and isinstance(own, Mapping) and own.get("type") in _OWN_CHOICES:
         return dict(fields.pop("tool_choice"))
@@ -219,7 +219,7 @@ _OWN_CHOICES = ("auto", "any", "tool", "none")
 
 
 def _add_effort(fields: dict[str, Any]) -> None:
-    """Say how hard to think."""
+    """Translate ``reasoning_effort``."""
     effort = fields.pop("reasoning_effort", None)
     if effort is None:
         return
@@ -231,7 +231,7 @@ def _add_effort(fields: dict[str, Any]) -> None:
 
 
 def _add_schema(fields: dict[str, Any], model: str) -> None:
-    """Hold the answer to a schema, by the API's own means or by a tool that must be called."""
+    """Enforce the schema of the answer: by `output_config`, or by a tool that must be called."""
     schema = conversation.wanted_schema(fields)
     if schema is None:
         return
@@ -272,7 +272,7 @@ _DEEPEST = 100
 
 
 def admitted_schema(schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-    """Return a schema that Anthropic admits, as far as it can be had; its order stays.
+    """Return a schema as Anthropic accepts it, in the same order, as far as that is possible.
 
     Objects whose fields are named are closed. An object with free keys cannot
     be had; it stays as it is, and the API says so.

@@ -1,4 +1,4 @@
-"""API keys: whether one can travel in a header, in which header, and how it is hidden in texts."""
+"""API keys: checking that one can be sent, the header that carries it, and masking it in texts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from llmnb.records import Secret
 from llmnb.wire.catalog import Provider
 
 HIDDEN = "***"
-"""What stands where a key stood."""
+"""What replaces a key in a text."""
 
 _SHORTEST_SECRET = 4
-"""Shorter ones are stand-ins such as "x"; hiding them would only garble texts."""
+"""Shorter keys are stand-ins such as "x"; masking them would only garble texts."""
 
 _SHORTEST_PART = 8
-"""Characters of a key that are hidden wherever they come together."""
+"""Consecutive characters of a key from which on they are masked."""
 
 _LOOKS_LIKE_A_KEY = re.compile(
     r"""(?ix)
@@ -66,7 +66,7 @@ def check_key(key: str, provider: str) -> str:
 
 
 def name_of(character: str) -> str:
-    """Say what a character is without showing it."""
+    """Name a character without showing it."""
     if character in "\r\n":
         return "a line end"
     if character in "\"'`":
@@ -119,7 +119,7 @@ def mask(text: str, secret: str | None) -> str:
 
 
 def mask_error(error: LLMNBError, secret: str | None) -> LLMNBError:
-    """Return an error, itself, in which a key that came back cannot be read.
+    """Mask a key that a reply has repeated in an error's texts and bytes; return the same error.
 
     Args:
         error: What a reply that could not be used has given.
@@ -140,7 +140,7 @@ def mask_error(error: LLMNBError, secret: str | None) -> LLMNBError:
 
 
 def _mask_bytes(text: bytes, secret: str) -> bytes:
-    """Return a text without a key and without the parts of it that are long enough to help."""
+    """Replace a key, and every part of it of eight characters or more, by `HIDDEN`."""
     lower = text.lower()  # of ASCII only, so that places stay what they are
     spans = []
     for part in _parts_of(secret):
@@ -161,9 +161,9 @@ def _mask_bytes(text: bytes, secret: str) -> bytes:
 
 @functools.lru_cache(maxsize=32)
 def _parts_of(secret: str) -> frozenset[bytes]:
-    """Return the parts of a key by which it is headers, however it was written into a text.
+    """Return every part of eight characters of a key, in each way in which texts spell it.
 
-    Every longer run holds one of the shortest, so these are all that is looked for.
+    A longer part contains one of these, so nothing else need be searched for.
     """
     spellings = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
     spellings |= {spelling.replace("/", "\\/") for spelling in spellings}

@@ -1,4 +1,4 @@
-"""OpenAI's and Anthropic's batches, as their bytes: what is sent, and what comes back.
+"""OpenAI's and Anthropic's batch APIs as bytes: building their requests, reading their replies.
 
 Source: OpenAI API reference, "Files" and "Batch", and its guide "Batch API" for the limits;
 Anthropic API reference, "Message Batches", and its guide for the limits.
@@ -20,7 +20,7 @@ from llmnb.wire.classify import STATUS_OF_CODE
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, text_in
 
 PRICE_FACTOR = 0.5
-"""What a request in a batch costs, as a part of what it costs asked now.
+"""Price of a request in a batch, as a fraction of its price when it is asked directly.
 
 Source: OpenAI, "Batch API" guide; Anthropic, "Message Batches" guide: half of the standard price.
 """
@@ -51,7 +51,7 @@ class Standing:
 
     state: State
     done: int = 0
-    """Requests that are over."""
+    """Requests that have ended, with an answer or without."""
 
     total: int | None = None
     message: str = ""
@@ -165,7 +165,7 @@ def lines(raw: bytes) -> Iterator[Mapping[str, Any]]:
 
 
 def unanswered_error(kind: Kind, batch: str) -> LLMNBError:
-    """Return the error of a request that the provider did not come to.
+    """Return the error for a request that the provider did not process.
 
     Example:
         >>> type(unanswered_error("expired", "batch_1")).__name__
@@ -183,7 +183,7 @@ def unanswered_error(kind: Kind, batch: str) -> LLMNBError:
 
 
 def missing_error(batch: str) -> LLMNBError:
-    """Return the error of a request that an ended batch says nothing of."""
+    """Return the error for a request that the results of an ended batch do not name."""
     return BadReply(
         f"The batch is over and its results do not name this request ({batch}). "
         "Run again to ask only what is missing."
@@ -204,10 +204,10 @@ class BatchFormat:
     """Parameter that names the batch after which a page of the list begins."""
 
     takes_uploads: ClassVar[bool]
-    """Whether the lines are uploaded as a file first, of which a batch is made."""
+    """Whether the lines are uploaded as a file first, and the batch is made from that."""
 
     keeps_tags: ClassVar[bool]
-    """Whether our mark on a batch is kept, so that it is known again by that."""
+    """Whether the provider keeps our mark on a batch, by which it can be recognised."""
 
     def line(self, name: str, body: bytes, endpoint: str) -> bytes:
         """Return the line of one request.

@@ -19,11 +19,11 @@ TIERS = frozenset(("service_tier", "serviceTier"))
 _ALWAYS_UNDECIDING = frozenset(("stream", "stream_options", "user", "metadata"))
 
 UNDECIDING = _ALWAYS_UNDECIDING | TIERS
-"""Fields that change how an answer travels or whom it is counted for, not the answer."""
+"""Fields that change how an answer is delivered or accounted for, not the answer itself."""
 
 
 def canonical_in_0_1(body: Mapping[str, Any]) -> bytes:
-    """Return the bytes that release 0.1.0 made a key of: the service tier was part of them.
+    """Return the canonical bytes as release 0.1.0 wrote them: with the service tier.
 
     Example:
         >>> canonical_in_0_1({"service_tier": "flex", "user": "me"})
@@ -33,7 +33,7 @@ def canonical_in_0_1(body: Mapping[str, Any]) -> bytes:
 
 
 def canonical(body: Mapping[str, Any], without: frozenset[str] = UNDECIDING) -> bytes:
-    """Return a request body as bytes that are equal when the answer would be.
+    """Return a request body as bytes that are equal for bodies which ask for the same answer.
 
     Args:
         body: The body.
@@ -81,7 +81,7 @@ def with_plain_numbers(body: dict[str, Any]) -> dict[str, Any]:
 
 _GEMINI_PARAMETERS = "generationConfig"
 _NO_FLOATS = frozenset((str, int, bool, list, dict, type(None)))
-"""Types of parameters that are no fractions for certain, as all are in most bodies."""
+"""Types of parameters that cannot be fractions; most bodies have no others."""
 
 _LARGEST_EXACT = 2.0**53
 """From here on a float does not tell neighbouring whole numbers apart."""

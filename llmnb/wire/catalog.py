@@ -144,7 +144,7 @@ def providers_with_model(model: str) -> list[str]:
 
 
 def provider_of_url(url: str) -> str | None:
-    """Return the provider that answers at an address, or None for a stranger's.
+    """Return the name of the provider that answers at an address; None if it is not in the catalog.
 
     Example:
         >>> provider_of_url("https://api.groq.com/openai/v1/chat/completions")
@@ -178,7 +178,7 @@ _OPENAI_BASES = ("/openai", "/openai/v1")
 
 
 def dialect_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
-    """Return the kind of generation and the dialect that an address tells; None for a base.
+    """Return the kind of generation and the dialect that an endpoint's path shows; None for a base.
 
     Args:
         url: A base or a full endpoint.
@@ -200,7 +200,7 @@ def dialect_at(url: str, gen_type: str = "chat") -> tuple[str, str] | None:
 
 
 def in_dialect(row: Provider, gen_type: str, dialect: str) -> Provider:
-    """Return a provider as it is asked in a dialect; the same where that is its own.
+    """Return a provider's row for requests in another dialect; the same row where it is its own.
 
     In another's dialect it gets its key as that one does: as who takes Anthropic's requests
     beside OpenAI's expects it.
@@ -223,7 +223,7 @@ def in_dialect(row: Provider, gen_type: str, dialect: str) -> Provider:
 
 
 def owner_of(dialect: str) -> str:
-    """Return the name of the provider whose own a dialect is.
+    """Return the name of the provider that defines a dialect.
 
     Example:
         >>> owner_of("anthropic.messages")
@@ -311,7 +311,7 @@ def models_url(row: Provider, url: str) -> str:
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
-    """Return scheme, host and port; all names of this machine are one."""
+    """Return scheme, host and port; every name of this machine gives the same host."""
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port
@@ -332,7 +332,7 @@ _NEWER = "/openai/v1"
 _OLDER = "/openai/deployments/"
 _DATE = re.compile(r"20\d\d-\d\d-\d\d(-preview)?\Z")
 _ONLY_NEWER = ("responses",)
-"""Kinds of generation that the older interface has under no deployment."""
+"""Kinds of generation that the older interface does not offer."""
 
 
 def azure_endpoint(row: Provider, base: str, gen_type: str, model: str, version: str | None) -> str:

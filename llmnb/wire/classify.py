@@ -1,4 +1,4 @@
-"""What a reply that is not an answer means, as a typed error.
+"""The typed error that a failed reply means.
 
 The status decides first, and the body corrects it where providers are known to
 use a status for something else: an empty account as 400, 403 or 429, a prompt
@@ -181,7 +181,7 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
 
 
 def safe_text(body: bytes, secret: str | None = None) -> str:
-    r"""Return the beginning of a reply as text that can be looked at: no key, controls visible.
+    r"""Return the beginning of a reply as printable text: keys masked, control characters escaped.
 
     Example:
         >>> safe_text(b"key abcd1234\x1b[31m", "abcd1234")
@@ -192,7 +192,7 @@ def safe_text(body: bytes, secret: str | None = None) -> str:
 
 
 def _mask_start(text: str, secret: str | None) -> str:
-    """Mask the beginning of a text; no part of a key is left where it is cut."""
+    """Cut a text and mask keys in it, also one that the cut would leave half of."""
     masked = mask(text[:_READ_CHARACTERS], secret)
     if len(text) >= _READ_CHARACTERS:
         masked = masked[: -max(256, 3 * len(secret or ""))]
@@ -207,7 +207,7 @@ def _sentence(problem: Problem, secret: str | None) -> str:
 def _kind(
     status: int, problem: Problem, wait: float | None, provider: str
 ) -> tuple[type[LLMNBError], str]:
-    """Return the type for a status and what the body says, and the sentence for it."""
+    """Return the error's type for a status and body, and the words for its message."""
     if 300 <= status < 400:
         return errors.RedirectRefused, "answered with a redirect, which is not followed"
     if status < 400:
@@ -235,7 +235,7 @@ def _kind(
 def _kind_by_body(
     status: int, problem: Problem, wait: float | None, provider: str
 ) -> tuple[type[LLMNBError], str] | None:
-    """Return what the body makes of a status from 400 to 499, None where it leaves it alone."""
+    """Return type and words where the body corrects a status from 400 to 499; else None."""
     if status == 402 and wait is not None and problem.has("openrouter_in_flight_budget"):
         return errors.RateLimited, "still holds the credit for earlier requests"
     if _is_out_of_credit(status, problem):
@@ -298,7 +298,7 @@ STATUS_OF_CODE = {str(code): int(status) for status, *codes in _CODES for code i
 # ---------------------------------------------------------------------- what a provider says
 
 _READ_BYTES = 262_144
-"""Longer bodies are no statement about what went wrong."""
+"""Bodies of more bytes than this are not searched for an error."""
 
 _DEEPEST = 6
 _CODE_FIELDS = ("code", "type", "status", "error_type", "reason", "limit_source", "quotaId")
@@ -325,7 +325,7 @@ class Problem:
 
 
 def problem_of(body: bytes) -> Problem:
-    """Read what a body says went wrong; never raises.
+    """Return what a body says went wrong; never raises.
 
     Example:
         >>> problem = problem_of(b'{"error": {"message": "No.", "code": "model_not_found"}}')
@@ -344,7 +344,7 @@ def problem_of(body: bytes) -> Problem:
 
 
 def problem_in(value: Any) -> Problem:
-    """Read what a parsed body says went wrong.
+    """Return what a parsed body says went wrong.
 
     Example:
         >>> problem_in([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]).status
@@ -363,7 +363,7 @@ def problem_in(value: Any) -> Problem:
 
 
 def _objects_in(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects that may hold codes, the outermost first; never the caller's own words."""
+    """Yield the objects that may hold codes, the outermost first; none that quote the prompt."""
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
@@ -380,7 +380,7 @@ def _objects_in(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 
 def _error_in_text(text: str) -> dict[str, Any] | None:
-    """Return the whole error that a text is, as Google's are where two of its servers answer."""
+    """Return the error that stands as JSON in a text, as Google's servers pass on each other's."""
     if not text.lstrip().startswith("{") or '"error"' not in text:
         return None
     try:
@@ -397,7 +397,7 @@ def _status(code: Any) -> int | None:
 
 
 def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
-    """Return the provider's words, those of an upstream behind its own."""
+    """Return the provider's message, followed by that of the server behind it."""
     sentences: list[str] = []
     for part in parts:
         for name in ("message", "error", "detail", "msg", "raw"):
@@ -412,7 +412,7 @@ def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
 
 
 def _text_that_is_no_json(body: bytes) -> str:
-    """Return what a body says that is no JSON."""
+    """Return the message of a body that is not JSON: its text, or the title of a web page."""
     text = body[:4000].decode("utf-8", "replace").strip()
     if not text.startswith("<"):
         return text

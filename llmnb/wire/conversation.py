@@ -1,4 +1,4 @@
-"""Requests in OpenAI's words, taken apart for providers that have words of their own."""
+"""Requests in OpenAI's form, taken apart for dialects that have another form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING: Mapping[str, str] = {
 """Fields that only OpenAI's older protocols have, each with a hint what to do instead."""
 
 _NEUTRAL: Mapping[str, Any] = {"n": 1, "best_of": 1, "modalities": ["text"]}
-"""Values beside False, 0 and emptiness with which a field asks for what everybody does anyway."""
+"""Values, besides empty ones, with which a field asks for the default."""
 
 THOUGHTS = frozenset(
     ("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "output_items")
@@ -70,7 +70,7 @@ def merge_fields(
 
 
 def _renamed(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return fields under OpenAI's names; one of `LLMParams` is spelled otherwise there."""
+    """Return fields with ``stop_tokens``, the name in `LLMParams`, renamed to OpenAI's ``stop``."""
     rest = {name: value for name, value in fields.items() if name != "stop_tokens"}
     return {"stop": fields["stop_tokens"], **rest}
 
@@ -99,7 +99,7 @@ def question_in(body: Mapping[str, Any]) -> str:
 def asked_in(
     fields: dict[str, Any], *, roles: type = str, may_hold_items: bool = False
 ) -> Sequence[Any]:
-    """Take out what is asked, as messages.
+    """Take the question out of the fields and return it as messages.
 
     Args:
         fields: Of the request; changed.
@@ -144,7 +144,7 @@ def asked_in(
 def fields_of(
     request: Mapping[str, Any], params: Mapping[str, Any], model: str
 ) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
-    """Return the fields of a request without what is asked, and what is asked as messages.
+    """Return the fields of a request without its question, and the question as messages.
 
     Raises:
         InputError: If it asks nothing, or not in messages that can be read.
@@ -179,7 +179,7 @@ def known_fields(
 
 
 def only(message: Mapping[str, Any], position: int, known: frozenset[str], provider: str) -> None:
-    """Refuse a message that says more than a provider can be told.
+    """Refuse a message with a field that a provider does not know.
 
     Raises:
         InputError: With the field that has no place there.
@@ -205,7 +205,7 @@ def turns_of(
     field: str,
     model: str = "assistant",
 ) -> tuple[list[Mapping[str, Any]], list[dict[str, Any]]]:
-    """Return what instructs the system, as parts, and turns of user and model in turn.
+    """Return the system's instructions as parts, and the alternating turns of user and model.
 
     Args:
         messages: Messages in OpenAI's form.
@@ -252,7 +252,7 @@ def as_parts(content: Content) -> list[Mapping[str, Any]]:
 
 
 def refuse(fields: dict[str, Any], names: Mapping[str, str], provider: str) -> None:
-    """Take fields out that ask for nothing, and refuse those that ask for what there is not.
+    """Remove fields that a provider lacks where they ask for the default; refuse them otherwise.
 
     Args:
         fields: Of the request; changed.
@@ -275,13 +275,13 @@ def refuse(fields: dict[str, Any], names: Mapping[str, str], provider: str) -> N
 
 
 def length_in(fields: dict[str, Any]) -> Any:
-    """Take out how long the answer may be; None where the caller does not say."""
+    """Take the longest answer out of the fields and return it; None where none is set."""
     lengths = [fields.pop(name) for name in LENGTHS if name in fields]
     return lengths[0] if lengths else None
 
 
 def stops_in(fields: dict[str, Any]) -> list[Any] | None:
-    """Take out the texts at which an answer ends, as a list.
+    """Take the stop texts out of the fields and return them as a list; None where none is set.
 
     Example:
         >>> stops_in({"stop": "END"})
@@ -314,7 +314,7 @@ _MEDIA_PARTS = ("image_url", "file", "input_audio")
 
 
 def media_of(part: Mapping[str, Any], position: int) -> Media | None:
-    """Return what one of OpenAI's parts holds beside text; None for any other part.
+    """Return the image, document or sound in one of OpenAI's parts; None for any other part.
 
     Raises:
         InputError: If it names a file that lies with OpenAI, or cannot be read.
@@ -410,7 +410,7 @@ def parts_of(message: Mapping[str, Any], position: int) -> list[Mapping[str, Any
 
 
 def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
-    """Return parts that must be text as one text.
+    """Join parts that must all be text.
 
     Raises:
         InputError: If one of them is not.
@@ -427,7 +427,7 @@ def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
 
 
 def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
-    """Return the function that a tool in OpenAI's words is; None for one in the provider's own.
+    """Return the function in a tool of OpenAI's form; None for a tool in the provider's own form.
 
     Raises:
         InputError: If it is no tool.
@@ -451,13 +451,13 @@ def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
-    """One call of a function that stands in a conversation."""
+    """A call of a function in a conversation."""
 
     id: str
     name: str
     arguments: Mapping[str, Any]
     call: Mapping[str, Any]
-    """As the message has it."""
+    """The call as it stands in the message."""
 
 
 def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
@@ -492,13 +492,13 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
 
 
 def tool_calls_in(message: Mapping[str, Any]) -> Sequence[Any]:
-    """Return a message's calls of tools as they stand there; none where there is no list."""
+    """Return a message's tool calls unchanged; empty where they are not in a list."""
     calls = message.get("tool_calls")
     return calls if isinstance(calls, (list, tuple)) else ()
 
 
 def wanted_function(choice: Any) -> str | None:
-    """Return the one function that a ``tool_choice`` in OpenAI's words demands.
+    """Return the name of the function that a ``tool_choice`` of OpenAI's form demands; else None.
 
     Example:
         >>> wanted_function({"type": "function", "function": {"name": "now"}})
@@ -514,7 +514,7 @@ def wanted_function(choice: Any) -> str | None:
 
 
 def tool_choice_in(fields: dict[str, Any], *, has_tools: bool) -> tuple[str, str] | None:
-    """Take out whether tools may or must be used.
+    """Take ``tool_choice`` out of the fields and return whether tools may or must be used.
 
     Returns:
         ``"auto"``, ``"none"``, ``"any"`` or ``"tool"`` with the name of the one that must be
@@ -547,7 +547,7 @@ def tool_choice_in(fields: dict[str, Any], *, has_tools: bool) -> tuple[str, str
 
 
 def wanted_schema(fields: dict[str, Any]) -> Mapping[str, Any] | None:
-    """Take out which JSON the answer must be.
+    """Take ``response_format`` out of the fields and return the JSON that the answer must be.
 
     Returns:
         A schema; ``{}`` for any JSON object; None where text is asked for.

@@ -82,7 +82,7 @@ class Dialect:
         return reply if readable is raw else dataclasses.replace(reply, raw=readable)
 
     def unstreamed(self, raw: bytes) -> bytes:
-        """Return the one body of what does not begin as one."""
+        """Return the body that a stream adds up to; other bytes are returned as they are."""
         return self.assembler().whole(raw) if is_stream(raw) else raw
 
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:

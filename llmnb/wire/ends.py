@@ -1,4 +1,4 @@
-"""Why an answer ended: each dialect's words, and what each of them is worth.
+"""Finish reasons: the words of each dialect, and how good an answer each of them means.
 
 A word that is in no table is "unknown": its answer was paid for, so it is kept and not bought
 again, and is an answer as soon as the caller says so (``good_finish=["word"]``).

@@ -25,7 +25,7 @@ _SPOILT = frozenset(
         *("MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE"),
     )
 )
-"""Reasons to end with which there is nothing that could be used."""
+"""Finish reasons of replies that hold nothing usable."""
 
 _NO_REASON = "FINISH_REASON_UNSPECIFIED"
 
@@ -105,7 +105,7 @@ def _blocked(body: Mapping[str, Any], raw: bytes) -> Reply:
 
 
 def _fault(candidate: Any) -> str | None:
-    """Return what keeps a candidate from being an answer, good or bad."""
+    """Return why a candidate is no answer at all; None where it is one, good or bad."""
     if not isinstance(candidate, dict):
         return "has a candidate that is no object"
     reason = _reason(candidate)
@@ -127,7 +127,7 @@ def _parts(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _text(parts: list[dict[str, Any]], *, thoughts: bool = False) -> str:
-    """Return the words of an answer, or those of the thoughts before it."""
+    """Return the text of an answer, or of the thoughts before it."""
     return join_texts((part for part in parts if bool(part.get("thought")) is thoughts), "text")
 
 
@@ -178,7 +178,7 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
 # -------------------------------------------------------------------------------- streamed
 
 _PLAIN = frozenset(("text", "thought"))
-"""A part with nothing else grows into the one before it."""
+"""A part with no other fields is appended to the part before it."""
 
 
 class _CandidateAssembler(SamplesAssembler):
@@ -188,7 +188,7 @@ class _CandidateAssembler(SamplesAssembler):
     READ = ("content",)
 
     def has_begun(self) -> bool:
-        """Return whether any candidate came, or the word that there will be none."""
+        """Return whether a candidate came, or the message that there will be none."""
         return bool(self._answers) or self._is_blocked()
 
     def is_whole(self) -> bool:

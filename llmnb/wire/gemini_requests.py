@@ -1,4 +1,4 @@
-"""Requests in OpenAI's words as Gemini's generateContent wants them.
+"""Requests of OpenAI's form translated for Gemini's generateContent.
 
 Source: Gemini API reference, "generateContent"; "Structured outputs"; "Thought signatures".
 """
@@ -32,7 +32,7 @@ _SETTINGS = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
-"""OpenAI's names of settings and Gemini's."""
+"""OpenAI's names of settings, and Gemini's."""
 
 _OWN_SETTINGS = frozenset(
     (
@@ -57,12 +57,12 @@ _BUDGETS: Mapping[str, int | str] = {
     "medium": 8_192,
     "high": 24_576,
 }
-"""Tokens to think, as Google itself translates OpenAI's words."""
+"""Thinking tokens for each of OpenAI's efforts, as Google's own translation has them."""
 
 _LEVELS = {level: level for level in ("minimal", "low", "medium", "high")}
 
 _UNSIGNED = "skip_thought_signature_validator"
-"""What Google gives to be written where a call was not made, and signed, by Gemini 3 itself."""
+"""Google's placeholder for the signature of a call that Gemini 3 did not make itself."""
 
 _KNOWN = conversation.known_fields("parts")
 _KNOWN["model"] = _KNOWN["assistant"]
@@ -99,7 +99,7 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
 def _asked(
     request: Mapping[str, Any], params: Mapping[str, Any], model: str
 ) -> tuple[dict[str, Any], list[Any], list[_Part]]:
-    """Return the fields that are not the question, the turns, and what the system is told."""
+    """Return the fields without the question, the turns, and the system's instructions."""
     if request.get("contents") is not None:
         fields = conversation.merge_fields(request, params, model)
         if any(name in fields for name in conversation.QUESTIONS):
@@ -154,7 +154,7 @@ class _Reader:
 
 
 def _parts(message: Mapping[str, Any], position: int) -> list[_Part]:
-    """Return a message's parts; those in Gemini's own words are left alone."""
+    """Return a message's parts in Gemini's form."""
     if isinstance(own := message.get("parts"), (list, tuple)):
         return list(own)
     if message.get("content") == "":

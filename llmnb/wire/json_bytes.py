@@ -1,4 +1,4 @@
-"""JSON in and out: fast for what is usual, patient with what providers and callers really send."""
+"""Reading and writing JSON: by orjson, and what orjson refuses by the standard library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llmnb.display.texts import mended_value
 
 
 class NotJSON(ValueError):
-    """Bytes that are no JSON document, or a value that cannot be written as one."""
+    """Bytes that are no JSON document, or a value that cannot be written as JSON."""
 
 
 _LONGEST_INTEGER = 300
@@ -73,7 +73,7 @@ def read_with_bytes(raw: bytes) -> tuple[Any, bytes]:
 
 
 def write(value: Any, *, is_strict: bool = True) -> bytes:
-    r"""Return a value as one compact document.
+    r"""Return a value as a compact document.
 
     Args:
         value: Anything the fast writer knows; else plain dicts, lists, texts and

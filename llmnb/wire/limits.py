@@ -1,4 +1,4 @@
-"""How the limits stand, as the headers of a reply say it: one reader for each family of names.
+"""What a reply's headers say about rate limits: one reader for each family of header names.
 
 Header names are expected in lower case, as `RawReply.headers` has them. A reset that is a
 moment is read against the reply's own ``Date``: our clock may be wrong by an hour.
@@ -46,7 +46,7 @@ _DATE_IS_OUT_BY = 1.0
 
 
 def limit_reports(headers: _Headers, family: str) -> tuple[LimitReport, ...]:
-    """Return how the limits stand, as a reply's headers say it; empty where they say nothing.
+    """Return the rate limits that a reply's headers report; empty where they report none.
 
     Args:
         headers: Of any reply, good or bad.
@@ -72,7 +72,7 @@ _OF_REQUESTS = re.compile(r"\brequests? per\b|\bRPM\b|\bconcurren", re.IGNORECAS
 
 
 def limit_in_refusal(body: str) -> tuple[KindOfLimit | None, float | None]:
-    """Return which limit a refusal speaks of, and the tokens that it counts for the request.
+    """Return which limit a refusal names, and the tokens that it counts for the request.
 
     Example:
         >>> limit_in_refusal("Limit reached on tokens per min (TPM): Limit 600, Requested 120.")
@@ -115,7 +115,7 @@ def resets(headers: _Headers) -> Iterator[tuple[bool, str | None, str]]:
 
 
 class _Texts(NamedTuple):
-    """What the headers say of one limit; None where they are silent."""
+    """The header values of one limit; None where a header is missing."""
 
     kind: KindOfLimit
     limit: str | None
@@ -156,7 +156,7 @@ def _reset(text: str, headers: _Headers) -> tuple[float | None, float]:
 
 @functools.lru_cache(maxsize=512)
 def _named(name: str) -> tuple[str, KindOfLimit, float | None] | None:
-    """Return what a header says, of which limit, and the period in its name."""
+    """Return what a header's name stands for: its part, its limit, and the period in it."""
     match = _NAMED.fullmatch(name)
     if match is None:
         return None
@@ -191,18 +191,18 @@ _OPENAI_LIMITS = frozenset(
     for kind in ("requests", "tokens")
 )
 _GATEWAY_LIMITS = frozenset(("ratelimit", "ratelimit-limit", "x-ratelimit-limit"))
-"""Looked for in every reply of those who may say nothing."""
+"""One of these is in every reply that reports limits in a gateway's headers."""
 
 
 def _openai_or_gateway(headers: _Headers) -> Iterable[_Texts]:
-    """Read OpenAI's names; where there are none those of whatever stands before the server."""
+    """Read OpenAI's headers, or those of the gateway in front where there are none."""
     if not _OPENAI_LIMITS.isdisjoint(headers):
         return _openai(headers)
     return () if _GATEWAY_LIMITS.isdisjoint(headers) else _gateway(headers)
 
 
 class _Stem(NamedTuple):
-    """Names that begin alike and end in ``-limit``, ``-remaining`` and ``-reset``."""
+    """Header names with one beginning that end in ``-limit``, ``-remaining`` and ``-reset``."""
 
     begin: str
     kind: KindOfLimit

@@ -75,6 +75,8 @@ class OpenAIChat(Dialect):
         is_plain = type(message.get("content")) is str and _THOUGHTS.isdisjoint(message)
         thoughts = None if is_plain else reasoning_of(message)
         usage = openai_usage(body, wrote=bool(text or calls or thoughts))
+        # Checked in place, not by `text_in`: every cached row is read here.
+        model, response_id = body.get("model"), body.get("id")
         several: list[ends.End] = []
         reason, quality = _end(choices[0], text, usage)
         if len(choices) > 1:
@@ -84,8 +86,8 @@ class OpenAIChat(Dialect):
             text=text,
             finish_reason=reason,
             quality=quality,
-            model=text_in(body, "model"),
-            response_id=text_in(body, "id"),
+            model=model if type(model) is str else None,
+            response_id=response_id if type(response_id) is str else None,
             usage=usage,
             texts=tuple(_text(choice["message"]) for choice in choices) if several else (),
             ends=tuple(several),

@@ -69,7 +69,7 @@ def text_of(content: Any) -> str:
 
 
 def is_in_parts(content: Any) -> bool:
-    """Return whether a content is a list of parts; one of anything else is a value.
+    """Return whether a content is a list of parts; a list of anything else is a value.
 
     Example:
         >>> is_in_parts([{"type": "text", "text": "Hi"}]), is_in_parts([1, 2])
@@ -277,7 +277,7 @@ def _add_calls(message: dict[str, Any], value: Any) -> bool:
 
 
 def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the call that a piece belongs to, a new one if it belongs to none.
+    """Return the call that a piece belongs to; a new call where it belongs to none so far.
 
     Pieces of one call share an ``index`` and, where it is repeated, an ``id``. Some servers give
     every call the index 0 or none, and some every piece another id or none: then a call begins
@@ -296,7 +296,7 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
 
 
 def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
-    """Return whether a piece, not of a call by its id, begins another one."""
+    """Return whether a piece begins another call, where no id tells."""
     has_other_id = bool(piece.get("id") and call["id"])
     fresh, called = _function_of(piece), _function_of(call)
     name, before = fresh.get("name"), called.get("name")
@@ -325,7 +325,7 @@ def _is_whole_json(arguments: Any) -> bool:
 
 
 def _add_to_call(called: Any, piece: Any, growing: str) -> bool:
-    """Add a piece of what is called: only what it is called with grows; return whether it did.
+    """Add a piece of a called function; return whether it was one.
 
     A name comes whole, and from some servers again with every piece.
     """

@@ -1,4 +1,4 @@
-"""Requests in the words of OpenAI's chat as OpenAI's Responses API wants them.
+"""Requests of OpenAI's chat form translated for OpenAI's Responses API.
 
 Source: OpenAI API reference, "Create a model response"; the guide "Migrate to the Responses API".
 """
@@ -66,7 +66,7 @@ def body(request: Mapping[str, Any], *, model: str, params: Mapping[str, Any]) -
 
 
 def _asked(fields: dict[str, Any]) -> list[Any]:
-    """Take out what is asked, as items."""
+    """Take the question out of the fields and return it as items."""
     is_input = conversation.question_in(fields) == "input"
     if is_input and isinstance(fields["input"], (list, tuple)) and fields["input"]:
         return list(fields.pop("input"))
@@ -97,7 +97,7 @@ def _known(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(message: Mapping[str, Any], position: int) -> Any:
-    """Return what a person or the system says: text as it is, parts under their names here."""
+    """Return a message's content: text unchanged, parts in this API's form."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -128,7 +128,7 @@ def _image(image: Any, position: int) -> dict[str, Any]:
 
 
 def _assistant(message: Mapping[str, Any], position: int) -> Iterator[Mapping[str, Any]]:
-    """Yield what a model has said and called earlier; its thoughts are its own."""
+    """Yield an earlier answer of the model as items: its text and its tool calls."""
     if isinstance(items := message.get(ITEMS), (list, tuple)) and items:
         yield from items
         return
@@ -229,7 +229,7 @@ def _format(wanted: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mapping(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a field that holds further ones; what stands there wins over what is translated."""
+    """Return a field that holds further fields, which win over translated ones."""
     value = fields.get(name, {})
     if not isinstance(value, Mapping):
         raise input_error(f"{name} is {type(value).__name__}, not a dict.")
@@ -264,7 +264,7 @@ def _tool(tool: Any, position: int) -> Any:
 
 
 def _bare(tool: Any) -> Any:
-    """Return a tool with what stands under its kind moved up, as chat has it one level down."""
+    """Return a tool with the fields under its type moved up: chat nests them one level deeper."""
     kind = tool.get("type") if isinstance(tool, Mapping) else None
     inner = tool.get(kind) if isinstance(kind, str) else None
     return {"type": kind, **inner} if isinstance(inner, Mapping) else tool

@@ -1,4 +1,4 @@
-"""What reply headers say about waiting, in all the ways providers write it.
+"""How long a refusal asks to wait, in its headers or its body, as each provider writes it.
 
 Header names are expected in lower case, as `RawReply.headers` has them.
 """
@@ -89,7 +89,7 @@ def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
 
 
 def _longest(*waits: float | None) -> float | None:
-    """Return the longest wait of those that anybody can have meant."""
+    """Return the longest of the waits, those beyond `LONGEST` left out."""
     return max((wait for wait in waits if wait is not None and wait <= LONGEST), default=None)
 
 
@@ -121,7 +121,7 @@ _REQUEST_IDS = (
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    r"""Return the provider's own name for a request, for its support.
+    r"""Return the provider's id of a request, to quote to its support.
 
     Example:
         >>> request_id({"x-request-id": "req_1\x1b[2J"})

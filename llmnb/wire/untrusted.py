@@ -38,7 +38,7 @@ def dicts_in(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def join_texts(parts: Iterable[Mapping[str, Any]], name: str) -> str:
-    """Return the texts of a field of several objects as one text.
+    """Return the joined texts of a field of several objects.
 
     Example:
         >>> join_texts([{"text": "a"}, {"text": None}, {"text": "b"}], "text")

@@ -22,7 +22,7 @@ def usage_of(
     tier: str | None = None,
     usd: float | None = None,
 ) -> Usage | None:
-    """Return the tokens of a reply, a missing count taken from the total; None where it says none.
+    """Return a reply's tokens, a missing count derived from the total; None where it states none.
 
     What a reply says it cost is kept where it counts no tokens, too. A count of zero is no count
     where it cannot be true: no prompt has no tokens, and no answer that holds something.
@@ -84,7 +84,9 @@ def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None
     """
     used = body.get("usage")
     if type(used) is not dict or not used:
-        used = _usage_of_choice(body)
+        # Moonshot's streams put it into the last chunk of their one choice.
+        choices = dicts_in(body, "choices")
+        used = dict_in(choices[0], "usage") if len(choices) == 1 else None
         if not used:
             return None
     prompt, completion = count_in(used, "prompt_tokens"), count_in(used, "completion_tokens")
@@ -119,17 +121,11 @@ def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None
     )
 
 
-def _usage_of_choice(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the usage that Moonshot's streams put into the last piece of their one choice."""
-    choices = dicts_in(body, "choices")
-    return dict_in(choices[0], "usage") if len(choices) == 1 else {}
-
-
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 """Names for tokens from the cache: DeepSeek's, Moonshot's, Mistral's."""
 
 _RARE = frozenset((*_CACHED, "cost", "cost_in_usd_ticks", "estimated_cost"))
-"""Those, and the names for what a reply has cost; the usage of most replies has none of them."""
+"""These, and the names of a reply's cost; the usage of most replies has none of them."""
 
 
 def tier(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Waits as servers write them: seconds, durations, dates, moments."""
+"""Reading waits as servers write them: as seconds, durations, dates or times."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DURATION = rf"(?:{_NUMBER}\s*(?:{_UNIT})(?![a-zµμ])\s*)+"
 """Pattern of one duration, such as ``1m30s`` or ``20 seconds``."""
 
 LONGEST = 366 * 86400.0
-"""Seconds beyond which no wait was meant: a garbled header, or one that means "never"."""
+"""Seconds; a longer wait is ignored, as a garbled header or one that means "never"."""
 
 _LONGEST_TEXT = 100
 _DAWN = 1_000_000_000
-"""Seconds since the epoch in 2001. A larger number is a moment, not a wait of thirty years."""
+"""The year 2001 in seconds since the epoch. A larger number is a time, not a wait of 30 years."""
 
 
 def wait_of(text: str, *, now: float) -> float | None:
-    """Return the seconds to wait that a text means, None where it means nothing.
+    """Return how many seconds a text says to wait, None where it cannot be read.
 
     Args:
         text: A number of seconds, a duration (``1m30s``, ``250ms``), an HTTP
@@ -96,7 +96,7 @@ def duration_of(text: str) -> float | None:
 
 @functools.lru_cache(maxsize=256)
 def moment_of(text: str) -> float | None:
-    """Return the seconds since the epoch that a text means, None where it is no moment.
+    """Return a date or time in seconds since the epoch, None where the text is neither.
 
     Args:
         text: An HTTP date, an ISO time (in UTC where it has no zone), or seconds or

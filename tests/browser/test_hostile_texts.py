@@ -35,7 +35,12 @@ CELLS = [
     "%llm_models openai",
     "df.llm.generate('text', details=True, **options)[['response', 'error']].head(3)",
     "%llm_status",
+    "x = df.llm.generate('text', **options)",  # its answers in the receipt
+    "for tag in ('<svg onload=alert(1)>', '</details><script>alert(1)</script>'):\n"
+    "    x = df.head(20).llm.generate(tag + ' {text}', **options)",
 ]
+
+UNFOLD = "(output) => output.querySelectorAll('details').forEach(one => { one.open = true; })"
 
 LIVE = """(output) => {
   const found = [];
@@ -44,7 +49,8 @@ LIVE = """(output) => {
     const ours = node.closest(".llmnb") || name === "svg" || node.closest("svg");
     if (name.startsWith("mjx-")) found.push(name);
     if (["script", "iframe", "object", "embed", "img", "form", "link", "meta", "base", "video",
-         "audio", "math", "template", "details", "marquee"].includes(name)) found.push(name);
+         "audio", "math", "template", "marquee"].includes(name)) found.push(name);
+    if (name === "details" && !node.closest(".llmnb-receipt")) found.push(name);
     if (name === "svg" && !node.closest(".llmnb, [data-icon]")) found.push(node.outerHTML);
     if (name === "a" && !node.getAttribute("href")?.startsWith("http://127.0.0.1")) found.push("a");
     const isOfPandas = node.textContent.trim().startsWith(".dataframe");
@@ -71,8 +77,9 @@ def provider():
 
 def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, provider):
     """
-    Dashboard, banner, receipt, plan, comparison, answer, cache manager and reports: no script runs,
-    no node of theirs stands in the page, nothing is typeset, no request leaves this machine.
+    Dashboard, banner, receipts with answers, plan, comparison, answer, cache manager and reports:
+    no script runs, no node of theirs stands in the page, nothing is typeset, no request leaves
+    this machine.
     """
     notebook = open_notebook("hostile", [LOAD, *CELLS], provider)
     (notebook.path.parent / "payloads.json").write_text(json.dumps(PAYLOADS))
@@ -88,6 +95,10 @@ def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, 
     manager = notebook.output(5).get_by_role("region", name="Cache manager")
     manager.get_by_role("button", name="<svg onload=alert(1)>", exact=True).click()
     expect(manager).to_contain_text("answers, newest first")
+
+    notebook.output(len(CELLS)).evaluate(UNFOLD)
+    expect(notebook.output(len(CELLS))).to_contain_text("</details><script>alert(1)</script>")
+    expect(notebook.output(len(CELLS) - 1)).to_contain_text(PAYLOADS[0])
 
     for number in range(1, len(CELLS) + 1):
         found = notebook.output(number).evaluate(LIVE)

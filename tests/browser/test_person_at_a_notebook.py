@@ -113,6 +113,72 @@ def test_an_interrupted_cell_keeps_its_rows_and_asks_only_the_rest(open_notebook
     assert before >= 30
 
 
+CUT = """(output) => [...output.querySelectorAll(".llmnb-receipt, .llmnb-receipt *")]
+  .filter(node => node.clientWidth && node.scrollWidth > node.clientWidth + 1)
+  .map(node => node.outerHTML.slice(0, 80))"""
+"""Nodes of receipts that are wider than the room they have."""
+
+
+def test_receipts_are_short_and_tell_what_came_back(open_notebook):
+    """
+    A run of a cell shows its answers, a loop of ten takes one line until it is unfolded, failures
+    are told in no warning, and at 700 pixels nothing is cut.
+    """
+    refused = lambda request: 400 if "row 7" in request.prompt else None  # noqa: E731
+    with Laboratory(reply=lambda prompt: f"to {prompt}", faults=refused, latency=0) as provider:
+        notebook = open_notebook(
+            "receipts",
+            [
+                LOAD + "df, more = df.head(30), df.tail(30)",
+                "more['a'] = more.llm.generate('Say {text}', **options)",
+                "for number in range(10):\n"
+                "    more[str(number)] = more.llm.generate(f'Say {number} {{text}}', **options)",
+                "df['a'] = df.llm.generate('Say {text}', **options)",
+                "more.llm.plan('Plan {text}', **options)",
+            ],
+            provider,
+        )
+        notebook.done(0)
+        single, loop, failed = notebook.done(1), notebook.done(2), notebook.done(3)
+        plan = notebook.done(4)
+
+        expect(single.locator("summary").first).to_contain_text("All 30 rows answered in")
+        expect(single.get_by_role("cell", name="to Say row 174", exact=True)).to_be_visible()
+
+        line = loop.get_by_text("10 runs, all 300 rows answered")
+        expect(line).to_be_visible()
+        assert loop.bounding_box()["height"] <= 160
+        expect(loop.get_by_role("row", name=re.compile("Say 3 {text} +30"))).to_be_hidden()
+        loop.locator("summary").first.focus()
+        notebook.page.keyboard.press("Space")
+        expect(loop.get_by_role("row", name=re.compile("Say 3 {text} +30"))).to_be_visible()
+
+        expect(failed).to_contain_text("29 of 30 rows answered")
+        told = failed.get_by_text("rejected by the provider").filter(visible=True)
+        expect(told).to_have_count(1)
+        expect(failed.get_by_text("1 row failed.", exact=True)).to_be_visible()
+        for output in (single, loop, failed):
+            expect(
+                output.locator("[data-mime-type='application/vnd.jupyter.stderr']")
+            ).to_have_count(0)
+
+        plan.get_by_role("button", name="Run 10").click()
+        expect(plan.get_by_role("cell", name="to Plan row 174", exact=True)).to_be_visible()
+        expect(plan.locator("code")).to_have_text("import llmnb; llmnb.last_run().result()")
+
+        room = single.bounding_box()["width"]
+        wide = notebook.page.viewport_size
+        notebook.page.set_viewport_size({"width": int(wide["width"] - room + 700), "height": 1000})
+        try:
+            for output in (single, loop, failed, plan):
+                output.evaluate(
+                    "one => one.querySelectorAll('details').forEach(d => d.open = true)"
+                )
+                assert output.evaluate(CUT) == []
+        finally:
+            notebook.page.set_viewport_size(wide)
+
+
 def test_one_project_is_cleared_and_brought_back(open_notebook, provider, cache_dir):
     """
     Asked once more in its row; on disk only that project is gone; undo brings it back.

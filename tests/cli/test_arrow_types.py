@@ -42,12 +42,12 @@ def test_a_type_that_parquet_has_not_becomes_text(tmp_path, monkeypatch, kind):
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         for suffix in (".parquet", ".arrow"):
-            words = ["run", str(source), "--prompt", "{text}", "--model", "openai/m", "--quiet"]
-            assert main([*words, "--out", str(tmp_path / f"out{suffix}")]) == 0
+            arguments = ["run", str(source), "--prompt", "{text}", "--model", "openai/m", "--quiet"]
+            assert main([*arguments, "--out", str(tmp_path / f"out{suffix}")]) == 0
 
-    found = pyarrow.parquet.read_table(tmp_path / "out.parquet")
-    assert found["odd"].to_pylist() == as_text
-    assert found.schema.field("n").type == pyarrow.int8()
-    assert found["response"].to_pylist() == ["said", "said"]
+    written_table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert written_table["odd"].to_pylist() == as_text
+    assert written_table.schema.field("n").type == pyarrow.int8()
+    assert written_table["response"].to_pylist() == ["said", "said"]
     with pyarrow.ipc.open_file(str(tmp_path / "out.arrow")) as reader:
         assert reader.read_all().select(["text", "n", "odd"]).equals(table)

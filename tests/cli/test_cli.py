@@ -39,8 +39,8 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def run(*words):
-    return main(["run", *map(str, words), "--model", "openai/m", "--quiet"])
+def run(*arguments):
+    return main(["run", *map(str, arguments), "--model", "openai/m", "--quiet"])
 
 
 def test_a_table_comes_back_with_its_answers_in_order(sim, table, tmp_path):
@@ -128,10 +128,10 @@ def test_requests_in_jsonl_come_back_as_rows(sim, tmp_path):
     assert run(source) == 0
 
     written = (tmp_path / "requests.answers.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in written]
-    assert found[0][0] == {"prompt": "a"}
-    assert found[1][1]["choices"][0]["message"]["content"] == "answer to b"
-    assert found[1][2] == {"id": 1}
+    bodies_written = [json.loads(line) for line in written]
+    assert bodies_written[0][0] == {"prompt": "a"}
+    assert bodies_written[1][1]["choices"][0]["message"]["content"] == "answer to b"
+    assert bodies_written[1][2] == {"id": 1}
 
 
 def test_answers_that_begin_like_formulas_are_inert(monkeypatch, table):
@@ -148,7 +148,7 @@ def test_answers_that_begin_like_formulas_are_inert(monkeypatch, table):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "says"),
     [
         (["missing.csv", "--prompt", "x"], "no file"),
         (["{table}", "--prompt", "{txt}"], "no column 'txt'"),
@@ -167,8 +167,8 @@ def test_answers_that_begin_like_formulas_are_inert(monkeypatch, table):
         (["{asked}", "--out", "x.csv"], "in a JSONL file"),
     ],
 )
-def test_bad_input_is_one_clear_error_before_any_request(
-    sim, table, tmp_path, monkeypatch, capsys, words, says
+def test_bad_input_is_a_clear_error_before_any_request(
+    sim, table, tmp_path, monkeypatch, capsys, arguments, says
 ):
     """
     Exit code 2, one message that says what to do, nothing sent.
@@ -180,7 +180,7 @@ def test_bad_input_is_one_clear_error_before_any_request(
     places = {"{table}": "reviews.csv", "{empty}": "empty.csv"}
     places |= {"{lines}": "lines.jsonl", "{asked}": "asked.jsonl"}
 
-    assert run(*[places.get(word, word) for word in words]) == 2
+    assert run(*[places.get(word, word) for word in arguments]) == 2
 
     assert says in capsys.readouterr().err
     assert len(sim.ledger.received) == 0
@@ -190,7 +190,7 @@ def test_bad_input_is_one_clear_error_before_any_request(
     ("model", "says"),
     [("opnai/x", "Did you mean"), ("groq/x", "GROQ_API_KEY"), ("nosuchmodel", "provider/model")],
 )
-def test_a_wrong_model_or_a_missing_key_is_one_clear_error(table, capsys, model, says):
+def test_a_wrong_model_or_a_missing_key_is_a_clear_error(table, capsys, model, says):
     """
     With what to do about it.
     """
@@ -222,13 +222,13 @@ def test_a_plan_needs_no_key(table, capsys):
     assert "asked 30 questions" in capsys.readouterr().out
 
 
-def test_invented_answers_cost_nothing_and_say_so(table, capsys):
+def test_invented_answers_cost_nothing_and_are_called_simulated(table, capsys):
     """
     The name `sim/…` is answered by this process; the receipt calls it simulated.
     """
-    words = ["run", str(table), "--prompt", "text", "--model", "sim/any"]
+    arguments = ["run", str(table), "--prompt", "text", "--model", "sim/any"]
 
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert "for $0 (simulated)" in capsys.readouterr().out
 
 
@@ -254,7 +254,7 @@ def test_the_cache_is_listed_shown_cleared_and_brought_back(sim, table, capsys, 
     assert len(sim.ledger.received) == 30
 
 
-def test_clearing_is_kept_from_when_the_person_does_not_say_yes(sim, table, monkeypatch, capsys):
+def test_nothing_is_cleared_without_a_yes(sim, table, monkeypatch, capsys):
     """
     Anything but yes keeps the answers.
     """

@@ -36,8 +36,8 @@ def sim(provider, monkeypatch):
 
 
 def run(table, out, *more):
-    words = ["run", str(table), "--prompt", "{text}", "--model", "openai/m", "--quiet"]
-    return main([*words, "--out", str(out), *more])
+    arguments = ["run", str(table), "--prompt", "{text}", "--model", "openai/m", "--quiet"]
+    return main([*arguments, "--out", str(out), *more])
 
 
 def lines(path, rows):
@@ -60,12 +60,12 @@ def test_answers_that_a_cell_cannot_hold_are_counted_and_kept_whole(sim, tmp_pat
     assert "3 cells were longer than the 32,767 characters" in said
     assert "'tales'" in said
     assert "JSONL" in said
-    found = {row["text"]: row["response"] for row in open_table(out).rows()}
-    assert found["long"] == "x" * LONGEST_TEXT
-    assert found["fits"] == "y" * LONGEST_TEXT
-    assert found["emojis"] == "\U0001f600" * (LONGEST_TEXT // 2)
-    assert found["escapes"] == "\r" * (LONGEST_TEXT // 7)
-    assert found["other"] == "said"
+    responses = {row["text"]: row["response"] for row in open_table(out).rows()}
+    assert responses["long"] == "x" * LONGEST_TEXT
+    assert responses["fits"] == "y" * LONGEST_TEXT
+    assert responses["emojis"] == "\U0001f600" * (LONGEST_TEXT // 2)
+    assert responses["escapes"] == "\r" * (LONGEST_TEXT // 7)
+    assert responses["other"] == "said"
     assert sim() == 5
     assert run(table, tmp_path / "out.jsonl", "--project", "tales") == 0
     assert sim() == 5
@@ -121,7 +121,9 @@ def test_no_run_begins_before_the_output_can_be_written(sim, tmp_path, monkeypat
     Else requests are sent for answers that have no place.
     """
     begun = []
-    monkeypatch.setattr("llmnb.cli.run.start", lambda *words, **options: begun.append(words))
+    monkeypatch.setattr(
+        "llmnb.cli.run.start", lambda *arguments, **options: begun.append(arguments)
+    )
     table = lines(tmp_path / "t.jsonl", [{"text": "a"}])
 
     assert run(table, tmp_path / "nowhere" / "out.xlsx") == 2
@@ -131,7 +133,7 @@ def test_no_run_begins_before_the_output_can_be_written(sim, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out.parquet", "out.tsv", "out.jsonl"])
-def test_two_columns_of_one_name_never_become_one(sim, tmp_path, capsys, name):
+def test_two_columns_of_the_same_name_are_never_merged(sim, tmp_path, capsys, name):
     """
     A file that would have the last one's cells in both is not written.
     """
@@ -164,7 +166,7 @@ def test_cells_that_no_column_names_fail_their_row_alone(sim, tmp_path, capsys):
     assert "1 row could not be read" in capsys.readouterr().err
 
 
-def test_columns_without_a_name_are_told_apart_in_excel_files(sim, tmp_path):
+def test_columns_without_a_name_are_kept_apart_in_excel_files(sim, tmp_path):
     """
     As pandas does; one took the other's place.
     """

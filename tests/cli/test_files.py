@@ -28,7 +28,7 @@ def lines(path):
 # ------------------------------------------------------------------------- bad rows
 
 
-def test_a_ragged_line_and_bad_bytes_keep_their_place_in_a_csv_file(sim, tmp_path, capsys):
+def test_a_ragged_line_and_bad_bytes_keep_their_position_in_a_csv_file(sim, tmp_path, capsys):
     """
     The others are answered; the end says how many; a bad row's bytes are as they were.
     """
@@ -47,7 +47,7 @@ def test_a_ragged_line_and_bad_bytes_keep_their_place_in_a_csv_file(sim, tmp_pat
     assert "2 rows could not be read" in capsys.readouterr().err
 
 
-def test_broken_lines_keep_their_place_in_a_jsonl_file(sim, tmp_path, capsys):
+def test_broken_lines_keep_their_position_in_a_jsonl_file(sim, tmp_path, capsys):
     """
     With their text and an error that names the line; what comes behind them is asked.
     """
@@ -56,13 +56,17 @@ def test_broken_lines_keep_their_place_in_a_jsonl_file(sim, tmp_path, capsys):
 
     assert run(table, "--prompt", "{a}") == 1
 
-    found = lines(tmp_path / "t.answers.jsonl")
-    assert [row["response"] for row in found] == ["> 1", None, None, None, None, "> 2"]
-    errors = [row["response_error"] for row in found]
+    written_rows = lines(tmp_path / "t.answers.jsonl")
+    assert [row["response"] for row in written_rows] == ["> 1", None, None, None, None, "> 2"]
+    errors = [row["response_error"] for row in written_rows]
     assert [error and error.split(" of ")[0] for error in errors] == [
         *(None, "Line 2", "Line 3", "Line 4", None, None),
     ]
-    assert [found[row]["unreadable"] for row in (1, 2, 3)] == ['{"a":', "[1]", '{"a": "\ufffd"}']
+    assert [written_rows[row]["unreadable"] for row in (1, 2, 3)] == [
+        '{"a":',
+        "[1]",
+        '{"a": "\ufffd"}',
+    ]
     assert "3 rows could not be read" in capsys.readouterr().err
 
 
@@ -79,10 +83,10 @@ def test_text_that_is_none_in_parquet_fails_its_own_row(sim, tmp_path, suffix):
     code = run(table, "--prompt", "{text}", "--out", out)
 
     if suffix == ".parquet":
-        found = pyarrow.parquet.read_table(out)
-        assert found["response"].to_pylist() == ["> good", None, "> fine"]
-        assert "no UTF-8" in found["response_error"][1].as_py()
-        assert found["text"].combine_chunks().buffers()[2] is not None
+        written_rows = pyarrow.parquet.read_table(out)
+        assert written_rows["response"].to_pylist() == ["> good", None, "> fine"]
+        assert "no UTF-8" in written_rows["response_error"][1].as_py()
+        assert written_rows["text"].combine_chunks().buffers()[2] is not None
     else:
         assert [row["n"] for row in lines(out)] == [1, 2, 3]
         assert [row["response"] for row in lines(out)] == ["> good", None, "> fine"]
@@ -155,12 +159,12 @@ def test_a_column_of_mixed_values_is_text_in_parquet(sim, tmp_path):
 
     assert run(table, "--prompt", "{n}", "--out", out) == 0
 
-    found = pyarrow.parquet.read_table(out)
-    assert found.num_rows == 5002
-    assert found["mixed"].to_pylist()[-2:] == ["1", '{"a":"x"}']
-    assert found["big"][0].as_py() == str(2**70)
-    assert found.schema.field("n").type == pyarrow.int64()
-    assert found["tags"].to_pylist()[-2:] == [None, ["t"]]
+    written_rows = pyarrow.parquet.read_table(out)
+    assert written_rows.num_rows == 5002
+    assert written_rows["mixed"].to_pylist()[-2:] == ["1", '{"a":"x"}']
+    assert written_rows["big"][0].as_py() == str(2**70)
+    assert written_rows.schema.field("n").type == pyarrow.int64()
+    assert written_rows["tags"].to_pylist()[-2:] == [None, ["t"]]
 
 
 # --------------------------------------------------------------------------- columns
@@ -207,7 +211,9 @@ def test_a_prompt_without_a_column_warns(sim, tmp_path, capsys):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_line_ends_marks_and_delimiters_are_found_and_kept(sim, tmp_path, end, encoding, delimiter):
+def test_line_ends_marks_and_delimiters_are_detected_and_kept(
+    sim, tmp_path, end, encoding, delimiter
+):
     """
     The file comes back as it was, with cells put behind each line.
     """
@@ -238,7 +244,9 @@ def test_a_file_of_windows_is_read_and_said_so(sim, tmp_path, capsys):
     assert written[1] == "café – „gut“;1;> café – „gut“;"
 
 
-def test_two_columns_of_one_name_are_refused_only_where_a_prompt_needs_one(sim, tmp_path, capsys):
+def test_two_columns_of_the_same_name_are_refused_only_where_a_prompt_needs_them(
+    sim, tmp_path, capsys
+):
     """
     Else both go out as they came in; JSON has no place for two.
     """
@@ -290,8 +298,8 @@ def test_conversations_and_systems_come_from_columns(sim, tmp_path):
 
     assert run(table, "--messages", "chat", "--system", "For {who}") == 1
 
-    found = lines(tmp_path / "t.answers.jsonl")
-    assert [row["response"] for row in found] == ["> Hi", "> Hi", None, None]
-    assert "role" in found[2]["response_error"]
+    written_rows = lines(tmp_path / "t.answers.jsonl")
+    assert [row["response"] for row in written_rows] == ["> Hi", "> Hi", None, None]
+    assert "role" in written_rows[2]["response_error"]
     sent = [body["messages"][0]["content"] for body in sim]
     assert sorted(sent) == ["For Ann", "For Bob"]

@@ -38,8 +38,10 @@ def sim(provider, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k")
 
 
-def run(*words):
-    return main(["run", *map(str, words), "--prompt", "{text}", "--model", "openai/m", "--quiet"])
+def run(*arguments):
+    return main(
+        ["run", *map(str, arguments), "--prompt", "{text}", "--model", "openai/m", "--quiet"]
+    )
 
 
 def made(path):
@@ -96,7 +98,7 @@ def test_names_of_fields_are_guarded_and_numbers_stay(sim, tmp_path):
     assert cells[1:5] == [json.dumps([EVIL]), "-1.5e+300", "-" + "1" + "0" * 40, "-1e-07"]
 
 
-def test_words_of_a_provider_about_a_failed_row_are_guarded(tmp_path):
+def test_the_text_of_a_providers_error_is_guarded(tmp_path):
     """
     They stand in a column of their own.
     """
@@ -137,8 +139,10 @@ def test_an_export_into_a_csv_file_is_csv_and_guarded(tmp_path, capsys):
     store.commit([chat(1, "=question", EVIL)])
     out = tmp_path / "out.csv"
 
-    for words, text in (([], "'" + EVIL), (["--raw"], EVIL)):
-        assert main(["cache", "--cache-dir", str(tmp_path), "export", "p", str(out), *words]) == 0
+    for arguments, text in (([], "'" + EVIL), (["--raw"], EVIL)):
+        assert (
+            main(["cache", "--cache-dir", str(tmp_path), "export", "p", str(out), *arguments]) == 0
+        )
         with out.open(newline="", encoding="utf-8") as file:
             (row,) = csv.DictReader(file)
         assert row["answer"] == text

@@ -45,8 +45,8 @@ def test_half_a_character_fails_its_own_line_alone(tmp_path, monkeypatch, door):
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         if door == "llmnb run":
-            words = ["run", str(source), "--model", "openai/m", "--allow-urls", "--quiet"]
-            assert main([*words, "--out", str(out)]) == 1
+            arguments = ["run", str(source), "--model", "openai/m", "--allow-urls", "--quiet"]
+            assert main([*arguments, "--out", str(out)]) == 1
         else:
             process_api_requests_from_file_sync(source, out, allow_urls=True, progress=False)
 

@@ -16,10 +16,10 @@ from laboratory import Laboratory
 from llmnb.testing import SimulatedProvider
 
 
-def command(source, out, *words):
+def command(source, out, *arguments):
     return [
         *(sys.executable, "-m", "llmnb", "run", str(source), "--prompt", "Say {text}."),
-        *("--model", "openai/m", "--out", str(out), "--quiet", *words),
+        *("--model", "openai/m", "--out", str(out), "--quiet", *arguments),
     ]
 
 
@@ -57,11 +57,11 @@ def test_kill_minus_nine_and_again_until_the_table_is_whole(tmp_path, kills):
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     write(source, rows)
     with SimulatedProvider(latency=0.002) as sim:
-        words = command(source, out, "--concurrency", str(in_flight))
+        arguments = command(source, out, "--concurrency", str(in_flight))
         environment = settings(tmp_path, sim.base_url)
         for _ in range(kills):
             before = len(sim.ledger.finished)
-            child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE)
+            child = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
             wanted = before + dice.randint(1, 30)
             try:
                 # A start takes a second or two, and on a busy machine much longer.
@@ -73,12 +73,12 @@ def test_kill_minus_nine_and_again_until_the_table_is_whole(tmp_path, kills):
                 pytest.fail(f"the command hangs or has ended: {child.communicate()[1].decode()}")
             child.kill()
             child.communicate()
-        subprocess.run(words, env=environment, check=True, capture_output=True)
+        subprocess.run(arguments, env=environment, check=True, capture_output=True)
         bought = len(sim.ledger.finished)
 
     answers = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [one["text"] for one in answers] == [f"word {row}" for row in range(rows)]
-    assert all(one["response"] for one in answers)
+    assert [answer["text"] for answer in answers] == [f"word {row}" for row in range(rows)]
+    assert all(answer["response"] for answer in answers)
     # In flight at each kill, and as many again on their way to the disk.
     assert bought - rows <= kills * 2 * in_flight
 

@@ -47,15 +47,15 @@ def test_a_file_of_requests_is_read_the_same_by_both_doors(sim, tmp_path):
     assert run(source, "--out", tmp_path / "by_run.jsonl", "--no-cache") == 1
     generate(sim, source, tmp_path / "by_file.jsonl")
 
-    found = []
+    read_lines = []
     for name in ("by_run.jsonl", "by_file.jsonl"):
         lines = (tmp_path / name).read_text().splitlines()
         assert [lines[row].startswith("[" + LINES[row]) for row in (1, 2)] == [True, True]
         assert lines[0].endswith('{"x":NaN}]')
         rows = [json.loads(line)[1] for line in lines]
         assert "NaN" in rows[1][0]
-        found.append([isinstance(row, dict) for row in rows])
-    assert found == [[True, False, True, True]] * 2
+        read_lines.append([isinstance(row, dict) for row in rows])
+    assert read_lines == [[True, False, True, True]] * 2
     assert [body.get("temperature") for body in sim[1] if "temperature" in body] == (
         [0.12345678901234568] * len([body for body in sim[1] if "temperature" in body])
     )
@@ -81,7 +81,7 @@ def test_no_number_loses_digits_wherever_its_point_stands(sim, tmp_path, number)
 
 
 @pytest.mark.parametrize("spelled", ["respons\\u0065", "\\u0072esponse", "response\\u005Ferror"])
-def test_a_column_is_found_however_its_name_is_escaped(sim, tmp_path, capsys, spelled):
+def test_a_column_is_recognised_however_its_name_is_escaped(sim, tmp_path, capsys, spelled):
     """
     It came with the table, so it is not replaced.
     """
@@ -94,7 +94,7 @@ def test_a_column_is_found_however_its_name_is_escaped(sim, tmp_path, capsys, sp
     assert sim[1] == []
 
 
-def test_a_column_with_a_slash_or_a_letter_beyond_ascii_is_found(sim, tmp_path):
+def test_a_column_with_a_slash_or_a_letter_beyond_ascii_is_recognised(sim, tmp_path):
     """
     Escaped in capitals, with the slash escaped, across the blocks that a file is read in; the
     same word as a value is no column.

@@ -42,21 +42,23 @@ def requests(tmp_path):
     return path
 
 
-def run(table, *words):
-    return main(["run", str(table), "--prompt", "{text}", "--model", "openai/m", "--quiet", *words])
+def run(table, *arguments):
+    return main(
+        ["run", str(table), "--prompt", "{text}", "--model", "openai/m", "--quiet", *arguments]
+    )
 
 
-def answer(requests, *words):
-    return generation.main(["--requests_filepath", str(requests), *words])
+def answer(requests, *arguments):
+    return generation.main(["--requests_filepath", str(requests), *arguments])
 
 
 def test_a_run_takes_patience_ends_and_lengths(sim, bodies, table):
     """
     --max-wait and --good-finish are the run's, --max-tokens is sent.
     """
-    words = ["--max-wait", "1200", "--good-finish", "done", "--max-tokens", "9"]
+    arguments = ["--max-wait", "1200", "--good-finish", "done", "--max-tokens", "9"]
 
-    assert run(table, *words) == 0
+    assert run(table, *arguments) == 0
     assert bodies[0]["max_tokens"] == 9
     assert not {"max_wait", "good_finish"} & set(bodies[0])
 
@@ -65,31 +67,33 @@ def test_a_file_of_requests_takes_them_too(sim, bodies, requests):
     """
     The command of `llmnb.generation` takes them as the library spells them, or with dashes.
     """
-    words = ["--max_wait", "1200", "--good_finish", "done", "--max_tokens", "9"]
-    words += ["--temperature", "0", "--gen_type", "chat"]
+    arguments = ["--max_wait", "1200", "--good_finish", "done", "--max_tokens", "9"]
+    arguments += ["--temperature", "0", "--gen_type", "chat"]
 
-    assert answer(requests, *words) == 0
+    assert answer(requests, *arguments) == 0
     assert (bodies[0]["max_tokens"], bodies[0]["temperature"]) == (9, 0)
     assert answer(requests, "--max-wait", "1200", "--good-finish", "done", "--max-tokens", "9") == 0
     assert bodies[-1]["max_tokens"] == 9
 
 
-@pytest.mark.parametrize(("words", "held"), [([], "announced"), (["--burst", "smooth"], "smooth")])
-def test_commands_spend_what_is_announced_as_they_are_told(
-    sim, table, requests, monkeypatch, words, held
+@pytest.mark.parametrize(
+    ("arguments", "burst"), [([], "announced"), (["--burst", "smooth"], "smooth")]
+)
+def test_commands_spend_what_is_announced_as_their_options_tell(
+    sim, table, requests, monkeypatch, arguments, burst
 ):
     """
     --burst smooth keeps it evenly, for a table as for a file of requests.
     """
     claims = claimed_bursts(monkeypatch)
 
-    assert run(table, *words) == 0
-    assert answer(requests, *words) == 0
-    assert claims == [held, held]
+    assert run(table, *arguments) == 0
+    assert answer(requests, *arguments) == 0
+    assert claims == [burst, burst]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["--max-attempts", "0"], "max_attempts is"),
         (["--concurrency", "0"], "max_concurrent_requests is"),
@@ -101,11 +105,13 @@ def test_commands_spend_what_is_announced_as_they_are_told(
         (["--temperature", "-1"], "temperature is"),
     ],
 )
-def test_a_wrong_value_is_told_before_anything_is_sent(sim, bodies, table, capsys, words, said):
+def test_a_wrong_value_is_reported_before_anything_is_sent(
+    sim, bodies, table, capsys, arguments, said
+):
     """
     Exit code 2 and one sentence, that of every other door.
     """
-    assert run(table, *words) == 2
+    assert run(table, *arguments) == 2
 
     error = capsys.readouterr().err
     assert said in error
@@ -114,7 +120,7 @@ def test_a_wrong_value_is_told_before_anything_is_sent(sim, bodies, table, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["--max_attempts", "0"], "max_attempts is"),
         (["--max_concurrent_requests", "0"], "max_concurrent_requests is"),
@@ -122,11 +128,11 @@ def test_a_wrong_value_is_told_before_anything_is_sent(sim, bodies, table, capsy
         (["--budget_usd", "nan"], "budget_usd is"),
     ],
 )
-def test_so_does_the_command_for_files(sim, bodies, requests, capsys, words, said):
+def test_so_does_the_command_for_files(sim, bodies, requests, capsys, arguments, said):
     """
     Exit code 2 and the same sentence.
     """
-    assert answer(requests, *words) == 2
+    assert answer(requests, *arguments) == 2
 
     error = capsys.readouterr().err
     assert said in error

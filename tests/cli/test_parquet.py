@@ -60,8 +60,8 @@ def read(path):
         return file.read_all()
 
 
-def run(*words):
-    return main(["run", *map(str, words), "--model", "openai/m", "--quiet"])
+def run(*arguments):
+    return main(["run", *map(str, arguments), "--model", "openai/m", "--quiet"])
 
 
 @pytest.mark.parametrize("into", [".parquet", ".arrow", ".feather"])
@@ -75,12 +75,12 @@ def test_every_other_column_is_as_it_was(sim, tmp_path, source, into):
 
     assert run(table, "--prompt", "Say {text}", "--out", out) == 1
 
-    found = read(out)
-    assert found.select(TYPED.column_names).cast(TYPED.schema).equals(TYPED)
-    assert found.schema.field("day").type == pyarrow.date32()
-    assert found.schema.field("small").type == pyarrow.int8()
-    assert found["response"].to_pylist() == ["> Say a", None, None, "> Say d", "> Say e"]
-    assert [error is not None for error in found["response_error"].to_pylist()] == [
+    written_table = read(out)
+    assert written_table.select(TYPED.column_names).cast(TYPED.schema).equals(TYPED)
+    assert written_table.schema.field("day").type == pyarrow.date32()
+    assert written_table.schema.field("small").type == pyarrow.int8()
+    assert written_table["response"].to_pylist() == ["> Say a", None, None, "> Say d", "> Say e"]
+    assert [error is not None for error in written_table["response_error"].to_pylist()] == [
         *(False, False, True, False, False)
     ]
 
@@ -96,9 +96,9 @@ def test_a_column_of_that_name_is_replaced(sim, tmp_path):
         run(table, "--prompt", "{text}{price}", "--into", "small", "--overwrite", "--out", out) == 0
     )
 
-    found = read(out)
-    assert found.column_names == [*TYPED.column_names, "small_error"]
-    assert found["small"].to_pylist() == ["> a1.10", "> 1.10"]
+    written_table = read(out)
+    assert written_table.column_names == [*TYPED.column_names, "small_error"]
+    assert written_table["small"].to_pylist() == ["> a1.10", "> 1.10"]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
@@ -203,16 +203,16 @@ def settings(tmp_path, url):
     }
 
 
-def command(source, out, *words):
+def command(source, out, *arguments):
     return [
         *(sys.executable, "-m", "llmnb", "run", str(source), "--prompt", "Say {text}."),
-        *("--model", "openai/m", "--out", str(out), "--quiet", *words),
+        *("--model", "openai/m", "--out", str(out), "--quiet", *arguments),
     ]
 
 
 def numbered(rows, different=2_000):
-    words = [f"word {row % different}" for row in range(rows)]
-    return pyarrow.table({"text": words, "n": range(rows)})
+    arguments = [f"word {row % different}" for row in range(rows)]
+    return pyarrow.table({"text": arguments, "n": range(rows)})
 
 
 def test_killed_and_typed_again_it_is_whole(tmp_path):
@@ -223,19 +223,19 @@ def test_killed_and_typed_again_it_is_whole(tmp_path):
     rows, in_flight = 400, 8
     write(source, numbered(rows), group=100)
     with SimulatedProvider(latency=0.002) as sim:
-        words = command(source, out, "--concurrency", str(in_flight))
+        arguments = command(source, out, "--concurrency", str(in_flight))
         environment = settings(tmp_path, sim.base_url)
-        child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE)
+        child = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
         sim.ledger.wait_until(lambda totals: totals.finished >= 250, timeout=90)
         child.kill()
         child.communicate()
         assert not out.exists()
-        subprocess.run(words, env=environment, check=True, capture_output=True)
+        subprocess.run(arguments, env=environment, check=True, capture_output=True)
         bought = len(sim.ledger.finished)
 
-    found = read(out)
-    assert found.select(["text", "n"]).equals(read(source))
-    assert all(found["response"].to_pylist())
+    written_table = read(out)
+    assert written_table.select(["text", "n"]).equals(read(source))
+    assert all(written_table["response"].to_pylist())
     assert bought - rows <= 2 * in_flight
 
 

@@ -51,8 +51,8 @@ def sim(provider, monkeypatch):
 
 
 def run(table, out):
-    words = ["run", str(table), "--prompt", "About {text}", "--out", str(out)]
-    return main([*words, "--model", "openai/m", "--quiet", "--raw"])
+    arguments = ["run", str(table), "--prompt", "About {text}", "--out", str(out)]
+    return main([*arguments, "--model", "openai/m", "--quiet", "--raw"])
 
 
 def texts(path):
@@ -70,11 +70,11 @@ def _text(cell):
         return str(int(cell)) if cell == int(cell) else repr(float(cell))
     text = cell_text(cell) or ""
     try:
-        found = json.loads(text)
+        read_back = json.loads(text)
     except ValueError:
         return text
-    if isinstance(found, float | int) and not isinstance(found, bool):
-        return _text(found)
+    if isinstance(read_back, float | int) and not isinstance(read_back, bool):
+        return _text(read_back)
     return text
 
 
@@ -139,7 +139,7 @@ def test_other_formats_go_into_every_format(sim, rows):
     CSV, Parquet, Arrow and Excel files likewise.
     """
     pytest.importorskip("openpyxl")
-    all_ways(rows, [one for one in FORMATS if one != ".jsonl"], FORMATS)
+    all_ways(rows, [suffix for suffix in FORMATS if suffix != ".jsonl"], FORMATS)
 
 
 @pytest.mark.slow

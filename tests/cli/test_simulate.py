@@ -48,7 +48,7 @@ def test_it_serves_until_it_is_ended_and_tells_what_came(ending, server):
 
 
 @pytest.mark.parametrize("wrong", ["500", "500=much", "teapot=0.1", "500=2"])
-def test_a_wrong_fault_is_one_line_and_status_2(capsys, wrong):
+def test_a_wrong_fault_is_a_single_line_and_status_2(capsys, wrong):
     """
     A misspelt option starts nothing.
     """
@@ -56,7 +56,7 @@ def test_a_wrong_fault_is_one_line_and_status_2(capsys, wrong):
     assert f"--fault {wrong} is not" in capsys.readouterr().err
 
 
-def test_faults_are_given_as_shares():
+def test_faults_are_typed_as_shares():
     """
     A status or a name with its share, as often as wanted.
     """

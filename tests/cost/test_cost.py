@@ -50,7 +50,7 @@ def test_nothing_is_counted_before_it_is_switched_on():
         llm_at(sim).call_single_sync("three")
 
     assert GLOBAL_COST_TRACKER.num_requests == 1
-    assert GLOBAL_COST_TRACKER.lifetime_cost_usd == pytest.approx(sim.ledger.finished[1].usd)
+    assert GLOBAL_COST_TRACKER.simulated_usd == pytest.approx(sim.ledger.finished[1].usd)
 
 
 def test_a_stored_answer_adds_nothing():
@@ -61,7 +61,7 @@ def test_a_stored_answer_adds_nothing():
         first = llm_at(sim).call_single_sync("one")
         again = llm_at(sim).call_single_sync("one")
 
-        assert tracker.lifetime_cost_usd == first.cost > 0
+        assert tracker.simulated_usd == first.cost > 0
         assert again.cost == 0.0
 
 
@@ -81,7 +81,7 @@ def test_it_is_seen_from_every_thread():
             thread.join()
 
     assert GLOBAL_COST_TRACKER.num_requests == 4
-    assert GLOBAL_COST_TRACKER.lifetime_cost_usd == pytest.approx(sim.ledger.totals().usd)
+    assert GLOBAL_COST_TRACKER.simulated_usd == pytest.approx(sim.ledger.totals().usd)
 
 
 def test_blocks_may_nest_and_overlap():
@@ -216,7 +216,7 @@ def test_llm_cost_tells_what_the_tracker_counts(cache_dir):
             llm_at(sim).call_single_sync("two")
 
     assert "cost tracker" not in before
-    assert "The cost tracker counts <$0.0001 here." in str(spending(cache_dir))
+    assert "The cost tracker counts $0 and <$0.0001 simulated here." in str(spending(cache_dir))
 
 
 def mixed(rows):
@@ -251,7 +251,7 @@ def test_the_cost_of_mixed_requests_is_the_ledgers_to_the_nano_dollar(rows):
         start(mixed(rows)[: rows // 4], asking, max_concurrent_requests=64).result(100)
         run = start(mixed(rows), asking, max_concurrent_requests=64)
         outcomes = run.result(100)
-        spent = on.lifetime_cost_usd
+        spent = on.simulated_usd
 
     billed = sum(row.usd for row in sim.ledger.finished)
     assert all(outcome.is_answer for outcome in outcomes)
@@ -279,7 +279,7 @@ def test_hedged_requests_cost_exactly_what_was_kept_and_at_most_the_bound(rows):
             max_concurrent_requests=64,
         )
         outcomes = run.result(100)
-        exact, bound = on.lifetime_cost_usd, on.upper_bound_usd
+        exact, bound = on.simulated_usd, on.upper_bound_usd
 
     assert all(outcome.is_answer for outcome in outcomes)
     kept = sum(outcome.usd for outcome in outcomes)

@@ -27,6 +27,17 @@ def test_unbilled_failures_are_tried_max_attempts_times(kind):
     assert waits[2] is None
 
 
+def test_two_failures_at_most_are_excused():
+    """
+    Where its target was to blame a row is sent twice more, and then no more.
+    """
+    tries = Tries()
+
+    waits = [wait(errors.ProviderError("x"), tries, is_excused=True) for _ in range(5)]
+
+    assert [seconds is None for seconds in waits] == [False] * 4 + [True]
+
+
 def test_a_refusal_for_pace_costs_no_attempt():
     """
     A hundred 429s spend nothing of `max_attempts`.

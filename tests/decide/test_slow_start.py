@@ -93,3 +93,31 @@ def test_there_is_always_one_slot_and_never_more_than_answers_have_made(level, s
             start.on_failure(began=moment, now=moment + 1, in_flight=in_flight)
             assert start.slots <= before
         assert 1 <= start.slots <= 1 + answers
+
+
+def test_a_target_is_to_blame_once_rows_that_had_failed_are_answered():
+    """
+    More of them than fail again; those that fail together count as a single one.
+    """
+    start = SlowStart(40, since=0.0)
+    start.on_failure(began=1.0, now=2.0, in_flight=4, has_failed=True)
+    start.on_failure(began=1.0, now=2.0, in_flight=4, has_failed=True)
+    start.on_success(sent_at=1.0)
+    start.on_success(sent_at=1.0, has_failed=True)
+    assert not start.blames_target
+
+    start.on_success(sent_at=1.0, has_failed=True)
+
+    assert start.blames_target
+
+
+def test_a_row_that_has_failed_goes_alone_until_one_is_answered():
+    """
+    Alone of its kind; afterwards one more may be in flight for each that was answered.
+    """
+    start = SlowStart(40, since=0.0)
+    assert [start.may_repeat(in_flight) for in_flight in (0, 1)] == [True, False]
+
+    start.on_success(sent_at=1.0, has_failed=True)
+
+    assert [start.may_repeat(in_flight) for in_flight in (1, 2)] == [True, False]

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from llmnb import LiteLLMEmbeddingModel
-from llmnb.embeddings.factory import chosen
+from llmnb.embeddings.factory import choose_model
 
 pytestmark = pytest.mark.local_model
 
@@ -37,7 +37,7 @@ def test_it_is_what_is_asked_where_nobody_named_a_model():
     """
     No key, no model: this machine does it, and one line says so.
     """
-    name, line = chosen(None)
+    name, line = choose_model(None)
 
     assert name == "local/smollm2"
     assert "LLMNB_EMBEDDING_MODEL" in line

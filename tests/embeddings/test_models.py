@@ -224,9 +224,9 @@ class Letters(EmbeddingModel):
     """A model of one's own: it counts letters."""
 
     async def packed_vectors(self, texts):
-        from llmnb.wire.openai_embeddings import packed
+        from llmnb.wire.openai_embeddings import pack
 
-        return [packed([float(len(text))]) for text in texts]
+        return [pack([float(len(text))]) for text in texts]
 
 
 def test_a_custom_model_needs_a_single_method():

@@ -8,7 +8,7 @@ from laboratory import Laboratory
 from laboratory.ledger_queries import worst_window_of
 
 from llmnb.decide.announced_limits import HANDFUL
-from llmnb.engine.account import Account
+from llmnb.engine.account_limits import AccountLimits
 from llmnb.engine.lanes import Lanes
 from llmnb.errors import ConfigurationError
 from llmnb.records import Limits
@@ -69,7 +69,7 @@ def test_one_run_that_goes_smoothly_holds_the_account_while_it_lasts():
     """
     Of what several runs say of one account the careful one counts, until it ends.
     """
-    account = Account(Limits(), Lanes(), now=0.0)
+    account = AccountLimits(Limits(), Lanes(), now=0.0)
 
     account.claim("quick", Limits(), 0.0)
     account.claim("slow", Limits(burst="smooth"), 0.0)

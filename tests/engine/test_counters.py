@@ -103,9 +103,9 @@ def test_a_reply_of_unknown_price_is_counted_and_adds_no_dollars():
     Tokens add up whether or not their price is known.
     """
     counters = Counters()
-    counters.enter_reply(Usage(prompt=3, completion=1), 0.25)
-    counters.enter_reply(Usage(prompt=4, completion=1), None)
-    counters.enter_reply(None, 0.5)
+    counters.enter_reply(Usage(prompt=3, completion=1), 0.25, False)
+    counters.enter_reply(Usage(prompt=4, completion=1), None, False)
+    counters.enter_reply(None, 0.5, False)
 
     tracker = counters.tracker
     assert (tracker.prompt_tokens, tracker.completion_tokens) == (7, 2)
@@ -157,7 +157,7 @@ def test_models_are_counted_in_rows_and_not_in_replies():
     """
     counters = Counters()
     for model in ("p/m", "p/m", "p/other"):
-        counters.stats.on_answer(model, 1.0, 5, 0.25)
+        counters.stats.on_answer(model, 1.0, 5, 0.25, False)
     counters.enter(outcome("sent"))
 
     shares = {share.name: (share.rows, share.share, share.usd) for share in counters.stats.shares()}

@@ -179,7 +179,7 @@ def test_a_budget_is_never_overshot_beyond_what_is_in_flight():
             outcomes = run.result(60)
             status = run.status()
 
-            assert status.counts.usd <= 1.5
+            assert status.counts.simulated_usd <= 1.5
             answered = [outcome for outcome in outcomes if outcome.error is None]
             assert 0 < len(answered) < 50
             rest = {

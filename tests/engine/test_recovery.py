@@ -152,3 +152,62 @@ async def test_a_slow_start_is_not_over_before_all_slots_have_been_tried():
     end(tickets[-1], is_good=False)
 
     assert gate.slots == 2
+
+
+async def slowly_started(*runs):
+    """Return a gate in front of a target that has just come back, and its clock."""
+    clock = HandClock()
+    gate = Gate(Limits(), clock=clock)
+    for run in runs:
+        gate.claim(run, Limits(concurrency=8))
+    for row in range(6):
+        clock.now += 100.0
+        ticket = await gate.admit(0, run=runs[0], row=row)
+        clock.now += 0.01
+        if row < 5:
+            gate.on_failure(ticket, ProviderError("failed", status=500))
+        else:
+            gate.on_success(ticket, 0.01)
+        gate.release(ticket, used=0.0, was_sent=True)
+    return gate, clock
+
+
+async def test_of_the_rows_that_have_failed_those_go_first_that_failed_least():
+    """
+    A row with one attempt left is sent when others have shown that it may be answered.
+    """
+    gate, clock = await slowly_started("run")
+    clock.now += 1.0
+    scout = await gate.admit(0, run="run", row=0, failures=1)
+    waiting = [
+        asyncio.ensure_future(gate.admit(0, run="run", row=row, failures=failures))
+        for row, failures in ((1, 2), (2, 1))
+    ]
+    await asyncio.sleep(0)
+    gate.release(scout, used=0.0, was_sent=True)
+    await asyncio.sleep(0)
+
+    assert [task.done() for task in waiting] == [False, True]
+    waiting[0].cancel()
+
+
+async def test_rows_that_wait_for_a_slow_start_hold_up_no_other_run():
+    """
+    Where all rows of a run have failed, they go one by one; another run has its turn meanwhile.
+    """
+    gate, clock = await slowly_started("run", "another")
+    for _ in range(4):  # room for several
+        clock.now += 1.0
+        ticket = await gate.admit(0, run="another", row="answered")
+        clock.now += 0.01
+        gate.on_success(ticket, 0.01)
+        gate.release(ticket, used=0.0, was_sent=True)
+    await gate.admit(0, run="run", row=0, failures=1)
+    again = asyncio.ensure_future(gate.admit(0, run="run", row=1, failures=1))
+    await asyncio.sleep(0)
+    other = asyncio.ensure_future(gate.admit(0, run="another", row="new"))
+    await asyncio.sleep(0)
+
+    assert not again.done()
+    assert other.done()
+    again.cancel()

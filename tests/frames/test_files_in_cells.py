@@ -61,7 +61,7 @@ def test_a_text_opens_a_file_below_the_working_folder(places, cell):
 def test_a_file_that_is_exchanged_while_it_is_looked_at_is_not_sent(places, monkeypatch, is_link):
     """Neither what a link now leads to is read, nor is a pipe waited for."""
     work, home = places
-    within = images._within
+    within = images._file_below
 
     def exchanged(name, root):
         path = within(name, root)
@@ -74,7 +74,7 @@ def test_a_file_that_is_exchanged_while_it_is_looked_at_is_not_sent(places, monk
             monkeypatch.setattr(images.os, "stat", lambda path: regular)
         return path
 
-    monkeypatch.setattr(images, "_within", exchanged)
+    monkeypatch.setattr(images, "_file_below", exchanged)
     with pytest.raises(InputError, match="Nothing was sent"):
         images.address("inner/a.png")
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from llmnb.errors import InputError
-from llmnb.frames import placing
+from llmnb.frames import overwriting
 
 VERDICT = {
     "type": "object",
@@ -125,7 +125,7 @@ def test_polars_replaces_the_named_column_and_no_derived_column(sim, asked, monk
     """
     Replacing is its convention; of derived names only those that this process wrote.
     """
-    monkeypatch.setattr(placing, "_remembered", set())
+    monkeypatch.setattr(overwriting, "_remembered", set())
     frame = pl.DataFrame({"text": ["a"], "said": [1], "said_error": ["mine"]})
 
     assert frame.llm.generate("Say {text}", into="said")["said"].to_list() == ["> Say a"]

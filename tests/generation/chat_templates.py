@@ -101,8 +101,8 @@ def tokenizer(bos: str, template: str) -> PreTrainedTokenizerFast:
     bare.decoder = decoders.ByteLevel()
     bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     dice = random.Random(0)
-    words = ["once", "upon", "a", "time", "the", "story", "goes", "on", "Continue", "it"]
-    lines = [" ".join(dice.choices(words, k=12)) for _ in range(300)]
+    vocabulary = ["once", "upon", "a", "time", "the", "story", "goes", "on", "Continue", "it"]
+    lines = [" ".join(dice.choices(vocabulary, k=12)) for _ in range(300)]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     bare.train_from_iterator(
         lines,
@@ -139,9 +139,9 @@ def main() -> None:
                     (prompt,) = make_prompts(
                         [text], "Continue: ", model_name=name, prompt_key=key, tokenizer=tok
                     )
-                    found = own.encode(bos + prompt, add_special_tokens=False)
+                    own_tokens = own.encode(bos + prompt, add_special_tokens=False)
                     compared += 1
-                    if list(found) != list(wanted):
+                    if list(own_tokens) != list(wanted):
                         differences.append([name, how, key, text, own.decode(wanted), prompt])
     print(json.dumps({"compared": compared, "differences": differences}))
 

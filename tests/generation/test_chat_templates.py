@@ -22,14 +22,23 @@ def python(tmp_path_factory) -> Path:
     """A Python of its own with transformers, without torch: it only writes and counts here."""
     environment = tmp_path_factory.mktemp("transformers") / "venv"
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    found = environment / "bin" / "python"
+    python_path = environment / "bin" / "python"
     for command in (
         [uv, "venv", "--quiet", "--python", sys.executable, str(environment)],
-        [uv, "pip", "install", "--quiet", "--python", str(found), "transformers>=5", "jinja2>=3.1"],
+        [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(python_path),
+            "transformers>=5",
+            "jinja2>=3.1",
+        ],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
-    return found
+    return python_path
 
 
 def test_tokens_are_those_of_transformers(python):

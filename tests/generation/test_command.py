@@ -27,7 +27,7 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_the_cookbooks_words_are_understood(provider, tmp_path, capsys):
+def test_the_cookbooks_options_are_understood(provider, tmp_path, capsys):
     """
     Every one of them, by its name; 0 means that every line has its answer.
     """
@@ -50,27 +50,27 @@ def test_the_cookbooks_words_are_understood(provider, tmp_path, capsys):
     assert "1 the same as another" in said
 
 
-def test_failed_lines_are_counted_and_the_code_is_one(tmp_path, capsys):
+def test_failed_lines_are_counted_and_the_code_is_1(tmp_path, capsys):
     """
     What failed is asked when the same command is typed again.
     """
     source = write(tmp_path / "asked.jsonl", ["good", "bad"])
     with SimulatedProvider(faults=lambda seen: 400 if seen.prompt == "bad" else None) as sim:
-        words = ["--requests_filepath", str(source), "--request_url", sim.base_url]
-        code = main([*words, "--api_key", "k", "--logging_level", "50"])
+        arguments = ["--requests_filepath", str(source), "--request_url", sim.base_url]
+        code = main([*arguments, "--api_key", "k", "--logging_level", "50"])
 
     assert code == 1
     assert "1 of 2 requests failed" in capsys.readouterr().err
 
 
-def test_a_refused_key_is_told_in_words(tmp_path, capsys):
+def test_a_refused_key_is_reported_in_a_sentence(tmp_path, capsys):
     """
     Once, after the rows are written.
     """
     source = write(tmp_path / "asked.jsonl", ["a", "b"])
     with SimulatedProvider(faults=lambda seen: faults.status(401)) as sim:
-        words = ["--requests_filepath", str(source), "--request_url", sim.base_url]
-        assert main([*words, "--api_key", "k", "--logging_level", "50"]) == 1
+        arguments = ["--requests_filepath", str(source), "--request_url", sim.base_url]
+        assert main([*arguments, "--api_key", "k", "--logging_level", "50"]) == 1
 
     assert capsys.readouterr().err.count("HTTP 401") == 1
 
@@ -91,13 +91,13 @@ def test_an_interrupt_ends_with_130_and_the_next_run_goes_on(tmp_path):
     """
     source = write(tmp_path / "asked.jsonl", [f"q {n}" for n in range(200)])
     with SimulatedProvider(latency=0.02) as sim:
-        words = [
+        arguments = [
             *(sys.executable, "-m", "llmnb.generation", "--requests_filepath", str(source)),
             *("--request_url", sim.base_url, "--api_key", "k", "--max_concurrent_requests", "4"),
             *("--max_requests_per_minute", "1e7", "--max_tokens_per_minute", "1e9"),
         ]
         environment = {**os.environ, "LLMNB_CACHE_DIR": str(tmp_path / "cache")}
-        with started(words, env=environment, stderr=subprocess.PIPE, text=True) as child:
+        with started(arguments, env=environment, stderr=subprocess.PIPE, text=True) as child:
             sim.ledger.wait_until(lambda totals: totals.finished >= 20, timeout=60)
             child.send_signal(signal.SIGINT)
             said = child.communicate(timeout=60)[1]
@@ -107,13 +107,13 @@ def test_an_interrupt_ends_with_130_and_the_next_run_goes_on(tmp_path):
         assert "Traceback" not in said
         assert len(rows(tmp_path / "asked_results.jsonl.part")) >= 16
 
-        subprocess.run(words, env=environment, check=True, capture_output=True)
+        subprocess.run(arguments, env=environment, check=True, capture_output=True)
         assert len(rows(tmp_path / "asked_results.jsonl")) == 200
         assert len(sim.ledger.finished) == 200
 
 
 @pytest.mark.parametrize("is_loaded", [False, True])
-async def test_the_function_is_found_whether_or_not_its_module_is_loaded(is_loaded):
+async def test_the_function_is_there_whether_or_not_its_module_is_loaded(is_loaded):
     """
     `from llmnb.generation import …` and `from llmnb.generation.… import …` mean the same.
     """

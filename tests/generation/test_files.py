@@ -21,7 +21,7 @@ def request(content, **fields):
 
 
 def write(path, requests):
-    path.write_text("".join(json.dumps(one) + "\n" for one in requests))
+    path.write_text("".join(json.dumps(item) + "\n" for item in requests))
     return path
 
 
@@ -66,7 +66,10 @@ def test_every_line_has_its_row_in_the_order_of_the_lines(sim, tmp_path):
     assert [text(row) for row in rows] == [f"answer to q {n}" for n in range(300)]
     assert [row[2:] for row in rows] == [[{"n": n}] if n % 2 else [] for n in range(300)]
     assert [row[0] for row in rows] == [request(f"q {n}") for n in range(300)]
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["asked.jsonl", "asked_results.jsonl"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == [
+        "asked.jsonl",
+        "asked_results.jsonl",
+    ]
 
 
 async def test_the_cookbooks_own_call_works(sim, tmp_path):
@@ -91,7 +94,7 @@ async def test_the_cookbooks_own_call_works(sim, tmp_path):
     assert text(read(tmp_path / "out.jsonl")[0]) == "answer to q"
 
 
-def test_a_line_that_is_no_request_is_an_error_in_its_place(sim, tmp_path):
+def test_a_line_that_is_no_request_is_an_error_at_its_position(sim, tmp_path):
     """
     With the number of its line and its text; the others are answered, blank lines are none.
     """
@@ -142,7 +145,7 @@ def test_a_file_without_a_request_is_an_error(sim, tmp_path, content):
     source.write_bytes(b"{nonsense\n7\n")
     with pytest.raises(UnreadableFile, match=r"No line of .* Line 1 of asked.jsonl is not JSON"):
         process(sim, source)
-    assert [one.name for one in tmp_path.iterdir()] == ["asked.jsonl"]
+    assert [item.name for item in tmp_path.iterdir()] == ["asked.jsonl"]
 
 
 def test_run_again_only_what_changed_is_asked(sim, tmp_path):
@@ -200,7 +203,7 @@ def test_addresses_and_keys_of_a_line_are_not_written(sim, tmp_path):
     assert json.loads(written)[0] == request("q")
 
 
-def test_a_refused_account_is_told_once_and_every_line_has_its_row(tmp_path):
+def test_a_refused_account_is_reported_once_and_every_line_has_its_row(tmp_path):
     """
     The file is whole, its rows hold the error, and the report says what stopped it.
     """
@@ -216,7 +219,7 @@ def test_a_refused_account_is_told_once_and_every_line_has_its_row(tmp_path):
     assert all(isinstance(row[1], list) for row in rows)
 
 
-def test_two_at_one_file_the_second_is_refused(sim, tmp_path):
+def test_of_two_processes_at_the_same_file_the_second_is_refused(sim, tmp_path):
     """
     Before anything is sent; the first is not disturbed.
     """
@@ -328,7 +331,7 @@ def text_of(path):
     return read(path)[0][1]["choices"][0]["text"]
 
 
-def test_a_file_that_is_gone_is_told_as_such(tmp_path):
+def test_a_file_that_is_gone_is_reported_as_such(tmp_path):
     """
     As what it is: not as results that cannot be written.
     """

@@ -17,12 +17,12 @@ from llmnb.testing import SimulatedProvider
 IN_FLIGHT = 8
 
 
-def command(source, url, *words):
+def command(source, url, *arguments):
     return [
         *(sys.executable, "-m", "llmnb.generation", "--requests_filepath", str(source)),
         *("--request_url", f"{url}/chat/completions", "--api_key", "k"),
         *("--max_requests_per_minute", "60000000", "--max_tokens_per_minute", "60000000000"),
-        *words,
+        *arguments,
     ]
 
 
@@ -59,10 +59,10 @@ def test_kill_minus_nine_and_again_until_the_file_is_whole(tmp_path, kills):
     source, results = tmp_path / "asked.jsonl", tmp_path / "asked_results.jsonl"
     write(source, lines)
     with SimulatedProvider(latency=0.002) as sim:
-        words = command(source, sim.base_url, "--max_concurrent_requests", str(IN_FLIGHT))
+        arguments = command(source, sim.base_url, "--max_concurrent_requests", str(IN_FLIGHT))
         for _ in range(kills):
             wanted = len(sim.ledger.finished) + dice.randint(1, 60)
-            child = subprocess.Popen(words, env=environment(tmp_path), stderr=subprocess.PIPE)
+            child = subprocess.Popen(arguments, env=environment(tmp_path), stderr=subprocess.PIPE)
             try:
                 sim.ledger.wait_until(
                     lambda totals, wanted=wanted: totals.finished >= wanted, timeout=90
@@ -73,10 +73,10 @@ def test_kill_minus_nine_and_again_until_the_file_is_whole(tmp_path, kills):
             child.kill()
             child.communicate()
             assert not results.exists(), "a part must not look like the whole"
-        subprocess.run(words, env=environment(tmp_path), check=True, capture_output=True)
+        subprocess.run(arguments, env=environment(tmp_path), check=True, capture_output=True)
         bought = len(sim.ledger.finished)
         resumed = results.read_bytes()
-        subprocess.run(words, env=environment(tmp_path), check=True, capture_output=True)
+        subprocess.run(arguments, env=environment(tmp_path), check=True, capture_output=True)
 
         assert len(sim.ledger.finished) == bought, "run again it asked something"
 
@@ -88,7 +88,7 @@ def test_kill_minus_nine_and_again_until_the_file_is_whole(tmp_path, kills):
     ]
     assert all(isinstance(row[1], dict) for row in rows)
     assert bought - lines <= kills * 2 * IN_FLIGHT
-    assert sorted(one.name for one in tmp_path.glob("*asked*")) == [source.name, results.name]
+    assert sorted(path.name for path in tmp_path.glob("*asked*")) == [source.name, results.name]
 
 
 WATCHED = """
@@ -114,9 +114,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path, lines):
         for count in (lines, 10 * lines):
             source = tmp_path / f"{count}.jsonl"
             write(source, count)
-            words = command(source, sim.base_url, "--max_concurrent_requests", "64")
+            arguments = command(source, sim.base_url, "--max_concurrent_requests", "64")
             done = subprocess.run(
-                [sys.executable, "-c", WATCHED, *words],
+                [sys.executable, "-c", WATCHED, *arguments],
                 env=environment(tmp_path),
                 capture_output=True,
                 text=True,

@@ -38,7 +38,7 @@ async def test_rows_come_in_the_order_of_the_requests():
     """
     Whatever came back first; metadata stands behind, is not sent, and nothing given is changed.
     """
-    requests = [{**one, "metadata": {"n": n}} for n, one in enumerate(questions(40))]
+    requests = [{**item, "metadata": {"n": n}} for n, item in enumerate(questions(40))]
     before = copy.deepcopy(requests)
     with SimulatedProvider(reply=lambda prompt: f"answer to {prompt}") as sim:
         rows = await openai_parallel_generate(requests, **options(sim))
@@ -75,12 +75,12 @@ async def test_a_failed_request_has_a_text_for_each_attempt(provider):
     assert sent == MAX_ATTEMPTS == 5
     assert isinstance(rows[1][1], list)
     assert len(rows[1][1]) == 5
-    assert all("500" in one for one in rows[1][1])
+    assert all("500" in item for item in rows[1][1])
     assert isinstance(rows[0][1], dict)
     assert isinstance(rows[2][1], dict)
 
 
-async def test_what_is_no_request_keeps_its_place(provider):
+async def test_what_is_no_request_keeps_its_position(provider):
     """
     An error in its row, the others answered.
     """
@@ -94,7 +94,7 @@ async def test_what_is_no_request_keeps_its_place(provider):
     assert "asks nothing" in rows[2][1][0]
 
 
-async def test_a_mapping_in_place_of_a_list_is_refused(provider):
+async def test_a_mapping_instead_of_a_list_is_refused(provider):
     """
     Before anything is sent.
     """
@@ -157,7 +157,7 @@ def test_after_a_refusal_that_names_no_time_everybody_waits_for_the_cooldown():
 
 
 @pytest.mark.parametrize("concurrency", [None, 4])
-async def test_the_cooldown_is_kept_whether_or_not_places_are_found_by_trying(concurrency):
+async def test_the_cooldown_is_kept_whether_or_not_concurrency_is_adapted(concurrency):
     """
     No request comes before it is over.
     """
@@ -186,7 +186,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("level", SAID)
-async def test_the_level_decides_what_is_told(level, caplog):
+async def test_the_level_decides_what_is_logged(level, caplog):
     """
     40: failures after all attempts; 30: refusals and errors; 20: starts and ends; 10: details.
     """
@@ -198,18 +198,22 @@ async def test_the_level_decides_what_is_told(level, caplog):
     with SimulatedProvider(faults=fault) as sim:
         await openai_parallel_generate(questions(2), **options(sim), logging_level=level)
 
-    records = [one for one in caplog.records if one.name == "llmnb.requests"]
-    words = [one.getMessage() for one in records]
-    assert {one.levelname for one in records} == SAID[level]
+    records = [item for item in caplog.records if item.name == "llmnb.requests"]
+    messages_logged = [item.getMessage() for item in records]
+    assert {item.levelname for item in records} == SAID[level]
     if level <= 40:
-        assert any(one.startswith("Request #1 failed: ") for one in words)
+        assert any(item.startswith("Request #1 failed: ") for item in messages_logged)
     if level <= 30:
-        assert any(one.startswith("Request #0, attempt 1: ProviderError: ") for one in words)
-        assert any(one.startswith("Request #0, attempt 2: RateLimited: ") for one in words)
+        assert any(
+            item.startswith("Request #0, attempt 1: ProviderError: ") for item in messages_logged
+        )
+        assert any(
+            item.startswith("Request #0, attempt 2: RateLimited: ") for item in messages_logged
+        )
     if level <= 20:
-        assert "Starting request #0" in words
-        assert "Starting request #0, attempt 3" in words
-        assert "Request #0 completed" in words
+        assert "Starting request #0" in messages_logged
+        assert "Starting request #0, attempt 3" in messages_logged
+        assert "Request #0 completed" in messages_logged
 
 
 async def test_levels_are_understood_as_names_too(provider, caplog):
@@ -239,7 +243,7 @@ def test_without_a_set_up_log_lines_go_where_the_bars_are(provider, capsys, monk
     assert not log.isEnabledFor(logging.CRITICAL)
 
 
-async def test_no_key_is_told_at_any_level(provider, caplog):
+async def test_no_key_is_logged_at_any_level(provider, caplog):
     """
     Nor written into a row.
     """

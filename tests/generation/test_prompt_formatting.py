@@ -125,7 +125,7 @@ def test_system_texts_are_full_light_and_lightest():
         make_prompts(["it"], "", prompt_key="heavy")
 
 
-def test_one_text_in_place_of_a_list_is_an_error():
+def test_a_text_instead_of_a_list_is_an_error():
     """
     Not a prompt for each letter.
     """
@@ -146,7 +146,7 @@ class Tokenizer:
         assert options == {"tokenize": False, "add_generation_prompt": True}
         if not self.takes_system and messages[0]["role"] == "system":
             raise TemplateError("no system here")
-        turns = "".join(f"<{one['role']}>{one['content']}" for one in messages)
+        turns = "".join(f"<{message['role']}>{message['content']}" for message in messages)
         return f"<s>{turns}<assistant>"
 
 
@@ -154,7 +154,7 @@ class TemplateError(Exception):
     """What a template language raises, by its name."""
 
 
-def test_a_tokenizers_own_template_is_used_when_one_is_at_hand():
+def test_a_tokenizers_own_template_is_used_when_it_has_any():
     """
     In place of the family's marks, without the mark of the beginning.
     """

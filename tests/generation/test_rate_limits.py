@@ -42,7 +42,7 @@ def test_every_model_has_its_endpoint():
         assert url.endswith("/v1/completions" if is_text else "/v1/chat/completions")
 
 
-def test_numbers_that_are_given_are_never_scaled():
+def test_the_callers_own_numbers_are_never_scaled():
     """
     Only what comes from the table has the margin taken off.
     """
@@ -67,7 +67,7 @@ def test_what_is_asked_follows_from_the_address_or_the_first_request():
     assert asking_for({"model": "gpt-4-0613", "messages": []}).gen_type == "chat"
 
 
-def test_a_key_for_one_provider_is_not_sent_to_anothers_address():
+def test_a_key_of_a_provider_is_not_sent_to_anothers_address():
     """
     A model that names its provider is asked there, whatever address the others have.
     """

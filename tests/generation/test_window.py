@@ -77,7 +77,7 @@ def test_several_long_messages_are_cut_in_turn():
     """
     fitted = fit(chat("Be brief.", LONG, LONG + LONG, "And now?"))
 
-    contents = [one["content"] for one in fitted.request["messages"]]
+    contents = [item["content"] for item in fitted.request["messages"]]
     assert contents[0] == "Be brief."
     assert contents[3] == "And now?"
     assert count_tokens(fitted.request).tokens <= 8192
@@ -155,7 +155,7 @@ async def test_a_run_sends_what_was_cut_shows_it_and_says_so(caplog):
     assert rows[0][0] == SHORT
     assert len(rows[1][0]["messages"][1]["content"]) < len(LONG)
     assert isinstance(rows[1][1], dict)
-    (said,) = [one.getMessage() for one in caplog.records if "is cut" in one.getMessage()]
+    (said,) = [item.getMessage() for item in caplog.records if "is cut" in item.getMessage()]
     assert said.startswith("Request #1 is cut. openai/gpt-4-0613 takes 8,192 tokens")
 
 

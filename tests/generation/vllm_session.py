@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-TOLD: dict[str, Any] = {}
+REPORT: dict[str, Any] = {}
 LOGGED: list[str] = []
 PROMPTS = ["Once upon a time", "The label of the text is", "positive negative the row"]
 ENDLESS = {"ignore_eos": True}
@@ -61,13 +61,13 @@ def basics(generator: Any) -> dict[str, Any]:
     return {
         "final": final,
         "outputs": outputs,
-        "prompt_counts": [len(one) for one in prompt_logprobs],
-        "tokens": [len(one) for one in generator.engine.encode(PROMPTS)],
-        "firsts": [one[0] for one in prompt_logprobs],
-        "numbers": [[math.isfinite(x) and x < 0 for x in one] for one in output_logprobs],
+        "prompt_counts": [len(item) for item in prompt_logprobs],
+        "tokens": [len(item) for item in generator.engine.encode(PROMPTS)],
+        "firsts": [item[0] for item in prompt_logprobs],
+        "numbers": [[math.isfinite(x) and x < 0 for x in item] for item in output_logprobs],
         "greedy": greedy,
         "several": several[1],
-        "several_told": [[len(x) for x in one] for one in several[3]],
+        "several_told": [[len(x) for x in item] for item in several[3]],
         "without": [without[2], without[3]],
         "empty": list(generator.generate_vllm([])),
     }
@@ -75,16 +75,18 @@ def basics(generator: Any) -> dict[str, Any]:
 
 def limits(generator: Any) -> dict[str, Any]:
     lengths = [1, 5, 9]
-    *_, told = generator.generate_vllm(PROMPTS, max_new_tokens=lengths, **ENDLESS)
-    _, (whole,), _, (whole_told,) = generator.generate_vllm(
+    *_, of_answers = generator.generate_vllm(PROMPTS, max_new_tokens=lengths, **ENDLESS)
+    _, (whole,), _, (whole_logprobs,) = generator.generate_vllm(
         PROMPTS[:1], sample=False, max_new_tokens=12, **ENDLESS
     )
-    stop = next(one.token for one in whole_told[4:] if one.token.isprintable() and one.token)
+    stop = next(
+        item.token for item in whole_logprobs[4:] if item.token.isprintable() and item.token
+    )
     _, (stopped,), _, _ = generator.generate_vllm(
         PROMPTS[:1], sample=False, max_new_tokens=12, extra_stop_tokens=[stop], **ENDLESS
     )
     return {
-        "lengths": [len(one) for one in told],
+        "lengths": [len(item) for item in of_answers],
         "whole": whole,
         "stop": stop,
         "stopped": stopped,
@@ -94,25 +96,25 @@ def limits(generator: Any) -> dict[str, Any]:
 def truncation(generator: Any) -> dict[str, Any]:
     long = " ".join(f"row {number}" for number in range(300))
     prompts = ["short", long, long]
-    found: dict[str, Any] = {"max_len": generator.max_model_len}
-    found["tokens"] = len(generator.engine.encode([long])[0])
+    figures: dict[str, Any] = {"max_len": generator.max_model_len}
+    figures["tokens"] = len(generator.engine.encode([long])[0])
     for side in ("left", "right"):
         LOGGED.clear()
-        final, outputs, told, _ = generator.generate_vllm(
+        final, outputs, of_prompts, _ = generator.generate_vllm(
             prompts, max_new_tokens=[4, 40, 100], truncation_side=side, **ENDLESS
         )
-        found[side] = {
+        figures[side] = {
             "is_part": [
                 long.endswith(final[1]) if side == "left" else long.startswith(final[1]),
                 long.endswith(final[2]) if side == "left" else long.startswith(final[2]),
             ],
             "short": final[0],
-            "read": [len(one) for one in told],
+            "read": [len(item) for item in of_prompts],
             "cuts": [(cut.prompt, cut.tokens, cut.kept) for cut in generator.cuts],
             "logged": list(LOGGED),
             "outputs": len(outputs),
         }
-    return found
+    return figures
 
 
 def oracle(generator: Any, folder: Path) -> dict[str, Any]:
@@ -120,21 +122,21 @@ def oracle(generator: Any, folder: Path) -> dict[str, Any]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    _, outputs, told, told_out = generator.generate_vllm(
+    _, outputs, of_prompts, of_answers = generator.generate_vllm(
         PROMPTS, sample=False, max_new_tokens=8, logprobs=2, prompt_logprobs=2
     )
     model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
     worst, tops_agree = 0.0, True
-    for prompt, answer in zip(told, told_out, strict=True):
-        first = generator.engine.encode(PROMPTS)[told.index(prompt)][0]
-        ids = [first, *(one.id for one in prompt[1:]), *(one.id for one in answer)]
+    for prompt, answer in zip(of_prompts, of_answers, strict=True):
+        first = generator.engine.encode(PROMPTS)[of_prompts.index(prompt)][0]
+        ids = [first, *(item.id for item in prompt[1:]), *(item.id for item in answer)]
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0]
         expected = torch.log_softmax(logits.float(), -1)
-        for place, one in enumerate([*prompt[1:], *answer]):
-            worst = max(worst, abs(float(expected[place][one.id]) - float(one)))
-            top = float(expected[place].max())
-            tops_agree &= abs(one.top[0][1] - top) < 1e-4 and len(one.top) == 2
+        for position, item in enumerate([*prompt[1:], *answer]):
+            worst = max(worst, abs(float(expected[position][item.id]) - float(item)))
+            top = float(expected[position].max())
+            tops_agree &= abs(item.top[0][1] - top) < 1e-4 and len(item.top) == 2
     return {"worst": worst, "tops_agree": tops_agree, "outputs": outputs}
 
 
@@ -213,7 +215,7 @@ def asked(generator: Any) -> dict[str, Any]:
     steps = _count_steps(generator)
     llm = llmnb.AsyncLLM(model=model, sampling_params={"max_tokens": 6, "temperature": 0})
     requests = [{"messages": [{"role": "user", "content": text}]} for text in PROMPTS]
-    logged = [{**one, "logprobs": True, "top_logprobs": 2} for one in requests]
+    logged = [{**item, "logprobs": True, "top_logprobs": 2} for item in requests]
     rows = llm.generate(logged, progress=False)
     before = steps[0]
     again = llm.generate(logged, progress=False)
@@ -242,8 +244,8 @@ def asked(generator: Any) -> dict[str, Any]:
         "stored": stored,
         "n": by_name[0][1],
         "text": text[0][1],
-        "frame": [None if pd.isna(one) else one for one in answers],
-        "labels": [None if pd.isna(one) else one for one in labels["label"]],
+        "frame": [None if pd.isna(item) else item for item in answers],
+        "labels": [None if pd.isna(item) else item for item in labels["label"]],
         "crowd": [isinstance(row[1], dict) for row in crowd],
         "crowd_steps": steps[0] - before,
     }
@@ -273,17 +275,17 @@ def streamed(generator: Any) -> dict[str, Any]:
     from llmnb.running.asking import Asking
     from llmnb.running.start import start
 
-    pieces: list[str] = []
+    fragments: list[str] = []
     run = start(
         [{"prompt": "Tell me", "max_tokens": 12, "temperature": 0, **ENDLESS}],
         Asking(model="vllm/tiny"),
         use_cache=False,
-        on_delta=lambda row, delta: pieces.append(delta.text),
+        on_delta=lambda row, delta: fragments.append(delta.text),
     )
     (outcome,) = run.result(120)
     return {
-        "pieces": len(pieces),
-        "joined": "".join(pieces) == outcome.text,
+        "pieces": len(fragments),
+        "joined": "".join(fragments) == outcome.text,
         "first": outcome.first_token_seconds,
         "seconds": outcome.seconds,
         "usd": outcome.usd,
@@ -307,7 +309,7 @@ def dropped(generator: Any) -> dict[str, Any]:
     outcomes = run.result(120)
     expected = generator.generate_vllm(PROMPTS, sample=False, max_new_tokens=6)[1]
     return {
-        "errors": [type(one.error).__name__ for one in outcomes],
+        "errors": [type(item.error).__name__ for item in outcomes],
         "left": generator.engine.core.get_num_unfinished_requests(),
         "next": expected,
     }
@@ -331,7 +333,7 @@ def beside(generator: Any) -> dict[str, Any]:
     rows = llm.generate([{"prompt": f"beside {n}"} for n in range(30)], progress=False)
     thread.join(120)
     return {
-        "batches": [one == expected for one in batches],
+        "batches": [item == expected for item in batches],
         "rows": [isinstance(row[1], dict) for row in rows],
     }
 
@@ -383,7 +385,7 @@ def main(folder: Path) -> None:
         max_num_seqs=8,
         structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
     )
-    TOLD["loaded"] = {
+    REPORT["loaded"] = {
         "seconds": time.perf_counter() - began,
         "max_len": generator.max_model_len,
         "identity": generator.engine.identity,
@@ -394,7 +396,7 @@ def main(folder: Path) -> None:
         ("basics", basics),
         ("limits", limits),
         ("truncation", truncation),
-        ("oracle", lambda one: oracle(one, model)),
+        ("oracle", lambda item: oracle(item, model)),
         ("outside", share_outside),
         ("errors", errors),
         ("interrupted", interrupted),
@@ -403,19 +405,19 @@ def main(folder: Path) -> None:
         ("streamed", streamed),
         ("dropped", dropped),
         ("beside", beside),
-        ("awaited", lambda one: asyncio.run(awaited(one))),
+        ("awaited", lambda item: asyncio.run(awaited(item))),
         ("magic", magic),
     )
-    held = generator.as_model("tiny", llm_params={"max_tokens": 12})
+    other_model = generator.as_model("tiny", llm_params={"max_tokens": 12})
     for name, section in sections:
         try:
-            TOLD[name] = section(generator)
+            REPORT[name] = section(generator)
         except Exception:
-            TOLD[name] = {"broken": traceback.format_exc()}
-    del held
+            REPORT[name] = {"broken": traceback.format_exc()}
+    del other_model
     generator.close()
-    TOLD["closed"] = True
-    (folder / "told.json").write_text(json.dumps(TOLD, default=str), encoding="utf-8")
+    REPORT["closed"] = True
+    (folder / "told.json").write_text(json.dumps(REPORT, default=str), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,67 +25,66 @@ NAMES = {
 """Words that nothing is called: no file, class, function, parameter or variable."""
 
 ALLOWED = {
+    "agreement": "tests/evaluation",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "tests/notebook tests/wire",
-    "few": "tests/browser tests/decide tests/engine tests/rate_limiter tests/schemas tests/store",
+    "few": (
+        "evaluation tests/browser tests/decide tests/engine tests/frames tests/rate_limiter "
+        "tests/schemas tests/store"
+    ),
     "flight": (
-        "batches docs engine testing tests/adapters tests/decide tests/engine tests/kernel "
+        "docs engine testing tests/adapters tests/decide tests/engine tests/kernel "
         "tests/support tests/testing wire"
     ),
     "foreign": "tests/house tests/notebook tests/wire",
     "forms": "generation tests/notebook",
     "found": (
-        "notebook tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
-        "tests/decide tests/display tests/engine tests/generation tests/house tests/kernel "
-        "tests/notebook tests/schemas tests/store tests/tools tests/wire"
+        "evaluation frames notebook tests tests/adapters tests/batches tests/benchmarks "
+        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/house "
+        "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
     "given": (
-        "engine generation llmnb tests tests/adapters tests/cli tests/decide tests/engine "
-        "tests/generation tests/house tests/notebook tests/rate_limiter tests/schemas "
-        "tests/store tests/wire"
+        "engine llmnb tests tests/adapters tests/decide tests/engine tests/house tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/wire"
     ),
     "hear": "tests/cost tests/kernel",
     "held": (
-        "tests/adapters tests/decide tests/engine tests/generation tests/kernel tests/notebook "
+        "tests/adapters tests/decide tests/engine tests/kernel tests/notebook "
         "tests/rate_limiter tests/store tests/wire"
     ),
     "house": "tests/house tests/wire",
     "one": (
-        "adapters engine generation llmnb tests tests/adapters tests/batches tests/browser "
-        "tests/cli tests/decide tests/display tests/engine tests/faults tests/generation "
-        "tests/house tests/kernel tests/notebook tests/rate_limiter tests/schemas tests/store "
-        "tests/tools tests/wire wire"
+        "engine evaluation llmnb targets tests tests/adapters tests/batches tests/browser "
+        "tests/cli tests/cost tests/decide tests/display tests/engine tests/evaluation "
+        "tests/faults tests/frames tests/house tests/kernel tests/notebook tests/rate_limiter "
+        "tests/schemas tests/store tests/wire"
     ),
-    "pieces": (
-        "tests/adapters tests/engine tests/faults tests/generation tests/notebook tests/tools "
-        "tests/wire"
-    ),
+    "pieces": "tests/adapters tests/engine tests/faults tests/notebook tests/wire",
     "place": (
-        "notebook tests/adapters tests/cli tests/decide tests/display tests/engine "
-        "tests/generation tests/house tests/notebook tests/schemas tests/wire"
+        "evaluation frames notebook tests/adapters tests/decide tests/display tests/engine "
+        "tests/house tests/notebook tests/schemas tests/wire"
     ),
     "rail": "tests/notebook",
-    "say": "tests tests/adapters tests/cli tests/notebook tests/store tests/wire",
+    "say": "tests/adapters tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
-    "terms": "store",
+    "terms": "evaluation",
     "told": (
-        "llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser tests/cli "
-        "tests/decide tests/display tests/engine tests/generation tests/house tests/notebook "
-        "tests/schemas tests/store tests/tools tests/wire"
+        "llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser tests/decide "
+        "tests/display tests/engine tests/frames tests/house tests/notebook tests/schemas "
+        "tests/store tests/wire"
     ),
     "voyage": "docs tests/wire",
     "walk": "tests/house",
     "wall": "engine tests/engine",
     "way": (
         "tests/adapters tests/batches tests/browser tests/display tests/engine tests/faults "
-        "tests/generation tests/notebook tests/rate_limiter tests/schemas tests/store "
-        "tests/tools tests/wire"
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
     ),
     "words": (
         "batches engine llmnb notebook tests tests/adapters tests/batches tests/benchmarks "
-        "tests/cli tests/engine tests/generation tests/house tests/kernel tests/notebook "
-        "tests/schemas tests/store tests/tools tests/wire"
+        "tests/engine tests/frames tests/house tests/kernel tests/notebook tests/schemas "
+        "tests/store tests/wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

@@ -103,7 +103,8 @@ def test_cost_is_added_up_by_project_and_model(shell, asked):
     shell.run("%llm_cache clear --all")
     report = shell.run("%llm_cost").value
     rows = [row[:4] for row in report.table.rows]
-    each = [("", "default", "openai/m", "2"), ("", "other-things", "openai/m", "1")]
+    model = "openai/m (simulated)"
+    each = [("", "default", model, "2"), ("", "other-things", model, "1")]
 
     assert rows == [("this kernel", "", "", "3"), *each, ("in all", "", "", "3"), *each]
 

@@ -25,6 +25,12 @@ RETRY = "import llmnb; llmnb.last_run().retry_failed()"
 def clean(*, rows: int = 120, reused: int = 30, **changes: object) -> StatusSnapshot:
     """Return a run in which every row was answered."""
     sent = rows - reused
+    kind = "simulated_" if changes.get("simulated") else ""
+    dollars = {
+        f"{kind}usd": 0.0092 if sent else 0.0,
+        f"{kind}saved_usd": 0.0031 if reused else 0.0,
+        f"{kind}saved_reused_usd": 0.0031 if reused else 0.0,
+    }
     tracker = StatusTracker(
         num_rows=rows,
         num_rows_done=rows,
@@ -32,9 +38,7 @@ def clean(*, rows: int = 120, reused: int = 30, **changes: object) -> StatusSnap
         num_tasks_succeeded=sent,
         num_cached=reused,
         num_requests=sent,
-        usd=0.0092 if sent else 0.0,
-        saved_usd=0.0031 if reused else 0.0,
-        saved_reused_usd=0.0031 if reused else 0.0,
+        **dollars,
     )
     share = ModelShare(name="openai/gpt-4o-mini", rows=sent, share=1.0, p50=1.1, usd=0.0092)
     usual = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,3 +233,145 @@ def test_the_strip_asks_the_rows_of_one_cause_alone(executed):
     assert "7 of 10 rows answered" in Census(told["text/html"]).text
     assert "All 3 rows that failed are answered now" in sentence["text/plain"]
     assert widget_models(notebook) == []
+
+
+# ------------------------------------------------------------- what a person's cells keep
+
+FRAME = """
+import os, pandas as pd
+%load_ext llmnb
+refused = lambda request: faults.refusal() if "refuse" in request.prompt else None
+sim = Laboratory(latency=0, reply=lambda prompt: f"{prompt} <b>!", faults=refused).start()
+os.environ.update(sim.environment)
+df = pd.DataFrame({"text": [f"row {number}" for number in range(12)]})
+bad = pd.DataFrame({"text": ["fine", "refuse this", "well"]})
+options = {"model": "openai/gpt-4o-mini", "use_cache": False}
+"""
+
+
+def shown(cell: Any) -> list[dict[str, str]]:
+    """Return the outputs in which something is seen."""
+    return [data for data in outputs(cell) if any(data.values())]
+
+
+def printed(cell: Any) -> str:
+    return "".join(part.get("text", "") for part in cell["outputs"])
+
+
+@pytest.fixture(scope="module")
+def day(executed: Executed) -> Any:
+    """Execute what a person does with tables on a first day."""
+    return executed(
+        FRAME,
+        "df['a'] = df.llm.generate('Say {text}', **options)",
+        "df.llm.generate('Say {text}', **options)",
+        """
+        for number in range(10):
+            df.llm.generate('Say {text}', params={'temperature': number / 10}, **options)
+        """,
+        "x = df.llm.generate('Say {text}', progress=False, **options)",
+        """
+        import llmnb
+        llmnb.configure(show_answers=False)
+        x = df.llm.generate('Tell {text}', **options)
+        llmnb.configure(show_answers=True);
+        """,
+        "x = bad.llm.generate('{text}', **options)",
+        """
+        for word in ('One', 'Two'):
+            bad.llm.generate(word + ' {text}', **options)
+        """,
+        "x = df.llm.preview('See {text}', **options)",
+        """
+        from messages import press
+        from llmnb.notebook.plan_card import PlanCard
+        card = PlanCard(df.llm.plan('Plan {text}', **options))
+        card._ipython_display_()
+        press(card, do="first_rows")
+        wait_for_the_card()
+        """,
+        "import llmnb; print(llmnb.last_run().result())",
+        "sim.stop()",
+    )["cells"][2:]
+
+
+ASSIGNED, DISPLAYED, LOOP, SILENT, PRIVATE, FAILED, FAILING_LOOP, PREVIEW, PLANNED, PASTED = range(
+    10
+)
+
+
+def test_answers_that_a_cell_does_not_show_stand_open_in_its_receipt(day):
+    """
+    Prompt, answer and status of five rows as text; a cell that shows its result folds them.
+    """
+    (assigned,) = shown(day[ASSIGNED])
+    (displayed, _) = shown(day[DISPLAYED])
+    (preview,) = shown(day[PREVIEW])
+
+    for bundle in (assigned, displayed, preview):
+        text = Census(bundle["text/html"]).text
+        assert "row 0" in text
+        assert "<b>!" in text
+        assert bundle["text/html"].count("answered</td>") == (3 if bundle is preview else 5)
+    assert "<details open" in assigned["text/html"]
+    assert "<details open" in preview["text/html"]
+    assert "<details open" not in displayed["text/html"]
+
+
+def test_ten_runs_of_a_cell_leave_one_receipt(day):
+    """
+    One line with all rows, the runs by what differs; below 60 kB, in one output.
+    """
+    (bundle,) = shown(day[LOOP])
+
+    assert "10 runs, all 120 rows answered" in Census(bundle["text/html"]).text
+    assert "temperature 0.9" in Census(bundle["text/html"]).text
+    assert "<details open" not in bundle["text/html"]
+    assert len(bundle["text/html"]) < 20_000
+    assert len(bundle["text/plain"].split("\n")) == 11
+
+
+def test_a_run_takes_eight_kilobytes_in_a_saved_notebook(day):
+    """
+    The table of its answers, which has six of its own, apart.
+    """
+    assert len(json.dumps(day[PRIVATE]["outputs"])) <= 8_000
+    assert len(json.dumps(day[ASSIGNED]["outputs"])) <= 14_000
+    assert len(json.dumps(day[LOOP]["outputs"])) <= 8_000 * 10
+
+
+def test_without_progress_or_answers_no_text_of_a_table_is_saved(day):
+    """
+    `progress=False` shows nothing, `configure(show_answers=False)` no prompt and no answer.
+    """
+    assert shown(day[SILENT]) == []
+    (bundle,) = shown(day[PRIVATE])
+    assert "All 12 rows answered" in Census(bundle["text/html"]).text
+    assert "row 0" not in json.dumps(day[PRIVATE]["outputs"])
+
+
+def test_failures_are_told_once(day):
+    """
+    In the receipt: no warning repeats them, the banner names no cause, a loop has no banner.
+    """
+    receipt, banner = shown(day[FAILED])
+    (both,) = shown(day[FAILING_LOOP])
+
+    assert "refused by the model" in Census(receipt["text/html"]).text
+    assert "1 row failed. A retry asks only this." in banner["text/plain"]
+    assert "refused" not in banner["text/plain"]
+    assert printed(day[FAILED]) == printed(day[FAILING_LOOP]) == ""
+    assert "2 runs: 4 of 6 rows answered" in Census(both["text/html"]).text
+    assert "One {text}, row 1: " in Census(both["text/html"]).text
+
+
+def test_the_code_of_a_receipt_works_when_it_is_pasted(day):
+    """
+    After *Run 10* a line gives the answers, where nothing but the extension was loaded.
+    """
+    *_, receipt = shown(day[PLANNED])
+
+    assert "import llmnb; llmnb.last_run().result()" in re.findall(
+        "<code>(.*?)</code>", receipt["text/html"]
+    )
+    assert "Plan row 9 <b>!" in printed(day[PASTED])

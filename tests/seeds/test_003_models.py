@@ -146,7 +146,7 @@ async def test_cost_tracking_in_both_ways(sim):
         sim.ledger.finished[0].prompt_tokens,
         sim.ledger.finished[0].completion_tokens,
     )
-    assert GLOBAL_COST_TRACKER.lifetime_cost_usd == pytest.approx(result.cost + other.cost)
+    assert GLOBAL_COST_TRACKER.simulated_usd == pytest.approx(result.cost + other.cost)
     GLOBAL_COST_TRACKER.reset()
 
 

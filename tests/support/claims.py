@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from llmnb.engine.account import Account
+from llmnb.engine.account_limits import AccountLimits
 
 
 def claimed_bursts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that gets how an account spends what is announced, at each claim on it."""
     bursts: list[str] = []
-    claim = Account.claim
+    claim = AccountLimits.claim
 
-    def note(account: Account, run: Any, limits: Any, now: float) -> None:
+    def note(account: AccountLimits, run: Any, limits: Any, now: float) -> None:
         claim(account, run, limits, now)
         bursts.append(account.announced.burst)
 
-    monkeypatch.setattr(Account, "claim", note)
+    monkeypatch.setattr(AccountLimits, "claim", note)
     return bursts

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from llmnb.decide.charge import Estimate
-from llmnb.engine.account import Account
+from llmnb.engine.account_limits import AccountLimits
 from llmnb.engine.lanes import Lanes, Ticket
 from llmnb.errors import RateLimited
 from llmnb.records import KindOfLimit, LimitReport, Limits
@@ -130,7 +130,7 @@ def ask(
     """
     dice, events, order, counted = random.Random(seed), [], itertools.count(), Counted()
     lanes = Lanes()
-    account = Account(Limits(), lanes, now=0.0)
+    account = AccountLimits(Limits(), lanes, now=0.0)
     account.claim("run", Limits(tokens_per_minute=per_minute, concurrency=at_once), 0.0)
     waiting, answered, now, due = list(range(len(rows))), 0, 0.0, -1.0
     of_requests = TokenLimit(requests, requests, lambda row: 1.0, "requests")

@@ -9,13 +9,15 @@ from laboratory.ledger_queries import duplicates, is_within, max_in_window, wors
 from laboratory.spawned import loaded
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing import Ledger, prompt_hash
+from llmnb.testing import Ledger, SimulatedRequest, prompt_hash
 from llmnb.testing.ledger import prompt_text
 
 
 def enter(ledger: Ledger, prompt: str = "Hi", *, now: float = 0.0, **changes):
-    fields = {"endpoint": "text", "model": "m", "body": prompt.encode(), "prompt_tokens": 2}
-    return ledger.open(now=now, prompt=prompt, **{**fields, **changes})
+    request = SimulatedRequest(
+        endpoint="text", body={}, model="m", prompt=prompt, identity=prompt, prompt_tokens=2
+    )
+    return ledger.open(request, now=now, **{"body": prompt.encode(), **changes})
 
 
 def finish(ledger: Ledger, row, *, now: float = 1.0, **changes) -> None:

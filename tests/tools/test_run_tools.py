@@ -64,9 +64,9 @@ class Scripted(LLMModel):
         yield result
 
     @property
-    def told(self):
+    def tool_texts(self):
         """What the last request said of the tools' results."""
-        return [one.text for one in self.asked[-1][0] if one.role == "tool"]
+        return [item.text for item in self.asked[-1][0] if item.role == "tool"]
 
 
 async def test_plain_and_async_tools_run_and_the_model_reads_what_they_return():
@@ -78,16 +78,22 @@ async def test_plain_and_async_tools_run_and_the_model_reads_what_they_return():
     done = await model.run_tools("Hi", [add, weather])
 
     assert (done.text, done.cost, done.pending) == ("done", 0.5, ())
-    assert model.told == ["3", "Rain in Kyiv."]
-    assert [one.role for one in done.messages] == ["user", "assistant", "tool", "tool", "assistant"]
-    assert [one.tool_call_id for one in done.messages if one.role == "tool"] == ["c1", "c2"]
+    assert model.tool_texts == ["3", "Rain in Kyiv."]
+    assert [item.role for item in done.messages] == [
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "assistant",
+    ]
+    assert [item.tool_call_id for item in done.messages if item.role == "tool"] == ["c1", "c2"]
     assert [(use.call.name, use.error, use.round) for use in done.uses] == [
         ("add", None, 1),
         ("weather", None, 1),
     ]
 
 
-async def test_calls_of_one_round_run_at_the_same_time():
+async def test_calls_of_the_same_round_run_at_the_same_time():
     """
     Each waits for the others; plain ones on threads of their own.
     """
@@ -104,10 +110,10 @@ async def test_calls_of_one_round_run_at_the_same_time():
 
     await model.run_tools("Hi", [meet])
 
-    assert model.told == ["a", "b", "c"]
+    assert model.tool_texts == ["a", "b", "c"]
 
 
-async def test_an_unknown_name_runs_nothing_and_the_model_is_told():
+async def test_an_unknown_name_runs_nothing_and_the_model_reads_why():
     """
     Fault 39: it hears which tools there are, and may go on.
     """
@@ -116,7 +122,7 @@ async def test_an_unknown_name_runs_nothing_and_the_model_is_told():
     done = await model.run_tools("Hi", [add])
 
     assert ran == []
-    assert "there is: add" in model.told[0]
+    assert "there is: add" in model.tool_texts[0]
     assert done.uses[0].error
 
 
@@ -130,7 +136,7 @@ async def test_a_tool_that_is_not_allowed_never_runs_whatever_a_text_asks_for():
     done = await model.run_tools([injected], [add, delete_everything], allow=["add"])
 
     assert ran == ["add"]
-    assert "may be called" in model.told[0]
+    assert "may be called" in model.tool_texts[0]
     assert [use.error is None for use in done.uses] == [False, True]
 
 
@@ -138,7 +144,7 @@ async def test_a_tool_that_is_not_allowed_never_runs_whatever_a_text_asks_for():
     "arguments",
     ["", "{", "not JSON", "[1]", '{"a": "x"}', '{"b": 1}', '{"a": 1, "evil": 2}', "null"],
 )
-async def test_bad_arguments_run_nothing_and_the_model_is_told(arguments):
+async def test_bad_arguments_run_nothing_and_the_model_reads_why(arguments):
     """
     Fault 39: broken JSON, wrong types, missing and unknown arguments.
     """
@@ -147,7 +153,7 @@ async def test_bad_arguments_run_nothing_and_the_model_is_told(arguments):
     done = await model.run_tools("Hi", [add])
 
     assert ran == []
-    assert model.told[0].startswith("Error: ")
+    assert model.tool_texts[0].startswith("Error: ")
     assert done.text == "done"
 
 
@@ -161,7 +167,7 @@ async def test_endless_calls_end_after_so_many_rounds():
 
     assert (len(model.asked), len(ran)) == (4, 3)
     assert model.asked[-1][1]["tool_choice"] == "none"
-    assert [one.name for one in done.pending] == ["add"]
+    assert [item.name for item in done.pending] == ["add"]
 
 
 async def test_a_thousand_calls_at_once_are_not_made():
@@ -177,7 +183,7 @@ async def test_a_thousand_calls_at_once_are_not_made():
     assert sum(use.error is not None for use in done.uses) == 995
 
 
-async def test_a_huge_result_is_cut_and_the_model_is_told():
+async def test_a_huge_result_is_cut_and_the_model_reads_so():
     """
     Fault 39: 10 MB reach neither the model nor the bill.
     """
@@ -189,11 +195,11 @@ async def test_a_huge_result_is_cut_and_the_model_is_told():
 
     await model.run_tools("Hi", [huge], max_result_characters=1000)
 
-    assert len(model.told[0]) < 1100
-    assert "[cut: 9,999,000 further characters]" in model.told[0]
+    assert len(model.tool_texts[0]) < 1100
+    assert "[cut: 9,999,000 further characters]" in model.tool_texts[0]
 
 
-async def test_a_tool_that_fails_is_told_to_the_model_and_ends_nothing():
+async def test_a_tool_that_fails_is_reported_to_the_model_and_ends_nothing():
     """
     Its error is the call's result.
     """
@@ -205,7 +211,7 @@ async def test_a_tool_that_fails_is_told_to_the_model_and_ends_nothing():
 
     done = await model.run_tools("Hi", [breaks])
 
-    assert model.told == ["Error: RuntimeError: no connection"]
+    assert model.tool_texts == ["Error: RuntimeError: no connection"]
     assert done.text == "done"
 
 
@@ -222,7 +228,7 @@ async def test_a_tool_that_takes_too_long_is_left():
 
     await model.run_tools("Hi", [sleeps], tool_timeout=0.01)
 
-    assert model.told == ["Error: it took longer than 0.01 s"]
+    assert model.tool_texts == ["Error: it took longer than 0.01 s"]
 
 
 async def test_a_tool_as_json_ends_the_loop_with_its_call_pending():
@@ -234,7 +240,7 @@ async def test_a_tool_as_json_ends_the_loop_with_its_call_pending():
 
     done = await model.run_tools("Hi", [add, tool])
 
-    assert [one.name for one in done.pending] == ["search"]
+    assert [item.name for item in done.pending] == ["search"]
     assert done.messages[-1].tool_calls == done.pending
     assert ran == []
 
@@ -252,10 +258,10 @@ async def test_what_is_returned_is_written_as_json():
 
     await model.run_tools("Hi", [things])
 
-    assert model.told == ['[{"day": "2026-01-02"}, {"ü": null}]']
+    assert model.tool_texts == ['[{"day": "2026-01-02"}, {"ü": null}]']
 
 
-async def test_every_call_is_told_as_it_ends_and_shown_without_control_characters():
+async def test_every_call_is_reported_as_it_ends_and_shown_without_control_characters():
     """
     A line per call; what a model writes cannot move a terminal's cursor.
     """
@@ -272,7 +278,7 @@ async def test_every_call_is_told_as_it_ends_and_shown_without_control_character
     await model.run_tools("Hi", [evil], on_use=listen)
 
     assert len(lines) == 2
-    assert all(one.isprintable() for one in "".join(lines))
+    assert all(item.isprintable() for item in "".join(lines))
     assert "cleared" in "".join(lines)
 
 
@@ -328,8 +334,8 @@ def test_a_round_of_tools_on_every_provider(provider, streams):
     with SimulatedProvider(reply=reply) as sim:
         base = sim.base_url.replace("/v1", "/v1beta") if provider == "gemini" else sim.base_url
         llm = LLM(url=base, api_key="k", model="m", api_provider=provider)
-        pieces = []
-        options = {"callbacks": [pieces.append]} if streams else {}
+        fragments = []
+        options = {"callbacks": [fragments.append]} if streams else {}
         done = llm.run_tools_sync("What is 2 + 1?", [add], **options)
         again = llm.run_tools_sync("What is 2 + 1?", [add])
 
@@ -337,7 +343,7 @@ def test_a_round_of_tools_on_every_provider(provider, streams):
     assert ran == ["add", "add"], "tools run again, the model is not asked again"
     assert len(sim.ledger.received) == 2
     assert [use.result for use in done.uses] == ["3"]
-    assert "".join(pieces) == ("It is 3." if streams else "")
+    assert "".join(fragments) == ("It is 3." if streams else "")
 
 
 def test_geminis_sealed_thoughts_go_back_with_the_call():
@@ -370,10 +376,10 @@ def test_a_budget_binds_over_all_rounds_of_the_loop():
     """
     with SimulatedProvider(reply="again", latency=0) as sim:
         model = Looping(url=sim.base_url, api_key="k", model="gpt-4o-mini")
-        one = model.run_tools_sync("Go on.", [add], max_rounds=1, max_tokens=10).cost
+        item = model.run_tools_sync("Go on.", [add], max_rounds=1, max_tokens=10).cost
         with pytest.raises(BudgetExceeded, match="are spent"):
             model.run_tools_sync(
-                "Go on again.", [add], max_rounds=60, max_tokens=10, budget_usd=one * 500
+                "Go on again.", [add], max_rounds=60, max_tokens=10, budget_usd=item * 500
             )
 
     assert 2 <= len(sim.ledger.received) - 1 < 60

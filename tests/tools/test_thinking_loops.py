@@ -119,10 +119,10 @@ def thinking_turn(provider="deepseek"):
     )
 
 
-def told(turn):
+def request_with(turn):
     """Return a conversation in which a turn has called a tool."""
     result = Message(content="noon", role="tool", tool_call_id="c1")
-    return {"messages": [one.body() for one in (Message(content="Hi"), turn, result)]}
+    return {"messages": [message.body() for message in (Message(content="Hi"), turn, result)]}
 
 
 @pytest.mark.parametrize("model", ["deepseek/m", "groq/m", "anthropic/m", "gemini/m"])
@@ -130,20 +130,20 @@ def test_nobody_is_sent_anothers_thoughts(model):
     """
     A fallback in the middle of a loop gets the turn without them.
     """
-    call = resolve(model, api_key="k").call(told(thinking_turn()), {})
+    call = resolve(model, api_key="k").call(request_with(thinking_turn()), {})
 
     assert (b"The clock." in call.wire) is (model == "deepseek/m")
 
 
-def test_an_answer_kept_without_the_thoughts_is_found():
+def test_an_answer_kept_without_the_thoughts_is_used():
     """
     The released code did not send them; its key is the older one of the same question.
     """
     target = resolve("deepseek/m", api_key="k")
-    bare = told(thinking_turn())
+    bare = request_with(thinking_turn())
     bare["messages"][1] = bare["messages"][1].without_thoughts()
     before = target.call(bare, {}).key
-    after = target.call(told(thinking_turn()), {}).key
+    after = target.call(request_with(thinking_turn()), {}).key
 
     assert isinstance(after, RenamedKey)
     assert not isinstance(before, RenamedKey)
@@ -154,7 +154,7 @@ def test_thoughts_that_the_caller_writes_are_a_question_of_their_own():
     """
     What somebody puts into a conversation by hand is sent everywhere and has no older key.
     """
-    plain = told(thinking_turn())
+    plain = request_with(thinking_turn())
     plain["messages"][1] = dict(plain["messages"][1])
     call = resolve("groq/m", api_key="k").call(plain, {})
 
@@ -162,7 +162,7 @@ def test_thoughts_that_the_caller_writes_are_a_question_of_their_own():
     assert not isinstance(call.key, RenamedKey)
 
 
-def test_a_turn_keeps_its_thoughts_apart_on_every_way():
+def test_a_turn_keeps_its_thoughts_apart_through_every_conversion():
     """
     As a message again, as a copy and through a pickle.
     """

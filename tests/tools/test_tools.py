@@ -35,13 +35,13 @@ def test_functions_and_json_become_tools():
     """
     Name, description and arguments from signature and docstring; JSON stays as it is.
     """
-    one, two, three, four = tool_bodies(
+    first, two, three, four = tool_bodies(
         [add, weather, JSON_TOOL, {"name": "bare", "parameters": {"type": "object"}}]
     )
 
-    assert one["function"]["name"] == "add"
-    assert one["function"]["description"] == "Add two numbers."
-    assert one["function"]["parameters"]["required"] == ["a"]
+    assert first["function"]["name"] == "add"
+    assert first["function"]["description"] == "Add two numbers."
+    assert first["function"]["parameters"]["required"] == ["a"]
     assert two["function"]["name"] == "weather"
     assert three == JSON_TOOL
     assert four == {
@@ -64,7 +64,7 @@ def test_what_is_no_tool_is_refused_before_anything_is_sent(given):
     ["add", add, {"type": "function", "function": {"name": "add"}}],
     ids=["name", "function", "dictionary"],
 )
-def test_one_tool_can_be_demanded_in_three_ways(choice):
+def test_a_tool_can_be_demanded_by_name_function_or_dictionary(choice):
     """
     Its name, the function itself, OpenAI's own dictionary.
     """
@@ -108,7 +108,7 @@ WANTED = {
 
 @pytest.mark.parametrize("provider", WANTED)
 @pytest.mark.parametrize("choice", ["none", "auto", "required", "add"])
-def test_tool_choice_reaches_every_provider_in_its_own_words(provider, choice):
+def test_tool_choice_reaches_every_provider_in_its_own_form(provider, choice):
     """
     none, auto, required, and one that must be called.
     """
@@ -128,7 +128,7 @@ def test_tool_choice_reaches_every_provider_in_its_own_words(provider, choice):
         body["toolConfig"]["functionCallingConfig"] if provider == "gemini" else body["tool_choice"]
     )
     assert there == WANTED[provider][choice]
-    assert [(one.name, one.arguments.replace(" ", "")) for one in result.tool_calls] == [
+    assert [(call.name, call.arguments.replace(" ", "")) for call in result.tool_calls] == [
         ("add", '{"a":1}')
     ]
 

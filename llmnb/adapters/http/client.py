@@ -33,10 +33,10 @@ from llmnb.errors import LLMNBError
 from llmnb.records import REQUEST_SECONDS, RawReply
 
 _LARGE_BODY_BYTES = 2**20
-"""From here on aiohttp warns of a body in one piece, which holds the loop up."""
+"""Bytes from which on aiohttp warns of a body in one piece."""
 
 _PROXY_SECONDS = 5.0
-"""How long the environment's word about proxies is believed."""
+"""Seconds for which the environment's proxies are remembered."""
 
 
 class HttpClient:
@@ -234,7 +234,7 @@ class HttpClient:
     # -------------------------------------------------------------------- settings
 
     async def _open(self) -> None:
-        """Open the session, after aiohttp's inside was tried; once, however many ask."""
+        """Open the session once, after the trial of aiohttp's private parts."""
         async with self._opening:
             if self._session is not None:
                 return
@@ -290,7 +290,7 @@ class HttpClient:
     def _request_head(
         self, address: str, headers: Mapping[str, str]
     ) -> exchange.RequestHead | None:
-        """Return what such requests have in common, made once per address and mapping."""
+        """Return the shared head of such requests, made once per address and mapping."""
         known = self._request_heads.get((address, id(headers)))
         if known is None or known[0] is not headers:
             if len(self._request_heads) > 1000:

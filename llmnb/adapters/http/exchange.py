@@ -27,14 +27,14 @@ from llmnb.records import SecretBytes
 T = TypeVar("T")
 
 MOST_BYTES = 2**16
-"""Larger bodies are left to the session, which waits where a connection is slow to take them."""
+"""Bytes; larger bodies go by the session, which waits where a connection takes them slowly."""
 
 _READ_BYTES = 2**16
 _UNSAFE = re.compile(r"[\r\n\0]")
 
 
 class UnknownInternals(Exception):
-    """aiohttp's inside is not as it was tried; nothing was sent."""
+    """aiohttp's private parts differ from what was tried; nothing was sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +52,7 @@ _Request: Any = getattr(aiohttp, "ClientRequest", object)
 
 
 class _Address(_Request):  # type: ignore[misc]
-    """What the pool wants to know of a request to find a connection: only where it goes."""
+    """The part of a request that the pool needs to find a connection: its address."""
 
     @functools.cached_property
     def connection_key(self) -> Any:
@@ -62,7 +62,7 @@ class _Address(_Request):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """All that requests to one address with the same headers have in common."""
+    """What requests to one address with the same headers share, made once."""
 
     address: _Address
     head: bytes
@@ -72,7 +72,7 @@ class RequestHead:
 def request_head(
     url: URL, headers: Mapping[str, str], session: aiohttp.ClientSession
 ) -> RequestHead | None:
-    """Return what requests have in common; None where a session should look at the headers.
+    """Return the shared head of requests; None where only a session may send such headers.
 
     Args:
         url: Full address.

@@ -1,4 +1,4 @@
-"""What goes wrong between two machines, as our own errors: unsent, perhaps billed, unreadable."""
+"""aiohttp's errors as our own: unsent, perhaps billed, or unreadable."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _lost_reply(host: str, when: str = "before its reply") -> MaybeBilled:
 
 
 def _reason(error: Exception) -> str:
-    """Return why, without anything the library remembers of the request."""
+    """Return the cause in a few words, without what the library's error says of the request."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return PROXY_REFUSED.format(error.status)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):

@@ -22,7 +22,7 @@ KEPT: dict[str, Any] = {
     "ttl_dns_cache": 300,
     "keepalive_timeout": 20.0,  # idle connections are closed before most servers do it
 }
-"""How connections are kept."""
+"""Settings of the connector."""
 
 HEAD_LIMITS: dict[str, Any] = {"max_line_size": 2**16, "max_field_size": 2**16, "max_headers": 500}
 """How long a line of a reply's head may be, and how many there may be: the library's own limits
@@ -52,12 +52,12 @@ class Line(_Handler):  # type: ignore[misc]
     """Whether the other side, or the network, has broken it."""
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Count a chunk of data and pass it on."""
         self.chunks += 1
         _Handler.data_received(self, data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Note how it ended."""
+        """Note whether it was broken or closed."""
         self.is_reset = exc is not None
         super().connection_lost(exc)
 

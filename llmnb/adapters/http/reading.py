@@ -25,10 +25,10 @@ HasEnded = Callable[[], bool]
 """Whether what was fed holds the whole answer."""
 
 _SMALL_BODY_BYTES = 2**20
-"""Replies that say to be no larger are read in one go."""
+"""Bytes up to which a reply of known length is read in one go."""
 
 _END_SECONDS = 1.0
-"""How long a stream whose answer has ended is read on, so that its connection can be kept."""
+"""Seconds for which a stream is read on after its answer, so that its connection can be kept."""
 
 
 class Reading:
@@ -136,7 +136,7 @@ CAP_BYTES = 32 * 2**20
 """Most bytes a decoded reply may have."""
 
 ENCODINGS = "gzip, deflate"
-"""What we say we can unpack."""
+"""Value of the request header ``accept-encoding``."""
 
 
 class Unpacker:

@@ -1,4 +1,4 @@
-"""One try of aiohttp's inside, against a socket of our own, before anything is bought through it.
+"""A trial of aiohttp's private parts, against a socket of our own, before they are relied on.
 
 `pool` and `exchange` use parts of aiohttp that its documents do not promise. A release in which
 they are otherwise must cost speed, never an answer: so they are tried once per process, over
@@ -22,7 +22,7 @@ from llmnb.adapters.http import exchange
 from llmnb.adapters.http.pool import HEAD_LIMITS, Pool, is_stale
 
 _SECONDS = 10.0
-"""For all of it; it takes some milliseconds."""
+"""Seconds that the whole trial may take; it takes some milliseconds."""
 
 _BODY = b'{"tried":"once"}'
 _HEADERS = {"Accept": "*/*", "X-Tried": "once"}
@@ -41,7 +41,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class UsableParts:
-    """Which parts of aiohttp's inside are as they are known here."""
+    """Which private parts of aiohttp work as expected."""
 
     pool: bool
     """Whether `Pool` gives connections that a session can use."""
@@ -51,11 +51,11 @@ class UsableParts:
 
 
 usable: UsableParts | None = None
-"""What was found in this process; None before it was tried."""
+"""The result of this process's trial; None before it."""
 
 
 async def usable_parts() -> UsableParts:
-    """Return which parts can be used; the first call in a process tries them."""
+    """Return which parts work; the first call in a process tries them."""
     global usable
     if usable is None:
         usable = UsableParts(await _is_right(_by_session), await _is_right(_by_exchange))
@@ -70,7 +70,7 @@ async def usable_parts() -> UsableParts:
 
 
 def distrust() -> None:
-    """Leave the fast path from now on: it was not as it had been when it was tried."""
+    """Stop using `exchange`: it failed although the trial had passed."""
     global usable
     if usable is not None:
         usable = UsableParts(usable.pool, exchange=False)
@@ -143,7 +143,7 @@ async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> 
 
 
 class _Peer(asyncio.Protocol):
-    """The other side: answers the first two requests, and never the third."""
+    """The server of the trial: answers two requests, and never the third."""
 
     def __init__(self, peers: list[_Peer]) -> None:
         peers.append(self)

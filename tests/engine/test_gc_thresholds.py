@@ -6,14 +6,14 @@ import gc
 
 import pytest
 
-from llmnb.engine import collector
+from llmnb.engine import gc_thresholds
 
 
 @pytest.fixture(autouse=True)
 def usual(monkeypatch):
     # Whatever other tests of this process have left under way is not counted here.
-    monkeypatch.setattr(collector, "_runs", 0)
-    monkeypatch.setattr(collector, "_before", None)
+    monkeypatch.setattr(gc_thresholds, "_users", 0)
+    monkeypatch.setattr(gc_thresholds, "_before", None)
     before = gc.get_threshold()
     gc.set_threshold(700, 10, 10)
     yield
@@ -24,10 +24,10 @@ def test_they_are_raised_once_and_put_back_at_the_last_end():
     """
     Two runs at once: the second end puts them back, not the first.
     """
-    with collector.calmed():
-        with collector.calmed():
-            assert gc.get_threshold() == collector.CALM
-        assert gc.get_threshold() == collector.CALM
+    with gc_thresholds.raised():
+        with gc_thresholds.raised():
+            assert gc.get_threshold() == gc_thresholds.RAISED
+        assert gc.get_threshold() == gc_thresholds.RAISED
     assert gc.get_threshold() == (700, 10, 10)
 
 
@@ -35,7 +35,7 @@ def test_what_somebody_else_sets_meanwhile_stays():
     """
     Only our own change is taken back.
     """
-    with collector.calmed():
+    with gc_thresholds.raised():
         gc.set_threshold(123, 4, 5)
     assert gc.get_threshold() == (123, 4, 5)
 
@@ -46,5 +46,5 @@ def test_they_are_never_lowered():
     """
     for chosen in ((0, 10, 10), (900_000, 10, 10)):
         gc.set_threshold(*chosen)
-        with collector.calmed():
+        with gc_thresholds.raised():
             assert gc.get_threshold() == chosen

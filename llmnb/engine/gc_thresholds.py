@@ -1,4 +1,4 @@
-"""Fewer passes of the garbage collector while runs are under way.
+"""The garbage collector runs less often while runs are under way.
 
 A request in flight is some hundred small objects, none of them garbage yet.
 Python's collector looks through them after every 700 new ones, and through
@@ -16,41 +16,43 @@ import gc
 import threading
 from collections.abc import Iterator
 
-CALM = (50_000, 50, 100)
+RAISED = (50_000, 50, 100)
 """Thresholds of the three generations; some ten megabytes at most wait longer."""
 
 _lock = threading.Lock()
-_runs = 0
+_users = 0
+"""Runs under way, and blocks in `raised`."""
+
 _before: tuple[int, int, int] | None = None
 
 
-def calm() -> None:
-    """Note that a run has begun."""
-    global _runs, _before
+def raise_thresholds() -> None:
+    """Raise the thresholds until `restore_thresholds` was called as often as this."""
+    global _users, _before
     with _lock:
-        _runs += 1
+        _users += 1
         thresholds = gc.get_threshold()
-        if _runs == 1 and 0 < thresholds[0] < CALM[0]:
+        if _users == 1 and 0 < thresholds[0] < RAISED[0]:
             _before = thresholds
-            gc.set_threshold(*CALM)
+            gc.set_threshold(*RAISED)
+
+
+def restore_thresholds() -> None:
+    """Put the thresholds back if nobody else needs them raised."""
+    global _users, _before
+    with _lock:
+        _users -= 1
+        if _users == 0 and _before is not None:
+            if gc.get_threshold() == RAISED:
+                gc.set_threshold(*_before)
+            _before = None
 
 
 @contextlib.contextmanager
-def calmed() -> Iterator[None]:
-    """Calm the collector for a block, such as one that makes a row for each of many outcomes."""
-    calm()
+def raised() -> Iterator[None]:
+    """Raise the thresholds for a block, such as one that makes a row of each of many outcomes."""
+    raise_thresholds()
     try:
         yield
     finally:
-        as_before()
-
-
-def as_before() -> None:
-    """Note that a run has ended."""
-    global _runs, _before
-    with _lock:
-        _runs -= 1
-        if _runs == 0 and _before is not None:
-            if gc.get_threshold() == CALM:
-                gc.set_threshold(*_before)
-            _before = None
+        restore_thresholds()

@@ -1,4 +1,4 @@
-"""Where answers may be written: never over a column that came with the table, unless told to.
+"""Refuse to overwrite columns that came with the table.
 
 What llmnb wrote itself is written anew in silence, so that a cell can be run again. A frame of
 pandas carries the names in its `attrs`; other tables have no such place, so for them this
@@ -20,7 +20,7 @@ _remembered: set[str] = set()
 
 
 class VerbCall(NamedTuple):
-    """A caller's call, as text that replaces columns when it is pasted.
+    """A caller's call; its text is the same call with ``overwrite=True``.
 
     Example:
         >>> print(VerbCall("generate", ["Say {a}"], {"into": "b", "schema": dict}))

@@ -25,8 +25,8 @@ LimitSource = Literal["", "given", "announced", "found"]
 """Where a limit comes from; empty where there is none."""
 
 
-class Account:
-    """The limits of one account at one target; its methods take the time as an argument.
+class AccountLimits:
+    """What binds all runs of one account at one target; its methods take the time as an argument.
 
     Args:
         own: Limits that belong to the target itself.

@@ -1,0 +1,173 @@
+"""How shares are shown: one static card of HTML, and the same as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from llmnb.display.aligned import columns, wrapped
+from llmnb.display.escape import html_text, visible
+from llmnb.display.html_fragments import box, cell, strong, table
+from llmnb.display.moments import moment
+from llmnb.display.palette import FAINT, RULE
+from llmnb.display.texts import counted, cut
+from llmnb.evaluation.shares import LabelShare
+from llmnb.evaluation.whisker import FEW_LABELS, whisker
+
+_LABELS_SHOWN = 20
+_SMALL = "margin:0 0 8px;font-size:12px;line-height:17px;opacity:.8"
+
+
+@dataclass(frozen=True, slots=True)
+class SharesCard:
+    """What shares show.
+
+    Attributes:
+        shares: The share of each label, as it was written, the largest first.
+        rows: How many rows the table has.
+        labelled: How many of them have a true label.
+        is_chance: Whether those were drawn at random.
+        strangers: Labels of truth that belong to no row.
+        made: When, in seconds since the epoch.
+    """
+
+    shares: Mapping[str, LabelShare]
+    rows: int
+    labelled: int
+    is_chance: bool
+    strangers: int
+    made: float
+
+    def line(self) -> str:
+        """Return the headline as one line."""
+        return visible("".join(self._headline()))
+
+    def html(self) -> str:
+        """Return the card; every style can be stripped, and no text in it acts."""
+        first, rest = self._headline()
+        drawn = table(self._rows(), "width:100%")
+        return box(
+            f'<p style="margin:0;font-size:16px;line-height:22px">{strong(first)}'
+            f"{html_text(rest)}</p>\n",
+            f'<p style="{_SMALL}">{html_text(self._sentence())} Dot and whisker: corrected; ring: '
+            "the model’s own count.</p>\n",
+            f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>',
+            f'<p style="margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8">'
+            f"{html_text(self._footer())}</p>",
+            name="llmnb-score",
+            width=840,
+        )
+
+    def text(self) -> str:
+        """Return the card as text, below 90 columns."""
+        rows = [("label", "share", "95 % interval", "rows", "model says")]
+        rows += [(label, *self._figures(share)) for label, share in self._shown()]
+        return "\n".join(
+            [
+                self.line(),
+                *wrapped(self._sentence()),
+                "",
+                *("  " + line for line in columns(rows, right={1, 2, 3, 4}, width=86)),
+                "",
+                *wrapped(self._footer()),
+            ]
+        )
+
+    def _shown(self) -> list[tuple[str, LabelShare]]:
+        return list(self.shares.items())[:_LABELS_SHOWN]
+
+    def _headline(self) -> tuple[str, str]:
+        label, worst = max(self.shares.items(), key=lambda pair: abs(pair[1].naive - pair[1].share))
+        error = worst.naive - worst.share
+        if round(1000 * error) == 0:
+            return "The model’s shares need no correction", ""
+        often = "too often" if error > 0 else "too seldom"
+        return (
+            f"The model says {cut(label, 40)} {often}",
+            f": {_tenths(worst.naive)} of all rows, where {_tenths(worst.share)} are",
+        )
+
+    def _sentence(self) -> str:
+        if self.labelled == self.rows:
+            return f"All {counted(self.rows, 'row')} are labelled: the shares are counted."
+        random = " at random" if self.is_chance else ""
+        sentences = [
+            f"{counted(self.rows, 'row')}, corrected by {counted(self.labelled, 'label')}{random}."
+        ]
+        if not self.is_chance:
+            sentences.append(
+                "They were not drawn at random: the shares hold only as far as those rows are like "
+                "the others."
+            )
+        if self.labelled < FEW_LABELS:
+            sentences.append("So few labels say little.")
+        if self.strangers:
+            belong = "belongs" if self.strangers == 1 else "belong"
+            sentences.append(f"{counted(self.strangers, 'label')} {belong} to no row.")
+        return " ".join(sentences)
+
+    def _footer(self) -> str:
+        parts = ["Prediction-powered inference"]
+        widths = [
+            ((share.labelled_high - share.labelled_low), (share.high - share.low))
+            for share in self.shares.values()
+        ]
+        alone, corrected = (math.fsum(column) for column in zip(*widths, strict=True))
+        if corrected and alone / corrected >= 1.05:
+            parts.append(
+                f"the {counted(self.labelled, 'label')} alone would give intervals "
+                f"{alone / corrected:.1f} times as wide"
+            )
+        if len(self.shares) > _LABELS_SHOWN:
+            parts.append(f"all {len(self.shares):,}: .labels")
+        parts.append(moment(self.made))
+        return " · ".join(parts)
+
+    def _figures(self, share: LabelShare) -> tuple[str, str, str, str]:
+        low, high = (
+            math.ceil(share.low * self.rows - 1e-9),
+            math.floor(share.high * self.rows + 1e-9),
+        )
+        return (
+            _tenths(share.share),
+            f"{100 * share.low:.1f} to {100 * share.high:.1f}",
+            f"{low:,}" if low >= high else f"{low:,} to {high:,}",
+            _tenths(share.naive),
+        )
+
+    def _rows(self) -> Iterator[list[str]]:
+        shown = self._shown()
+        whole = _axis(max(max(share.high, share.naive) for _, share in shown))
+        small = f"{FAINT};font-size:11px;padding:0 0 4px 16px;white-space:nowrap"
+        ends = (
+            f'<div style="display:flex;justify-content:space-between"><span>0</span>'
+            f"<span>{100 * whole:.0f} %</span></div>"
+        )
+        yield [
+            cell("", "padding:0"),
+            f'<td style="border:0;background:none;{small};width:36%;min-width:90px">{ends}</td>',
+            *(
+                cell(name, small, align="right", head="col")
+                for name in ("share", "95 % interval", "rows", "model says")
+            ),
+        ]
+        for label, share in shown:
+            drawn = whisker(share.share, (share.low, share.high), whole=whole, ring=share.naive)
+            corrected, *figures = self._figures(share)
+            plain = "padding:3px 0 3px 16px;white-space:nowrap"
+            yield [
+                cell(label, "padding:3px 0", head="row", longest=40),
+                f'<td style="border:0;background:none;vertical-align:middle;{plain}">{drawn}</td>',
+                cell(corrected, f"font-weight:600;{plain}", align="right"),
+                *(cell(figure, plain, align="right") for figure in figures),
+            ]
+
+
+def _tenths(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _axis(largest: float) -> float:
+    """Return where an axis of shares ends: the next of a few round figures."""
+    return next((end for end in (0.05, 0.1, 0.2, 0.3, 0.5, 0.75) if largest <= end), 1.0)

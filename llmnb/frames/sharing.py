@@ -1,0 +1,84 @@
+"""How often each label is among the rows of a table, corrected by a few true labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from llmnb.evaluation.labels import Spellings
+from llmnb.evaluation.shares import shares
+from llmnb.evaluation.shares_card import SharesCard
+from llmnb.frames.pandas_source import source_of
+from llmnb.frames.table_source import AnswerColumn, Source, name_of
+from llmnb.frames.template import is_missing
+from llmnb.frames.truth import truth_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shares:
+    """How often each label is among these very rows.
+
+    Attributes:
+        labels: A table with a row for each label, the largest share first: `share` as corrected,
+            `low` and `high` of its 95 % interval, and `naive`, what the answers alone say. Shares
+            are from 0 to 1 and sum to 1.
+        n: Rows that have a true label.
+    """
+
+    labels: Any
+    n: int
+    _card: SharesCard
+
+    def __repr__(self) -> str:
+        return f"<Shares: {self._card.line()}>"
+
+    def __str__(self) -> str:
+        return self._card.text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+
+def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
+    """Return the corrected share of each label in a column; nothing is sent.
+
+    Raises:
+        InputError: If the table is empty, has no such column, or truth cannot be matched.
+    """
+    source = source_of(table)
+    cells = source.columns().cells(name_of(column))
+    true = truth_of(source, truth)
+    spellings = Spellings()
+    known = spellings.keys(true.labels)  # first, so that truth's spelling is shown
+    said = spellings.keys(None if is_missing(cell) else cell for cell in cells)
+    labels = dict.fromkeys(key for key in [*known, *said] if key is not None)
+    found = shares(said, known, labels)
+    ordered = dict(sorted(found.items(), key=lambda pair: -pair[1].share))
+    shown = {spellings.shown(str(label)): share for label, share in ordered.items()}
+    figures = list(shown.values())
+    return Shares(
+        labels=source.named(
+            "label",
+            list(shown),
+            {
+                "share": AnswerColumn([share.share for share in figures], "Float64"),
+                "low": AnswerColumn([share.low for share in figures], "Float64"),
+                "high": AnswerColumn([share.high for share in figures], "Float64"),
+                "naive": AnswerColumn([share.naive for share in figures], "Float64"),
+            },
+        ),
+        n=sum(label is not None for label in known),
+        _card=SharesCard(
+            shares=shown,
+            rows=source.rows,
+            labelled=sum(label is not None for label in known),
+            is_chance=True,
+            strangers=true.strangers,
+            made=time.time(),
+        ),
+    )

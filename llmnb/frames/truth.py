@@ -1,0 +1,83 @@
+"""The true labels of a table's rows, whatever they come as."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llmnb.display.texts import counted
+from llmnb.errors import InputError
+from llmnb.frames.table_source import TableSource
+from llmnb.frames.template import is_missing
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The label of each row, None where it has none.
+
+    Attributes:
+        labels: In the rows' order.
+        strangers: Labels that belong to no row of the table.
+        name: What the truth is called.
+    """
+
+    labels: Sequence[Any]
+    strangers: int
+    name: str
+
+
+def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
+    """Return the true label of each row.
+
+    Args:
+        source: The table.
+        truth: A series, matched by its index (of Polars, which has none, by position), a list in
+            the rows' order, a dictionary from the rows' labels, or the name of a column.
+        argument: What the caller calls it.
+
+    Raises:
+        InputError: If the table is empty, a list or series has another length, index values are
+            repeated, no label belongs to a row, or all are missing.
+    """
+    if not source.rows:
+        raise InputError("The table has no rows: there is nothing to score.")
+    name = argument
+    if isinstance(truth, str):
+        labels, strangers, name = source.columns().cells(truth), 0, truth
+    else:
+        labels, strangers = source.aligned(truth, argument)
+        name = str(getattr(truth, "name", None) or argument)
+    labels = [None if is_missing(label) else label for label in labels]
+    if all(label is None for label in labels):
+        if strangers:
+            raise InputError(
+                f"{argument}= has {counted(strangers, 'label')}, but none of them belongs to a row "
+                "of this table: labels are matched by the index."
+            )
+        raise InputError(f"{argument}= has no label for any row: all are missing.")
+    return Truth(labels, strangers, name)
+
+
+def check_length(labels: Sequence[Any], rows: int, argument: str) -> None:
+    """Refuse labels by position that are more or fewer than the rows.
+
+    Raises:
+        InputError: If they are.
+    """
+    if len(labels) != rows:
+        raise InputError(
+            f"{argument}= has {counted(len(labels), 'value')} and the table "
+            f"{counted(rows, 'row')}: labels without an index are matched by position, so there "
+            "must be one for each row."
+        )
+
+
+def repeated(labels: Sequence[Hashable]) -> Hashable | None:
+    """Return a value that stands in an index more than once, None where all differ."""
+    seen: set[Hashable] = set()
+    for label in labels:
+        if label in seen:
+            return label
+        seen.add(label)
+    return None
