@@ -527,8 +527,9 @@ ARGUMENTS: Mapping[str, Option] = {
     "system": _argument("a system message before every question, a template as a prompt is", "str"),
     "examples": _argument(
         "pairs of an input and its answer, shown before every question; an input that is a mapping "
-        "fills the prompt's own fields",
-        "Sequence[tuple[Any, Any]]",
+        "fills the prompt's own fields. A series of labels makes examples of the rows that it "
+        "labels, matched by the index, for all rows but themselves",
+        "Any",
     ),
     "params": _argument(
         'fields of the request, such as ``{"temperature": 0, "max_tokens": 50}``, or an '

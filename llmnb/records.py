@@ -182,10 +182,10 @@ class UnchosenLength(int):
 class Usage:
     """Tokens one call consumed, as the provider billed them."""
 
-    prompt: int
+    prompt: int = 0
     """Input tokens; cached ones are counted here too."""
 
-    completion: int
+    completion: int = 0
     """Output tokens; hidden reasoning is counted here too."""
 
     cache_read: int = 0

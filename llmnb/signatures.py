@@ -92,7 +92,7 @@ FRAME_KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     "ExtractOptions": _listed(_FRAMES, without=("messages", "schema")),
     "PreviewOptions": _listed(_FRAMES, without=("messages", "n", "into", "details")),
     "CompareOptions": _listed(
-        _FRAMES, without=("messages", "n", "into", "details", "model", "mode")
+        _FRAMES, without=("messages", "n", "into", "details", "model", "mode", "params")
     ),
     "EmbedOptions": _listed(("params", "dimensions", "max_tokens"), names("embed")),
     "NearestOptions": _listed(

@@ -482,7 +482,18 @@ SHOWN_AT = {
 OTHERS = {
     *("url", "api_key", "gen_type", "messages", "prompt", "input", "into", "sample"),
     *("labels", "schema", "even_if_open", "logging_level", "n_ctx", "n_parallel"),
-    *("api_base", "version", "rpm", "boundary", "filename", "name", "style"),
+    *(
+        "api_base",
+        "version",
+        "rpm",
+        "boundary",
+        "filename",
+        "name",
+        "style",
+        "kind",
+        "params",
+        "drop",
+    ),
 }
 """What stands before an equals sign in texts and is none of the table's: arguments of one door
 alone, the short names of `%llm_config`, and fields of files and pages."""

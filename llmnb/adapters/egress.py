@@ -133,7 +133,7 @@ def check_characters(url: str) -> None:
         )
 
 
-def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
+def check_url(url: str, *, has_key: bool) -> None:
     """Refuse an address that cannot be a model's, or that would leak a key.
 
     Raises:
@@ -157,7 +157,7 @@ def check_url(url: str, *, has_key: bool, allow_http: bool = False) -> None:
             f"{host} is an address of machine metadata, not of a model. Nothing was sent."
         )
     if scheme == "http" and not is_loopback(host):
-        if has_key and not allow_http:
+        if has_key:
             raise UnsafeURL(
                 f"The key would travel to {host} over plain http, readable on the way. Nothing "
                 "was sent: use https, or llmnb.configure(allow_http=True) on a trusted network."

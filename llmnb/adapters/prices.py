@@ -98,8 +98,8 @@ class _Schedule:
     expires: float
     """Seconds since the epoch, from which the table must be asked again."""
 
-    is_exact: bool = True
-    """False where rates do not tell the price and the table is asked each time."""
+    table: _Priced | None = None
+    """What is asked each time where rates do not tell the price."""
 
     is_manual: bool = False
     """Whether the price is a person's, or nothing: then it is the price in every service tier."""
@@ -157,10 +157,8 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
     if usage.tier is not None and not schedule.is_manual:
         factor = tier_factor(provider, model, usage.tier)
     dollars = None
-    if not schedule.is_exact:
-        priced = _look_up(provider, model)
-        moment = time.time() if when is None else when
-        dollars = None if priced is None else priced.price(usage, moment)
+    if schedule.table is not None:
+        dollars = schedule.table.price(usage, time.time() if when is None else when)
     else:
         for rates in schedule.rates:
             if usage.prompt <= rates.longest_prompt:
@@ -259,16 +257,6 @@ def is_usual(tier: str | None) -> bool:
     return tier is None or tier in _USUAL
 
 
-def estimate(provider: str, model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
-    """Return what a request would cost now, with nothing cached.
-
-    Example:
-        >>> estimate("ollama", "llama3.2", 1000, 100)
-        0.0
-    """
-    return price(provider, model, Usage(prompt=prompt_tokens, completion=completion_tokens))
-
-
 def rates(provider: str, model: str) -> Rates | None:
     """Return a model's rates for short prompts now, or None when they are not known."""
     price(provider, model, Usage(prompt=0, completion=0))
@@ -314,7 +302,7 @@ def set_price(
 
     Example:
         >>> set_price("my-model", 1.0, 2.0, provider="openai")
-        >>> round(estimate("openai", "my-model", 1_000_000, 500_000), 6)
+        >>> price("openai", "my-model", Usage(prompt=1_000_000, completion=500_000))
         2.0
         >>> set_price("my-model", None, provider="openai")
     """
@@ -460,7 +448,7 @@ class _Priced:
             is_of_hours = any(hasattr(constraint, "end_time") for constraint in constraints)
             step = _MINUTE if is_of_hours else _DAY
             expires = (when // step + 1) * step
-        return _Schedule(tuple(lines), expires, is_exact)
+        return _Schedule(tuple(lines), expires, None if is_exact else self)
 
     def _line(self, when: float, size: int, longest: float) -> Rates:
         """Read the rates off prices of whole prompts of one size."""

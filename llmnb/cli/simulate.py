@@ -7,10 +7,9 @@ import contextlib
 import signal
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from llmnb.errors import ConfigurationError
-from llmnb.testing.faults import NAMED, FirstThatSpeaks, Rule, share
+from llmnb.testing.faults import NAMED, Rule, first_that_speaks, share
 from llmnb.testing.latency import Fixed, LatencyModel, Lognormal, Stragglers
 from llmnb.testing.simulated import SimulatedProvider
 
@@ -83,13 +82,8 @@ def _latency(options: argparse.Namespace) -> LatencyModel:
 
 
 def _faults(shares: Sequence[str]) -> Rule | None:
-    """Return the rule that ``--fault`` options describe.
-
-    Example:
-        >>> _faults(["500=0.5"]).rules[0].rate
-        0.5
-    """
-    rules: list[Any] = []
+    """Return the rule that ``--fault`` options describe; None without any."""
+    rules: list[Rule] = []
     for text in shares:
         name, _, rate = text.partition("=")
         try:
@@ -98,7 +92,7 @@ def _faults(shares: Sequence[str]) -> Rule | None:
             raise ConfigurationError(
                 f"--fault {text} is not FAULT=SHARE, such as 500=0.01: {error}"
             ) from None
-    return FirstThatSpeaks(tuple(rules)) if rules else None
+    return first_that_speaks(rules) if rules else None
 
 
 def _greeting(sim: SimulatedProvider) -> str:

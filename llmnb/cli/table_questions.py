@@ -12,7 +12,7 @@ from typing import Any
 from llmnb.errors import ConfigurationError, InputError, UnknownField
 from llmnb.frames.table_files import Row, TableFile
 from llmnb.frames.tables import JSONLTable, error_of, open_table
-from llmnb.frames.template import Template, conversation, prompt_template
+from llmnb.frames.template import Template, ambiguous_column, conversation, prompt_template
 from llmnb.generation.lines import unwrap
 from llmnb.options import Door, names, with_params
 from llmnb.running.asking import Asking
@@ -103,10 +103,7 @@ class TableQuestions:
             )
         for field in self.fields:
             if list(self.table.columns).count(field) > 1:
-                raise InputError(
-                    f"The table has several columns named {field!r}, so nobody can say which one "
-                    "is meant: rename them. Nothing was sent."
-                )
+                raise ambiguous_column(field)
         self.are_requests: bool = self.template is None and self._messages is None
         """Whether the rows are requests themselves."""
 

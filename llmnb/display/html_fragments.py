@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 
 from llmnb.display.escape import html_text, visible
-from llmnb.display.palette import FAINT, FONT, PATTERNS
+from llmnb.display.palette import FAINT, FONT, PATTERNS, PLAIN
 from llmnb.display.texts import cut
 
 INERT = "tex2jax_ignore mathjax_ignore"
@@ -24,7 +24,8 @@ _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 def box(*parts: str, name: str = "", width: int = 760) -> str:
     """Return parts of HTML in one element, with a class of its own where it has a name."""
     style = (
-        f"max-width:{width}px;font:13px/1.5 {FONT};font-variant-numeric:tabular-nums;color:inherit"
+        f"max-width:{width}px;font-size:13px;font:13px/1.5 {FONT};"
+        "font-variant-numeric:tabular-nums;color:inherit"
     )
     return f'<div class="{name}{" " if name else ""}{INERT}" style="{style}">{"".join(parts)}</div>'
 
@@ -47,15 +48,14 @@ def headline(first: str, rest: str) -> str:
 
 def note(html: str, margin: str = "0 0 3px") -> str:
     """Return a small line under something else; it is given as HTML, its texts escaped."""
-    return f'<p style="margin:{margin};font-size:12px;line-height:17px;opacity:.8">{html}</p>\n'
+    return f'<p style="margin:{margin};font-size:12px;opacity:.8">{html}</p>\n'
 
 
 def details(summary: str, body: str, *, is_open: bool = False) -> str:
     """Return HTML under a line of HTML that unfolds it."""
     return (
-        f'<details{" open" if is_open else ""} style="margin:0">'
-        '<summary style="cursor:pointer;line-height:22px;margin-left:15px;'
-        f'list-style-position:outside">{summary}</summary>\n'
+        f"<details{' open' if is_open else ''}>"
+        f'<summary style="cursor:pointer;line-height:22px;margin-left:15px">{summary}</summary>\n'
         f'<div style="margin:4px 0 4px 15px;overflow-x:auto">{body}</div></details>\n'
     )
 
@@ -82,11 +82,15 @@ def small_bar(parts: Iterable[tuple[str, float]], space: str = "0") -> str:
 
 def _segments(parts: Iterable[tuple[str, float]]) -> str:
     return "".join(
-        f'<span style="flex:0 1 {100 * part:.1f}%;min-width:2px;background:{PATTERNS[name]}">'
-        "</span>"
+        f'<span style="flex:0 1 {100 * part:.1f}%;min-width:2px;{_plain(name)}'
+        f'background:{PATTERNS[name]}"></span>'
         for name, part in parts
         if part > 0
     )
+
+
+def _plain(name: str) -> str:
+    return f"background-color:{PLAIN[name]};" if name in PLAIN else ""
 
 
 def cell(

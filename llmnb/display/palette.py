@@ -17,3 +17,12 @@ PATTERNS = {
     "rest": "rgba(128,128,128,.22)",
 }
 """Parts of a bar by name."""
+
+PLAIN = {
+    "reused": "#90c0f0",
+    "merged": "#60a0e8",
+    "send": "#2080e0",
+    "answered": "#2080e0",
+    "failed": "#d93a3a",
+}
+"""The same where a page takes neither a pattern nor a theme's colour, such as an untrusted one."""

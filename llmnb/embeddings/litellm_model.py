@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -66,11 +65,14 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
     ) -> None:
         shown = name if isinstance(name, str) else endpoints_of(name)[0]
         super().__init__(shown.model if isinstance(shown, Endpoint) else str(shown))
-        self.config = dict(config or {})
+        self.config = settings = _checked_settings(config)
         self.project_name = project_name
-        self._config = EmbeddingConfig.of(config)
-        self._model = self._config.endpoint(name) if isinstance(name, str) else name
-        sizes = (batch_size, self._config.batch_size, BATCH_SIZE)
+        fields = dict(settings.get("kwargs") or {})
+        self._limits = _limits(settings, fields)
+        endpoint = _endpoint(name if isinstance(name, str) else None, fields)
+        self._model: Model = endpoint or name
+        self._params = {name: value for name, value in fields.items() if name not in _IGNORED}
+        sizes = (batch_size, settings.get("batch_size"), BATCH_SIZE)
         self.batch_size = next(size for size in sizes if size is not None)
         self.order()  # wrong settings are an error here
 
@@ -108,18 +110,18 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
 
     def order(self) -> Order:
         """Return the order under which texts are embedded now: model, batches and limits."""
-        config, mode = self._config, self.mode.value
+        settings, mode = self.config, self.mode.value
         return Order(
             asking=Asking(
                 model=self._model,
                 gen_type=EMBEDS,
-                params={**config.params, **config.mode_params[mode]},
+                params={**self._params, **(settings.get(f"{mode}_kwargs") or {})},
             ),
             batch_size=self.batch_size,
-            most_tokens=config.most_tokens,
-            prefix=config.prefixes[mode],
+            most_tokens=settings.get("max_tokens"),
+            prefix=str(settings.get(f"{mode}_prefix") or ""),
             project_name=self.project_name,
-            options=config.limits,
+            options=self._limits,
         )
 
 
@@ -176,90 +178,57 @@ _IGNORED = frozenset(("caching", "drop_params", "timeout"))
 """LiteLLM's own switches, which mean nothing to a request that llmnb sends."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddingConfig:
-    """The settings of a `config`.
+def _checked_settings(config: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a config as a dictionary; refuse names that it does not have."""
+    settings = dict(config or {})
+    if unknown := sorted(set(settings) - {*_KNOWN, *_OPTIONS}):
+        raise ConfigurationError(
+            f"An embedding model's config has no {', '.join(map(repr, unknown))}; it has: "
+            f"{', '.join((*_KNOWN, *_OPTIONS))}. Fields of the request go into 'kwargs'."
+        )
+    return settings
 
-    Example:
-        >>> config = EmbeddingConfig.of({"kwargs": {"dimensions": 64}, "rate_limit": "9/minute"})
-        >>> config.params, config.limits
-        ({'dimensions': 64}, {'max_tokens_per_minute': '9/minute'})
+
+def _limits(settings: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the limits and the patience that a config sets, by the names of `start`'s options.
+
+    Args:
+        settings: The config.
+        fields: Fields of the request; those that mean a limit are removed.
     """
-
-    api_key: str | None = dataclasses.field(default=None, repr=False)
-    url: str | None = None
-    api_provider: str | None = None
-    connection: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
-    """What LiteLLM needs to reach a provider, such as ``aws_region_name``."""
-
-    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Fields of the body."""
-
-    limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Limits and patience, as the engine's door takes them."""
-
-    batch_size: int | None = None
-    most_tokens: int | None = None
-    prefixes: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """What stands before every text, by mode."""
-
-    mode_params: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    """Further fields of the body, by mode."""
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any] | None) -> EmbeddingConfig:
-        """Return the settings of a `config`.
-
-        Raises:
-            ConfigurationError: If it says what nobody understands.
-        """
-        entries = dict(config or {})
-        if unknown := sorted(set(entries) - {*_KNOWN, *_OPTIONS}):
-            raise ConfigurationError(
-                f"An embedding model's config has no {', '.join(map(repr, unknown))}; it has: "
-                f"{', '.join((*_KNOWN, *_OPTIONS))}. Fields of the request go into 'kwargs'."
-            )
-        fields = dict(entries.get("kwargs") or {})
-        limits: dict[str, Any] = {}
-        for rate, option in _RATES.items():
-            if entries.get(rate) is not None:
-                OPTIONS[option].checked(rate, entries[rate])  # here, not at the first request
-                limits[option] = entries[rate]
-        if (retries := _taken(fields, _ATTEMPTS)) is not None:
-            limits["max_attempts"] = RETRIES.checked("max_retries", retries) + 1
-        own = {name: entries[name] for name in _OPTIONS if entries.get(name) is not None}
-        limits |= checked(own)
-        connection = {name: fields.pop(name) for name in list(fields) if _connects(name)}
-        return cls(
-            connection=connection,
-            api_key=secret(_taken(fields, _KEY)),
-            url=_taken(fields, _ADDRESS),
-            api_provider=_taken(fields, _PROVIDER),
-            params={name: value for name, value in fields.items() if name not in _IGNORED},
-            limits=limits,
-            batch_size=entries.get("batch_size"),
-            most_tokens=entries.get("max_tokens"),
-            prefixes={mode: str(entries.get(f"{mode}_prefix") or "") for mode in _MODES},
-            mode_params={mode: dict(entries.get(f"{mode}_kwargs") or {}) for mode in _MODES},
-        )
-
-    def endpoint(self, name: str) -> Endpoint:
-        """Return the endpoint of a model's name: a provider of the catalog, or LiteLLM."""
-        provider, _ = provider_and_model(
-            name, provider_name=self.api_provider, has_url=bool(self.url)
-        )
-        row = load_catalog().get(provider)
-        has_none = row is not None and "embedding" not in row.paths
-        return litellm_endpoint(
-            f"litellm/{name}" if has_none else name,
-            url=self.url or "",
-            api_key=self.api_key,
-            provider_name=None if has_none else self.api_provider,
-            connection=self.connection,
-        )
+    limits: dict[str, Any] = {}
+    for rate, option in _RATES.items():
+        if settings.get(rate) is not None:
+            OPTIONS[option].checked(rate, settings[rate])  # here, not at the first request
+            limits[option] = settings[rate]
+    if (retries := _taken(fields, _ATTEMPTS)) is not None:
+        limits["max_attempts"] = RETRIES.checked("max_retries", retries) + 1
+    own = {name: settings[name] for name in _OPTIONS if settings.get(name) is not None}
+    return limits | checked(own)
 
 
-_MODES = ("document", "query")
+def _endpoint(name: str | None, fields: dict[str, Any]) -> Endpoint | None:
+    """Return the endpoint of a model's name: a provider of the catalog, or LiteLLM.
+
+    Args:
+        name: The name; None for a model that is an object, which has its endpoint.
+        fields: Fields of the request; those that say where the model is are removed.
+    """
+    connection = {name: fields.pop(name) for name in list(fields) if _connects(name)}
+    key, url = secret(_taken(fields, _KEY)), _taken(fields, _ADDRESS)
+    provider_name = _taken(fields, _PROVIDER)
+    if name is None:
+        return None
+    provider, _ = provider_and_model(name, provider_name=provider_name, has_url=bool(url))
+    row = load_catalog().get(provider)
+    has_none = row is not None and "embedding" not in row.paths
+    return litellm_endpoint(
+        f"litellm/{name}" if has_none else name,
+        url=url or "",
+        api_key=key,
+        provider_name=None if has_none else provider_name,
+        connection=connection,
+    )
 
 
 def _connects(field: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from llmnb import bridge
 from llmnb.embeddings.job import EmbeddingJob
@@ -142,6 +143,20 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         return self.vectors
 
     # -------------------------------------------------------------------- steering
+
+    def pause(self) -> None:
+        """Send nothing new; what is in flight is finished and stored."""
+        super().pause()
+        self._job.results.counters.restart_pace()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        super().resume()
+        self._job.results.counters.restart_pace()
+
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        super()._change_limits(limits)
+        self._job.results.counters.restart_pace()
 
     def stop(self) -> None:
         """Send nothing new and hand over what there is; the next embedding asks for the rest."""

@@ -16,6 +16,7 @@ from llmnb.engine.status import (
     Clock,
     FailureCause,
     ModelShare,
+    Pace,
     Sample,
     State,
     StatusSnapshot,
@@ -138,6 +139,9 @@ class Stats:
 
         self._ends = now + _FIRST_SLICE
         """When the latest slice ends."""
+
+        self._paced = (now, 0.0, 0.0)
+        """When the pace began anew, and the requests and tokens before that."""
 
     # ------------------------------------------------------------------- counting
 
@@ -269,14 +273,23 @@ class Stats:
             )
         return tuple(samples)
 
+    def restart_pace(self) -> None:
+        """Let the pace be that from now on."""
+        requests, tokens, _ = map(sum, zip(*self._slices, strict=True))
+        self._paced = (Clock.monotonic(), requests, tokens)
+
     def pace(self, now: float) -> tuple[float, float]:
-        """Return requests and tokens per minute, over the last minute or since the start."""
-        elapsed = max(now - self._started, 1.0)
+        """Return requests and tokens per minute, over the last minute or since it began anew."""
         count = max(1, int(_MINUTE / self._slice))
-        first = max(0, len(self._slices) - count) * self._slice
-        length = max(1.0, elapsed - first)
+        first = self._started + max(0, len(self._slices) - count) * self._slice
+        since, *before = self._paced
+        if since < first:
+            since, before = first, [0.0, 0.0]
+        else:
+            count = len(self._slices)
+        length = max(1.0, now - since)
         requests, tokens, _ = map(sum, zip(*self._slices[-count:], strict=True))
-        return requests * _MINUTE / length, tokens * _MINUTE / length
+        return (requests - before[0]) * _MINUTE / length, (tokens - before[1]) * _MINUTE / length
 
 
 class Counters:
@@ -311,6 +324,17 @@ class Counters:
         self.ended: float | None = None
         self.ended_at: float | None = None
         self.stats = Stats(self.started)
+        self._pace = Pace()
+
+    def restart_pace(self) -> None:
+        """Let rates and the time left be those from now on: the run goes on otherwise than before.
+
+        Called from any thread when it is paused, resumed, or held to other limits.
+        """
+        tracker = self.tracker
+        kept = tracker.num_cached + tracker.num_reused
+        self._pace = Pace(seconds=self.seconds, completed=tracker.num_rows_done, kept=kept)
+        self.stats.restart_pace()
 
     def enter(self, outcome: Outcome) -> None:
         """Count a row's outcome."""
@@ -429,6 +453,7 @@ class Counters:
             started_at=self.started_at,
             ended_at=self.ended_at,
             causes=self.stats.causes(row_of),
+            pace=self._pace,
         )
 
     def tracker_copy(self) -> StatusTracker:

@@ -115,7 +115,9 @@ class RunLoop:
             options.limits.intersect(options.account).concurrency
         )
         # Chunks are worth waiting for: one look-up answers them all.
-        self._enough_room = max(1, min(CHUNK_ROWS, self._window // 4))
+        self._pulls_below = self._window - max(0, min(CHUNK_ROWS, self._window // 4) - 1)
+        """More rows are pulled when fewer than so many are in the window."""
+
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -171,7 +173,10 @@ class RunLoop:
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""
         self.context.set_limits(limits, account)
-        self._window = max(self._window, _window(limits.intersect(account).concurrency))
+        self.context.counters.restart_pace()
+        window = max(self._window, _window(limits.intersect(account).concurrency))
+        self._pulls_below += window - self._window
+        self._window = window
         self._room.set()
         self._share_commits()
 
@@ -190,12 +195,11 @@ class RunLoop:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
         while self._is_going and self.context.end is None:
-            room = self._window - self._rows_in_window
-            if room < self._enough_room or self.state == "paused":
+            if self._rows_in_window >= self._pulls_below or self.state == "paused":
                 self._room.clear()
                 await self._room.wait()
                 continue
-            items = await self._source.take(room)
+            items = await self._source.take(self._window - self._rows_in_window)
             if not items:
                 self.total = counts.num_rows
                 return
@@ -437,7 +441,7 @@ class RunLoop:
     def release(self, rows: int) -> None:
         """Make room in the window."""
         self._rows_in_window -= rows
-        if self._window - self._rows_in_window >= self._enough_room:
+        if self._rows_in_window < self._pulls_below:
             self._room.set()
 
     def mend(self, row: int, outcome: Outcome) -> None:
@@ -455,6 +459,7 @@ class RunLoop:
         """Send nothing new."""
         if self.state == "running":
             self.state = "paused"
+            self.context.counters.restart_pace()
             self._engine.paused.add(self.stop)
             self.context.pause()
             for request in list(self.tasks.values()):
@@ -465,6 +470,7 @@ class RunLoop:
         """Go on."""
         if self.state == "paused":
             self.state = "running"
+            self.context.counters.restart_pace()
             self._let_go()
             self._room.set()
 

@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
-from typing import Any
+from typing import Any, cast
 
 from llmnb import bridge
 
@@ -32,11 +32,14 @@ class Slow:
         raise NotImplementedError
 
 
+class InMemory(Sequence[Any]):
+    """Inputs that are there, or made without code that may block: they are read in place."""
+
+
 async def get_ready(inputs: Iterable[Any]) -> None:
     """Have all inputs that take time get ready together."""
-    slow = [item for item in inputs if isinstance(item, Slow)]
-    if slow:
-        await asyncio.gather(*(item.get_ready() for item in slow))
+    if any(issubclass(kind, Slow) for kind in set(map(type, inputs))):
+        await asyncio.gather(*(item.get_ready() for item in inputs if isinstance(item, Slow)))
 
 
 class InputSource(abc.ABC):
@@ -59,14 +62,15 @@ def open_source(
         return inputs, None
     if isinstance(inputs, AsyncIterable):
         return _AsyncSource(inputs), None
-    if isinstance(inputs, list | tuple) and type(inputs) in (list, tuple):
-        return _SequenceSource(inputs), len(inputs)
+    if type(inputs) in (list, tuple) or isinstance(inputs, InMemory):
+        in_memory = cast(Sequence[Any], inputs)
+        return _SequenceSource(in_memory), len(in_memory)
     length = len(inputs) if isinstance(inputs, Sized) else None
     return _IteratorSource(iter(inputs), has_rest=isinstance(inputs, Sequence)), length
 
 
 class _SequenceSource(InputSource):
-    """A list or a tuple: no input can take time, so it is read in place."""
+    """A list, a tuple, or another sequence in memory."""
 
     def __init__(self, inputs: Sequence[Any]) -> None:
         self._inputs = iter(inputs)

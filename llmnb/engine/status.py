@@ -249,6 +249,20 @@ class Sample:
     """Refusals for pace in the slice."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Where a run stood when its rates began anew: at its start, or at the last change."""
+
+    seconds: float = 0.0
+    """Since the start."""
+
+    completed: int = 0
+    """Rows that had their outcome."""
+
+    kept: int = 0
+    """Those of them that the store answered."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class StatusSnapshot:
     """One frozen picture of a run; every surface reads this and nothing else."""
@@ -317,6 +331,9 @@ class StatusSnapshot:
     budget_usd: float | None = None
     waited_seconds: float = 0.0
     """Seconds in which a provider's `Retry-After` held the run back."""
+
+    pace: Pace = Pace()
+    """Since when it goes on as it does now: it was paused, resumed, or held to other limits."""
 
     def line(self, unit: str = "rows") -> str:
         """Return how far the run is, and what it waits for, in one line.
@@ -425,13 +442,19 @@ class StatusSnapshot:
         )
 
     @property
+    def paced_seconds(self) -> float:
+        """Seconds since its rates began anew."""
+        return max(0.0, self.seconds - self.pace.seconds)
+
+    @property
     def eta_seconds(self) -> float | None:
-        """Seconds until it is done at the pace so far; None while nobody can know."""
-        if self.total is None or self.state != "running" or self.seconds < 10:
+        """Seconds until it is done at its present pace; None while nobody can know."""
+        if self.total is None or self.state != "running" or self.paced_seconds < 10:
             return None
-        done = self.completed - self.counts.num_cached - self.counts.num_reused
+        kept = self.counts.num_cached + self.counts.num_reused - self.pace.kept
+        done = self.completed - self.pace.completed - kept
         left = self.total - self.completed
-        return left * self.seconds / done if done > 0 else None
+        return left * self.paced_seconds / done if done > 0 else None
 
     @property
     def projected_usd(self) -> float | None:
@@ -444,8 +467,10 @@ class StatusSnapshot:
 
     @property
     def rows_per_second(self) -> float:
-        """Completed rows per second since the start."""
-        return self.completed / self.seconds if self.seconds > 0 else 0.0
+        """Completed rows per second at its present pace; of one that is over, since its start."""
+        pace = Pace() if self.state in ("finished", "stopped") else self.pace
+        seconds = self.seconds - pace.seconds
+        return (self.completed - pace.completed) / seconds if seconds > 0 else 0.0
 
     @property
     def cost_text(self) -> str:

@@ -50,9 +50,9 @@ class Spellings:
         """Return the forms in which values are compared."""
         return [self.key(value) for value in values]
 
-    def shown(self, key: str) -> str:
-        """Return how a label was written first."""
-        return self._shown[key]
+    def shown(self, key: str | None) -> str:
+        """Return how a label was written first; empty where there is none."""
+        return "" if key is None else self._shown[key]
 
 
 def number(value: Any) -> float | None:

@@ -30,7 +30,7 @@ from llmnb.display.texts import counted, cut
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable, Sequence
+    from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
     from typing import Unpack
 
     import pandas as pd
@@ -396,16 +396,29 @@ class DataFrameLLM(FrameAccessor["Table"]):
 
     @full_signature
     def compare(
-        self, prompt: Hashable, models: Sequence[Model], **options: Unpack[CompareOptions]
+        self,
+        prompts: Hashable | Sequence[Hashable] | Mapping[str, Hashable],
+        models: Model | Sequence[Model] | None = None,
+        *,
+        truth: Any = None,
+        rows: Literal["labelled", "all"] = "labelled",
+        params: Any = None,
+        **options: Unpack[CompareOptions],
     ) -> Comparison:
-        """Ask several models the same, and return their answers side by side.
+        """Ask several prompts, models or settings the same, and return answers side by side.
 
-        `answers` has a column for each model and how far they agree, disagreements first;
-        `models` has cost and latency of each.
+        Every mixture of them has a column, named by what differs. `answers` has those and how far
+        they agree, disagreements first; `models` has cost and latency of each. With truth the
+        best stands first, beside how many rows each has wrong that the best has right, and the
+        exact McNemar test of that, corrected for the number of rivals (Holm).
 
         Args:
-            prompt: As for `generate`.
-            models: At least two.
+            prompts: A prompt as for `generate`, a list of them, or a mapping from their names.
+            models: One or several; None: the configured one.
+            truth: True labels, as for `score`: then `models` says who is right most often, and
+                whether that is shown.
+            rows: With truth, ``"labelled"`` asks only rows that have a label, ``"all"`` all.
+            params: Fields of the request; a list of them compares settings.
             **options: As for `generate`, but for model, into, details and n.
 
         Example:
@@ -414,8 +427,13 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> comparison = df.llm.compare("Is this kind? {text}", ["sim/any", "sim/other"])
             >>> list(comparison.answers.columns)
             ['sim/any', 'sim/other', 'agreement']
+            >>> prompts = {"short": "Kind? {text}", "long": "Is this kind? {text}"}
+            >>> rivals = df.llm.compare(prompts, "sim/any", truth=["yes"])
+            >>> list(rivals.models.columns[:3]), int(rivals.models["worse"].sum())
+            (['accuracy', 'low', 'high'], 0)
         """
-        comparison: Comparison = self._do("compare", prompt, models, options)
+        with_params = {**options} if params is None else {"params": params, **options}
+        comparison: Comparison = self._do("compare", prompts, models, truth, rows, with_params)
         return comparison
 
     @full_signature
@@ -705,13 +723,24 @@ class SeriesLLM(SeriesAccessor["Table"]):
 
     @full_signature
     def compare(
-        self, prompt: str = "{}", *, models: Sequence[Model], **options: Unpack[CompareOptions]
+        self,
+        prompts: str | Sequence[str] | Mapping[str, str] = "{}",
+        *,
+        models: Model | Sequence[Model] | None = None,
+        truth: Any = None,
+        rows: Literal["labelled", "all"] = "labelled",
+        params: Any = None,
+        **options: Unpack[CompareOptions],
     ) -> Comparison:
-        """Ask several models the same, and return their answers side by side.
+        """Ask several prompts, models or settings the same, and return answers side by side.
 
         Args:
-            prompt: As for `generate`.
-            models: At least two.
+            prompts: A prompt as for `generate`, a list of them, or a mapping from their names.
+            models: One or several; None: the configured one.
+            truth: True labels, as for `score`: then `models` says who is right most often, and
+                whether that is shown.
+            rows: With truth, ``"labelled"`` asks only rows that have a label, ``"all"`` all.
+            params: Fields of the request; a list of them compares settings.
             **options: As for `generate`, but for model, into, details and n.
 
         Example:
@@ -721,7 +750,8 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> list(comparison.answers.columns)
             ['sim/any', 'sim/other', 'agreement']
         """
-        comparison: Comparison = self._do("compare", prompt, models, options)
+        with_params = {**options} if params is None else {"params": params, **options}
+        comparison: Comparison = self._do("compare", prompts, models, truth, rows, with_params)
         return comparison
 
     @full_signature

@@ -1,10 +1,10 @@
-"""Compare the answers of several models to the same rows."""
+"""Prompts, models and settings over the same rows: answers side by side, and who is right."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +16,18 @@ from llmnb.display.escape import summary, visible
 from llmnb.display.html_fragments import box, cell, headline, line, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, InputError
+from llmnb.evaluation.comparison_card import ComparisonCard, RivalCosts
+from llmnb.evaluation.comparison_score import Rival, rank
+from llmnb.evaluation.labels import Spellings, label_text
 from llmnb.frames import overwriting
 from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
+from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source
+from llmnb.frames.truth import longest_texts, truth_of
+from llmnb.options import body_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Model, endpoints_of, is_model
 from llmnb.targets.endpoint import Endpoint
@@ -29,21 +35,33 @@ from llmnb.targets.endpoint import Endpoint
 MAJORITY_SHARE = "agreement"
 """The column of the share that the most frequent answer has."""
 
+_TRUTH = "truth"
+"""The column of true labels."""
+
+_DISPUTED_SHOWN = 3
+"""Rows on which answers part that a card names."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """The answers of several models and their figures, in two frames of the table's own library."""
 
     answers: Any
-    """A column for each model and `agreement`: the share of the answers that are the most
-    frequent one. Rows on which they agree least stand first; the index tells which they are, in
-    Polars a column `row`."""
+    """A column for each model, prompt or setting and `agreement`: the share of the answers that
+    are the most frequent one; with truth a column `truth` before them. Rows on which they agree
+    least stand first; the index tells which they are, in Polars a column `row`."""
 
     models: Any
-    """A row for each model: answered, failed, how often it is with the majority, dollars,
-    seconds and tokens."""
+    """A row for each: answered, failed, how often it is with the majority, dollars, seconds and
+    tokens. With truth the best stands first, with `accuracy`, `low` and `high` of its 95 %
+    interval, `worse` (rows wrong here that the best has right), `better`, `p` (exact McNemar
+    against the best, NA for itself) and `p_holm` (corrected for their number)."""
+
+    _card: ComparisonCard | None = None
 
     def __repr__(self) -> str:
+        if self._card is not None:
+            return summary("Comparison", self._card.line())
         _, models = _head(self.models, _SHOWN)
         names = ", ".join(str(model[0]) for model in models)
         return summary(
@@ -51,6 +69,8 @@ class Comparison:
         )
 
     def __str__(self) -> str:
+        if self._card is not None:
+            return self._card.text()
         with pd.option_context("display.width", 100, "display.max_columns", 20):
             shown = f"{self.models}\n\n{self.answers}"
         # pandas lets terminal escapes of an answer through.
@@ -60,6 +80,8 @@ class Comparison:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
+        if self._card is not None:
+            return self._card.html()
         models, answers = len(self.models), len(self.answers)
         parts = [
             headline(counted(models, "model"), f"over {counted(answers, 'row')}"),
@@ -116,32 +138,150 @@ _FIGURES: dict[str, Callable[[float], str]] = {
 """How figures are written on a page, by their columns."""
 
 
-def comparison(table: Source, prompt: Hashable, models: Sequence[Model], options: Options) -> Job:
-    """Return the job that asks every model about every row, in one run.
+def comparison(
+    table: Source,
+    prompts: Hashable | Sequence[Hashable] | Mapping[str, Hashable],
+    models: Model | Sequence[Model] | None,
+    settings: Sequence[Any] | None,
+    options: Options,
+    *,
+    truth: Any = None,
+    rows: str = "labelled",
+) -> Job:
+    """Return the job that asks every row with every mixture of prompt, model and settings.
 
     Raises:
-        ConfigurationError: If fewer than two models are named, one is named twice, or an
+        ConfigurationError: If there are fewer than two mixtures, two are called the same, or an
             option makes no sense here.
+        InputError: If truth cannot be matched.
     """
-    if is_model(models):
-        raise ConfigurationError("compare() takes a list of models, at least two.")
-    names = [_name(model) for model in models]
+    if rows not in ("labelled", "all"):
+        raise ConfigurationError(f'rows= is "labelled" or "all", not {rows!r}. Nothing was sent.')
+    named = _named_models(models)
+    mixtures = _mixtures(_named_prompts(prompts), named, _named_settings(settings))
+    names = [", ".join(mixture.name) for mixture in mixtures]
     _check(names, options)
+    source = source_of(table)
+    labels: Sequence[Any] = ()
+    if truth is not None:
+        labels = truth_of(source, truth).labels
+        if not isinstance(options.examples, list | tuple | None):
+            shown = truth_of(source, options.examples, "examples").labels
+            labels = [
+                None if is_example is not None else label
+                for label, is_example in zip(labels, shown, strict=True)
+            ]
+        if all(label is None for label in labels):
+            raise InputError("Every labelled row is an example: there is nothing left to compare.")
     # The first one is the default, so that no other has to be looked for.
+    options = replace(options, model=next(iter(named.values())))
     asked = job(
-        table,
-        prompt,
-        replace(options, model=models[0]),
-        variants=[{"model": model} for model in models],
+        source,
+        mixtures[0].prompt,
+        options,
+        variants=[mixture.fields for mixture in mixtures],
+        prompts=[mixture.prompt for mixture in mixtures],
     )
+    questions = asked.questions
+    if truth is not None and rows == "labelled":
+        labelled = [row for row in questions.positions if labels[row] is not None]
+        questions = questions.about(labelled)
     form = _SideBySide(
         source=asked.form.source,
         options=options,
-        positions=asked.form.positions,
+        positions=questions.positions,
         output=asked.form.output,
         models=names,
+        truth=labels,
     )
-    return replace(asked, form=form)
+    return replace(asked, questions=questions, form=form)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mixture:
+    """A prompt, a model and settings, with the names of those that differ among all."""
+
+    name: Sequence[str]
+    prompt: Hashable
+    fields: Mapping[str, Any]
+
+
+def _mixtures(
+    prompts: Mapping[str, Hashable],
+    models: Mapping[str, Model | None],
+    settings: Mapping[str, Mapping[str, Any]],
+) -> list[_Mixture]:
+    if len(prompts) * len(models) * len(settings) < 2:
+        raise ConfigurationError(
+            "compare() takes at least two prompts, models or settings (params=[…]). Nothing was "
+            "sent."
+        )
+    return [
+        _Mixture(
+            name=[
+                name
+                for name, named in ((model, models), (prompt, prompts), (setting, settings))
+                if len(named) > 1
+            ],
+            prompt=prompts[prompt],
+            fields={
+                **({} if models[model] is None else {"model": models[model]}),
+                **settings[setting],
+            },
+        )
+        for model in models
+        for prompt in prompts
+        for setting in settings
+    ]
+
+
+def _named_prompts(prompts: Any) -> Mapping[str, Hashable]:
+    if isinstance(prompts, Mapping):
+        named = {str(name): prompt for name, prompt in prompts.items()}
+    elif isinstance(prompts, list):
+        named = {f"prompt {number}": prompt for number, prompt in enumerate(prompts, 1)}
+    else:
+        return {"prompt": prompts}
+    if not named:
+        raise ConfigurationError("compare() was given no prompt. Nothing was sent.")
+    return named
+
+
+def _named_models(models: Any) -> Mapping[str, Model | None]:
+    if models is None:
+        return {"": None}
+    if is_model(models) or isinstance(models, str):
+        return {_name(models): models}
+    names = [_name(model) for model in models]
+    _refuse_twice(names)
+    if not names:
+        raise ConfigurationError("compare() was given an empty list of models. Nothing was sent.")
+    return dict(zip(names, models, strict=True))
+
+
+def _named_settings(settings: Sequence[Any] | None) -> Mapping[str, Mapping[str, Any]]:
+    """Return settings by what tells them apart, such as ``temperature=0``."""
+    if settings is None:
+        return {"": {}}
+    bodies = [body_of(setting) for setting in settings]
+    if not bodies:
+        raise ConfigurationError("compare() was given an empty list of params. Nothing was sent.")
+    fields = dict.fromkeys(name for body in bodies for name in body)
+    differ = [
+        name for name in fields if any(body.get(name) != bodies[0].get(name) for body in bodies)
+    ]
+    names = [
+        ", ".join(f"{name}={body[name]!r}" for name in differ if name in body) or "defaults"
+        for body in bodies
+    ]
+    _refuse_twice(names)
+    return dict(zip(names, bodies, strict=True))
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        (twice, _), *_ = Counter(names).most_common(1)
+        raise ConfigurationError(f"{twice!r} is named twice. Nothing was sent.")
 
 
 def _name(model: Model) -> str:
@@ -159,15 +299,11 @@ def _name(model: Model) -> str:
 
 
 def _check(names: Sequence[str], options: Options) -> None:
-    if len(names) < 2:
-        raise ConfigurationError("compare() takes at least two models. Nothing was sent.")
-    if len(set(names)) < len(names):
-        (twice, _), *_ = Counter(names).most_common(1)
-        raise ConfigurationError(f"{twice!r} is named twice. Nothing was sent.")
+    _refuse_twice(names)
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
-    overwriting.check_names([*names, *errors, MAJORITY_SHARE])
+    overwriting.check_names([*names, *errors, MAJORITY_SHARE, _TRUTH])
     refused = {
-        "model": options.model is not None,
+        "model= (models go second)": options.model is not None,
         "into": options.into is not None,
         "details": options.details,
         "n": options.n != 1,
@@ -182,6 +318,10 @@ def _check(names: Sequence[str], options: Options) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SideBySide(AnswerForm):
     models: Sequence[str]
+    """What each column is called."""
+
+    truth: Sequence[Any] = ()
+    """The true label of each row, None where it has none; empty where no truth is known."""
 
     def table(self, outcomes: Outcomes) -> Comparison:
         """Return the comparison of the outcomes so far."""
@@ -196,14 +336,78 @@ class _SideBySide(AnswerForm):
             _figures(own, [row[model] for row in compared], majorities)
             for model, own in enumerate(each)
         ]
+        card, order = None, list(range(len(self.models)))
+        if self.truth:
+            rivals, card = self._ranked(each, values, figures, [share for _, share in majorities])
+            order = [rival.number for rival in rivals]
+            for rival in rivals:
+                figures[rival.number] = {**_against_truth(rival), **figures[rival.number]}
         models = {
-            name: AnswerColumn([row[name] for row in figures], _COUNTS.get(name, "Float64"))
+            name: AnswerColumn(
+                [figures[number][name] for number in order], _COUNTS.get(name, "Float64")
+            )
             for name in figures[0]
         }
         return Comparison(
             self._answers(each, values, [share for _, share in majorities]),
-            self.source.named("model", self.models, models),
+            self.source.named("model", [self.models[number] for number in order], models),
+            card,
         )
+
+    def _ranked(
+        self,
+        each: Sequence[Outcomes],
+        values: Sequence[Sequence[Any]],
+        figures: Sequence[Mapping[str, Any]],
+        shares: Sequence[float | None],
+    ) -> tuple[list[Rival], ComparisonCard]:
+        """Return who is right most often, and the card that says so."""
+        spellings = Spellings()
+        places = [place for place, row in enumerate(self.positions) if self.truth[row] is not None]
+        truth = [spellings.key(self.truth[self.positions[place]]) or "" for place in places]
+        answers = [[spellings.key(_as_label(own[place])) for place in places] for own in values]
+        rivals = rank(answers, truth)
+        disputed = sorted(
+            (
+                number
+                for number in range(len(places))
+                if len({column[number] for column in answers}) > 1
+            ),
+            key=lambda number: shares[places[number]] or 0.0,
+        )
+        first = disputed[:_DISPUTED_SHOWN]
+        rows = [self.positions[places[number]] for number in first]
+        texts = longest_texts(self.source, rows, without=[])
+        card = ComparisonCard(
+            rivals=rivals,
+            costs=[
+                RivalCosts(
+                    name=self.models[rival.number],
+                    failed=sum(answers[rival.number][n] is None for n in range(len(places))),
+                    usd_per_row=figures[rival.number]["usd_per_answer"],
+                    seconds=figures[rival.number]["seconds_p50"],
+                )
+                for rival in rivals
+            ],
+            rows=len(places),
+            whole=self.source.rows,
+            disputed=[
+                [
+                    name,
+                    spellings.shown(truth[number]),
+                    *(
+                        "" if (key := own[number]) is None else spellings.shown(key)
+                        for own in answers
+                    ),
+                    text or "",
+                ]
+                for number, name, text in zip(
+                    first, self.source.row_labels(rows), texts, strict=True
+                )
+            ],
+            others_disputed=len(disputed) - len(first),
+        )
+        return rivals, card
 
     def _answers(
         self,
@@ -213,22 +417,29 @@ class _SideBySide(AnswerForm):
     ) -> Any:
         """Return a column for each model, and the share of the most frequent answer."""
         kind = self._kind()
-        columns = {name: (own, kind) for name, own in zip(self.models, values, strict=True)}
+        columns: dict[str, tuple[Sequence[Any], str]] = {}
+        if self.truth:
+            labels = [label_text(self.truth[row]) for row in self.positions]
+            columns[_TRUTH] = labels, "string"
+        columns |= {name: (own, kind) for name, own in zip(self.models, values, strict=True)}
         if self.options.on_error == "column":
             for name, own in zip(self.models, each, strict=True):
                 errors = [outcome.error if outcome else None for outcome in own]
                 messages = [error.message if error else None for error in errors]
                 columns[f"{name}_error"] = messages, "string"
         columns[MAJORITY_SHARE] = shares, "Float64"
-        rows = self.source.rows
-        by_row = in_rows(shares, self.positions, rows)
-        order = sorted(
-            range(rows), key=lambda row: math.inf if by_row[row] is None else by_row[row]
-        )
-        ordered = {}
-        for name, (cells, kind) in columns.items():
-            cells = in_rows(cells, self.positions, rows)
-            ordered[name] = AnswerColumn([cells[row] for row in order], kind)
+        # With truth only the rows that were asked stand there.
+        rows = self.positions if self.truth else range(self.source.rows)
+        spread_out = {
+            name: in_rows(cells, self.positions, self.source.rows)
+            for name, (cells, _) in columns.items()
+        }
+        agreement = spread_out[MAJORITY_SHARE]
+        order = sorted(rows, key=lambda row: math.inf if agreement[row] is None else agreement[row])
+        ordered = {
+            name: AnswerColumn([spread_out[name][row] for row in order], kind)
+            for name, (_, kind) in columns.items()
+        }
         return self.source.labelled(order, ordered)
 
     def _value(self, outcome: Outcome | None) -> Any:
@@ -246,6 +457,18 @@ class _SideBySide(AnswerForm):
         kind = self.output.fields[0][1] if self.output.is_wrapped else "object"
         # Categories of several columns side by side would only be in the way.
         return "string" if kind == "category" else kind
+
+
+def _as_label(value: Any) -> Any:
+    """Return an answer as a label is compared; what is no single value stands as JSON."""
+    return _compared(value) if isinstance(value, Mapping | list) else value
+
+
+def _against_truth(rival: Rival) -> dict[str, Any]:
+    return {
+        name: getattr(rival, name)
+        for name in ("accuracy", "low", "high", "worse", "better", "p", "p_holm")
+    }
 
 
 def _compared(value: Any) -> str:
@@ -299,6 +522,10 @@ def _figures(
 
 
 _COUNTS = dict.fromkeys(
-    ("answered", "failed", "prompt_tokens", "completion_tokens", "cached"), "Int64"
+    (
+        *("answered", "failed", "prompt_tokens", "completion_tokens", "cached"),
+        *("worse", "better"),
+    ),
+    "Int64",
 )
 """The kinds of those figures that are whole numbers."""

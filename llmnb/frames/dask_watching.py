@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeAlias
 from llmnb import progress
 from llmnb.engine.counters import Stats
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, State, StatusSnapshot, StatusTracker, frozen
+from llmnb.engine.status import Clock, Pace, State, StatusSnapshot, StatusTracker, frozen
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
@@ -125,6 +125,7 @@ class ClusterRun(RunHandle[None]):
         self._ended_parts: set[str] = set()
         self._began = self._reported = Clock.monotonic()
         self._stats = Stats(self._began)
+        self._pace = Pace()
         self._sampled = (0, 0, 0)
         """Requests, tokens and refusals that are in the samples."""
 
@@ -191,7 +192,7 @@ class ClusterRun(RunHandle[None]):
             end = self._reported if state == "finished" else now
             whole = StatusSnapshot.merge(snapshots, state=state, seconds=end - self._began)
             self._sample(whole.counts)
-            return dataclasses.replace(whole, samples=self._stats.samples(now))
+            return dataclasses.replace(whole, samples=self._stats.samples(now), pace=self._pace)
 
     def _fold_lost(self, now: float) -> None:
         """End partitions whose worker has died, with the counts of what was sent and paid."""
@@ -241,10 +242,17 @@ class ClusterRun(RunHandle[None]):
     def pause(self) -> None:
         """Have every worker send nothing new."""
         self._steer("pause")
+        self._restart_pace()
 
     def resume(self) -> None:
         """Have every worker go on."""
         self._steer("resume")
+        self._restart_pace()
+
+    def _restart_pace(self) -> None:
+        now = self.status()
+        kept = now.counts.num_cached + now.counts.num_reused
+        self._pace = Pace(seconds=now.seconds, completed=now.completed, kept=kept)
 
     def stop(self) -> None:
         """Have every worker stop; the compute ends with an error, what was answered is kept."""

@@ -19,6 +19,7 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.truth import truth_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan, plan
@@ -67,7 +68,7 @@ class Job(PreparedVerb):
         questions, options = self.questions, self.options
         about = About(
             traits=_traits(self, run.project),
-            empty=questions.rows - len(questions.positions),
+            empty=questions.empty,
             shows_answers=options.progress is not False,
         )
         return TableRun(run, questions, self.form.table, on_error=options.on_error, about=about)
@@ -94,9 +95,8 @@ class Job(PreparedVerb):
         Args:
             cache_dir: Folder of all projects, where it is not this process's own.
         """
-        empty = self.questions.rows - len(self.questions.positions)
         whole = plan(
-            itertools.chain(self.questions, itertools.repeat(None, empty)),
+            itertools.chain(self.questions, itertools.repeat(None, self.questions.empty)),
             self.asking,
             cache_dir=cache_dir,
             **self.options.for_door("plan"),
@@ -153,6 +153,7 @@ def job(
     labels: Sequence[Any] | None = None,
     call: VerbCall | None = None,
     variants: Sequence[Mapping[str, Any]] = ({},),
+    prompts: Sequence[Hashable] = (),
 ) -> Job:
     """Return what `generate` does with a table.
 
@@ -163,13 +164,21 @@ def job(
         labels: Categories of the answers, in order.
         call: What the caller asked for.
         variants: Fields that tell several requests for one row apart, such as their model.
+        prompts: The prompt of each variant, where they are asked in different words.
 
     Raises:
         InputError: If the prompt, an example or a column cannot be used, or a column that came
             with the table would be replaced; nothing was sent.
     """
     source = source_of(table)
-    questions = Questions(source.columns(), prompt, options, variants=variants)
+    labelled: dict[int, Any] = {}
+    if not isinstance(options.examples, list | tuple | None):
+        labels = truth_of(source, options.examples, "examples").labels
+        labelled = {row: label for row, label in enumerate(labels) if label is not None}
+        options = dataclasses.replace(options, examples=None)
+    questions = Questions(
+        source.columns(), prompt, options, variants=variants, prompts=prompts, labelled=labelled
+    )
     output = None if options.schema is None else output_of(options.schema)
     form = AnswerForm(
         # The answers go into the table as it was when they were asked for.

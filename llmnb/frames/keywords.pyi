@@ -13,7 +13,7 @@ class GenerateOptions(TypedDict, total=False):
     into: Hashable | None
     messages: Hashable | None
     system: str | None
-    examples: Sequence[tuple[Any, Any]] | None
+    examples: Any
     params: Any
     schema: Any
     images: Hashable | None
@@ -53,7 +53,7 @@ class ExtractOptions(TypedDict, total=False):
     model: Model | Sequence[Model] | None
     into: Hashable | None
     system: str | None
-    examples: Sequence[tuple[Any, Any]] | None
+    examples: Any
     params: Any
     images: Hashable | None
     overwrite: bool
@@ -91,7 +91,7 @@ class ExtractOptions(TypedDict, total=False):
 class PreviewOptions(TypedDict, total=False):
     model: Model | Sequence[Model] | None
     system: str | None
-    examples: Sequence[tuple[Any, Any]] | None
+    examples: Any
     params: Any
     schema: Any
     images: Hashable | None
@@ -127,8 +127,7 @@ class PreviewOptions(TypedDict, total=False):
 
 class CompareOptions(TypedDict, total=False):
     system: str | None
-    examples: Sequence[tuple[Any, Any]] | None
-    params: Any
+    examples: Any
     schema: Any
     images: Hashable | None
     overwrite: bool
@@ -193,7 +192,7 @@ class FrameOptions:
     into: Hashable | None = ...
     messages: Hashable | None = ...
     system: str | None = ...
-    examples: Sequence[tuple[Any, Any]] | None = ...
+    examples: Any = ...
     params: Any = ...
     schema: Any = ...
     images: Hashable | None = ...

@@ -5,7 +5,7 @@ Importing this file registers it; `import llmnb` does so as soon as Polars is im
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -15,7 +15,7 @@ from llmnb.frames.polars_source import PolarsSource
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from typing import Unpack
 
     from llmnb.frames.comparing import Comparison
@@ -84,13 +84,23 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
 
     @full_signature
     def compare(
-        self, prompt: Hashable, models: Sequence[Model], **options: Unpack[CompareOptions]
+        self,
+        prompts: Hashable | Sequence[Hashable] | Mapping[str, Hashable],
+        models: Model | Sequence[Model] | None = None,
+        *,
+        truth: Any = None,
+        rows: Literal["labelled", "all"] = "labelled",
+        params: Any = None,
+        **options: Unpack[CompareOptions],
     ) -> Comparison:
-        """Collect the columns that the prompt needs, and ask several models the same.
+        """Collect the frame, and ask several prompts, models or settings the same.
 
         Args:
-            prompt: As for `generate`.
-            models: At least two.
+            prompts: As for `DataFrameLLM.compare`, as is what follows.
+            models: One or several; None: the configured one.
+            truth: True labels by position, or the name of a column.
+            rows: With truth, ``"labelled"`` asks only rows that have a label, ``"all"`` all.
+            params: Fields of the request; a list of them compares settings.
             **options: As for `generate`, but for model, into, details and n.
 
         Example:
@@ -99,7 +109,8 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
             >>> lazy.llm.compare("Is this kind? {text}", ["sim/any", "sim/other"]).answers.height
             1
         """
-        return self._collected(prompt, options).compare(prompt, models, **options)
+        whole: DataFrameLLM = self._do("whole")
+        return whole.compare(prompts, models, truth=truth, rows=rows, params=params, **options)
 
     @full_signature
     def start(

@@ -77,6 +77,11 @@ def preview(lazy: pl.LazyFrame, prompt: str, rows: int, keywords: Keywords) -> A
     return collected(lazy, prompt, keywords).preview(prompt, n=rows, **keywords)
 
 
+def whole(lazy: pl.LazyFrame) -> DataFrameLLM:
+    """Return the accessor of the collected frame."""
+    return DataFrameLLM(PolarsSource(lazy.collect()))
+
+
 def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> DataFrameLLM:
     """Return the accessor of the collected frame, of the columns that are needed."""
     if keywords.get("into") is None:

@@ -6,9 +6,11 @@ table a request belongs to.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
+from llmnb.engine.source import InMemory
 from llmnb.errors import InputError
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example, Options
@@ -20,7 +22,7 @@ from llmnb.wire.json_text import json_text
 Texts = Mapping[str, Sequence[str | None]]
 
 
-class Questions(Sequence[Any]):
+class Questions(InMemory):
     """The requests about a table, as a sequence.
 
     Args:
@@ -30,6 +32,8 @@ class Questions(Sequence[Any]):
         options: What else is asked and how: messages, system, examples, images and where their
             files may lie, and the number of answers to a row.
         variants: Fields that tell several requests for one row apart, such as their model.
+        prompts: The prompt of each variant, where they are asked in different words.
+        labelled: Answers by the rows that they are known of: these are examples to all others.
 
     Raises:
         InputError: If the prompt names what is no column, or an example is no pair.
@@ -50,6 +54,8 @@ class Questions(Sequence[Any]):
         options: Options | None = None,
         *,
         variants: Sequence[Mapping[str, Any]] = ({},),
+        prompts: Sequence[Hashable] = (),
+        labelled: Mapping[int, Any] | None = None,
     ) -> None:
         options = options or Options()
         images = options.images
@@ -66,6 +72,12 @@ class Questions(Sequence[Any]):
             template = _template(prompt, columns, is_constant_fine=images is not None)
             texts = {name: columns.texts(name) for name in template.fields}
             self.text = _renderer(template, texts)
+        renderers: dict[Hashable, Callable[[int], str | None]] = {prompt: self.text}
+        for own in dict.fromkeys(prompts):
+            worded = _template(own, columns, is_constant_fine=images is not None)
+            cells = {name: columns.texts(name) for name in worded.fields}
+            renderers[own] = _renderer_where_asked(worded, cells)
+            texts = {**texts, **cells}
         self._files_root = options.files_root
         self._pictured = Fetched if options.fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
@@ -79,6 +91,12 @@ class Questions(Sequence[Any]):
         self._example_turns = _example_turns(options.examples, template) if options.examples else []
         self._samples = options.n
         self._variants = tuple(variants)
+        self._texts = [renderers[own] for own in prompts or [prompt] * len(self._variants)]
+        """Returns the prompt of a row for each variant, None where it asks nothing."""
+
+        self._labelled = [_labelled_turns(text, labelled or {}) for text in self._texts]
+        """The turns of rows whose answers are known, for each variant."""
+
         self.group = options.n * len(self._variants)
         """Requests for every row that asks something."""
 
@@ -91,6 +109,9 @@ class Questions(Sequence[Any]):
 
         self.positions: Sequence[int] = _rows_that_ask(columns.rows, texts, self._pictures)
         """Rows that ask something, in order."""
+
+        self.empty = columns.rows - len(self.positions)
+        """Rows that ask nothing."""
 
     def _read_conversations(
         self, prompt: Hashable | None, messages: Hashable, columns: Columns
@@ -112,9 +133,14 @@ class Questions(Sequence[Any]):
 
     def first(self, rows: int) -> Questions:
         """Return the same questions about the first so many rows that ask something."""
+        return self.about(self.positions[:rows])
+
+    def about(self, positions: Sequence[int]) -> Questions:
+        """Return the same questions about some of the rows that ask something."""
         twin = object.__new__(Questions)
         twin.__dict__.update(self.__dict__)
-        twin.positions = self.positions[:rows]
+        twin.positions = positions
+        twin.empty = 0
         return twin
 
     def __len__(self) -> int:
@@ -138,14 +164,18 @@ class Questions(Sequence[Any]):
         return self._requests(self.row_of(request))[request % self.group]
 
     def _requests(self, row: int) -> list[Any]:
-        requests = [self._request(row, variant) for variant in self._variants]
+        requests = [self._request(row, number) for number in range(len(self._variants))]
         if self._samples == 1:
             return requests
         return [sample(request, k) for request in requests for k in range(self._samples)]
 
-    def _request(self, row: int, variant: Mapping[str, Any] | None = None) -> Any:
-        variant = self._variants[0] if variant is None else variant
+    def _request(self, row: int, number: int = 0) -> Any:
+        variant = self._variants[number]
         before = self._example_turns
+        if labelled := self._labelled[number]:
+            # A row never has its own answer before it.
+            others = [turns for example, turns in labelled.items() if example != row]
+            before = [*before, *itertools.chain.from_iterable(others)]
         if self._system is not None and (system := self._system(row)):
             before = [{"role": "system", "content": system}, *before]
         if self._conversations is not None:
@@ -154,7 +184,9 @@ class Questions(Sequence[Any]):
             except InputError as error:
                 return error
             return {**variant, "messages": [*before, *(messages or ())]}
-        text = self.text(row)
+        text = self._texts[number](row)
+        if text is None:
+            return InputError("This prompt's fields are all missing in the row: it asks nothing.")
         if self._pictures is not None and (cells := pictures_in(self._pictures[row])):
             return self._pictured(before, text, cells, variant, self._files_root)
         return {**variant, "messages": [*before, {"role": "user", "content": text}]}
@@ -192,6 +224,28 @@ def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:
         return "".join([part if type(part) is str else part[row] or "" for part in parts])
 
     return render
+
+
+def _renderer_where_asked(template: Template, texts: Texts) -> Callable[[int], str | None]:
+    """Return a function that renders a row's prompt, None where all of its fields are missing."""
+    render, cells = _renderer(template, texts), list(texts.values())
+    if not cells:
+        return render
+    return lambda row: render(row) if any(column[row] is not None for column in cells) else None
+
+
+def _labelled_turns(
+    text: Callable[[int], str | None], labelled: Mapping[int, Any]
+) -> dict[int, list[dict[str, Any]]]:
+    """Return the prompts of rows and the answers that are known of them, as turns, by row."""
+    return {
+        row: [
+            {"role": "user", "content": prompt},
+            {"role": "assistant", "content": _example_text(label)},
+        ]
+        for row, label in labelled.items()
+        if (prompt := text(row)) is not None
+    }
 
 
 def _rows_that_ask(rows: int, texts: Texts, pictures: Sequence[Any] | None) -> Sequence[int]:

@@ -16,7 +16,7 @@ from llmnb.evaluation.score_card import ScoreCard, WrongRow, missing_name
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, TableSource, name_of
 from llmnb.frames.template import is_missing
-from llmnb.frames.truth import truth_of
+from llmnb.frames.truth import longest_texts, truth_of
 
 _SHOWN = 4
 """Wrong rows that a card names."""
@@ -130,23 +130,6 @@ class _Common:
             shown=spellings.shown,
         )
 
-    def texts(self, rows: Sequence[int]) -> list[str | None]:
-        """Return what rows were asked about: the longest text that is neither answer nor truth."""
-        table = self.source.rows_at(rows).columns()
-        if "" in table.names:  # a series has nothing beside its values
-            return [None] * len(rows)
-        candidates = []
-        for name in table.names:
-            derived = name == self.column or name.startswith(f"{self.column}_")
-            if not derived and name != self.truth and table.labels.count(name) == 1:
-                cells = table.cells(name)
-                candidates.append([cell if isinstance(cell, str) else None for cell in cells])
-        return max(
-            candidates,
-            key=lambda cells: sum(len(cell) for cell in cells if cell),
-            default=[None] * len(rows),
-        )
-
 
 def _labelled(source: TableSource, examples: Any) -> list[bool]:
     """Return which rows are examples of the prompt."""
@@ -221,7 +204,10 @@ def _scored_labels(
     wrong.sort(key=worst)
     first = wrong[:_SHOWN]
     rows = [pairs[place][0] for place in first]
-    names, texts = common.source.row_labels(rows), common.texts(rows)
+    names, texts = (
+        common.source.row_labels(rows),
+        longest_texts(common.source, rows, without=[common.column, common.truth]),
+    )
     named = [
         WrongRow(
             row=name,
@@ -268,7 +254,10 @@ def _scored_numbers(common: _Common, pairs: Sequence[tuple[int, Any, Any]]) -> S
     wrong.sort(key=lambda place: (errors[place] is not None, -(errors[place] or 0.0)))
     first = wrong[:_SHOWN]
     rows = [pairs[place][0] for place in first]
-    names, texts = common.source.row_labels(rows), common.texts(rows)
+    names, texts = (
+        common.source.row_labels(rows),
+        longest_texts(common.source, rows, without=[common.column, common.truth]),
+    )
     named = [
         WrongRow(
             row=name,

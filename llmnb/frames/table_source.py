@@ -7,8 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from llmnb.errors import InputError, UnknownField
-from llmnb.frames.template import cell_text
+from llmnb.frames.template import ambiguous_column, cell_text, unknown_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,15 +58,9 @@ class Columns:
         """
         columns = self.labels.count(name)
         if not columns:
-            shown = ", ".join(map(repr, self.names))[:600]
-            raise UnknownField(
-                f"The table has no column {name!r}. It has: {shown}. Nothing was sent."
-            )
+            raise unknown_column(name, self.names)
         if columns > 1:
-            raise InputError(
-                f"The table has {columns} columns named {name!r}, so nobody can say which one "
-                "is meant: rename them. Nothing was sent."
-            )
+            raise ambiguous_column(name)
         self.used.append(name)
         return self.read(self.labels.index(name))
 

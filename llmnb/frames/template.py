@@ -91,12 +91,24 @@ def _wrong_brace(text: str, match: re.Match[str], columns: Sequence[str]) -> Unk
             f"{text[max(0, start - 15) : start + 15]!r}.\n"
             "A column's name stands between { and }; a brace itself is doubled: {{ or }}."
         )
-    near = difflib.get_close_matches(match[1], columns, n=1)
+    return unknown_column(match[1], columns, "\nTo write a brace itself, double it: {{ or }}.")
+
+
+def unknown_column(name: str, columns: Sequence[str], note: str = "") -> UnknownField:
+    """Return the error for a name that no column has, with the nearest one and all of them."""
+    near = difflib.get_close_matches(name, columns, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UnknownField(
-        f"The table has no column {match[1]!r}.{hint} "
-        f"It has: {', '.join(map(repr, columns))[:600]}.\n"
-        "To write a brace itself, double it: {{ or }}. Nothing was sent."
+        f"The table has no column {name!r}.{hint} "
+        f"It has: {', '.join(map(repr, columns))[:600]}.{note} Nothing was sent."
+    )
+
+
+def ambiguous_column(name: str) -> InputError:
+    """Return the error for a name that several columns have."""
+    return InputError(
+        f"The table has several columns named {name!r}, so nobody can say which one is meant: "
+        "rename them. Nothing was sent."
     )
 
 

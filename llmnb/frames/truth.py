@@ -81,3 +81,28 @@ def repeated(labels: Sequence[Hashable]) -> Hashable | None:
             return label
         seen.add(label)
     return None
+
+
+def longest_texts(
+    source: TableSource, rows: Sequence[int], *, without: Sequence[str]
+) -> list[str | None]:
+    """Return what rows are about: the column of the longest texts among some rows.
+
+    Args:
+        source: The table; the values of a series stand for nothing else.
+        rows: Positions.
+        without: Columns that are something else, and with them those called after them.
+    """
+    columns = source.rows_at(rows).columns()
+    texts = []
+    for position, name in enumerate(columns.labels):
+        is_other = any(name == other or name.startswith(f"{other}_") for other in without)
+        if name and not is_other:
+            texts.append(
+                [cell if isinstance(cell, str) else None for cell in columns.read(position)]
+            )
+    return max(
+        texts,
+        key=lambda cells: sum(len(cell) for cell in cells if cell),
+        default=[None] * len(rows),
+    )

@@ -16,7 +16,6 @@ from llmnb.frames.job import Job, job
 from llmnb.frames.options import options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
 from llmnb.frames.template import escaped
@@ -61,12 +60,16 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
     if options.into is not None or options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
     source = source_of(table)
-    positions = Questions(source.columns(), prompt, options).positions[:rows]
-    first = job(source.rows_at(positions), prompt, options)
-    prompts = [first.questions.text(row) for row in range(len(positions))]
-    form = dataclasses.replace(first.form, prompts=prompts)
+    whole = job(source, prompt, options)
+    questions = whole.questions.first(rows)
+    form = dataclasses.replace(
+        whole.form,
+        source=source.rows_at(questions.positions),
+        positions=range(len(questions.positions)),
+        prompts=[questions.text(row) for row in questions.positions],
+    )
     overwriting.check_names(form.names)
-    return dataclasses.replace(first, form=form)
+    return dataclasses.replace(whole, questions=questions, form=form)
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
@@ -87,10 +90,19 @@ def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords
     return job(table, prompt, options, labels=known, call=call)
 
 
-def compare(table: Source, prompt: Hashable, models: Sequence[Any], keywords: Keywords) -> Job:
-    """Prepare to ask several models the same."""
+def compare(
+    table: Source, prompts: Any, models: Any, truth: Any, rows: str, keywords: Keywords
+) -> Job:
+    """Prepare to ask several models, prompts or settings the same."""
     _refuse_messages(keywords)
-    return comparison(table, prompt, models, options_of(keywords))
+    settings = keywords.get("params")
+    if isinstance(settings, list):
+        keywords = {**keywords, "params": None}
+    else:
+        settings = None
+    return comparison(
+        table, prompts, models, settings, options_of(keywords), truth=truth, rows=rows
+    )
 
 
 def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str | None) -> Score:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from llmnb.adapters import prices
 from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
+from llmnb.decide.quality import chosen_length
 from llmnb.errors import LLMNBError
 from llmnb.generation.lines import RequestLine
 from llmnb.running.asking import Asking
@@ -32,8 +33,6 @@ WINDOWS: dict[tuple[str, str], int] = {("openai", "gpt-3.5-turbo-instruct"): 409
 Source:
     OpenAI's page of the model: a context window of 4,096 tokens.
 """
-
-_LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,9 @@ class Fitter:
     def _answer(self, request: Mapping[str, Any], window: int) -> int:
         if self._asking.gen_type == "embedding":
             return 0
-        for name in _LENGTHS:
-            asked = request.get(name, self._asking.params.get(name))
-            if isinstance(asked, int) and 0 < asked < window:
-                return asked
-        return min(ANSWER_TOKENS, window // 4)
+        asked = chosen_length({**self._asking.params, **request})
+        is_possible = isinstance(asked, int) and 0 < asked < window
+        return asked if is_possible else min(ANSWER_TOKENS, window // 4)
 
 
 class _Cutter:

@@ -190,10 +190,14 @@ class LLM(EngineModel):
             LLMNBError: What the answer failed with, once retries are used up.
         """
         if self.session is None:
-            return _text(self._start(prompt, params).result()[0])
+            return self._generate(prompt, **params)
         return self._agenerate(prompt, **params)
 
     generate = with_keywords(generate, "SingleCallOptions")
+
+    def _generate(self, prompt: Prompt, **params: Any) -> str:
+        """Block for the answer."""
+        return _text(self._start(prompt, params).result()[0])
 
     async def _agenerate(self, prompt: Prompt, **params: Any) -> str:
         """Await the answer."""

@@ -29,7 +29,7 @@ from llmnb.engine.status import Clock
 from llmnb.errors import InputError, LLMNBError, StoreError
 from llmnb.notebook import cache_view
 from llmnb.notebook.cache_view import ClearedProject
-from llmnb.notebook.surface import Bundle, OutputSlot, Surface, static_text
+from llmnb.notebook.surface import Bundle, OutputSlot, Surface
 from llmnb.store import clearing, layout, projects, search, transfer
 from llmnb.store.entry import Entry
 from llmnb.store.layout import ProjectPaths
@@ -82,8 +82,8 @@ class CacheManager(Surface):
         >>> manager.close()
     """
 
-    _esm = static_text("parts.js", "cache_manager.js")
-    _css = static_text("tokens.css", "cache_manager.css")
+    scripts = ("parts.js", "cache_manager.js")
+    styles = ("tokens.css", "cache_manager.css")
     _is_closed = True  # until it has been made
 
     state = traitlets.Enum(("looking", "empty", "list", "closed"), "looking", read_only=True)

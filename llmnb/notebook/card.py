@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from typing import Any, Literal
 
-from llmnb.display import durations, moments, money, numbers
+from llmnb.display import durations, html_fragments, moments, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.engine.status import FailureCause, StatusSnapshot
@@ -83,6 +83,7 @@ def card(
         # A pulse: a page that receives nothing for long knows that the kernel is gone.
         "pulse": 0 if is_over(view) else int(now) // 5,
         "seen": moments.clock(now - now % 5),
+        "kept": _kept(rows),
         "buttons": _buttons(view, holds_kernel),
         "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
         "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
@@ -102,6 +103,41 @@ def card(
     }
 
 
+def over_card(status: StatusSnapshot, line: str) -> dict[str, Any]:
+    """Return what a page is told of a run that is over: little, for the receipt says the rest.
+
+    Args:
+        status: The run.
+        line: The receipt in a line, for as long as the page has no receipt.
+    """
+    view = view_of(status)
+    return {
+        "view": view,
+        "over": 1,
+        "title": _TITLES[view],
+        "region": f"Run of project {visible(status.project, longest=80)}",
+        "line": line,
+        "says": _spoken(status, facts.row_counts(status)),
+    }
+
+
+def waiting_bundle(status: StatusSnapshot, now: float) -> dict[str, Any]:
+    """Return what a saved notebook shows of a run whose end it has not seen."""
+    rows = facts.row_counts(status)
+    project = visible(status.project, longest=60)
+    done = counted(rows.good, "row")
+    of = f"{rows.good:,} of {counted(rows.total, 'row')}" if rows.total is not None else done
+    first = f"{_TITLES[view_of(status)]} at {moments.clock(now)}: {of} answered, and kept."
+    rest = "Where no card follows, run the cell again: only the rest is asked."
+    return {
+        "text/html": html_fragments.box(
+            html_fragments.headline(f"llmnb · {project}", first)
+            + html_fragments.line(rest, "opacity:.8")
+        ),
+        "text/plain": f"Run of {project} · {first}\n{rest}",
+    }
+
+
 def view_of(status: StatusSnapshot) -> View:
     """Return the state that the card shows."""
     if status.total == 0:
@@ -109,6 +145,13 @@ def view_of(status: StatusSnapshot) -> View:
     if status.state == "running" and not status.in_flight and _is_blocked(status):
         return "waiting"
     return status.state
+
+
+def _kept(rows: RowCounts) -> str:
+    """Return what is left of a run whose kernel is gone."""
+    again = "run the cell again, and only the rest is asked."
+    verb = "is" if rows.good == 1 else "are"
+    return f"{counted(rows.good, 'row')} {verb} kept: {again}" if rows.good else f"R{again[1:]}"
 
 
 def is_over(view: View) -> bool:
@@ -202,7 +245,7 @@ def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
         return ["about ", durations.remaining(eta), " left"]
     if rows.total is None:
         return [f"for {durations.elapsed(status.seconds)}"]
-    is_early = status.seconds < ESTIMATING_SECONDS
+    is_early = status.paced_seconds < ESTIMATING_SECONDS
     return ["estimating time left" if is_early else "time left unknown"]
 
 

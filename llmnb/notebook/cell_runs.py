@@ -11,16 +11,15 @@ import numbers
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from llmnb import settings
 from llmnb.adapters import prices
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt
-from llmnb.notebook.failed_banner import FailedBanner
 from llmnb.notebook.receipt import Entry
-from llmnb.notebook.surface import BLANK, Bundle, OutputSlot, line_of_code
+from llmnb.notebook.surface import BLANK, Bundle, capturing, line_of_code, message_header
 
 
 def entry_of(run: AnyRun, status: StatusSnapshot, *, gives_code: bool = False) -> Entry:
@@ -59,6 +58,16 @@ def _prices_date() -> str:
     return prices.prices_date()
 
 
+class Place(Protocol):
+    """Where a receipt stands."""
+
+    def put(self, bundle: Bundle) -> None:
+        """Show this from now on."""
+
+    def withdraw(self) -> None:
+        """Take the banner of failed rows away, unless a retry was asked for."""
+
+
 class CellRuns:
     """The runs of one execution that are over, and where their receipt stands.
 
@@ -69,20 +78,17 @@ class CellRuns:
     def __init__(self, *, shows_result: bool | None = None) -> None:
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
-        self._slots: Sequence[OutputSlot] = ()
+        self._place: Place | None = None
         self._shows_result = shows_result
         self.gives_code = shows_result is False
         """Whether no cell holds what a run results in: a button began it."""
-
-        self.banner: FailedBanner | None = None
-        """The banner of the only run's failed rows."""
 
     @property
     def is_single(self) -> bool:
         """Whether no second run has ended here."""
         return len(self._entries) < 2
 
-    def add(self, entry: Entry, slots: Sequence[OutputSlot]) -> None:
+    def add(self, entry: Entry, place: Place) -> None:
         """Put the receipt of all runs where the latest was shown.
 
         Where there are several, running the cell again asks what failed: a banner that stands
@@ -90,21 +96,16 @@ class CellRuns:
 
         Args:
             entry: The run that is over.
-            slots: The outputs that show it; those after the first stand in other cells, and
-                get a receipt of this run alone.
+            place: Where it was shown.
         """
         with self._lock:
-            earlier, self._slots = self._slots, slots[:1]
+            earlier, self._place = self._place, place
             self._entries.append(entry)
             self._entries.sort(key=lambda entry: entry.status.started_at)
             self._put()
-            for slot in earlier:
-                slot.put(BLANK)
-            for slot in slots[1:]:
-                slot.put(receipt_bundle([entry]))
-            if not self.is_single and self.banner is not None:
-                self.banner.withdraw()
-                self.banner = None
+            if earlier is not None:
+                earlier.withdraw()
+                earlier.put(BLANK)
 
     def end_cell(self, *, shows_result: bool) -> None:
         """Unfold the answers of a single run that nothing else shows."""
@@ -118,9 +119,8 @@ class CellRuns:
         return self._shows_result is False and self.is_single
 
     def _put(self) -> None:
-        bundle = receipt_bundle(self._entries, is_open=self._is_open)
-        for slot in self._slots:
-            slot.put(bundle)
+        if self._place is not None:
+            self._place.put(receipt_bundle(self._entries, is_open=self._is_open))
 
 
 # ------------------------------------------------------------------- the present cell
@@ -144,20 +144,9 @@ def execution() -> object:
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None:
         return object()
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
-    header = parent.get("header", {})
-    message = header.get("msg_id")
+    header = message_header()
     # A second client of the same kernel may count its messages from the first again.
-    return message, header.get("date"), shell.execution_count, _capturing(message)
-
-
-def _capturing(message: str | None) -> tuple[str, ...]:
-    """Return the Output widgets that take what is displayed: each has a receipt of its own."""
-    module = sys.modules.get("ipywidgets.widgets.widget")
-    widgets = getattr(module, "_instances", {}) if message else {}
-    return tuple(
-        name for name, widget in list(widgets.items()) if getattr(widget, "msg_id", "") == message
-    )
+    return header.get("msg_id"), header.get("date"), shell.execution_count, capturing()
 
 
 def end_cell(result: Any) -> None:

@@ -2,7 +2,7 @@
 
 The engine does not know that notebooks exist: `install` registers the dashboard
 where runs are waited for, and teaches IPython to show a run. At the end the
-widget is closed, and a receipt that needs no script stands there instead.
+widget stays where it is and becomes the receipt.
 """
 
 from __future__ import annotations
@@ -11,29 +11,30 @@ import math
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections import deque
 from typing import Any
 
 from llmnb import progress
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import cell_runs, receipt
-from llmnb.notebook.card import card, view_of
 from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
-from llmnb.notebook.charts import charts
-from llmnb.notebook.failed_banner import show_banner
+from llmnb.notebook.run_part import RunPart
 from llmnb.notebook.run_surface import RunSurface
-from llmnb.notebook.surface import TICK_SECONDS, Bundle, OutputSlot, line_of_code, watch
+from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, joined, watch
 
-CHART_SECONDS = 1.0
-"""Charts are drawn anew no more often than this, and when the state changes."""
+STATIC_SECONDS = 5.0
+"""What a saved notebook shows of a run is put anew no more often than this."""
+
+MAIN, FIRST = "", "first"
+"""The parts of a card: its run, and the first rows of what was planned."""
 
 
 class RunDashboard(RunSurface):
     """A run's card: how far, how much, what went wrong, and why it is not faster.
 
-    Its buttons and fields only call the run's own methods, which may be called
-    from any thread: messages arrive on whichever thread the kernel chooses.
+    It stays where it stands. When the run is over it becomes the receipt, and where rows failed
+    a banner under that asks them again. Its buttons may be used from any page that shows it.
 
     It stands wherever ipywidgets do, and its traits (`state`, `done`, `total`, `failed`, `usd`,
     `run`) can be observed and linked from.
@@ -44,6 +45,7 @@ class RunDashboard(RunSurface):
         holds_kernel: Whether a cell waits for the run, so that the kernel may not
             receive the buttons' messages. The card says so until one has arrived.
         ticks: Whether a thread keeps the card up to date until the run is done.
+        runs: The runs with which it shares a receipt; None: none.
 
     Example:
         >>> import pandas as pd
@@ -58,198 +60,275 @@ class RunDashboard(RunSurface):
         >>> dashboard.close()
     """
 
+    scripts = ("parts.js", "plan_card.js", "run_dashboard.js", "card.js")
+    styles = ("tokens.css", "plan_card.css", "run_dashboard.css")
+
     def __init__(
         self,
-        run: AnyRun | None,
+        run: AnyRun | None = None,
         *,
         total: int | None = None,
         holds_kernel: bool = False,
         ticks: bool = True,
+        runs: CellRuns | None = None,
     ) -> None:
-        self._run = run
-        self._total = total
-        self._holds_kernel = holds_kernel
-        self._lock = threading.Lock()
-        self._drawn = -math.inf
-        self.retries: set[str] = set()
-        """Causes whose rows shall be asked again when the run is done."""
-
-        self._charts: dict[str, Any] = {}
-        self._charts_at = -math.inf
-        self._view = ""
-        self._since = 0.0
-        super().__init__(snapshot=self._card(run, run.status()) if run is not None else {})
+        self._lock = threading.RLock()
+        self._parts: dict[str, RunPart] = {}
+        self._runs: dict[str, CellRuns] = {}
+        self._outputs: list[CardOutput] = []
+        self._renewed = -math.inf
         if run is not None:
-            self.publish(run, run.status(), total)
+            self._add(MAIN, run, runs, total=total, holds_kernel=holds_kernel)
+        super().__init__(snapshot=self._composed())
         self.on_msg(self._on_message)
-        if ticks and run is not None:
-            watch(run, self.draw, self.draw_last)
+        if run is not None:
+            self._publish(run.status(), run)
+            if run.is_done:
+                self.end(run.status())
+            elif ticks:
+                watch(run, self.draw, self.end)
 
-    def follow(self, run: AnyRun, close: Callable[[StatusSnapshot], None]) -> None:
-        """Show this run from now on, whatever was shown before; `close` is called at its end."""
+    def _add(self, name: str, run: AnyRun, runs: CellRuns | None, **options: Any) -> None:
+        self._parts[name] = RunPart(run, self._on_failed_rows, **options)
+        self._runs[name] = runs or CellRuns()
+
+    def follow(self, run: AnyRun) -> None:
+        """Show this run from now on, whatever was shown before."""
+        self._follow(MAIN, run)
+
+    def _follow(self, name: str, run: AnyRun, runs: CellRuns | None = None) -> None:
         with self._lock:
-            self._run, self._view = run, ""
+            self._add(name, run, runs)
+            part = self._parts[name]
+        self._show()
+        self._renew_outputs()
+        if name == MAIN:
+            self._publish(run.status(), run)
+        if run.is_done:
+            self.end(run.status(), name)
+            return
 
         def draw(status: StatusSnapshot) -> None:
-            if self._run is run:
-                self.draw(status)
+            if self._parts.get(name) is part:
+                self.draw(status, name)
 
         def end(status: StatusSnapshot) -> None:
-            if self._run is run:
-                self.draw_last(status)
-                close(status)
+            if self._parts.get(name) is part:
+                self.end(status, name)
 
-        self.draw_last(run.status())
         watch(run, draw, end)
 
-    def draw(self, status: StatusSnapshot) -> None:
+    def draw(self, status: StatusSnapshot, name: str = MAIN) -> None:
         """Show the run as it is; call it as often as you like."""
-        now = Clock.monotonic()
-        if now - self._drawn >= TICK_SECONDS:
-            self._drawn = now
-            self.draw_last(status)
+        if self._parts[name].is_due():
+            self.draw_last(status, name)
 
-    def draw_last(self, status: StatusSnapshot) -> None:
+    def draw_last(self, status: StatusSnapshot, name: str = MAIN) -> None:
         """Show the run as it is, however short ago it was shown."""
         with self._lock:
-            if (run := self._run) is None:
-                return
-            self.snapshot = self._card(run, status)
-        self.publish(run, status, self._total)
+            part = self._parts[name]
+            view = part.shown.get("view")
+            part.draw(status)
+            is_news = part.shown.get("view") != view
+            self._show()
+        if name == MAIN:
+            self._publish(status)
+        if is_news or Clock.monotonic() - self._renewed >= STATIC_SECONDS:
+            self._renew_outputs()
 
-    def _card(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
-        now = Clock.wall()
-        if (view := view_of(status)) != self._view:
-            self._view, self._since, self._charts_at = view, now, -math.inf
-        if now - self._charts_at >= CHART_SECONDS:
-            self._charts, self._charts_at = charts(status), now
-        shown = card(
-            status,
-            now,
-            total=self._total,
-            asked=run.asked,
-            since=self._since,
-            holds_kernel=self._holds_kernel,
-            retries=frozenset(self.retries),
-            drawn=self._charts,
-        )
-        return {**shown, "code": line_of_code(run, "stop")}
+    def end(self, status: StatusSnapshot, name: str = MAIN) -> None:
+        """Show how the run ended: its receipt, and the banner of what failed."""
+        part, runs = self._parts[name], self._runs[name]
+        with self._lock:
+            if part.is_over:
+                return
+            run = part.end(status)
+        if run is not None:
+            run.about.is_reported = True
+            entry = entry_of(run, status, gives_code=runs.gives_code)
+            runs.add(entry, _Place(self, name))
+            part.offer(status, is_single=runs.is_single)
+        self._show()
+        self._renew_outputs()
+        if name == MAIN:
+            self._publish(status)
+
+    def put_receipt(self, bundle: Bundle, name: str = MAIN) -> None:
+        """Show this as the receipt of a run that is over."""
+        self._parts[name].receipt = bundle
+        self._show()
+        self._send_receipt(name)
+        self._renew_outputs()
+
+    def withdraw_banner(self, name: str = MAIN) -> None:
+        """Take the banner of failed rows away, unless a retry was asked for."""
+        self._parts[name].withdraw()
+
+    def _on_failed_rows(self) -> None:
+        with self._lock:
+            self._show()
+            is_over = not any(part.has_buttons for part in self._parts.values())
+        if is_over:
+            self._renew_outputs()
+
+    def _composed(self) -> dict[str, Any]:
+        """Return the whole of what the page shows."""
+        shown = self._first_shown()
+        if (main := self._parts.get(MAIN)) is not None:
+            shown = {"kind": "run", **main.shown}
+        if (first := self._parts.get(FIRST)) is not None:
+            region = first.shown["region"].replace("Run of", "First rows of", 1)
+            shown = {**shown, "first": {**first.shown, "region": region}}
+        return shown
+
+    def _first_shown(self) -> dict[str, Any]:
+        """Return what is shown before there is a run."""
+        return {}
+
+    def _show(self) -> None:
+        with self._lock:
+            self.snapshot = self._composed()
+
+    def _publish(self, status: StatusSnapshot, run: AnyRun | None = None) -> None:
+        run = self.run if run is None else run
+        if run is not None:
+            self.publish(run, status, self._parts[MAIN].total)
 
     # --------------------------------------------------------------------- the page
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        run = self._run
         match content:
             case {"do": "hello"}:
-                self._holds_kernel = False  # whatever runs, messages arrive
-            case _ if run is None:
-                pass
-            case {"do": "pause"}:
-                run.pause()
-            case {"do": "resume"}:
-                run.resume()
-            case {"do": "stop"}:
-                run.stop()
-            case {"do": "retry", "cause": str(cause)}:
-                # Ask the rows of a cause again at the end, or leave them after all.
-                if cause in (status := run.status()).failures:
-                    self.retries ^= {cause}
-                    self.draw_last(status)
-            case {"do": "limit", "name": str(name), "amount": amount}:
-                _set_limit(run, name, amount)
+                for name, part in list(self._parts.items()):
+                    part.holds_kernel = False  # whatever runs, messages arrive
+                    self._send_receipt(name)
+            case {"do": str(), "at": str(name)} if name in self._parts:
+                self._parts[name].act(content)
+                self._show()
+            case {"do": str()} if "at" not in content and MAIN in self._parts:
+                self._parts[MAIN].act(content)
+                self._show()
+
+    def _send_receipt(self, name: str) -> None:
+        """Give the page the receipt: as a message, so that no state of a widget holds it."""
+        if (bundle := self._parts[name].receipt) is not None:
+            self.send({"kind": "receipt", "at": name, "html": bundle["text/html"]})
+
+    # ---------------------------------------------------------------------- displays
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing else will stand here any more, but for the answers of failed rows."""
+        main = self._parts.get(MAIN)
+        return main is not None and main.is_over
+
+    @property
+    def static(self) -> Bundle:
+        """What a saved notebook shows of the card, as HTML and as text."""
+        return joined(self._parts[name].static for name in (MAIN, FIRST) if name in self._parts)
+
+    def bundle(self, text: str | None = None) -> Bundle:
+        """Return what an output holds: the widget, and what stands for it where there is none."""
+        static = self.static
+        bundle = super().bundle(static["text/plain"] if text is None else text)
+        return {**bundle, "text/html": static["text/html"]}
+
+    def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
+        return self.bundle(), {}
+
+    def _ipython_display_(self) -> None:
+        output = CardOutput(self.bundle, self.static)
+        with self._lock:
+            self._outputs.append(output)
+        if self.is_final:
+            self._renew_outputs()
+
+    def _renew_outputs(self) -> None:
+        self._renewed = Clock.monotonic()
+        with self._lock:
+            static, is_final = self.static, self.is_final
+            is_live = any(part.has_buttons for part in self._parts.values())
+            outputs = list(self._outputs)
+        for output in outputs:
+            if is_final:
+                output.finish(static, is_live=is_live)
+            else:
+                output.renew(static)
+
+    def let_go(self) -> None:
+        """Hold the run no longer, and keep no more than the receipt."""
+        self.set_traits_safely(run=None)
 
 
-_LIMITS = {
-    "requests per minute": "max_requests_per_minute",
-    "tokens per minute": "max_tokens_per_minute",
-    "requests in flight": "max_concurrent_requests",
-}
-"""Options of the card's fields."""
+class _Place:
+    """Where a run's receipt stands: in its card."""
 
+    def __init__(self, card: RunDashboard, name: str) -> None:
+        self._card = card
+        self._name = name
 
-def _set_limit(run: AnyRun, name: str, amount: Any) -> None:
-    is_number = type(amount) in (int, float) and math.isfinite(amount) and amount > 0
-    option = _LIMITS.get(name)
-    if option is None or not (amount is None or is_number):
-        return
-    if option == "max_concurrent_requests" and amount is not None:
-        amount = max(1, int(amount))
-    run.set_limits(**{option: amount})
+    def put(self, bundle: Bundle) -> None:
+        """Show this from now on."""
+        self._card.put_receipt(bundle, self._name)
+
+    def withdraw(self) -> None:
+        """Take the banner of failed rows away, unless a retry was asked for."""
+        self._card.withdraw_banner(self._name)
 
 
 # ------------------------------------------------------------------------- on show
 
 
+CARDS_KEPT = 64
+"""Cards of finished runs that stay open: whoever opens the notebook again sees them."""
+
+
 class Shown:
-    """A run on show: its dashboard, the outputs it stands in, and what is put there at its end.
+    """A run on show: its dashboard, and the outputs it stands in.
 
     Args:
         run: The run.
         total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether the cell waits for the run and drives the dashboard.
-        slot: The output to show it in; None: one that is made here.
-        banner_slot: The output for the banner of its failed rows.
-        runs: The runs with which it shares a receipt; None: those of the cell.
     """
 
     def __init__(
-        self,
-        run: AnyRun,
-        total: int | None = None,
-        *,
-        holds_kernel: bool = False,
-        slot: OutputSlot | None = None,
-        banner_slot: OutputSlot | None = None,
-        runs: CellRuns | None = None,
+        self, run: AnyRun, total: int | None = None, *, holds_kernel: bool = False
     ) -> None:
         self._run = run
-        self._runs = runs or cell_runs.present()
-        self._holds_kernel = holds_kernel
         self._lock = threading.Lock()
-        self._slots: list[OutputSlot] = []
-        self._banner_slot = banner_slot
         self._is_closed = False
-        self._dashboard = RunDashboard(run, total=total, holds_kernel=holds_kernel, ticks=False)
-        self.display(slot)
+        self._dashboard = RunDashboard(
+            run, total=total, holds_kernel=holds_kernel, ticks=False, runs=cell_runs.present()
+        )
+        self.display()
         _shown[run] = self
         if not holds_kernel:
             watch(run, self.draw, self.close)
 
-    def display(self, slot: OutputSlot | None = None) -> bool:
+    def display(self) -> bool:
         """Display the dashboard here as well; False where the run is already over."""
         with self._lock:
-            if self._is_closed:
-                return False
-            bundle = self._dashboard.bundle(receipt.line(self._run.status()))
-            if slot is None:
-                slot = OutputSlot(bundle)
-                if not self._holds_kernel:
-                    # By the end another cell may run: the banner's output is made now.
-                    self._banner_slot = OutputSlot()
-            else:
-                slot.put(bundle)
-            self._slots.append(slot)
-            return True
+            if not self._is_closed:
+                self._dashboard._ipython_display_()
+            return not self._is_closed
 
     def draw(self, status: StatusSnapshot, total: int | None = None) -> None:
         """Show how far the run is."""
         self._dashboard.draw(status)
 
     def close(self, status: StatusSnapshot, total: int | None = None) -> None:
-        """Put the receipt where the dashboard was, and the banner under it where rows failed."""
+        """Let the dashboard become the receipt."""
         with self._lock:
             if self._is_closed:
                 return
             self._is_closed = True
-        self._dashboard.draw_last(status)
-        self._run.about.is_reported = True
-        entry = entry_of(self._run, status, gives_code=self._runs.gives_code)
-        self._runs.add(entry, self._slots)
-        self._dashboard.take_down()
+        self._dashboard.end(status)
+        self._dashboard.let_go()
         _shown.pop(self._run, None)
-        retries = self._dashboard.retries
-        if self._runs.is_single or retries:
-            self._runs.banner = show_banner(self._run, status, self._banner_slot, retries)
+        _over.append(self._dashboard)
+        while len(_over) > CARDS_KEPT:
+            _over.popleft().take_down()
 
 
 class ShownBatch:
@@ -290,6 +369,9 @@ class ShownBatch:
 
 _shown: dict[AnyRun, Shown] = {}
 """Runs on show until they are done; not longer, or their outcomes would never be freed."""
+
+_over: deque[RunDashboard] = deque()
+"""Cards of runs that are over."""
 
 
 def can_show() -> bool:
@@ -361,4 +443,5 @@ def uninstall(ipython: Any) -> None:
     progress.hang(None)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(RunHandle, None)
-    ipython.events.unregister("post_run_cell", cell_runs.end_cell)
+    if cell_runs.end_cell in ipython.events.callbacks["post_run_cell"]:
+        ipython.events.unregister("post_run_cell", cell_runs.end_cell)

@@ -125,11 +125,6 @@ def headline(status: StatusSnapshot, rows: RowCounts) -> str:
     return f"Stopped: {text}" if status.state == "stopped" else text
 
 
-def result(status: StatusSnapshot, rows: RowCounts) -> str:
-    """Return how many rows were answered, how long it took and what it cost."""
-    return f"{headline(status, rows)} in {durations.span(status.seconds)} for {cost([status])}"
-
-
 def next_step(rows: RowCounts) -> str:
     """Return what to do after a stop."""
     missing = f"{counted(rows.not_sent, 'row')} not sent"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmnb.display import durations, money
@@ -14,72 +14,50 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook.card import CAUSES_SHOWN, cause_row
 from llmnb.notebook.facts import cause_cells, row_counts
-from llmnb.notebook.surface import BLANK, Bundle, OutputSlot, Surface, line_of_code, watch
+from llmnb.notebook.surface import Bundle, line_of_code, watch
 
-_BLANK = {"kind": "banner", "fails": [], "can_retry": 0, "action": "", "label": ""}
+_BLANK = {"fails": [], "can_retry": 0, "action": "", "label": ""}
 
 
-class FailedBanner(Surface):
-    """The failed rows of a finished run: *Show* their causes, *Retry these*, all or one cause's.
+class FailedRows:
+    """The failed rows of a finished run on its card: they can be asked again, all or one cause's.
 
-    A retry runs in the background; the banner follows it. When every row has an
-    answer the banner becomes a plain sentence, so that a saved notebook keeps it.
+    A retry runs in the background, and the card follows it.
 
     Args:
-        run: The run whose rows failed; None: nothing is seen before `appear`.
+        run: The run whose rows failed.
         status: Its end.
+        changed: Called when there is something else to show, on any thread.
     """
 
-    def __init__(self, run: AnyRun | None = None, status: StatusSnapshot | None = None) -> None:
+    def __init__(self, run: AnyRun, status: StatusSnapshot, changed: Callable[[], None]) -> None:
         self._run = run
         self._retry: AnyRun | None = None
         self._lock = threading.Lock()
-        self._slot: OutputSlot | None = None
-        self._failed = 0
+        self._changed = changed
+        self._failed = row_counts(status).failed
         self._seconds = 0.0
         self._counts = StatusTracker()
-        super().__init__(snapshot={"kind": "banner"})
-        if run is not None and status is not None:
-            self.appear(run, status)
-        self.on_msg(self._on_message)
+        self.answered: Bundle = {}
+        """A sentence once every row has its answer."""
 
-    def appear(self, run: AnyRun, status: StatusSnapshot) -> None:
-        """Show the failed rows of a run that is over."""
-        self._run = run
-        self._failed = row_counts(status).failed
+        self.shown: dict[str, Any] = {}
+        """The banner."""
+
         self._show(failed_card(status), run, "retry_failed")
 
-    def _show(self, card: dict[str, Any], run: AnyRun | None, call: str) -> None:
-        code = line_of_code(run, call) if run is not None else ""
-        self.snapshot = {**card, "code": code}
+    def _show(self, card: dict[str, Any], run: AnyRun, call: str) -> None:
+        self.shown = {**card, "code": line_of_code(run, call)}
 
-    def display(self, slot: OutputSlot | None = None) -> None:
-        """Show the banner here, or in the output that was kept for it."""
-        shown = self.snapshot
-        todo = shown.get("code") or "run this cell again"
-        text = f"{shown['headline']} {shown['rest']}\nRetry the failed rows: {todo}"
-        if slot is None:
-            self._slot = OutputSlot(self.bundle(text))
-        else:
-            self._slot = slot
-            slot.put(self.bundle(text))
+    @property
+    def is_asked(self) -> bool:
+        """Whether they were asked again."""
+        return self._retry is not None
 
-    def withdraw(self) -> None:
-        """Take the banner away, unless a retry was asked for."""
-        with self._lock:
-            if self._retry is not None or self._slot is None:
-                return
-        self._slot.put(BLANK)
-        self.take_down()
-
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        match content:
-            case {"do": "retry", "cause": str(cause)}:
-                self.ask_again([cause])
-            case {"do": "retry"}:
-                self.ask_again()
-            case {"do": "stop"} if self._retry is not None:
-                self._retry.stop()
+    def stop(self) -> None:
+        """Stop asking them again."""
+        if self._retry is not None:
+            self._retry.stop()
 
     def ask_again(self, causes: Iterable[str] | None = None) -> None:
         """Ask failed rows again in the background, and follow that.
@@ -88,7 +66,7 @@ class FailedBanner(Surface):
             causes: Those that failed for these; None: all.
         """
         with self._lock:
-            if self._run is None or (self._retry is not None and not self._retry.is_done):
+            if self._retry is not None and not self._retry.is_done:
                 return  # a second click
             if causes is not None:
                 # Rows may have been answered meanwhile, by a cell that asked them again.
@@ -97,40 +75,31 @@ class FailedBanner(Surface):
                     return
             retry = self._retry = self._run.retry_failed(causes)
         self._draw(retry.status())
-        watch(retry, self._draw, self._close)
+        watch(retry, self._draw, self._end)
 
     def _draw(self, status: StatusSnapshot) -> None:
-        with self._lock:
+        if self._retry is not None:
             self._show(retrying_card(status), self._retry, "stop")
+            self._changed()
 
-    def _close(self, status: StatusSnapshot) -> None:
+    def _end(self, status: StatusSnapshot) -> None:
         """Say how the retry ended: rows without an answer stay on the banner."""
         self._seconds += status.seconds
         self._counts = StatusTracker.sum([self._counts, status.counts])
-        whole = status if self._run is None else self._run.status()
-        if row_counts(whole).failed:
-            with self._lock:
-                self._show(failed_card(whole, again=True), self._retry, "retry_failed")
-            return
-        rows = f"All {self._failed:,} rows that failed are"
-        headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
-        counts = self._counts.shown()
-        cost = money.usd(None if counts.num_unpriced else counts.usd)
-        rest = (
-            f"in {durations.span(self._seconds)} for {cost}: run the cell again, it has them all."
-        )
-        code = "" if self._retry is None else line_of_code(self._retry, "result")
-        if self._slot is None:  # it stands in somebody else's output, and stays there
-            with self._lock:
-                self.snapshot = {
-                    **_BLANK,
-                    "glyph": "check",
-                    "headline": f"{headline}.",
-                    "rest": f"{rest} Or: {code}" if code else rest,
-                }
-            return
-        self._slot.put(_sentence(f"{headline}, {rest}", code))
-        self.take_down()
+        whole = self._run.status()
+        if row_counts(whole).failed and self._retry is not None:
+            self._show(failed_card(whole, again=True), self._retry, "retry_failed")
+        else:
+            rows = f"All {self._failed:,} rows that failed are"
+            headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
+            counts = self._counts.shown()
+            cost = money.usd(None if counts.num_unpriced else counts.usd)
+            rest = f"in {durations.span(self._seconds)} for {cost}: run the cell again, it has all."
+            code = "" if self._retry is None else line_of_code(self._retry, "result")
+            self.answered = _sentence(f"{headline}, {rest}", code)
+            rest = f"{rest} Or: {code}" if code else rest
+            self.shown = {**_BLANK, "glyph": "check", "headline": f"{headline}.", "rest": rest}
+        self._changed()
 
 
 def _sentence(text: str, code: str) -> Bundle:
@@ -138,25 +107,16 @@ def _sentence(text: str, code: str) -> Bundle:
     style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
     more = f" Or: <code>{html_text(code)}</code>" if code else ""
     html = f'<p class="{INERT}" style="{style}">{html_text(text)}{more}</p>'
-    text = f"{text} Or: {code}" if code else text
-    return {"text/plain": text, "text/html": html}
+    return {"text/plain": f"{text} Or: {code}" if code else text, "text/html": html}
 
 
-def show_banner(
-    run: AnyRun, status: StatusSnapshot, slot: OutputSlot | None, retries: Iterable[str]
-) -> FailedBanner | None:
-    """Show the banner where rows of a finished run failed, and ask those of some causes again.
+def can_ask_again(run: AnyRun, status: StatusSnapshot) -> bool:
+    """Whether rows of a run that is over failed, and can be asked again from here.
 
-    After a stop there is none: the next step is to run the cell again; the receipt says so. What
-    ran on a cluster can only be computed again.
+    After a stop the next step is to run the cell again; the receipt says so. What ran on a
+    cluster can only be computed again.
     """
-    if not (run.can_retry and status.counts.num_tasks_failed and status.state == "finished"):
-        return None
-    banner = FailedBanner(run, status)
-    banner.display(slot)
-    if retries:
-        banner.ask_again(retries)
-    return banner
+    return bool(run.can_retry and status.counts.num_tasks_failed and status.state == "finished")
 
 
 def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """`llmnb.load_marimo_extension()`: runs, plans and the cache manager as live cards in marimo.
 
 marimo has no magics and no IPython display; it asks an object for what to show
-by its method ``_display_``. What a cell shows is not saved with the notebook, so
-a card stays a card at the end of its run.
+by its method ``_display_``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.notebook.dashboard import RunDashboard
-from llmnb.notebook.failed_banner import FailedBanner
 
 
 def load_marimo_extension() -> None:
@@ -41,53 +39,21 @@ def load_marimo_extension() -> None:
 
 
 def _run(run: AnyRun) -> Any:
-    """Return a run's card, with the banner of its failed rows under it once it is over."""
-    if run.is_batch:
-        return _marimo().Html(run._repr_html_())
-    both = _Card()
-    both.follow(run)
-    return both.view()
+    """Return a run's card."""
+    return (
+        _marimo().Html(run._repr_html_()) if run.is_batch else _marimo().as_html(RunDashboard(run))
+    )
 
 
 def _plan(plan: Any) -> Any:
-    """Return a plan's card, under which the run that its buttons begin will stand."""
+    """Return a plan's card, which becomes that of the run its buttons begin."""
     from llmnb.notebook.plan_card import PlanCard
 
-    if plan.begin is None:
-        return _marimo().plain_text(plan.text())
-    both = _Card()
-
-    def begin(rows: int | None) -> Any:
-        begun = plan.start(rows)
-        both.follow(begun)
-        return begun
-
-    return both.view(PlanCard(plan, begin))
-
-
-class _Card:
-    """A run's card, and under it the banner of its failed rows; both are made in the cell."""
-
-    def __init__(self) -> None:
-        self.dashboard = RunDashboard(None)
-        self._banner = FailedBanner()
-
-    def view(self, *above: Any) -> Any:
-        """Return what a cell shows."""
-        return _marimo().vstack([*above, self.dashboard, self._banner], gap=0.5)
-
-    def follow(self, run: AnyRun) -> None:
-        """Show a run from now to its end."""
-        self.dashboard.follow(run, lambda status: self.close(run, status))
-
-    def close(self, run: AnyRun, status: StatusSnapshot) -> None:
-        """Show the banner where rows failed."""
-        # After a stop the next step is to run the cell again; the card says so.
-        failed = run.can_retry and status.counts.num_tasks_failed
-        if failed and status.state == "finished":
-            self._banner.appear(run, status)
-            if self.dashboard.retries:
-                self._banner.ask_again(self.dashboard.retries)
+    return (
+        _marimo().plain_text(plan.text())
+        if plan.begin is None
+        else _marimo().as_html(PlanCard(plan))
+    )
 
 
 class _Waiting:
@@ -99,19 +65,16 @@ class _Waiting:
     """
 
     def __init__(self, run: AnyRun, total: int | None = None) -> None:
-        self._run = run
-        self._card = _Card()
-        self._card.dashboard = RunDashboard(run, total=total, holds_kernel=True, ticks=False)
-        _marimo().output.append(self._card.view())
+        self._card = RunDashboard(run, total=total, holds_kernel=True, ticks=False)
+        _marimo().output.append(self._card)
 
     def draw(self, status: StatusSnapshot, total: int | None) -> None:
         """Show how far the run is."""
-        self._card.dashboard.draw(status)
+        self._card.draw(status)
 
     def close(self, status: StatusSnapshot, total: int | None) -> None:
         """Show how it ended."""
-        self._card.dashboard.draw_last(status)
-        self._card.close(self._run, status)
+        self._card.end(status)
 
 
 def _marimo() -> Any:

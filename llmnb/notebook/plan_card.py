@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,9 +13,8 @@ from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
 from llmnb.notebook.cell_runs import CellRuns
-from llmnb.notebook.dashboard import Shown, can_show
-from llmnb.notebook.run_surface import RunSurface
-from llmnb.notebook.surface import Bundle, OutputSlot, static_text, watch
+from llmnb.notebook.dashboard import FIRST, MAIN, RunDashboard, can_show
+from llmnb.notebook.surface import Bundle, OutputSlot, joined
 from llmnb.running.planning import Plan
 
 logger = logging.getLogger("llmnb")
@@ -31,12 +28,12 @@ OnRun = Callable[[int | None], Any]
 """Begins what was planned: over every row (None), or over the first so many."""
 
 
-class PlanCard(RunSurface):
+class PlanCard(RunDashboard):
     """A plan's figures with *Run*, *Run 10* and *Cancel*; nothing is sent before a click.
 
-    It is how a notebook shows a `Plan`. Where the card was displayed, the run that a
-    click began is shown in its stead with its dashboard, and at the end with its receipt; the
-    first rows are shown under the card, which stays for the full run.
+    It is how a notebook shows a `Plan`. The card stays where it stands: the run that a click
+    began takes the plan's place with its dashboard, and at the end with its receipt; the first
+    rows are shown under the plan, which waits for the full run.
 
     It stands wherever ipywidgets do. Its traits tell of the full run once a click began it:
     `state` is ``"planned"`` before, and ``"cancelled"`` where there will be none; `total` is the
@@ -59,20 +56,14 @@ class PlanCard(RunSurface):
         >>> card.close()
     """
 
-    _esm = static_text("parts.js", "plan_card.js")
-    _css = static_text("tokens.css", "plan_card.css")
-
     def __init__(self, plan: Plan, on_run: OnRun | None = None) -> None:
         self.plan = plan
         self._on_run = on_run or plan.start
-        self._lock = threading.Lock()
         self._is_over = False
         self._has_first_rows = False
-        self._slot: OutputSlot | None = None
-        self._run_slots: tuple[OutputSlot, OutputSlot] | None = None
-        super().__init__(snapshot=figures(plan))
+        self._planned: dict[str, Any] = {"kind": "plan", **figures(plan)}
+        super().__init__()
         self.set_traits_safely(total=plan.rows)
-        self.on_msg(self._on_message)
 
     # ---------------------------------------------------------------------- on display
 
@@ -81,22 +72,26 @@ class PlanCard(RunSurface):
         """The plan as text."""
         return self.plan.text()
 
-    def bundle(self, text: str | None = None) -> Bundle:
-        """Return what an output holds: the widget, and what stands for it where there is none."""
-        bundle = super().bundle(self.text if text is None else text)
-        return {**bundle, "text/html": html(self.plan)}
+    @property
+    def is_final(self) -> bool:
+        """Whether no run will begin here any more, or the full one is over."""
+        return self.state == "cancelled" or super().is_final
 
-    def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
-        return self.bundle(), {}
+    @property
+    def static(self) -> Bundle:
+        """What a saved notebook shows of the card, as HTML and as text."""
+        if MAIN in self._parts:
+            return super().static
+        parts = (part.static for part in self._parts.values())
+        return joined([{"text/html": html(self.plan), "text/plain": self.text}, *parts])
 
-    def _ipython_display_(self) -> None:
-        self._slot = OutputSlot(self.bundle())
-        # A click comes when no cell runs: what it shows needs its outputs now.
-        self._run_slots = (OutputSlot(), OutputSlot())
+    def _first_shown(self) -> dict[str, Any]:
+        return self._planned
 
     # ------------------------------------------------------------------- from the page
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
+        super()._on_message(widget, content, buffers)
         match content:
             case {"do": "run"}:
                 self._begin(None)
@@ -114,8 +109,7 @@ class PlanCard(RunSurface):
         self.set_traits_safely(state="cancelled")
         text = "no more rows are sent." if self._has_first_rows else "nothing was sent."
         self._end("Cancelled", f"Cancelled: {text}", glyph="arrow")
-        if self._slot is not None:
-            self._slot.put({"text/html": html(self.plan), "text/plain": self.text})
+        self._renew_outputs()
 
     def _begin(self, rows: int | None) -> None:
         allowed = figures(self.plan)["buttons"]
@@ -135,28 +129,21 @@ class PlanCard(RunSurface):
             if not isinstance(error, LLMNBError):
                 logger.exception("the planned run could not begin")
             return
-        alone = CellRuns(shows_result=False)
-        is_shown = isinstance(run, RunHandle) and self._run_slots is not None
         if rows is None:
-            if isinstance(run, RunHandle):
-                show = functools.partial(self.publish, run)
-                show(run.status())
-                watch(run, show, show)
             self._end("Started", "Started: the answers are kept as they come.")
-            if is_shown and self._slot is not None and self._run_slots is not None:
-                Shown(run, slot=self._slot, banner_slot=self._run_slots[1], runs=alone)
-                self.take_down()
-            return
-        self._is_over, self._has_first_rows = False, True
-        text = f"Started the first {rows} rows. Their answers are reused by the full run."
-        self._patch(
-            why={"glyph": "check", "tone": "", "parts": [text]},
-            note=f"{FIRST_ROWS} of them started",
-            buttons={**self.snapshot["buttons"], "first_rows": ""},
-        )
-        if is_shown and self._run_slots is not None:
-            slot, banner_slot = self._run_slots
-            Shown(run, slot=slot, banner_slot=banner_slot, runs=alone)
+        else:
+            self._is_over, self._has_first_rows = False, True
+            text = f"Started the first {rows} rows. Their answers are reused by the full run."
+            self._patch(
+                why={"glyph": "check", "tone": "", "parts": [text]},
+                note=f"{FIRST_ROWS} of them started",
+                buttons={**self._planned["buttons"], "first_rows": ""},
+            )
+        if isinstance(run, RunHandle):
+            if rows is None and FIRST in self._parts:
+                self._parts[FIRST].withdraw()  # the full run asks them
+            name = MAIN if rows is None else FIRST
+            self._follow(name, run, CellRuns(shows_result=False))
 
     def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
         why = {"glyph": glyph, "tone": "", "parts": [text]}
@@ -167,13 +154,15 @@ class PlanCard(RunSurface):
         text = visible(first or f"It could not begin ({type(error).__name__}).", longest=300)
         why = {"glyph": "alert", "tone": "bad", "parts": ["", "Nothing was sent.", f" {text}"]}
         # The same error twice must be seen twice.
-        self._patch(why=why, tries=self.snapshot.get("tries", 0) + 1)
+        self._patch(why=why, tries=self._planned.get("tries", 0) + 1)
 
     def _patch(self, *, note: str | None = None, **changed: Any) -> None:
         """Change parts of what is shown, and what stands beside the first figure."""
-        if note is not None:
-            changed["hero"] = {**self.snapshot["hero"], "note": note}
-        self.snapshot = {**self.snapshot, **changed}
+        with self._lock:
+            if note is not None:
+                changed["hero"] = {**self._planned["hero"], "note": note}
+            self._planned = {**self._planned, **changed}
+            self._show()
 
 
 def show(plan: Plan) -> None:

@@ -163,7 +163,8 @@ class _Detail:
 
 _DETAILS = (
     _Detail(10, 8, facts.EXAMPLE_LENGTH, LAST_RUNS, FAILED_RUNS),
-    _Detail(3, 6, 120, LAST_RUNS, 10),
+    _Detail(3, 8, facts.EXAMPLE_LENGTH, LAST_RUNS, 15),
+    _Detail(2, 6, 120, LAST_RUNS, 10),
     _Detail(2, 4, 80, 10, 5),
     _Detail(2, 3, 30, 5, 3),
     _Detail(2, 2, 12, 1, 1),
@@ -176,11 +177,12 @@ def _html(
     sentence = _Sentence(entries)
     cost = f" for {strong(sentence.cost)}" if sentence.cost else ""
     tail = "".join(f" · {_kept_together(part)}" for part in sentence.details)
+    tail = f'<span style="{FAINT}">{tail}</span>' if tail else ""
     said = f"{strong(sentence.first)}{html_text(sentence.time)}{cost}{html_text(sentence.tag)}"
     if sentence.is_nothing:
-        inside = f'<p style="{_SENTENCE}">{said}<span style="{FAINT}">{tail}</span></p>\n'
+        inside = f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
     elif sentence.is_clean:
-        said = f'{_small_bar(_sum(entries), "8px")}{said}<span style="{FAINT}">{tail}</span>'
+        said = f"{_small_bar(_sum(entries), '8px')}{said}{tail}"
         body = _body(entries, prices_of, detail)
         if is_open:
             body = _folded(FIGURES, body)
@@ -196,7 +198,7 @@ def _html(
             answers = _folded("Answers", answers)
         inside = (
             f"{_bar(_sum(entries))}"
-            f'<p style="{_SENTENCE}">{said}<span style="{FAINT}">{tail}</span></p>\n'
+            f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
             f"{_cause_table(entries, detail)}{note(step + ('' if code else '.'))}{answers}"
             f"{_folded(title, _body(entries, prices_of, detail))}"
         )
@@ -213,7 +215,7 @@ def _folded(title: str, body: str) -> str:
 FIGURES = "Counters, tokens, speed, models"
 _MODEL_FIGURES = ("rows", "share", "p50", "cost")
 _SENTENCE = "margin:0;line-height:22px"
-_FIGURE = "padding:2px 0 2px 16px;white-space:nowrap"
+_FIGURE = "padding:2px 0 2px 16px"
 _HEAD = f"font-size:11px;{FAINT}"
 _NAME = f"padding:2px 14px 2px 0;{FAINT};white-space:nowrap"
 _SHORT = 30
@@ -251,7 +253,7 @@ def _single(entry: Entry, detail: _Detail) -> str:
         models = [
             [
                 cell(model, longest=80),
-                *(cell(figure, _FIGURE, align="right") for figure in figures),
+                *(_figure_cell(figure) for figure in figures),
             ]
             for model, *figures in map(facts.model_cells, facts.shares(status, detail.models))
         ]
@@ -268,12 +270,12 @@ def _single(entry: Entry, detail: _Detail) -> str:
 
 def _counter_tables(status: StatusSnapshot) -> str:
     """Return the eight counters as two tables of four, side by side where there is room."""
-    style = "padding:0 18px 0 0;white-space:nowrap"
+    style = "padding:0 18px 0 0"
     counters = list(zip(facts.COUNTERS, facts.counters(status), strict=True))
     tables = "".join(
         html_fragments.table(
             (
-                [cell(counter, style, head="col") for counter, _ in four],
+                [cell(counter, f"{style};white-space:nowrap", head="col") for counter, _ in four],
                 [cell(count, style) for _, count in four],
             ),
             first_rows=[f"font-size:11px;{FAINT}", "font-size:14px;font-weight:500"],
@@ -289,13 +291,20 @@ def _cause_table(entries: Sequence[Entry], detail: _Detail) -> str:
         return ""
     rows = (
         (
-            cell(count, "padding:2px 0;vertical-align:baseline", align="right"),
-            cell(cause, f"padding:2px 14px 2px 10px;vertical-align:baseline{_unbroken(cause)}"),
-            cell(example, f"padding:2px 0;vertical-align:baseline;{FAINT};overflow-wrap:anywhere"),
+            cell(count, "padding:2px 0;vertical-align:top", align="right"),
+            cell(cause, f"padding:2px 14px 2px 10px;vertical-align:top{_unbroken(cause)}"),
+            cell(example, f"padding:2px 0;vertical-align:top;{FAINT};overflow-wrap:anywhere"),
         )
         for count, cause, example in causes
     )
     return html_fragments.table(rows, "margin:2px 0 4px")
+
+
+def _figure_cell(figure: str, style: str = "") -> str:
+    # A figure without a blank cannot be broken.
+    return cell(
+        figure, f"{_FIGURE}{_unbroken(figure) if ' ' in figure else ''}{style}", align="right"
+    )
 
 
 def _kept_together(part: str) -> str:
@@ -529,11 +538,7 @@ def _run_table(entries: Sequence[Entry], detail: _Detail) -> str:
                 ),
                 html_fragments.raw_cell(_small_bar(line.rows), _FIGURE),
                 *(
-                    cell(
-                        figures[head],
-                        f"{_FIGURE};font-weight:600" if head == "failed" else _FIGURE,
-                        align="right",
-                    )
+                    _figure_cell(figures[head], ";font-weight:600" if head == "failed" else "")
                     for head in heads
                 ),
             ]
@@ -613,13 +618,13 @@ def _answers(entries: Sequence[Entry]) -> str:
 
 
 def _answer_table(answers: Sequence[RowAnswer], longest: int) -> str:
-    text = "padding:2px 18px 4px 0;vertical-align:baseline;overflow-wrap:anywhere;min-width:90px"
+    text = "padding:2px 18px 4px 0;vertical-align:top;overflow-wrap:anywhere;min-width:90px"
     rows = [[cell(name, head="col") for name in ("prompt", "answer", "status")]]
     rows += [
         [
             cell(row.prompt, f"{text};{FAINT}", longest=longest),
             cell(row.answer, text, longest=longest),
-            cell(row.status, "padding:2px 0 4px;vertical-align:baseline", longest=40),
+            cell(row.status, "padding:2px 0 4px;vertical-align:top", longest=40),
         ]
         for row in answers
     ]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import anywidget
+import ipywidgets
 import traitlets
 from IPython.display import DisplayHandle
-from ipywidgets import Layout
+from ipywidgets.widgets import widget as widgets_module
 
 from llmnb.engine.handle import AnyRun, last_run
 from llmnb.engine.status import StatusSnapshot
@@ -42,20 +45,35 @@ def static_text(*names: str) -> str:
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
-_anchor: Layout | None = None
-"""A widget without a look that stays open for as long as the kernel lives."""
+# ------------------------------------------------------------------------- the code
 
 
-def _drop_anchor() -> None:
-    """Open the anchor before the first widget, and again where somebody closed all widgets.
+class Code(ipywidgets.Widget):  # type: ignore[misc]
+    """The script and the style sheet of a kind of widget, once for all of them in a notebook.
 
-    JupyterLab sends the messages of all widgets of a notebook to one subshell of the kernel, and
-    deletes that one when the last widget closes. A widget that opens at this moment keeps the
-    deleted subshell, and nothing that it sends ever arrives. So there is never a last widget.
+    It has no look, and stays open for as long as the kernel lives. JupyterLab sends the messages
+    of all widgets of a notebook to one subshell of the kernel, and deletes that one when the last
+    widget closes. A widget that opens at this moment keeps the deleted subshell, and nothing that
+    it sends ever arrives. So there is never a last widget.
     """
-    global _anchor
-    if _anchor is None or _anchor.comm is None:
-        _anchor = Layout()
+
+    esm = traitlets.Unicode().tag(sync=True)
+    css = traitlets.Unicode().tag(sync=True)
+
+
+_codes: dict[type[Surface], Code] = {}
+
+
+def _code_of(kind: type[Surface]) -> Code:
+    code = _codes.get(kind)
+    if code is None or code.comm is None:  # somebody closed all widgets
+        code = _codes[kind] = Code(esm=kind.script(), css=kind.style())
+    return code
+
+
+def _is_in_marimo() -> bool:
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
 
 
 class Surface(anywidget.AnyWidget):
@@ -65,15 +83,40 @@ class Surface(anywidget.AnyWidget):
     from one whose clicks arrive nowhere.
     """
 
-    _esm: str = static_text("parts.js", "run_dashboard.js")
-    _css: str = static_text("tokens.css", "run_dashboard.css")
+    scripts: ClassVar[tuple[str, ...]] = ()
+    """Files of its script, the last of which exports `render`."""
+
+    styles: ClassVar[tuple[str, ...]] = ()
+
+    _esm: str = static_text("loader.js")
+    code = traitlets.Instance(Code, allow_none=True).tag(
+        sync=True, **ipywidgets.widget_serialization
+    )
+    """What holds the script and the style sheet; None where a page knows no other model."""
+
     snapshot = traitlets.Dict().tag(sync=True)
     """What the page shows. Setting it sends one message, and none where nothing changed."""
 
     def __init__(self, *, snapshot: dict[str, Any]) -> None:
-        _drop_anchor()
-        super().__init__(snapshot=snapshot)
+        kind = type(self)
+        if _is_in_marimo():  # which shows every widget by itself
+            self._esm, self._css = kind.script(), kind.style()
+            super().__init__(snapshot=snapshot)
+        else:
+            super().__init__(snapshot=snapshot, code=_code_of(kind))
         self.on_msg(self._acknowledge)
+
+    @classmethod
+    @functools.cache
+    def script(cls) -> str:
+        """Return the whole script."""
+        return static_text(*cls.scripts)
+
+    @classmethod
+    @functools.cache
+    def style(cls) -> str:
+        """Return the whole style sheet."""
+        return static_text(*cls.styles)
 
     def _acknowledge(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """Tell the page that the kernel receives what it sends, before anything is done."""
@@ -102,6 +145,9 @@ class Surface(anywidget.AnyWidget):
         layout.close()
 
 
+# ------------------------------------------------------------------------- outputs
+
+
 BLANK: Bundle = {"text/html": "", "text/plain": ""}
 """What an output holds that shows nothing."""
 
@@ -115,18 +161,87 @@ class OutputSlot:
 
     def __init__(self, bundle: Bundle | None = None) -> None:
         self._handle = cast(Any, DisplayHandle)()
-        self._holds_widget = bundle is not None and WIDGET_MIME in bundle
         self._handle.display(bundle or BLANK, raw=True)
 
     def put(self, bundle: Bundle) -> None:
         """Replace what it holds, from any thread and whichever cell runs."""
-        is_widget = WIDGET_MIME in bundle
-        if is_widget and self._holds_widget:
-            # JupyterLab would draw the new widget into the view of the old one, and hide both
-            # when the old one closes.
-            self._handle.update(BLANK, raw=True)
-        self._holds_widget = is_widget
         self._handle.update(bundle, raw=True)
+
+
+class CardOutput:
+    """A card in a cell's output, and before it in an output of its own what a saved notebook keeps.
+
+    The static form tells the truth when no card follows it: a page that knows no such widget any
+    more shows nothing of a card. While one follows, its style sheet hides the static form.
+
+    In an `Output` widget, which never hears of an output that is put anew, the card stands alone.
+
+    Args:
+        card: Returns what an output holds of the live card, with a text for where there is none.
+        static: Its static form.
+    """
+
+    def __init__(self, card: Callable[[str | None], Bundle], static: Bundle) -> None:
+        self._static: OutputSlot | None = None
+        if capturing():
+            self._card = OutputSlot(card(None))
+        else:
+            self._static = OutputSlot(_marked(static, "llmnb-aside"))
+            self._card = OutputSlot({**card(""), "text/html": ""})
+
+    def renew(self, static: Bundle) -> None:
+        """Put the static form anew."""
+        if self._static is not None:
+            self._static.put(_marked(static, "llmnb-aside"))
+
+    def finish(self, static: Bundle, *, is_live: bool) -> None:
+        """Show the static form for good, and under it no more of the card than its buttons.
+
+        Args:
+            static: What stays.
+            is_live: Whether there are any.
+        """
+        if self._static is not None:
+            self._static.put(_marked(static, "llmnb-final"))
+            if not is_live:
+                self._card.put(BLANK)
+
+
+def _marked(bundle: Bundle, name: str) -> Bundle:
+    """Return a bundle whose HTML has a class that a card's style sheet knows."""
+    if not bundle["text/html"]:
+        return bundle
+    return {**bundle, "text/html": f'<div class="{name}">{bundle["text/html"]}</div>'}
+
+
+def joined(bundles: Iterable[Bundle]) -> Bundle:
+    """Return bundles of HTML and text one after the other."""
+    parts = list(bundles)
+    return {
+        "text/html": "".join(part["text/html"] for part in parts),
+        "text/plain": "\n\n".join(part["text/plain"] for part in parts),
+    }
+
+
+def message_header() -> dict[str, Any]:
+    """Return the header of the message that the kernel acts on: a cell's, or a click's."""
+    ipython = sys.modules.get("IPython")
+    shell: Any = ipython.get_ipython() if ipython is not None else None
+    get_parent: Callable[[], Any] = getattr(shell, "get_parent", dict)
+    header: dict[str, Any] = (get_parent() or {}).get("header") or {}
+    return header
+
+
+def capturing() -> tuple[str, ...]:
+    """Return the ids of the `Output` widgets that take what is displayed now."""
+    message = message_header().get("msg_id")
+    widgets = getattr(widgets_module, "_instances", {}) if message else {}
+    return tuple(
+        name for name, widget in list(widgets.items()) if getattr(widget, "msg_id", "") == message
+    )
+
+
+# -------------------------------------------------------------------------- driving
 
 
 def watch(

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
+from llmnb.decide.quality import chosen_length
 from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
 from llmnb.display.escape import summary, visible
@@ -27,7 +28,6 @@ from llmnb.store.project import ProjectStore, open_project
 UNLIMITED_ANSWER = 256
 """Tokens that are assumed for an answer where nothing limits it."""
 
-_LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHUNK_ROWS = 500
 
 
@@ -237,7 +237,7 @@ def plan(
     store = open_project(options["project_name"], options["cache_dir"], share=options["share"])
     figures = _count(requests, preparer, store if options["use_cache"] else None)
     to_ask, prompt_tokens = figures["to_ask"], figures["prompt_tokens"]
-    longest = next((asking.params[name] for name in _LENGTHS if asking.params.get(name)), None)
+    longest = chosen_length(asking.params) or None
     bound = to_ask * (longest or UNLIMITED_ANSWER)
     least = Usage(prompt=prompt_tokens, completion=to_ask)
     most = Usage(prompt=prompt_tokens, completion=bound)

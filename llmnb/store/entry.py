@@ -6,6 +6,7 @@ reply's. Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,13 +143,18 @@ def answer_key(
         >>> answer_key(dialect="openai.chat", endpoint="https://host/v1", body=b"{}")[:8]
         'bfb433c6'
     """
-    rest = f"\0{dialect}\0{endpoint}\0{sample}\0".encode()
+    rest = _origin(dialect, endpoint, sample)
     if headers:
         for name in sorted(headers, key=str.lower):
             rest += f"{name.lower()}\0{headers[name]}\0".encode()
     if extra:
         rest += b"\0extra\0" + extra
     return hashlib.sha256(b"%d\0%b%b" % (len(body), body, rest)).hexdigest()[:KEY_LENGTH]
+
+
+@functools.lru_cache(maxsize=256)  # the same for every row of a run
+def _origin(dialect: str, endpoint: str, sample: int) -> bytes:
+    return f"\0{dialect}\0{endpoint}\0{sample}\0".encode()
 
 
 class RenamedKey(str):

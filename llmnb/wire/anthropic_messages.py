@@ -18,7 +18,7 @@ from llmnb.wire.anthropic_requests import ANSWER_TOOL
 from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.event_stream import EventAssembler, grow, join, update_known
 from llmnb.wire.untrusted import count_in, dict_in, join_texts, list_in, text_in
-from llmnb.wire.usage import usage_of
+from llmnb.wire.usage import with_counts
 
 
 class AnthropicMessages(Dialect):
@@ -113,16 +113,14 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     read = count_in(used, "cache_read_input_tokens") or 0
     written = count_in(used, "cache_creation_input_tokens") or 0
     hour = count_in(dict_in(used, "cache_creation"), "ephemeral_1h_input_tokens") or 0
-    return usage_of(
-        (prompt or 0) + read + written,
-        completion,
-        wrote=wrote,
+    usage = Usage(
         cache_read=read,
         cache_write=written,
         cache_write_hour=min(hour, written),
         reasoning=count_in(dict_in(used, "output_tokens_details"), "thinking_tokens") or 0,
         tier=_tier(used),
     )
+    return with_counts(usage, (prompt or 0) + read + written, completion, None, wrote=wrote)
 
 
 def _tier(usage: Mapping[str, Any]) -> str | None:

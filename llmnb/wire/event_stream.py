@@ -204,10 +204,10 @@ class EventAssembler:
         self._head = b""
         self._is_done = False
         self._is_document: bool | None = None
-        """Whether a document came in the stream's place; None: too little came to tell."""
+        """Whether a document came instead of a stream; None: too little came to tell."""
 
-        self._undecided = b""
         self._document: list[bytes] = []
+        """What came, unless it is a stream."""
 
     # ------------------------------------------------------------ what a dialect says
 
@@ -241,15 +241,13 @@ class EventAssembler:
         """Take bytes as they come; return what they bring of the answer."""
         if len(self._head) < _HEAD_BYTES:
             self._head += data[:_HEAD_BYTES]
-        if self._is_document is None:
-            data = self._undecided + data
-            self._is_document = is_document(data)
-            if self._is_document is None:
-                self._undecided = data
-                return []
-        if self._is_document:
+        if self._is_document is not False:
             self._document.append(data)
-            return []
+            if self._is_document is None:
+                data = b"".join(self._document)
+                self._is_document = is_document(data)
+            if self._is_document is not False:
+                return []
         deltas: list[Delta] = []
         for event in self._decoder.feed(data):
             deltas += self._take(event)
@@ -352,9 +350,12 @@ class SamplesAssembler(EventAssembler):
     READ: ClassVar[tuple[str, ...]] = ()
     """Fields of a piece that `grow_answer` reads."""
 
+    FIXED: ClassVar[Mapping[str, Any]] = {}
+    """Fields of every unstreamed body."""
+
     def __init__(self, *, samples: int = 1) -> None:
         super().__init__()
-        self._body: dict[str, Any] = {}
+        self._body = dict(self.FIXED)
         self._answers: dict[int, dict[str, Any]] = {}
         self._samples = samples
 

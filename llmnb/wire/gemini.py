@@ -17,7 +17,7 @@ from llmnb.wire import ends, gemini_requests, json_bytes
 from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, index_of, join_texts, text_in
-from llmnb.wire.usage import tier, usage_of
+from llmnb.wire.usage import tier, with_counts
 
 _SPOILT = frozenset(
     (
@@ -164,15 +164,12 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     # Thoughts alone do not tell how long the answer is, unless there is none.
     if thoughts is not None and (answer is not None or not wrote):
         answer = (answer or 0) + thoughts
-    return usage_of(
-        prompt,
-        answer,
-        count_in(used, "totalTokenCount"),
-        wrote=wrote,
+    usage = Usage(
         cache_read=count_in(used, "cachedContentTokenCount") or 0,
         reasoning=thoughts or 0,
         tier=tier(used.get("serviceTier")),
     )
+    return with_counts(usage, prompt, answer, count_in(used, "totalTokenCount"), wrote=wrote)
 
 
 # -------------------------------------------------------------------------------- streamed

@@ -114,12 +114,6 @@ _MOST_CALLS = 1024
 
 class _ChoiceAssembler(SamplesAssembler):
     READ = ("delta", "message", "text")
-    OBJECT: ClassVar[str]
-    """The ``object`` of an unstreamed body."""
-
-    def __init__(self, *, samples: int = 1) -> None:
-        super().__init__(samples=samples)
-        self._body["object"] = self.OBJECT
 
     def take(self, event: dict[str, Any]) -> list[Delta]:
         deltas = super().take(event)
@@ -134,7 +128,7 @@ class _ChoiceAssembler(SamplesAssembler):
 class TextAssembler(_ChoiceAssembler):
     """Reads a streamed text completion: texts add up to texts."""
 
-    OBJECT = "text_completion"
+    FIXED: ClassVar[Mapping[str, Any]] = {"object": "text_completion"}
 
     def blank(self, index: int) -> dict[str, Any]:
         """Return a choice before its first piece."""
@@ -154,7 +148,7 @@ class TextAssembler(_ChoiceAssembler):
 class ChatAssembler(_ChoiceAssembler):
     """Reads a streamed chat message: ``delta`` objects add up to a message."""
 
-    OBJECT = "chat.completion"
+    FIXED: ClassVar[Mapping[str, Any]] = {"object": "chat.completion"}
 
     def blank(self, index: int) -> dict[str, Any]:
         """Return a choice before its first piece."""

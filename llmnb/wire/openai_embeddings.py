@@ -17,7 +17,7 @@ from llmnb.wire import conversation
 from llmnb.wire.conversation import input_error
 from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.untrusted import count_in, dict_in, index_of, text_in
-from llmnb.wire.usage import dollars, usage_of
+from llmnb.wire.usage import dollars, with_counts
 
 _BYTES_PER_NUMBER = 4
 
@@ -98,7 +98,7 @@ def _usage(body: Mapping[str, Any]) -> Usage | None:
     usd = dollars(used)
     if prompt is None and total is None and usd is None:
         return None
-    return usage_of(prompt, 0, total, wrote=False, usd=usd)
+    return with_counts(Usage(usd=usd), prompt, 0, total, wrote=False)
 
 
 def inputs_in(body: Mapping[str, Any]) -> int:

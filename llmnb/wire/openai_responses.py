@@ -21,7 +21,7 @@ from llmnb.wire.classify import error_inside
 from llmnb.wire.dialect import Dialect, bad_reply
 from llmnb.wire.event_stream import EventAssembler, grow, join
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, join_texts, list_in, text_in
-from llmnb.wire.usage import dollars, tier, usage_of
+from llmnb.wire.usage import dollars, tier, with_counts
 
 COMMENTARY = "commentary"
 """Phase of a message in which a model says what it is doing, before it answers."""
@@ -170,17 +170,15 @@ def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
     """
     used = dict_in(body, "usage")
     details = dict_in(used, "input_tokens_details")
-    return usage_of(
-        count_in(used, "input_tokens"),
-        count_in(used, "output_tokens"),
-        count_in(used, "total_tokens"),
-        wrote=wrote,
+    usage = Usage(
         cache_read=count_in(details, "cached_tokens") or 0,
         cache_write=count_in(details, "cache_write_tokens") or 0,
         reasoning=count_in(dict_in(used, "output_tokens_details"), "reasoning_tokens") or 0,
         tier=tier(body.get("service_tier")),
         usd=dollars(used),
     )
+    prompt, completion = count_in(used, "input_tokens"), count_in(used, "output_tokens")
+    return with_counts(usage, prompt, completion, count_in(used, "total_tokens"), wrote=wrote)
 
 
 # -------------------------------------------------------------------------------- streamed

@@ -9,66 +9,46 @@ from llmnb.records import Usage
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in
 
 
-def usage_of(
+def with_counts(
+    usage: Usage,
     prompt: int | None,
     completion: int | None,
     total: int | None = None,
     *,
     wrote: bool,
-    cache_read: int = 0,
-    cache_write: int = 0,
-    cache_write_hour: int = 0,
-    reasoning: int = 0,
-    tier: str | None = None,
-    usd: float | None = None,
 ) -> Usage | None:
-    """Return a reply's tokens, a missing count derived from the total; None where it states none.
+    """Enter a reply's tokens in its usage and return it; None where the reply states nothing.
 
-    What a reply says it cost is kept where it counts no tokens, too. A count of zero is no count
-    where it cannot be true: no prompt has no tokens, and no answer that holds something.
+    A missing count is derived from the total. What a reply says it cost is kept where it counts no
+    tokens, too. A count of zero is no count where it cannot be true: no prompt has no tokens, and
+    no answer that holds something.
 
     Args:
+        usage: What else the reply says; changed.
         prompt: Input tokens; None where the reply does not say.
         completion: Output tokens.
         total: Both together.
         wrote: Whether the reply holds a text, a call of a tool or reasoning.
-        cache_read: Input tokens from the provider's own cache.
-        cache_write: Input tokens written there.
-        cache_write_hour: Those of them that are kept there for an hour.
-        reasoning: Output tokens of hidden reasoning.
-        tier: Service tier that the reply names.
-        usd: Dollars that the reply says it cost.
 
     Example:
-        >>> usage_of(9, None, 14, wrote=True).completion
+        >>> with_counts(Usage(), 9, None, 14, wrote=True).completion
         5
-        >>> usage_of(9, 0, wrote=True).unknown
+        >>> with_counts(Usage(), 9, 0, None, wrote=True).unknown
         ('completion',)
     """
-    unknown: tuple[str, ...] = ()
-    if not (prompt and completion):
-        if prompt is None and completion is None and usd is None:
-            return None
-        if completion == 0 and wrote:
-            completion = None
-        prompt = prompt or None
-        if total and prompt is None and completion is not None and total > completion:
-            prompt = total - completion
-        if total and completion is None and prompt is not None and total > prompt:
-            completion = total - prompt
-        counts = {"prompt": prompt, "completion": completion}
-        unknown = tuple(name for name, count in counts.items() if count is None)
-    return Usage(
-        prompt=prompt or 0,
-        completion=completion or 0,
-        cache_read=cache_read,
-        cache_write=cache_write,
-        reasoning=reasoning,
-        unknown=unknown,
-        cache_write_hour=cache_write_hour,
-        tier=tier,
-        usd=usd,
-    )
+    if prompt is None and completion is None and usage.usd is None:
+        return None
+    if completion == 0 and wrote:
+        completion = None
+    prompt = prompt or None
+    if total and prompt is None and completion is not None and total > completion:
+        prompt = total - completion
+    if total and completion is None and prompt is not None and total > prompt:
+        completion = total - prompt
+    counts = {"prompt": prompt, "completion": completion}
+    usage.unknown = tuple(name for name, count in counts.items() if count is None)
+    usage.prompt, usage.completion = prompt or 0, completion or 0
+    return usage
 
 
 def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:
@@ -108,17 +88,18 @@ def openai_usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None
         total = count_in(used, "total_tokens")
         if prompt and completion is not None and total == prompt + completion + reasoning:
             completion += reasoning  # xAI counts it beside the answer, as the total shows
-    return usage_of(
-        prompt,
-        completion,
-        total,
-        wrote=wrote,
+    usage = Usage(
+        prompt=prompt or 0,
+        completion=completion or 0,
         cache_read=cached,
         cache_write=written,
         reasoning=reasoning,
         tier=tier(served) if (served := body.get("service_tier")) else None,
         usd=usd,
     )
+    if prompt and completion:
+        return usage
+    return with_counts(usage, prompt, completion, total, wrote=wrote)
 
 
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")

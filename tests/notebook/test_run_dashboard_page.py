@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from snapshots import CAUSES, NOW, SHARES, counts, finished, snapshot, stopped
 
 from llmnb.engine.status import FailureCause, ModelShare, StatusTracker
-from llmnb.notebook.card import card
+from llmnb.notebook.card import card, over_card
 from llmnb.notebook.failed_banner import failed_card, retrying_card
 
 pytestmark = pytest.mark.browser
@@ -55,6 +55,10 @@ def running(**changes: Any) -> dict[str, Any]:
     return card(snapshot(**changes), NOW, asked="openai/gpt-5-mini, then 2 more")
 
 
+def over(banner: dict[str, Any]) -> dict[str, Any]:
+    return {**over_card(finished(), "2,403 of 2,412 rows answered"), "banner": banner}
+
+
 STATES = {
     "running": running(),
     "just begun": card(snapshot(StatusTracker(), completed=0, launched=0, samples=()), NOW),
@@ -66,8 +70,8 @@ STATES = {
     "stopped": card(stopped(), NOW),
     "finished": card(finished(), NOW),
     "no rows": card(snapshot(StatusTracker(), total=0, launched=0, completed=0), NOW),
-    "banner": failed_card(finished()),
-    "retrying": retrying_card(snapshot(total=9, waiting_on="Waiting on replies.")),
+    "banner": over(failed_card(finished())),
+    "retrying": over(retrying_card(snapshot(total=9, waiting_on="Waiting on replies."))),
 }
 
 
@@ -101,7 +105,7 @@ CENSUS = """() => {
 TAGS = {
     *("div", "span", "p", "b", "i", "small", "button", "input", "label", "progress", "h3"),
     *("dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"),
-    *("svg", "path", "polyline", "circle", "code"),
+    *("svg", "path", "polyline", "circle", "code", "slot"),
 }
 
 
@@ -111,7 +115,7 @@ def test_markup_from_outside_never_comes_alive(open_card):
     """
     page = open_card(running())
     page.page.get_by_role("button", name="Details").click()
-    banner = open_card(failed_card(finished()))
+    banner = open_card(over(failed_card(finished())))
     banner.page.get_by_role("button", name="Show").click()
 
     for payload in PAYLOADS:
@@ -126,14 +130,14 @@ def test_markup_from_outside_never_comes_alive(open_card):
         assert state["fails"][0]["texts"][2] in found["text"]
 
         causes = (FailureCause(kind="x", words=payload, rows=1, first_row=0, example=payload),)
-        banner.take(failed_card(finished(causes=causes)))
+        banner.take(over(failed_card(finished(causes=causes))))
         found = banner.page.evaluate(CENSUS)
         assert set(found["tags"]) <= TAGS
 
     for one in (page, banner):
         assert one.page.evaluate("window.alarms") == 0
         assert one.errors == []
-        assert one.requests == ["http://card.test/", "http://card.test/run_dashboard.js"]
+        assert one.requests == ["http://card.test/", "http://card.test/card.js"]
         assert one.sent() == []
 
 
@@ -288,7 +292,7 @@ def test_the_strip_asks_all_or_those_of_one_cause(open_card):
     """
     Its own button means every failed row; behind Show each cause has one.
     """
-    banner = open_card(failed_card(finished()))
+    banner = open_card(over(failed_card(finished())))
     banner.page.get_by_role("button", name="Retry these 9").click()
     assert banner.sent() == [{"do": "retry"}]
 
@@ -296,7 +300,7 @@ def test_the_strip_asks_all_or_those_of_one_cause(open_card):
     banner.page.get_by_role("button", name="Retry this row: the row failed for “No answer").click()
     assert banner.sent() == [{"do": "retry", "cause": "TimedOut"}]
 
-    banner.take(failed_card(finished(causes=CAUSES[:1])))
+    banner.take(over(failed_card(finished(causes=CAUSES[:1]))))
     assert banner.page.get_by_role("button").all_inner_texts() == ["Hide", "Retry these 9"]
 
 
@@ -474,15 +478,15 @@ LINE = "import llmnb; llmnb.last_run().retry_failed()"
 @pytest.mark.parametrize(
     ("state", "name"),
     [
-        (failed_card(finished()), "Retry these 9"),
-        (running(), "Pause"),
+        (over({**failed_card(finished()), "code": LINE}), "Retry these 9"),
+        ({**running(), "code": LINE}, "Pause"),
     ],
 )
 def test_a_button_that_nobody_hears_gives_way_to_a_line_of_code(open_card, state, name):
     """
     It is dim until the kernel answers; after 3 s code stands in its place, till a late answer.
     """
-    page = open_card({**state, "code": LINE}, frozen=True, answers=False)
+    page = open_card(state, frozen=True, answers=False)
     button = page.page.get_by_role("button", name=name)
     code = page.page.locator("code.line")
     expect(button).to_have_attribute("aria-disabled", "true")

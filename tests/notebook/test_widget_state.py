@@ -13,7 +13,6 @@ import pytest
 import llmnb
 from llmnb.notebook.cache_manager import CacheManager
 from llmnb.notebook.dashboard import RunDashboard
-from llmnb.notebook.failed_banner import FailedBanner
 from llmnb.notebook.plan_card import PlanCard
 from llmnb.testing import SimulatedProvider
 
@@ -43,7 +42,6 @@ def surfaces(run, frame):
     """Return one of each widget, all about the same run."""
     return [
         RunDashboard(run, ticks=False),
-        FailedBanner(run, run.status()),
         PlanCard(frame.llm.plan("text", model="openai/m")),
         CacheManager(),
     ]

@@ -16,7 +16,7 @@ from llmnb.schemas import arguments, function_schema
 from llmnb.schemas.functions import parse_docstring
 
 
-class Place(typing.TypedDict):
+class Spot(typing.TypedDict):
     city: str
     country: typing.NotRequired[str]
 
@@ -28,7 +28,7 @@ class Range:
 
 
 def google(  # noqa: D417 - what is not described is part of the test
-    place: Place,
+    place: Spot,
     days: int = 3,
     *,
     unit: Literal["C", "F"] = "C",
@@ -53,10 +53,10 @@ def google(  # noqa: D417 - what is not described is part of the test
     return f"{place} {days} {unit} {within} {copy} {model_config} {_hidden}"
 
 
-def numpy_way(city, days=3): ...
+def numpy_style(city, days=3): ...
 
 
-numpy_way.__doc__ = """
+numpy_style.__doc__ = """
     Look up the weather.
 
     Parameters
@@ -75,7 +75,7 @@ numpy_way.__doc__ = """
     """
 
 
-def sphinx_way(city: str) -> None:
+def sphinx_style(city: str) -> None:
     """Look up the weather.
 
     :param str city: Where to look,
@@ -84,7 +84,7 @@ def sphinx_way(city: str) -> None:
     """
 
 
-def plain_way(city: str) -> None:
+def plain_style(city: str) -> None:
     """Look up: the weather of a city."""
 
 
@@ -117,10 +117,10 @@ def test_a_signature_and_a_docstring_become_a_tool():
     }
     assert fields["unit"]["enum"] == ["C", "F"]
     assert "default" not in fields["copy"]
-    assert parameters["$defs"].keys() == {"Place", "Range"}
+    assert parameters["$defs"].keys() == {"Spot", "Range"}
 
 
-@pytest.mark.parametrize("function", [numpy_way, sphinx_way])
+@pytest.mark.parametrize("function", [numpy_style, sphinx_style])
 def test_other_ways_of_writing_are_understood(function):
     """
     Numpy's and Sphinx's docstrings describe arguments too.
@@ -136,7 +136,7 @@ def test_a_plain_docstring_is_a_description_and_none_is_none():
     """
     Nothing is made up.
     """
-    assert function_schema(plain_way)["function"]["description"] == plain_way.__doc__
+    assert function_schema(plain_style)["function"]["description"] == plain_style.__doc__
     assert "description" not in function_schema(bare)["function"]
     assert function_schema(bare)["function"]["parameters"]["properties"] == {
         "city": {"type": "string"}
@@ -162,9 +162,9 @@ def test_docstrings_are_read_as_people_write_them(docstring, arguments):
     """
     Types in brackets, stars, continued lines, sections that are not about arguments.
     """
-    found = parse_docstring(docstring)
+    result = parse_docstring(docstring)
 
-    assert {name: words.rstrip(" ") for name, words in found.arguments.items()} == arguments
+    assert {name: said.rstrip(" ") for name, said in result.arguments.items()} == arguments
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ def test_arguments_without_names_are_refused_by_name():
 
     def placed(city: str, /) -> None: ...
 
-    for function, words in ((many, r"\*cities"), (free, r"\*\*options"), (placed, "by position")):
-        with pytest.raises(ConfigurationError, match=words):
+    for function, said in ((many, r"\*cities"), (free, r"\*\*options"), (placed, "by position")):
+        with pytest.raises(ConfigurationError, match=said):
             function_schema(function)
 
 
@@ -251,12 +251,12 @@ def test_a_pydantic_model_is_a_tool_that_makes_one():
         city: str = pydantic.Field(description="Where to.")
         days: int = pydantic.Field(3, ge=1, alias="numberOfDays")
 
-    class Told(Trip):
+    class Documented(Trip):
         """Plan a trip."""
 
     tool = function_schema(Trip)["function"]
     assert "description" not in tool
-    assert function_schema(Told)["function"]["description"] == "Plan a trip."
+    assert function_schema(Documented)["function"]["description"] == "Plan a trip."
     assert tool["parameters"]["properties"] == {
         "city": {"type": "string", "description": "Where to."},
         "numberOfDays": {"type": "integer", "minimum": 1, "default": 3},
@@ -276,11 +276,11 @@ def test_an_object_without_words_of_its_own_has_no_description():
         def __call__(self, a: int) -> int:
             return a
 
-    class Told(Bare):
+    class Documented(Bare):
         """Add one."""
 
     assert "description" not in function_schema(Bare())["function"]
-    assert function_schema(Told())["function"]["description"] == "Add one."
+    assert function_schema(Documented())["function"]["description"] == "Add one."
 
 
 def test_a_function_without_arguments_is_a_tool():
@@ -301,14 +301,14 @@ def test_a_call_gets_values_in_the_types_of_the_hints():
     """
     Defaults are left to the function; nulls that mean nothing are left out.
     """
-    found = arguments(
+    result = arguments(
         google,
         '{"place": {"city": "Kyiv", "country": null}, "days": null, '
         '"within": {"low": 1, "high": 2}}',
     )
 
-    assert found == {"place": {"city": "Kyiv"}, "within": Range(1, 2)}
-    assert "Kyiv" in google(**found)
+    assert result == {"place": {"city": "Kyiv"}, "within": Range(1, 2)}
+    assert "Kyiv" in google(**result)
 
 
 @pytest.mark.parametrize(

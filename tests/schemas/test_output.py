@@ -126,10 +126,10 @@ def test_an_answer_becomes_what_was_asked_for(kind, text, value):
     """
     output = output_of(kind)
 
-    found = output.validate(text)
+    result = output.validate(text)
 
-    assert found == value
-    assert type(found) is type(value)
+    assert result == value
+    assert type(result) is type(value)
 
 
 @pytest.mark.parametrize("kind", [Review, Point, Song, int, list[Song], ("a", "b"), RAW, Node, {}])

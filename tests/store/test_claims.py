@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def theirs(paths):
     """What another process has: files opened on its own, and its own count of its commits."""
-    with (one := Claims(paths)).in_use():
-        yield one
+    with (claimed := Claims(paths)).in_use():
+        yield claimed
 
 
 def in_child(work):
@@ -185,15 +185,15 @@ def test_files_are_open_only_while_somebody_needs_them(paths):
     A kernel that has used many projects keeps no files open for those that rest.
     """
     before = open_files()
-    one = claims.of(paths)
-    with one.in_use():
+    claimed = claims.of(paths)
+    with claimed.in_use():
         for number in range(50):
-            assert one.take(key_of(number))
+            assert claimed.take(key_of(number))
         assert open_files() > before
     assert open_files() > before, "a claim outlives the run that made it"
 
     for number in range(50):
-        one.release(key_of(number))
+        claimed.release(key_of(number))
 
     assert open_files() == before
 

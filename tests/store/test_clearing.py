@@ -173,9 +173,9 @@ def test_undo_adds_to_a_project_made_anew(root):
 
     assert clearing.undo(report.tokens[0], root) == 1
 
-    found = newer.lookup([key_of(number) for number in (1, 2, 3)])
-    assert len(found) == 3
-    assert found[key_of(2)].raw == b"newer"
+    entries = newer.lookup([key_of(number) for number in (1, 2, 3)])
+    assert len(entries) == 3
+    assert entries[key_of(2)].raw == b"newer"
 
 
 @pytest.mark.parametrize("token", ["nothing", "../../etc", ""])

@@ -21,15 +21,15 @@ def test_every_answer_of_an_older_store_is_found(kept):
     """
     Each dialect, samples, schemas and spellings of numbers are answered without a request.
     """
-    found = golden_store.ask_everything(kept)
+    answers = golden_store.ask_everything(kept)
 
-    for name, outcomes in found.items():
+    for name, outcomes in answers.items():
         for outcome in outcomes:
             assert outcome.error is None, (name, outcome.error)
             assert (outcome.source, outcome.usd, outcome.attempts) == ("cached", 0.0, 0), name
-    assert found["a form, natively"][0].value == json.loads(golden_store.FITS)
-    assert len(found["several"][0].reply.texts) == 3
-    assert len({outcome.key for outcome in found["samples"]}) == 3
+    assert answers["a form, natively"][0].value == json.loads(golden_store.FITS)
+    assert len(answers["several"][0].reply.texts) == 3
+    assert len({outcome.key for outcome in answers["samples"]}) == 3
 
 
 def test_every_vector_of_an_older_store_is_found(kept):

@@ -312,8 +312,8 @@ def test_a_damaged_database_is_set_aside_and_what_can_be_read_is_kept(root, dama
         kept = store.lookup([key_of(number) for number in range(50)])
 
     assert store.lookup([key_of(100)])
-    for key, found in kept.items():
-        assert found.key == key
+    for key, stored in kept.items():
+        assert stored.key == key
     if damaged[:6] != b"SQLite" and damaged:
         (aside,) = store.folder.glob("cache.db.damaged-*-0")
         assert aside.read_bytes() == damaged
@@ -355,11 +355,11 @@ open_project(sys.argv[3], root).commit([entry(1)])
 print(flush=True)
 """
     for number in range(12):
-        one = child(code, root, f"p{number}")
-        one.stdout.readline()
+        process = child(code, root, f"p{number}")
+        process.stdout.readline()
         threading.Event().wait(dice.uniform(0, 0.03))
-        one.kill()
-        has_saved = bool(one.communicate()[0])
+        process.kill()
+        has_saved = bool(process.communicate()[0])
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             store = open_project(f"p{number}", root, share=False)
@@ -492,9 +492,9 @@ def test_a_project_that_another_only_reads_takes_three_files(root):
         databases.forget(open_project(f"p{number}", root).folder)
     before = len(os.listdir("/dev/fd"))
 
-    found = open_project("mine", root).peek([key_of(20), key_of(21)])
+    entries = open_project("mine", root).peek([key_of(20), key_of(21)])
 
-    assert list(found) == [key_of(20)]
+    assert list(entries) == [key_of(20)]
     assert len(os.listdir("/dev/fd")) - before <= 3 * 20
 
 
@@ -506,13 +506,13 @@ def test_a_database_that_is_left_out_is_closed_when_its_user_lets_go(root):
         save(open_project(f"p{number}", root), number)
         # SQLite closes no file of which this process has another connection.
         databases.forget(open_project(f"p{number}", root).folder)
-    few = Databases(most=1)
+    pool = Databases(most=1)
     before = len(os.listdir("/dev/fd"))
-    reading = few.existing(open_project("p0", root).paths).items()
+    reading = pool.existing(open_project("p0", root).paths).items()
     assert next(reading)[0] == key_of(0)
 
-    few.existing(open_project("p1", root).paths)
-    few.existing(open_project("p2", root).paths)
+    pool.existing(open_project("p1", root).paths)
+    pool.existing(open_project("p2", root).paths)
 
     assert list(reading) == []
     del reading
@@ -532,11 +532,11 @@ def test_an_answer_of_another_project_is_reused_and_copied(root):
     save(open_project("a", root), 1)
     b = open_project("b", root)
 
-    found = b.lookup([key_of(1)])
+    entries = b.lookup([key_of(1)])
     b.flush()
     clearing.clear("a", root)
 
-    assert found[key_of(1)].reused_from == "a"
+    assert entries[key_of(1)].reused_from == "a"
     assert b.lookup([key_of(1)])[key_of(1)].reused_from is None
 
 

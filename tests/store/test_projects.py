@@ -112,14 +112,17 @@ def test_a_plan_counts_nothing_as_used_and_copies_nothing(root):
     save(root, "other", entry(1))
     store = save(root, "p", entry(2), share=True)
 
-    found = store.peek([key_of(1), key_of(2), key_of(3)])
+    entries = store.peek([key_of(1), key_of(2), key_of(3)])
     writer().flush(5)
 
-    assert {key: one.reused_from for key, one in found.items()} == {
+    assert {key: entry.reused_from for key, entry in entries.items()} == {
         key_of(1): "other",
         key_of(2): None,
     }
-    assert [(one.answers, one.hits) for one in projects.list_projects(root)] == [(1, 0), (1, 0)]
+    assert [(summary.answers, summary.hits) for summary in projects.list_projects(root)] == [
+        (1, 0),
+        (1, 0),
+    ]
 
 
 def test_an_answer_of_another_project_counts_as_used_here(root):
@@ -133,7 +136,9 @@ def test_an_answer_of_another_project_counts_as_used_here(root):
     assert projects.summary(store.paths).answers in (0, 1)  # it may still be on its way
     assert store.flush(5)
 
-    assert [(one.name, one.answers, one.hits) for one in projects.list_projects(root)] == [
+    assert [
+        (summary.name, summary.answers, summary.hits) for summary in projects.list_projects(root)
+    ] == [
         ("other", 1, 0),
         ("p", 1, 1),
     ]

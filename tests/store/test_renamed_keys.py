@@ -46,7 +46,7 @@ def test_the_dialects_spell_whole_numbers_alike(model, tmp_path):
     """
     Whole parameters share a key with or without a fraction, and 0.5 is another one.
     """
-    whole = {key_of(model, {"temperature": 1, "top_p": one}, tmp_path) for one in (1, 1.0)}
+    whole = {key_of(model, {"temperature": 1, "top_p": share}, tmp_path) for share in (1, 1.0)}
     half = key_of(model, {"temperature": 1, "top_p": 0.5}, tmp_path)
 
     assert len(whole) == 1
@@ -76,10 +76,10 @@ def test_an_answer_under_an_older_key_is_copied_once(tmp_path):
     assert store.flush()
     older = outcome.key.older
 
-    found = store.peek([str(outcome.key), older])
-    assert set(found) == {outcome.key, older}
-    assert found[outcome.key].raw == found[older].raw
-    assert found[outcome.key].usd == found[older].usd
+    entries = store.peek([str(outcome.key), older])
+    assert set(entries) == {outcome.key, older}
+    assert entries[outcome.key].raw == entries[older].raw
+    assert entries[outcome.key].usd == entries[older].usd
 
 
 def test_a_renamed_key_survives_a_pickle():

@@ -23,7 +23,7 @@ def filled(root, *entries):
 
 
 def keys(page):
-    return [one.entry.key for one in page.matches]
+    return [match.entry.key for match in page.matches]
 
 
 def test_pages_hold_the_newest_first_and_say_how_many_there_are(root):
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_shown_as_that(root):
 
     page = search.find(paths)
 
-    assert [(one.question, one.answer) for one in page.matches[1:]] == [
+    assert [(match.question, match.answer) for match in page.matches[1:]] == [
         (search.UNREADABLE, search.UNREADABLE)
     ] * 2
 

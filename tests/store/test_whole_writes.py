@@ -33,7 +33,7 @@ def room_for(size):
 
 def names(folder):
     """Return the names of all that lies in a folder."""
-    return sorted(one.name for one in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_line_is_written_whole_though_the_system_takes_three_bytes_at_a_time(
@@ -148,9 +148,9 @@ def test_what_is_made_under_a_umask_that_takes_everything_can_be_read(tmp_path, 
     with files.scratch_folder(tmp_path) as scratch:
         assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
 
-    for one in cache.rglob("*"):
-        wanted = 0o700 if one.is_dir() else 0o600
-        assert stat.S_IMODE(one.stat().st_mode) == wanted, one
+    for path in cache.rglob("*"):
+        wanted = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == wanted, path
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     for name in ("above", "table.csv", "results.jsonl", "export.csv"):
         mode = (tmp_path / name).stat().st_mode

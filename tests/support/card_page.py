@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from llmnb.notebook.surface import static_text
+from llmnb.notebook.dashboard import RunDashboard
 
 ADDRESS = "http://card.test/"
 
 HTML = """<!doctype html><html><head><meta charset="utf-8"><style>%(css)s</style></head>
 <body><div id="host"></div><script type="module">
-import widget from "/run_dashboard.js";
+import widget from "/card.js";
 const listeners = {};
 const tell = (name, ...said) => { for (const heard of listeners[name] ?? []) heard(...said); };
 window.sent = [];
@@ -46,7 +46,7 @@ class CardPage:
         self.page = page
         self.requests: list[str] = []
         self.errors: list[str] = []
-        css = style + static_text("tokens.css", "run_dashboard.css")
+        css = style + RunDashboard.style()
         self._html = HTML % {
             "css": css,
             "state": json.dumps(state).replace("<", "\\u003c"),
@@ -74,8 +74,8 @@ class CardPage:
         name = route.request.url.removeprefix(ADDRESS)
         if name == "":
             route.fulfill(body=self._html, content_type="text/html; charset=utf-8")
-        elif name == "run_dashboard.js":
-            body = static_text("parts.js", name)
+        elif name == "card.js":
+            body = RunDashboard.script()
             route.fulfill(body=body, content_type="text/javascript; charset=utf-8")
         else:
             route.abort()

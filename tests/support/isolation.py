@@ -59,7 +59,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.weights._bar": "set for a block",
     "llmnb.bridge._lock": "a lock",
     "llmnb.bridge._threads": "threads; what lives on their loops is made anew",
-    "llmnb.notebook.surface._anchor": "a widget, made anew where somebody has closed it",
+    "llmnb.notebook.surface._codes": "widgets, made anew where somebody has closed them",
     "llmnb.engine.gc_thresholds._before": "set while runs are under way",
     "llmnb.engine.gc_thresholds._users": "counts the runs under way",
     "llmnb.frames.dask_cluster._listening": "by client: heard twice, all would count twice",

@@ -98,7 +98,7 @@ class WidgetPage:
             lambda change: self._news.put((name, "set", change["new"])), names="snapshot"
         )
         state = {"snapshot": widget.snapshot}
-        model = {"id": name, "esm": text_of(widget, "_esm"), "css": text_of(widget, "_css")}
+        model = {"id": name, "esm": widget.script(), "css": widget.style()}
         self.page.evaluate(RENDER, {**model, "state": state, "width": width})
         self.until(lambda: name in self._heard)
         self._carry()
@@ -135,8 +135,3 @@ class WidgetPage:
     def strangers(self) -> list[str]:
         """Return what was asked of anybody outside the page."""
         return [url for url in self.requests if not url.startswith(("blob:", "data:", "about:"))]
-
-
-def text_of(widget: Any, name: str) -> str:
-    """Return a widget's script or style sheet."""
-    return str(getattr(widget, name))

@@ -138,7 +138,11 @@ def test_rules_and_faults_travel_to_other_processes():
     """
     rule = as_rule([first_of_each_prompt(1, "reset"), share(0.5, faults.quota())])
 
-    assert pickle.loads(pickle.dumps(rule)) == rule
+    requests = [request(number, attempt=1) for number in range(100)]
+    there = pickle.loads(pickle.dumps(rule))
+
+    assert names(there, requests) == names(rule, requests)
+    assert 20 < names(there, requests).count("quota") < 80
 
 
 def test_every_named_fault_can_be_made_without_arguments():

@@ -388,16 +388,16 @@ fuzzed = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-WORDS = (
+NAMES = (
     "type index delta content_block message usage text thinking partial_json input name id "
     "content stop_reason output_tokens error citation citations text_delta tool_use "
     "content_block_start content_block_delta message_start message_delta message_stop"
 )
-words = st.sampled_from(WORDS.split())
+names = st.sampled_from(NAMES.split())
 anything = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), words),
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), names),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.one_of(words), inner, max_size=5)
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(names), inner, max_size=5)
     ),
     max_leaves=8,
 )

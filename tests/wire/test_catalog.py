@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from llmnb import errors
+from llmnb.records import Usage
 from llmnb.wire import limits
 from llmnb.wire.catalog import (
     endpoint,
@@ -82,7 +83,8 @@ def test_default_models_have_a_known_price(row):
     from llmnb.adapters import prices
 
     for model in row.default_models.values():
-        assert (prices.estimate(row.name, model, 1000, 1000) is None) is (row.name in UNPRICED)
+        usd = prices.price(row.name, model, Usage(prompt=1000, completion=1000))
+        assert (usd is None) is (row.name in UNPRICED)
 
 
 def test_a_bare_default_model_finds_its_provider(row):

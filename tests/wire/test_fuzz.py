@@ -49,16 +49,16 @@ scalars = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     texts,
 )
-WORDS = (
+NAMES = (
     "choices message delta content text error code type status finish_reason index usage refusal "
     "prompt_tokens completion_tokens prompt_tokens_details tool_calls function name arguments id "
     "logprobs reasoning_content detail msg metadata raw object model stop length"
 )
-words = st.sampled_from(WORDS.split())
+names = st.sampled_from(NAMES.split())
 anything = st.recursive(
     scalars,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.one_of(words, texts), inner, max_size=5)
+        st.lists(inner, max_size=4), st.dictionaries(st.one_of(names, texts), inner, max_size=5)
     ),
     max_leaves=8,
 )
@@ -97,11 +97,11 @@ choices = together(
     nearly("delta", messages),
     nearly("text", texts),
     nearly("finish_reason", reasons),
-    nearly("logprobs", st.dictionaries(words, st.lists(anything, max_size=2), max_size=2)),
+    nearly("logprobs", st.dictionaries(names, st.lists(anything, max_size=2), max_size=2)),
 )
 bodies = together(
     nearly("choices", st.lists(choices, min_size=1, max_size=3)),
-    nearly("usage", st.dictionaries(words, anything, max_size=4)),
+    nearly("usage", st.dictionaries(names, anything, max_size=4)),
     nearly("model", texts),
     st.sampled_from([{}, {}, {}, {"error": None}, {"error": "x"}, {"error": {"code": 429}}]),
 )
@@ -177,14 +177,14 @@ def test_any_stream_is_put_together_or_is_our_error(case, chunks, size):
         assert type(result[0]) is type(result[1])
 
 
-pieces = st.lists(st.text(max_size=5), max_size=6)
+fragments = st.lists(st.text(max_size=5), max_size=6)
 
 
 @fuzzed
 @given(
-    answers=st.lists(st.tuples(pieces, reasons.filter(bool)), min_size=1, max_size=3),
-    reasoning=pieces,
-    arguments=pieces,
+    answers=st.lists(st.tuples(fragments, reasons.filter(bool)), min_size=1, max_size=3),
+    reasoning=fragments,
+    arguments=fragments,
     has_usage=st.booleans(),
     size=st.integers(1, 99),
 )

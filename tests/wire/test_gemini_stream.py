@@ -329,18 +329,18 @@ fuzzed = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-WORDS = (
+NAMES = (
     "candidates content parts text thought role index finishReason functionCall name args id "
     "usageMetadata promptTokenCount logprobsResult chosenCandidates citationMetadata error code "
     "promptFeedback blockReason thoughtSignature STOP modelVersion"
 )
-words = st.sampled_from(WORDS.split())
+names = st.sampled_from(NAMES.split())
 anything = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), words),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=5)),
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), names),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=5)),
     max_leaves=10,
 )
-candidates = st.dictionaries(words, anything, max_size=4).map(lambda case: {**piece("a"), **case})
+candidates = st.dictionaries(names, anything, max_size=4).map(lambda case: {**piece("a"), **case})
 events = st.one_of(
     st.sampled_from([chunk(piece("a")), chunk(piece("b", reason="STOP"))]),
     candidates.map(lambda case: chunk(case)),

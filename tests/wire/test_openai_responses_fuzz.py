@@ -38,17 +38,17 @@ scalars = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     texts,
 )
-WORDS = (
+NAMES = (
     "type output content summary text refusal name call_id id arguments input status error "
     "code message incomplete_details reason usage input_tokens output_tokens model object "
     "index output_index content_index summary_index delta item response part logprobs data "
     "embedding phase role tools response_format reasoning include tool_choice function"
 )
-words = st.sampled_from(WORDS.split())
+names = st.sampled_from(NAMES.split())
 anything = st.recursive(
     scalars,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.one_of(words, texts), inner, max_size=5)
+        st.lists(inner, max_size=4), st.dictionaries(st.one_of(names, texts), inner, max_size=5)
     ),
     max_leaves=8,
 )
@@ -85,7 +85,7 @@ responses = together(
     nearly("output", st.lists(items, max_size=3)),
     nearly("status", st.sampled_from(["completed", "incomplete", "failed", "queued"])),
     nearly("incomplete_details", st.dictionaries(st.just("reason"), texts, max_size=1)),
-    nearly("usage", st.dictionaries(words, anything, max_size=4)),
+    nearly("usage", st.dictionaries(names, anything, max_size=4)),
     nearly("id", texts),
     st.sampled_from([{}, {}, {}, {"error": None}, {"error": "x"}, {"error": {"code": 429}}]),
 )
@@ -182,7 +182,7 @@ def test_any_stream_is_put_together_or_is_our_error(case, chunks, size):
         assert type(result[0]) is type(result[1])
 
 
-fields = st.dictionaries(st.one_of(words, texts), anything, max_size=4)
+fields = st.dictionaries(st.one_of(names, texts), anything, max_size=4)
 messages = st.lists(
     together(
         nearly("role", st.sampled_from(["user", "assistant", "tool", "system"])),

@@ -220,10 +220,10 @@ def test_events_of_tomorrow_do_not_matter():
     """
     Nor do annotations, searches and counters.
     """
-    foreign = event("response.web_search_call.searching", output_index=3, item_id="ws_1")
+    other = event("response.web_search_call.searching", output_index=3, item_id="ws_1")
     later = event("response.dreaming.delta", delta="zzz")
 
-    assert orjson.loads(whole(STREAM.replace(PART, PART + foreign + later))) == WHOLE
+    assert orjson.loads(whole(STREAM.replace(PART, PART + other + later))) == WHOLE
 
 
 # ------------------------------------------------------------------------- what goes wrong

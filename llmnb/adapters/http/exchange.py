@@ -80,7 +80,7 @@ def request_head(
         session: Whose pool is asked for connections.
 
     Raises:
-        Unlike: If the library's inside is otherwise.
+        UnknownInternals: If aiohttp's private parts are unknown.
     """
     lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
     for name, value in headers.items():
@@ -117,7 +117,7 @@ async def exchange(
         read: Reads the body.
 
     Raises:
-        Unlike: If the library's inside is otherwise, before a byte was sent.
+        UnknownInternals: If aiohttp's private parts are unknown, before a byte was sent.
         aiohttp.ClientError: Of the kinds that a session raises.
         TimeoutError: If the reply, or its next piece, does not come in time.
     """
@@ -130,6 +130,14 @@ async def exchange(
     except (AttributeError, TypeError) as error:
         raise UnknownInternals from error
     protocol, timer = connection.protocol, None
+    content: aiohttp.StreamReader | None = None
+
+    def end_wait() -> None:
+        error = aiohttp.ServerTimeoutError("no reply in time")
+        protocol.set_exception(error)
+        if content is not None:
+            content.set_exception(error)
+
     try:
         try:
             transport = protocol.transport
@@ -147,13 +155,11 @@ async def exchange(
         transport.write(b"%b%d\r\n\r\n%b" % (head.head, len(body), body))
         if timeout.sock_read is not None:
             protocol.start_timeout()
-        patience = _Patience(protocol)
         if until is not None:
-            timer = loop.call_at(until, patience.end)
+            timer = loop.call_at(until, end_wait)
         message, content = await protocol.read()
         while message.code < 200 and message.code != 101:  # "go on", which nobody asked for
             message, content = await protocol.read()
-        patience.content = content
         result = await read(Received(message.code, message.headers, content))
         if transport.get_write_buffer_size():
             connection.close()  # it was answered before it was asked: no more on this line
@@ -166,19 +172,3 @@ async def exchange(
     finally:
         if timer is not None:
             timer.cancel()
-
-
-class _Patience:
-    """Ends the wait for a reply when its time is over."""
-
-    __slots__ = ("content", "protocol")
-
-    def __init__(self, protocol: Any) -> None:
-        self.protocol = protocol
-        self.content: aiohttp.StreamReader | None = None
-
-    def end(self) -> None:
-        error = aiohttp.ServerTimeoutError("no reply in time")
-        self.protocol.set_exception(error)
-        if self.content is not None:
-            self.content.set_exception(error)

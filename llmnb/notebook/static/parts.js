@@ -164,6 +164,28 @@ const BUSY_TEXT = "The kernel is busy with a cell: it does this as soon as that 
 
 const DEAF_AFTER_MS = 3000;
 const DEAF_TEXT = "The kernel does not answer.";
+const GONE_TEXT = { gone: "The kernel is gone.", restarted: "The kernel was restarted." };
+
+/** What a page knows of the kernel's own life, where it lets a widget know.
+ *
+ *  A widget outlives its kernel in the page: nothing that it sends arrives any more.
+ */
+function makeLife(model, onChange) {
+  const manager = model.widget_manager;
+  const born = manager?.kernel ?? null;
+  let isCut = false;
+  const onCut = () => { isCut = true; onChange(); }; // JupyterLab cuts all widgets of a kernel that restarts
+  model.on("comm_live_update", onCut);
+  return {
+    get gone() {
+      if (isCut) return "restarted";
+      if (born === null) return "";
+      const isOther = manager.kernel !== born || born.isDisposed;
+      return isOther || ["dead", "terminating"].includes(born.status) ? "gone" : "";
+    },
+    end() { model.off("comm_live_update", onCut); },
+  };
+}
 
 /** The line to the kernel, which answers whatever it hears with `heard`.
  *
@@ -174,6 +196,8 @@ function makeLink(model, onChange) {
   let isHeard = false;
   let isDeaf = false;
   let timer = 0;
+  let sentAt = 0; // when the first was sent that is not answered yet
+  const life = makeLife(model, onChange);
   const turn = (heard, deaf) => {
     if (heard === isHeard && deaf === isDeaf) return;
     [isHeard, isDeaf] = [heard, deaf];
@@ -182,21 +206,31 @@ function makeLink(model, onChange) {
   const onMessage = (message) => {
     if (message?.kind !== "heard") return;
     clearTimeout(timer);
-    timer = 0;
+    timer = sentAt = 0;
     turn(true, false);
   };
   model.on("msg:custom", onMessage);
-  return {
+  const link = {
     send(message) {
+      if (link.gone) return;
       model.send(message);
+      sentAt ||= Date.now();
       timer ||= setTimeout(() => { timer = 0; turn(isHeard, true); }, DEAF_AFTER_MS);
     },
+    /** Why the kernel can never answer: empty, "gone" or "restarted". */
+    get gone() { return life.gone; },
     /** Whether a button would act. */
-    get acts() { return isHeard && !isDeaf; },
-    get isDeaf() { return isDeaf; },
-    end() { model.off("msg:custom", onMessage); clearTimeout(timer); },
+    get acts() { return isHeard && !isDeaf && !life.gone; },
+    get isDeaf() { return isDeaf && !life.gone; },
+    /** Whether an answer takes so long that the kernel must be busy. */
+    get waits() { return sentAt > 0 && Date.now() - sentAt > BUSY_AFTER_MS && !life.gone; },
+    end() { model.off("msg:custom", onMessage); clearTimeout(timer); life.end(); },
   };
+  return link;
 }
+
+/** What has the focus in the document, or in the shadow root, that a node stands in. */
+const focusedBeside = (node) => node.getRootNode().activeElement;
 
 /** A line of code that stands where buttons would, as long as nobody hears those. */
 function makeCode(...buttons) {
@@ -206,7 +240,7 @@ function makeCode(...buttons) {
     write(node, text ?? "");
     show(node, isShown);
     if (!isShown) return false;
-    const hadFocus = buttons.includes(document.activeElement);
+    const hadFocus = buttons.includes(focusedBeside(node));
     for (const button of buttons) show(button, false);
     if (hadFocus) node.focus();
     return true;

@@ -1,10 +1,10 @@
 // The plan card: figures of a run that has not begun; parts.js stands before it.
 
-const SEGMENTS = ["reused", "merged", "send", "beyond", "failed", "skip"];
+const PLAN_SEGMENTS = ["reused", "merged", "send", "beyond", "failed", "skip"];
 
 const DEAF_PLAN = [`${DEAF_TEXT} To begin without this card, run the cell again with `, "generate", " in place of ", "plan", "."];
 
-function makeFigure(className = "") {
+function makePlanFigure(className = "") {
   const number = document.createTextNode("");
   const unit = make("small");
   const big = make("span", { class: "big" }, number, unit);
@@ -21,10 +21,10 @@ function makeFigure(className = "") {
   return { node, second, patch };
 }
 
-function makeHero() {
-  const sent = makeFigure();
-  const time = makeFigure("speed");
-  const money = makeFigure("money");
+function makePlanHero() {
+  const sent = makePlanFigure();
+  const time = makePlanFigure("speed");
+  const money = makePlanFigure("money");
   const node = make("div", { class: "hero" }, sent.node, time.node, money.node);
   const patch = (hero) => {
     sent.patch(hero.count, "to send", hero.of, hero.note);
@@ -35,8 +35,8 @@ function makeHero() {
   return { node, patch };
 }
 
-function makeProgress() {
-  const segments = SEGMENTS.map((name) => make("i", { class: `s-${name}` }));
+function makePlanProgress() {
+  const segments = PLAN_SEGMENTS.map((name) => make("i", { class: `s-${name}` }));
   const node = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, ...segments));
   const patch = ({ parts, says }) => {
     assign(node, "aria-label", says);
@@ -49,7 +49,7 @@ function makeProgress() {
   return { node, patch };
 }
 
-function makeLedger() {
+function makePlanLedger() {
   const counters = Array.from({ length: 8 }, () => {
     const swatch = make("i", { class: "sw", "aria-hidden": "true" });
     const name = document.createTextNode("");
@@ -68,9 +68,8 @@ function makeLedger() {
   return { node, patch };
 }
 
-function render({ model, el }) {
-  const root = make("div", { class: "llmnb" });
-  const state = () => model.get("snapshot") ?? {};
+function makePlanCard(link) {
+  let state = null;
   let clicked = null; // what was seen when a button was pressed, until the kernel answers
   let timer = 0;
 
@@ -78,25 +77,19 @@ function render({ model, el }) {
   heading.draw("lines");
   const title = make("span");
   const subject = make("span", { class: "subject" });
-  const hero = makeHero();
-  const progress = makeProgress();
-  const ledger = makeLedger();
+  const hero = makePlanHero();
+  const progress = makePlanProgress();
+  const ledger = makePlanLedger();
   const glyph = makeGlyph();
   const why = make("span");
   const speaker = makeSpeaker();
   const send = (name) => () => {
-    clicked = state();
+    clicked = state;
     link.send({ do: name });
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      if (clicked === null) return;
-      glyph.draw("clock");
-      writeParts(why, [BUSY_TEXT]);
-      speaker.announce(BUSY_TEXT);
-    }, BUSY_AFTER_MS);
+    timer = setTimeout(patch, BUSY_AFTER_MS + 50);
     patch();
   };
-  const link = makeLink(model, () => { patch(); if (link.isDeaf) speaker.announce(why.textContent); });
   const cancel = makeButton("Cancel", send("cancel"), "bare");
   const firstRows = makeButton("", send("first_rows"));
   const run = makeButton("", send("run"), "go");
@@ -104,52 +97,48 @@ function render({ model, el }) {
   const card = make("div", { class: "card plan", role: "region" },
     make("div", { class: "head" }, make("span", { class: "state" }, heading.node, title), subject),
     hero.node, progress.node, ledger.node, foot, speaker.node);
-  root.append(card);
+
+  /** What the card itself knows better than the last word it heard. */
+  const ownWhy = () => {
+    if (!state.buttons.cancel) return null;
+    if (link.gone) return { glyph: "alert", parts: [`${GONE_TEXT[link.gone]} Nothing was sent from here: run the cell again for a new plan.`] };
+    if (link.isDeaf) return { glyph: "alert", parts: DEAF_PLAN, tag: "code" };
+    if (clicked !== null && link.waits) return { glyph: "clock", parts: [BUSY_TEXT] };
+    return null;
+  };
 
   function patch() {
-    const now = state();
-    if (!now.hero) return;
-    if (clicked !== null && now !== clicked) clicked = null;
-    assign(card, "aria-label", now.region);
-    write(title, now.title);
-    write(subject, now.subject);
-    assign(subject, "title", now.subject);
-    hero.patch(now.hero);
-    progress.patch(now.progress);
-    ledger.patch(now.ledger);
-    foot.classList.toggle("bad", now.why.tone === "bad");
-    glyph.draw(now.why.glyph);
-    writeParts(why, now.why.parts);
-    if (link.isDeaf && now.buttons.cancel) {
-      glyph.draw("alert");
-      writeParts(why, DEAF_PLAN, "code");
-    }
-    const acts = Boolean(now.buttons.acts) && clicked === null && link.acts;
-    const focused = [cancel, firstRows, run].find((button) => button === document.activeElement);
-    for (const [button, text] of [[cancel, now.buttons.cancel], [firstRows, now.buttons.first_rows], [run, now.buttons.run]]) {
+    if (state === null) return;
+    assign(card, "aria-label", state.region);
+    write(title, state.title);
+    write(subject, state.subject);
+    assign(subject, "title", state.subject);
+    hero.patch(state.hero);
+    progress.patch(state.progress);
+    ledger.patch(state.ledger);
+    foot.classList.toggle("bad", state.why.tone === "bad");
+    const shown = ownWhy() ?? state.why;
+    glyph.draw(shown.glyph);
+    writeParts(why, shown.parts, shown.tag);
+    const isHeard = clicked === null && link.acts;
+    const focused = [cancel, firstRows, run].find((button) => button === focusedBeside(button));
+    for (const [button, text] of [[cancel, state.buttons.cancel], [firstRows, state.buttons.first_rows], [run, state.buttons.run]]) {
       show(button, Boolean(text));
       write(button, text ?? "");
     }
-    for (const button of [firstRows, run]) enable(button, acts);
-    enable(cancel, clicked === null && link.acts);
+    for (const button of [firstRows, run]) enable(button, Boolean(state.buttons.acts) && isHeard);
+    enable(cancel, isHeard);
     // A button that goes gives its focus to the one that costs more, never to the page.
     if (focused?.hidden && !run.hidden) run.focus();
+    if (!card.hidden) speaker.announce(why.textContent);
   }
 
-  keepKeys(root);
-  const unfollow = followScheme(root);
-  el.append(root);
-  const onChange = () => { patch(); speaker.announce(why.textContent); };
-  model.on("change:snapshot", onChange);
-  patch();
-  link.send({ do: "hello" });
-  return () => {
-    model.off("change:snapshot", onChange);
-    link.end();
-    clearTimeout(timer);
-    unfollow();
-    root.remove();
+  return {
+    node: card,
+    take(newState) { if (newState !== clicked) clicked = null; state = newState; patch(); },
+    patch,
+    /** The button that has the focus or would be reached first. */
+    get first() { return [run, firstRows, cancel].find((button) => !button.hidden); },
+    end() { clearTimeout(timer); },
   };
 }
-
-export default { render };

@@ -1,4 +1,4 @@
-// The run card, and the banner that stands under a receipt where rows failed; parts.js stands before it.
+// The run's dashboard, its receipt, and the banner of its failed rows; parts.js stands before it.
 //
 // Each node is made once and patched afterwards, so that focus and open details
 // survive every message. Whatever comes from outside is set as textContent, as a
@@ -327,7 +327,7 @@ function makeRunCard(link) {
 
   const details = make("div", { id: uniqueId(), hidden: "" });
   const act = (name) => {
-    asked = { view, at: Date.now() };
+    asked = { view };
     send({ do: name });
     setTimeout(() => patch(), BUSY_AFTER_MS + 50);
   };
@@ -350,7 +350,7 @@ function makeRunCard(link) {
 
   const code = makeCode(first, stop);
   const buttons = make("span", { class: "btns" }, first, stop, code.node, chevron);
-  const card = make("div", { class: "card", role: "region", hidden: "" },
+  const card = make("div", { class: "card", role: "region" },
     make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, title), tag, subject, buttons),
     hero.node, progress.node, ledger.node, because.node, details, speaker.node);
 
@@ -362,7 +362,7 @@ function makeRunCard(link) {
   });
 
   const isOver = () => ["stopped", "finished", "empty"].includes(state.view);
-  const isGone = () => !isOver() && Date.now() - heardAt > GONE_AFTER_MS;
+  const whyGone = () => isOver() ? "" : link.gone || (Date.now() - heardAt > GONE_AFTER_MS ? "gone" : "");
 
   const patchButtons = (gone) => {
     const { shown, first: firstDoes, acts } = state.buttons ?? { shown: 0 };
@@ -380,11 +380,11 @@ function makeRunCard(link) {
 
   /** What the card itself knows better than the last word it heard. */
   const ownBecause = (gone) => {
-    if (gone) return { glyph: "alert", tone: "bad", parts: [`The kernel is gone, last seen ${state.seen}. Answers are kept.`], saved: "" };
+    if (gone) return { glyph: "alert", tone: "bad", parts: [`${gone === "gone" ? `The kernel is gone, last seen ${state.seen}.` : GONE_TEXT[gone]} ${state.kept}`], saved: "" };
     if (link.isDeaf && state.buttons?.acts && state.code) {
       return { ...state.because, glyph: "alert", parts: [`${DEAF_TEXT} The line above does in a cell what the buttons would.`], saved: "" };
     }
-    if (asked && asked.view === state.view && Date.now() - asked.at > BUSY_AFTER_MS) {
+    if (asked && asked.view === state.view && link.waits) {
       return { ...state.because, parts: [BUSY_TEXT] };
     }
     return state.because;
@@ -392,10 +392,9 @@ function makeRunCard(link) {
 
   function patch() {
     if (state === null) return;
-    show(card, true);
-    const gone = isGone();
+    const gone = whyGone();
     const isEmpty = state.view === "empty";
-    const heading = gone ? "Kernel gone" : state.title;
+    const heading = gone === "restarted" ? "Kernel restarted" : gone ? "Kernel gone" : state.title;
     if (state.view !== view) asked = null;
     view = state.view;
     assign(card, "class", `card ${{ paused: "paused", stopped: "still", finished: "still" }[view] ?? ""}`.trim());
@@ -424,11 +423,13 @@ function makeRunCard(link) {
     speaker.announce(heading, state.says);
   }
 
-  const clock = setInterval(patch, 2000);
+  const clock = setInterval(patch, 2000); // it is here that a silent kernel is noticed
   return {
     node: card,
     take(newState) { state = newState; heardAt = Date.now(); patch(); },
     patch,
+    /** The button that would be reached first. */
+    get first() { return [first, stop].find((button) => !button.hidden); },
     end() { clearInterval(clock); },
   };
 }
@@ -456,52 +457,99 @@ function makeBanner(link) {
   const line = make("div", { class: "banner" }, glyph.node, make("span", { class: "why" }, headline, " ", rest), make("span", { class: "btns" }, reveal, retry, code.node));
   const box = make("div", { class: "bannerbox", role: "region", "aria-label": "Failed rows" }, line, fails.node, speaker.node);
   let state = null;
+  const silence = () => {
+    if (!state.action || link.acts) return null;
+    if (link.gone) return `${GONE_TEXT[link.gone]} Run the cell again: only what failed is asked.`;
+    return link.isDeaf ? DEAF_TEXT : null;
+  };
   function patch() {
     show(box, Boolean(state?.headline));
     if (!state?.headline) return;
     glyph.draw(state.glyph);
     write(headline, state.headline);
-    write(rest, state.rest);
     const isOpen = reveal.getAttribute("aria-expanded") === "true";
     write(reveal, isOpen ? "Hide" : "Show");
     show(reveal, state.fails.length > 0);
     fails.patch(state.fails, Boolean(state.can_retry) && link.acts);
     show(fails.node, isOpen && state.fails.length > 0);
-    show(retry, state.action !== "");
+    show(retry, state.action !== "" && !link.gone);
     enable(retry, link.acts);
     if (state.action) { retry.dataset.do = state.action; write(retry, state.label); }
-    if (state.action && link.isDeaf) {
-      const isShown = code.patch(state.code, true);
-      write(rest, isShown ? `${DEAF_TEXT} Run in a cell:` : `${DEAF_TEXT} Run this cell again: only what failed is asked.`);
-    } else code.patch("", false);
+    const isCode = code.patch(state.code, link.isDeaf && state.action !== "");
+    const todo = link.isDeaf ? isCode ? " Run in a cell:" : " Run the cell again: only what failed is asked." : "";
+    write(rest, silence() === null ? state.rest : silence() + todo);
     speaker.announce(state.headline.replace(/\.$/, ""), rest.textContent);
   }
-  return { node: box, take(newState) { state = newState; patch(); }, patch, end() {} };
-}
-
-// -------------------------------------------------------------------------- render
-
-function render({ model, el }) {
-  const root = make("div", { class: "llmnb" });
-  const state = () => model.get("snapshot") ?? {};
-  const link = makeLink(model, () => surface.patch());
-  const surface = state().kind === "banner" ? makeBanner(link) : makeRunCard(link);
-  root.append(surface.node);
-  el.append(root);
-  keepKeys(root);
-  const unfollow = followScheme(root);
-  const onChange = () => { if (Object.keys(state()).length) surface.take(state()); };
-  model.on("change:snapshot", onChange);
-  onChange();
-  // The kernel learns that it can be heard, and the page that the buttons will act.
-  link.send({ do: "hello" });
-  return () => {
-    model.off("change:snapshot", onChange);
-    link.end();
-    surface.end();
-    unfollow();
-    root.remove();
+  return {
+    node: box,
+    take(newState) { state = newState; patch(); },
+    patch,
+    get first() { return [retry, code.node, reveal].find((node) => !node.hidden); },
+    end() {},
   };
 }
 
-export default { render };
+// ------------------------------------------------------------------------------ part
+
+/** A run: its dashboard until it is over, then its receipt with the banner of its failed rows. */
+function makeRunPart(link, at) {
+  const own = {
+    send: (message) => link.send(at ? { ...message, at } : message),
+    get acts() { return link.acts; },
+    get isDeaf() { return link.isDeaf; },
+    get waits() { return link.waits; },
+    get gone() { return link.gone; },
+  };
+  const line = make("p", { class: "line" });
+  const receipt = make("div", { class: "receipt", role: "region" }, line);
+  // Its own styles are written into it; those of a card or of a page would disturb them.
+  const inside = receipt.attachShadow({ mode: "open" });
+  inside.append(make("slot"));
+  const node = make("div", { class: "part" });
+  let card = null;
+  let banner = null;
+  let html = null;
+  const receive = (text) => {
+    if (text === undefined || text === html) return;
+    html = text;
+    // Written by the kernel's own writer, which escapes whatever comes from elsewhere.
+    inside.innerHTML = html;
+  };
+  const end = () => { card?.end(); banner?.end(); };
+  const finish = () => {
+    end();
+    card = null;
+    node.replaceChildren(receipt);
+  };
+  const begin = () => {
+    end();
+    banner = null;
+    card = makeRunCard(own);
+    node.replaceChildren(card.node);
+  };
+  return {
+    node,
+    receive,
+    take(state) {
+      if (!state.over) {
+        if (card === null) begin();
+        card.take(state);
+        return;
+      }
+      if (card !== null || !receipt.isConnected) finish();
+      assign(receipt, "aria-label", state.region);
+      write(line, state.line);
+      receive(state.html);
+      if (!state.banner) {
+        banner?.node.remove();
+        banner = null;
+        return;
+      }
+      if (banner === null) node.append((banner = makeBanner(own)).node);
+      banner.take(state.banner);
+    },
+    patch() { (card ?? banner)?.patch(); },
+    get first() { return (card ?? banner)?.first; },
+    end,
+  };
+}
