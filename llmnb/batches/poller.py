@@ -120,7 +120,7 @@ class BatchPoller:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, so that whoever wants to go on needs a new one."""
+        """Whether it has ended; to go on, a new one is needed."""
         return self._task is not None and self._task.done()
 
     async def close(self) -> None:

@@ -60,7 +60,7 @@ def fault(
     if isinstance(error, TimeoutError):
         return TimedOut(
             f"{host} gave no answer, or no further byte of it, in {durations.exact(seconds)}. "
-            "The request was sent and may have been billed."
+            "It may have been billed."
         )
     if isinstance(error, aiohttp.ClientPayloadError):
         if is_reset:
@@ -69,7 +69,7 @@ def fault(
             f"The reply of {host} ended before its end. It may have been billed."
         )
     if isinstance(error, _NOT_HTTP):
-        return BadReply(f"What {host} sent is not HTTP. The request may have been billed.")
+        return BadReply(f"What {host} sent is not HTTP. It may have been billed.")
     if isinstance(error, ValueError):  # an address that cannot be read is one, too
         return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
@@ -82,9 +82,7 @@ def fault(
 def unsent_error(host: str, reason: str, proxy: str | None) -> Unsent:
     """Return the error for a request of which nothing was sent."""
     cause = reason if proxy is None else f"{reason} (through the proxy {proxy})"
-    return Unsent(
-        f"{host} could not be reached: {cause}. Nothing was sent and nothing spent.", cause=cause
-    )
+    return Unsent(f"{host} could not be reached: {cause}. Nothing was sent.", cause=cause)
 
 
 PROXY_REFUSED = "the proxy refused (HTTP {})"
@@ -104,9 +102,7 @@ _NOT_HTTP = (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessing
 
 
 def _lost_reply(host: str, when: str = "before its reply") -> MaybeBilled:
-    return MaybeBilled(
-        f"{host} closed the connection {when}. The request was sent and may have been billed."
-    )
+    return MaybeBilled(f"{host} closed the connection {when}. It may have been billed.")
 
 
 def _reason(error: Exception) -> str:
@@ -120,7 +116,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no such host is known here"
     if isinstance(error, TimeoutError):
-        return "it did not answer the knock in time"
+        return "it did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, ConnectionRefusedError):
             return "connection refused"  # the library's text names each address it tried
@@ -140,7 +136,7 @@ def redirect(address: str, status: int, location: str) -> RedirectRefused:
     except (ValueError, LLMNBError):
         there = "an address that cannot be read"
     return RedirectRefused(
-        f"{here} answered with a redirect (HTTP {status}) to {there}. It was not "
-        "followed, so the key went nowhere else: set url=… to the right address.",
+        f"{here} answered with a redirect (HTTP {status}) to {there}. It was not followed, so the "
+        "key went nowhere else. Name the right address: llmnb.LLM(model=…, url=…) as the model.",
         status=status,
     )
