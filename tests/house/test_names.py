@@ -32,10 +32,7 @@ ALLOWED = {
         "evaluation tests/browser tests/decide tests/engine tests/frames tests/marimo "
         "tests/rate_limiter tests/schemas"
     ),
-    "flight": (
-        "docs engine testing tests/adapters tests/decide tests/engine tests/kernel "
-        "tests/support tests/testing wire"
-    ),
+    "flight": "engine",
     "foreign": "tests/house tests/notebook tests/wire",
     "forms": "generation tests/notebook",
     "found": (
@@ -99,7 +96,7 @@ _DEFINED = re.compile(
     re.MULTILINE,
 )
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_IN_FLIGHT = re.compile(r"(?:\bin|single)[\s_-]+flights?", re.IGNORECASE)
+_IN_FLIGHT = re.compile(r"(?:(?<![a-z])in|single)[\s_-]+flights?", re.IGNORECASE)
 _METAPHORS = {
     word: (
         stem,
