@@ -145,7 +145,9 @@ class RunDashboard(RunSurface):
             run = part.end(status)
         if run is not None:
             run.about.is_reported = True
-            entry = entry_of(run, status, gives_code=runs.gives_code)
+            # A card that is a part of somebody's page stands beside what is made of its result.
+            gives_code = runs.gives_code and bool(self._outputs)
+            entry = entry_of(run, status, gives_code=gives_code)
             runs.add(entry, _Place(self, name))
             part.offer(status, is_single=runs.is_single)
         self._show()
@@ -170,6 +172,8 @@ class RunDashboard(RunSurface):
             is_over = not any(part.has_buttons for part in self._parts.values())
         if is_over:
             self._renew_outputs()
+            if self.run is not None:  # what a retry has answered has failed no more
+                self._publish(self.run.status())
 
     def _composed(self) -> dict[str, Any]:
         """Return the whole of what the page shows."""
