@@ -203,11 +203,15 @@ class RunDashboard(RunSurface):
                     part.holds_kernel = False  # whatever runs, messages arrive
                     self._send_receipt(name)
             case {"do": str(), "at": str(name)} if name in self._parts:
-                self._parts[name].act(content)
-                self._show()
+                self._act(name, content)
             case {"do": str()} if "at" not in content and MAIN in self._parts:
-                self._parts[MAIN].act(content)
-                self._show()
+                self._act(MAIN, content)
+
+    def _act(self, name: str, content: Any) -> None:
+        message = self._parts[name].act(content)
+        self._show()
+        if message is not None:
+            self.send({**message, "at": name})
 
     def _send_receipt(self, name: str) -> None:
         """Give the page the receipt: as a message, so that no state of a widget holds it."""
