@@ -1,9 +1,29 @@
 """Ask an LLM something about every row of a table, and get a trustworthy answer for each.
 
-The front door is light: a name below is imported when it is first used, so
-that ``import llmnb`` loads nothing but this file. Frames get their ``.llm`` when
-pandas is there: at once, or as soon as somebody imports it.
+In a notebook::
+
+    %load_ext llmnb
+    import pandas as pd
+
+    df = pd.read_csv("reviews.csv")
+    df.llm.generate("Is this review kind or unkind? {text}", into="mood")
+
+``df.llm.generate``, ``.plan``, ``.preview``, ``.start``, ``.extract``, ``.classify``, …
+    Questions about the rows of a table of pandas, Polars or Dask; ``df.llm`` lists them.
+``%llm``, ``%%llm``
+    A question from a cell; ``%llm_config``, ``%llm_key``, ``%llm_status``, ``%llm_cost``,
+    ``%llm_cache`` and ``%llm_models`` stand beside them once ``%load_ext llmnb`` was run.
+`configure`, `set_key`
+    The model, limits, budget and more for all that follows; a provider's key, kept in memory.
+`last_run`, `runs`, `attach`
+    The run that was started last; batch runs, also those of an earlier kernel, and one of them.
+`AsyncLLM`, `GenerationMaster`, `LLM`, `LocalModel`, `LiteLLMModel`
+    Lists of requests, and models as objects, without a table.
 """
+
+# The front door is light: a name below is imported when it is first used, so that ``import llmnb``
+# loads nothing but this file. Frames get their ``.llm`` when pandas is there: at once, or as soon
+# as somebody imports it.
 
 from __future__ import annotations
 
@@ -150,7 +170,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)
 
 
 # ----------------------------------------------------------------- the frames' accessors

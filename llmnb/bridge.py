@@ -6,7 +6,7 @@ process; everybody else hands it coroutines. The notebook's loop is never
 patched or nested.
 
 Code that is not ours never runs on it: coroutines have a loop and a thread beside it
-(`aside`), plain functions a few threads (`apart`), and listeners, who are called in
+(`on_side_loop`), plain functions a few threads (`in_thread`), and listeners, who are called in
 order, have one (`LISTENERS`).
 
 After a fork the child has no such thread; the first call there starts a new
@@ -26,6 +26,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from llmnb import user_code
 from llmnb.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-_OURS, _ASIDE = "llmnb-loop", "llmnb-aside"
+_OURS, _SIDE = "llmnb-loop", "llmnb-side"
 """The loop threads by name: llmnb's own, and one for code that is not ours."""
 
 _lock = threading.Lock()
@@ -111,23 +112,23 @@ def is_loop_thread(name: str = _OURS) -> bool:
     return thread is not None and threading.current_thread() is thread.thread
 
 
-async def aside(coroutine: Coroutine[Any, Any, T]) -> T:
+async def on_side_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """Await a coroutine that runs on a loop and a thread of its own, beside llmnb's.
 
     Code that is not ours may hold its loop up, or block for an answer of ours: there it holds
     up nobody else, and may. Cancelling this cancels it.
     """
-    return await asyncio.wrap_future(submit_aside(coroutine))
+    return await asyncio.wrap_future(submit_to_side_loop(coroutine))
 
 
-def submit_aside(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-    """Start a coroutine as `aside` does, from any thread, and return its future."""
-    return asyncio.run_coroutine_threadsafe(coroutine, loop_thread(_ASIDE).loop)
+def submit_to_side_loop(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Start a coroutine as `on_side_loop` does, from any thread, and return its future."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop_thread(_SIDE).loop)
 
 
-def is_aside_thread() -> bool:
-    """Whether the caller runs on the thread of `aside`."""
-    return is_loop_thread(_ASIDE)
+def is_side_thread() -> bool:
+    """Whether the caller runs on the thread of `on_side_loop`."""
+    return is_loop_thread(_SIDE)
 
 
 class Workers:
@@ -181,24 +182,24 @@ class Workers:
             with self._lock:
                 self._open -= 1
 
-    async def rest(self, seconds: float) -> None:
+    async def drain(self, seconds: float) -> None:
         """Wait for so long, at most, until a single thread has done what it was given so far."""
         if self._open:
             await asyncio.wait([asyncio.wrap_future(self.submit(int))], timeout=seconds)
 
 
-_CALLERS = Workers("llmnb-apart", 32)
+_CALLERS = Workers("llmnb-callers", 32)
 
 LISTENERS = Workers("llmnb-listeners", 1)
 """Calls listeners in the order of the events."""
 
 
-async def apart(function: Callable[..., T], *arguments: Any) -> T:
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Await a plain function on a thread where it may block; several run at once."""
     return await asyncio.wrap_future(_CALLERS.submit(function, *arguments))
 
 
-async def begun(make: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+async def made_in_thread(make: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
     """Await what a function makes on a thread, while the caller's loop goes on.
 
     Args:
@@ -219,7 +220,8 @@ async def begun(make: Callable[[], T], undo: Callable[[T], object] | None = None
         return result
 
     try:
-        return await asyncio.to_thread(work)
+        with user_code.on_behalf():
+            return await asyncio.to_thread(work)
     except asyncio.CancelledError:
         with lock:
             has_left = True
@@ -371,6 +373,6 @@ async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
 
 @atexit.register
 def _close_at_exit() -> None:
-    for name, seconds in ((_OURS, 15.0), (_ASIDE, 1.0)):
+    for name, seconds in ((_OURS, 15.0), (_SIDE, 1.0)):
         if name in _threads:
             _threads[name].close(seconds)

@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import itertools
 import logging
-import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +44,7 @@ from llmnb.running.start import start
 from llmnb.signatures import KEYWORDS, full_signature
 from llmnb.store import clearing
 from llmnb.targets.resolve import choose
+from llmnb.user_code import warn
 
 if TYPE_CHECKING:
     import aiohttp
@@ -232,7 +232,7 @@ class AsyncLLM(MadeWith):
         """
         checked({"progress": progress})
         requests = _request_list(request_list)
-        run = await bridge.begun(lambda: self._start(requests, options), RunHandle.stop)
+        run = await bridge.made_in_thread(lambda: self._start(requests, options), RunHandle.stop)
         await aattend(run, bars=progress)
         return await asyncio.to_thread(_rows, requests, run, task_id_generator)
 
@@ -296,7 +296,9 @@ class AsyncLLM(MadeWith):
             in_order: As for `iterate`.
             **options: As for `iterate`.
         """
-        run = await bridge.begun(lambda: self._stream(requests, in_order, options), Run.stop)
+        run = await bridge.made_in_thread(
+            lambda: self._stream(requests, in_order, options), Run.stop
+        )
         try:
             async for outcome in run.aoutcomes():
                 yield outcome
@@ -488,10 +490,7 @@ def _rows(
 def _clear(names: str | list[str], cache_dir: Path) -> None:
     report = clearing.clear(names, cache_dir)
     for unknown in report.unknown:
-        warnings.warn(
-            f"There is no project {unknown!r} in the cache; nothing was cleared for it.",
-            stacklevel=5,
-        )
+        warn(f"There is no project {unknown!r} in the cache; nothing was cleared for it.")
     for project, removed in report.removed.items():
         logger.info("Cleared %d answers of project %r.", removed, project)
 

@@ -205,7 +205,7 @@ def _call(callback: CostCallback, paid: Paid) -> None:
     try:
         returned = callback(paid)
         if inspect.isawaitable(returned):
-            bridge.submit_aside(_awaited(returned))
+            bridge.submit_to_side_loop(_awaited(returned))
     except Exception:
         logger.exception(_FAILED)
 

@@ -6,6 +6,7 @@
     ├── ConfigurationError          the caller can fix it; nothing was sent      never re-sent
     │   ├── UnknownProvider
     │   ├── UnknownModel
+    │   ├── UnknownOption
     │   ├── MissingKey
     │   ├── InvalidKey
     │   ├── UnsafeURL
@@ -54,7 +55,10 @@ error of the HTTP library, whose repr shows headers.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
+
+from llmnb import user_code
 
 MAX_MESSAGE_LINES = 10
 """No message is longer than this many lines."""
@@ -127,6 +131,14 @@ class LLMNBError(Exception):
         """The text, at most ten lines, without any key."""
         return str(self.args[0])
 
+    @property
+    def _render_traceback_(self) -> Callable[[], list[str]]:
+        """What IPython asks an exception for before it makes a traceback of its own."""
+        mode = getattr(getattr(user_code.shell(), "InteractiveTB", None), "mode", "")
+        if mode == "Verbose" or user_code.has_other_cause(self):
+            raise AttributeError("IPython shows all of it.")
+        return lambda: user_code.short_traceback(self)
+
     def __getattr__(self, name: str) -> Any:
         # Only reached for names that are not set: the details' own fields.
         if name in ErrorDetails.__slots__:
@@ -141,6 +153,27 @@ class LLMNBError(Exception):
         """Fill in details that a lower floor could not know; returns itself."""
         self.details = dataclasses.replace(self.details, **changes)
         return self
+
+
+_ABOUT_MONEY = (
+    *(" It may have been billed.", " It was paid for."),
+    *("; it may have been billed", "; nothing was bought"),
+)
+"""What messages say of money, each always in these words."""
+
+
+def without_money(error: LLMNBError) -> LLMNBError:
+    """Take out of an error what it says of money: its model costs nothing; returns the error.
+
+    Example:
+        >>> without_money(ProviderError("ollama failed; nothing was bought (HTTP 500).")).message
+        'ollama failed (HTTP 500).'
+    """
+    text = error.message
+    for words in _ABOUT_MONEY:
+        text = text.replace(words, "")
+    error.args = (text,)
+    return error.with_details(maybe_billed=False)
 
 
 def cause_of(error: LLMNBError) -> str:
@@ -177,6 +210,10 @@ class UnknownProvider(ConfigurationError):
 
 class UnknownModel(ConfigurationError):
     """No single provider is known to have a model of that name."""
+
+
+class UnknownOption(ConfigurationError, TypeError):
+    """A function takes no keyword of that name."""
 
 
 class MissingKey(ConfigurationError):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from llmnb.display.texts import cut
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.rates import ACCEPTED, per_minute
 from llmnb.records import Burst
 
@@ -622,20 +622,18 @@ def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -
     """Refuse names that are not there, and tell which are near.
 
     Raises:
-        TypeError: If there is one.
+        UnknownOption: If there is one; nothing was sent.
 
     Example:
         >>> refuse_unknown(["max_attempt"], ["max_attempts"], "f()")
         Traceback (most recent call last):
-        TypeError: f() has no keyword 'max_attempt'; did you mean max_attempts?
+        llmnb.errors.UnknownOption: f() has no keyword 'max_attempt'. Did you mean max_attempts?...
     """
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-            hint = (
-                f"; did you mean {' or '.join(near)}?" if near else f". It has: {', '.join(known)}"
-            )
-            raise TypeError(f"{where} has no keyword {name!r}{hint}")
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(known)}."
+            raise UnknownOption(f"{where} has no keyword {name!r}. {hint} Nothing was sent.")
 
 
 def refuse_with_batch(options: Mapping[str, Any]) -> None:

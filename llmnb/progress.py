@@ -13,7 +13,6 @@ import contextlib
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -26,6 +25,7 @@ from llmnb.adapters import weights
 from llmnb.display import numbers
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.user_code import shell, warn
 
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
@@ -106,7 +106,7 @@ def _display(shown: Bars, run: AnyRun, total: int | None) -> Display | None:
     can_draw = _is_interactive()
     if shown == "auto" and not can_draw:
         return None
-    if _hung is not None and (display := _hung(run, total)) is not None:
+    if _display_factory is not None and (display := _display_factory(run, total)) is not None:
         return display
     return _TqdmBars() if can_draw else _Lines()
 
@@ -200,35 +200,35 @@ def figures(status: StatusSnapshot) -> str:
     return ", ".join(parts)
 
 
-_hung: Callable[[AnyRun, int | None], Display | None] | None = None
-_shows_begun: Callable[[AnyRun], object] | None = None
+_display_factory: Callable[[AnyRun, int | None], Display | None] | None = None
+_show_background: Callable[[AnyRun], object] | None = None
 
 
-def hang(
+def use_display(
     factory: Callable[[AnyRun, int | None], Display | None] | None,
-    begun: Callable[[AnyRun], object] | None = None,
+    show_background: Callable[[AnyRun], object] | None = None,
 ) -> None:
-    """Hang up another display than the bars, such as a notebook's dashboard.
+    """Draw runs by another display than the bars, such as a notebook's dashboard.
 
     Args:
         factory: Takes a run and the number of its rows where that is known, and
-            returns what draws it, or None to leave it to the bars; None takes the
-            present one down.
-        begun: Shows a run that was started in the background, for which nobody waits.
+            returns what draws it, or None to leave it to the bars; None goes back to
+            the bars for all runs.
+        show_background: Shows a run that was started in the background, for which nobody waits.
     """
-    global _hung, _shows_begun
-    _hung, _shows_begun = factory, begun
+    global _display_factory, _show_background
+    _display_factory, _show_background = factory, show_background
 
 
-def show_begun(run: AnyRun, shown: Bars) -> None:
-    """Show a run that was started in the background, where a display for it was hung up.
+def show_in_background(run: AnyRun, shown: Bars) -> None:
+    """Show a run that was started in the background, where `use_display` named a way.
 
     Args:
         run: The run.
         shown: False shows nothing.
     """
-    if shown and _shows_begun is not None:
-        _shows_begun(run)
+    if shown and _show_background is not None:
+        _show_background(run)
 
 
 def print_line(line: str) -> None:
@@ -379,10 +379,9 @@ def _warn_of_stop(run: AnyRun) -> None:
     status = run.status()
     if not status.counts.num_stopped or run.about.is_reported:
         return  # it was done before it could be stopped, or a display says all of this
-    warnings.warn(
+    warn(
         f"Stopped: {status.completed - status.counts.num_stopped:,} of {status.completed:,} rows "
-        "have their outcome and are kept. Run the cell again: only what is missing is asked.",
-        stacklevel=4,
+        "have their outcome and are kept. Run the cell again: only what is missing is asked."
     )
 
 
@@ -393,20 +392,13 @@ def _returns(interrupt: Interrupt) -> bool:
 # ------------------------------------------------------------------------ where we are
 
 
-def _shell() -> Any:
-    """Return IPython's shell where there is one; never the one to import it."""
-    ipython = sys.modules.get("IPython")
-    get = getattr(ipython, "get_ipython", None)
-    return get() if get is not None else None
-
-
 def _in_ipython() -> bool:
-    return _shell() is not None
+    return shell() is not None
 
 
 def _in_notebook() -> bool:
     """Whether a kernel, not a terminal, shows what is printed."""
-    return hasattr(_shell(), "kernel") or _in_marimo()
+    return hasattr(shell(), "kernel") or _in_marimo()
 
 
 def _in_marimo() -> bool:

@@ -134,9 +134,9 @@ def test_code_that_is_not_ours_has_a_loop_and_a_thread_of_its_own():
             ended.set()
 
     async def both():
-        result = await bridge.aside(blocks())
-        task = asyncio.create_task(bridge.aside(lasts()))
-        await bridge.aside(answer())
+        result = await bridge.on_side_loop(blocks())
+        task = asyncio.create_task(bridge.on_side_loop(lasts()))
+        await bridge.on_side_loop(answer())
         task.cancel()
         await asyncio.wait([task])
         return result

@@ -80,12 +80,12 @@ def test_another_display_can_be_hung_up(stream):
     It takes the bars' place and is closed once, with the final state.
     """
     terminal, shown = stream(Terminal()), _Recorder()
-    progress.hang(lambda run, total: shown)
+    progress.use_display(lambda run, total: shown)
     try:
         with Laboratory() as sim:
             progress.attend(ask(sim, questions(3)))
     finally:
-        progress.hang(None)
+        progress.use_display(None)
 
     ((status, total),) = shown.closed
     assert (status.state, status.completed, total) == ("finished", 3, 3)
@@ -97,12 +97,12 @@ def test_a_display_that_declines_leaves_it_to_the_bars(stream):
     A notebook without widgets still shows something.
     """
     terminal = stream(Terminal())
-    progress.hang(lambda run, total: None)
+    progress.use_display(lambda run, total: None)
     try:
         with Laboratory() as sim:
             progress.attend(ask(sim, questions(3)))
     finally:
-        progress.hang(None)
+        progress.use_display(None)
     assert "3/3" in terminal.screen[1]
 
 

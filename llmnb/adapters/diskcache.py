@@ -123,7 +123,7 @@ class Database:
     """The answers of one project, as bytes by key.
 
     Where there is none, one is made elsewhere and moved into place whole: a
-    process killed in the middle leaves no half of one, and nobody sees one.
+    process killed in the middle leaves no half of one that could be opened.
     Whoever may make it holds the project's lock.
 
     Args:
@@ -382,7 +382,7 @@ def _make(path: Path) -> None:
     """Make an empty database beside the folder, whole and synced, and move it into place.
 
     SQLite makes a database in several commits: a process that is killed among them would leave half
-    a schema, or a journal that nobody may write.
+    a schema, or a journal without write permission.
     """
     root = path.parent.parent
     for left in root.glob(f"{_DRAFT}*"):  # by processes that were killed
@@ -434,7 +434,7 @@ def _faults(path: Path) -> Iterator[None]:
 
 def _saving_error(folder: Path, error: Exception) -> StoreError:
     return StoreError(
-        f"Answers cannot be saved in {folder}: {error}. Nothing more is bought; what was "
+        f"Answers cannot be saved in {folder}: {error}. Nothing more is asked; what was "
         "answered stays in memory. Make room or choose another folder with "
         "llmnb.configure(cache_dir=…), then run again."
     )

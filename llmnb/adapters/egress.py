@@ -15,12 +15,12 @@ import ipaddress
 import os
 import ssl
 import urllib.request
-import warnings
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from llmnb.errors import ConfigurationError, RealRequestForbidden, UnsafeURL
 from llmnb.records import Secret, secret_url, shown_url
+from llmnb.user_code import warn
 from llmnb.wire.api_keys import name_of
 
 _METADATA_HOSTS = frozenset(("metadata.google.internal", "metadata", "instance-data"))
@@ -211,10 +211,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @functools.cache
 def _warn_once(host: str) -> None:
-    warnings.warn(
-        f"Requests to {host} travel over plain http: prompts and answers can be read on the way.",
-        stacklevel=2,
-    )
+    warn(f"Requests to {host} travel over plain http: prompts and answers can be read on the way.")
 
 
 def _quoted(url: str) -> str:

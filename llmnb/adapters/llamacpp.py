@@ -14,7 +14,7 @@ native, and three things follow from that:
   the process then ends in a segmentation fault. So the server's sockets are shut
   down first: it sees its clients gone, drops their work and ends within a second.
 * **Logging.** It writes to standard error by itself. Its own verbosity silences
-  it, so nobody's file descriptor has to be bent.
+  it, so no file descriptor has to be redirected.
 """
 
 from __future__ import annotations
@@ -88,6 +88,9 @@ class LoadSettings:
     n_threads: int | None = None
     """None: every core this process may use, at most `MOST_THREADS`."""
 
+    answer_tokens: int | None = None
+    """Tokens of an answer at most, where the request does not say; None: what fits the context."""
+
     pooling: Pooling | None = None
     """With one the server gives embeddings, one vector for a text; None: it writes answers.
 
@@ -149,14 +152,23 @@ def identity(path: str | os.PathLike[str], load: LoadSettings | None = None) -> 
         MissingExtra: If the extra ``local`` is not installed.
         ConfigurationError: If there is no such GGUF file.
     """
+    _need_version()
+    return identity_of(weights_sha256(_checked_gguf_path(path)), load)
+
+
+def identity_of(digest: str, load: LoadSettings | None = None) -> str:
+    """Return the same as `identity` of weights that may not be here yet, by their sha256."""
     load = load or LoadSettings()
+    pooled = f" pooling={load.pooling}" if load.pooling else ""
+    return f"{PACKAGE}/{_need_version()} sha256:{digest} n_ctx={load.n_ctx}{pooled}"
+
+
+def _need_version() -> str:
+    """Return llama.cpp's version. Raises `MissingExtra` where it is not installed."""
     try:
-        version = importlib.metadata.version(PACKAGE)
+        return importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
         raise _missing_extra() from None
-    digest = weights_sha256(_checked_gguf_path(path))
-    pooled = f" pooling={load.pooling}" if load.pooling else ""
-    return f"{PACKAGE}/{version} sha256:{digest} n_ctx={load.n_ctx}{pooled}"
 
 
 def weights_sha256(path: str | os.PathLike[str]) -> str:
@@ -265,6 +277,7 @@ def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str)
     params.hostnames = [LOOPBACK]
     params.n_parallel = load.n_parallel
     params.n_ctx = load.n_ctx * load.n_parallel
+    params.n_predict = load.answer_tokens or -1
     params.fit_params = False  # what was asked for, or an error: nothing trimmed in silence
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads

@@ -293,7 +293,7 @@ def set_price(
         input_per_million: Dollars for a million tokens of input; None takes the
             price back.
         output_per_million: Dollars for a million tokens of output; None is nothing.
-        provider: Catalog name; None is whoever has a model of that name.
+        provider: Catalog name; None is every provider with a model of that name.
         cache_read_per_million: Input from the provider's cache; None is as other input.
         cache_write_per_million: Input written to it; None is as other input.
 
@@ -347,8 +347,9 @@ def prices_date() -> str:
 def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:
     if per_million is None:
         return otherwise
-    if not (math.isfinite(per_million) and per_million >= 0):
-        raise ConfigurationError(f"A price must be 0 or more dollars, got {per_million!r}.")
+    is_number = isinstance(per_million, float | int)
+    if not (is_number and math.isfinite(per_million) and per_million >= 0):
+        raise ConfigurationError(f"A price is a number, at least 0, not {per_million!r}.")
     return float(per_million)
 
 

@@ -25,7 +25,7 @@ CPU_CACHE_BYTES = 4 << 30
 """Most memory that is taken for the cache of keys and values on a CPU."""
 
 _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""Environment under which vLLM reports to nobody that it is used."""
+"""Environment variables that stop vLLM from reporting its use."""
 
 
 class UnchosenShare(float):

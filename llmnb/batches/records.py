@@ -10,7 +10,7 @@
             part-0000.jsonl            the requests of a part, until their results are kept
             part-0000.json             how far the part is
             part-0000.errors.json      requests without an answer, and why
-            part-0000.lock             held by whoever submits it
+            part-0000.lock             held by the process that submits it
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from llmnb.display import moments
 from llmnb.display.escape import html_text
 from llmnb.display.html_fragments import bar, box, cell, line, strong, table
 from llmnb.display.palette import FAINT, RULE
-from llmnb.display.texts import cut
+from llmnb.display.texts import cut, single_line
 from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import Clock, State, StatusSnapshot
@@ -84,7 +84,7 @@ class BatchRun(RunHandle[list[Outcome]]):
         self._waits: list[asyncio.Task[None]] = []
         self._first_error: LLMNBError | None = None
         self._done = bridge.submit(self._follow())
-        self._begun()
+        self._set_last_run()
 
     # --------------------------------------------------------------------- reading
 
@@ -143,7 +143,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             return ""
         for poller in waiting:
             if poller.error is not None:
-                return poller.error.message.partition("\n")[0][:200]
+                return single_line(poller.error.message)
         standings = [poller.part.standing for poller in waiting]
         if any(standing.state != "submitted" for standing in standings):
             return "the batch to be submitted"
@@ -210,7 +210,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             before = self._outcomes[number]
             if before is not None and before.error is not None:
                 mended = dataclasses.replace(outcome, row=number)
-                self._counters.mend(before, mended)
+                self._counters.replace(before, mended)
                 self._take(mended)
 
         run = self._ask([self._rows[number] for number in numbers], mend, mode)
@@ -280,8 +280,8 @@ class BatchRun(RunHandle[list[Outcome]]):
                         persistence.stored_outcome,
                         *(number, row, entry, self._target, self._good_finish),
                     )
-                    is_apart = row.call is not None and row.call.checks_apart
-                    outcome = await bridge.apart(read) if is_apart else read()
+                    is_apart = row.call is not None and row.call.checks_in_thread
+                    outcome = await bridge.in_thread(read) if is_apart else read()
                     if outcome is not None:
                         self._finish(outcome)
 

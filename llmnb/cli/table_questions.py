@@ -92,8 +92,8 @@ class TableQuestions:
             self.template = self._compile(options.prompt, prompt_template)
             if not self.template.fields:
                 print(
-                    "llmnb: --prompt names no column, so every row asks the same; a column's name "
-                    "stands in braces.",
+                    "llmnb: --prompt names no column, so every row asks the same. A column stands "
+                    f"in braces; there is: {', '.join(map(str, self.table.columns))[:500]}.",
                     file=sys.stderr,
                 )
         elif not self._holds_requests():

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from llmnb.display import durations, numbers
-from llmnb.display.aligned import columns, leader
+from llmnb.display.aligned import columns, hanging, leader
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import counted, cut
+from llmnb.display.texts import counted
 from llmnb.engine.status import StatusSnapshot
 
 
@@ -62,13 +62,15 @@ def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
     if counts.prompt_tokens or counts.completion_tokens:
         in_and_out = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
         pairs.append(("tokens", in_and_out, ""))
+    if counts.num_cut:
+        pairs.append(("cut off", f"{counts.num_cut:,}", "allow more with max_tokens"))
     lines += [f"  {leader(*pair)}" for pair in pairs]
     if status.causes:
         lines += ["", "failed rows"]
     for cause in status.causes:
         row = first_rows.get(cause.kind, cause.first_row)
         example = visible(f"row {row + 1:,}: {cause.example}")
-        lines.append(cut(f"  {cause.rows:>5,}  {cause.kind}  {example}", 100))
+        lines += hanging(f"  {cause.rows:>5,}  {cause.kind}  ", example, 100)
     return "\n".join(lines)
 
 
@@ -78,7 +80,7 @@ def _requests(status: StatusSnapshot) -> str:
     if counts.num_retried:
         parts.append(f"{counts.num_retried:,} repeated")
     if counts.num_rate_limit_errors:
-        parts.append(f"{counts.num_rate_limit_errors:,} refused for pace")
+        parts.append(f"{counts.num_rate_limit_errors:,} rate limited")
     if counts.num_api_errors:
         parts.append(counted(counts.num_api_errors, "API error"))
     return ", ".join(parts)

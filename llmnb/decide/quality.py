@@ -86,7 +86,7 @@ def objection(
             return None
         return UnknownEnd(
             f"The answer ended for a reason that llmnb does not know ({reason!r}). It was paid "
-            "for, is kept and is not bought again. If it is a good end, say "
+            "for. It is kept and is not asked again. If it is a good end, say "
             f"good_finish=[{reason!r}]: what is kept is read again for nothing.",
             **kept,
         )
@@ -95,7 +95,7 @@ def objection(
     if quality == "empty":
         return NoAnswer(
             f"The reply holds no answer: it has no text (finish reason {reason!r}). It may have "
-            "been billed and is kept with the error. Run again to ask it anew.",
+            "been billed. It is kept with the error. Run again to ask it anew.",
             **kept,
         )
     if quality == "truncated":
@@ -103,14 +103,14 @@ def objection(
             return None
         return Truncated(
             f"The answer was cut off after {len(reply.text):,} characters "
-            f"(finish reason {reason!r}). It was paid for and its text is kept "
+            f"(finish reason {reason!r}). It was paid for. Its text is kept "
             "with the error; set max_tokens to accept answers of a chosen length.",
             **kept,
         )
     if quality == "broken":
         return Truncated(
             f"The answer broke off after {len(reply.text):,} characters (finish reason "
-            f"{reason!r}). It may have been billed and its text is kept with the error. Run "
+            f"{reason!r}). It may have been billed. Its text is kept with the error. Run "
             "again to ask it anew.",
             **kept,
         )
@@ -122,7 +122,7 @@ def objection(
         )
     return Filtered(
         "The provider's content filter withheld the answer "
-        f"(finish reason {reason!r}). The request may have been billed.",
+        f"(finish reason {reason!r}). It may have been billed.",
         **kept,
     )
 

@@ -55,6 +55,22 @@ def columns(
     ]
 
 
+def hanging(head: str, text: str, width: int) -> list[str]:
+    """Return a text behind a head, over as many lines as it takes; further ones are set in.
+
+    Args:
+        head: What the first line begins with.
+        text: On one line.
+        width: Characters of a line at most.
+
+    Example:
+        >>> hanging("  3  ", "a sentence of some words", 22)
+        ['  3  a sentence of', '     some words']
+    """
+    indent = " " * min(len(head), width // 3)
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=indent) or [head]
+
+
 def wrapped(sentence: str, width: int = 89) -> list[str]:
     r"""Return a sentence as lines of at most so many characters; nothing hides in it.
 

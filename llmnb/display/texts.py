@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
+
+_UNFINISHED_LINE = re.compile(r"(?<![.:;,?!…\s])\s*\n\s*")
 
 Writer = Callable[[float], str]
 
@@ -21,6 +24,24 @@ def cut(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
     return text[: longest - 1] + "…" if longest > 0 else ""
+
+
+def single_line(message: str, longest: int = 600) -> str:
+    r"""Return a message on a single line; of a longer one the middle is left out.
+
+    What happened stands at the beginning of a message, and what to do at its end.
+
+    Example:
+        >>> single_line("No key was found. Ways to give it:\n  export KEY=1\n  a .env file")
+        'No key was found. Ways to give it: export KEY=1; a .env file'
+        >>> single_line("It failed, for a reason that is long. Run it again.", 28)
+        'It failed, fo… Run it again.'
+    """
+    line = " ".join(_UNFINISHED_LINE.sub("; ", message.strip()).split())
+    if len(line) <= longest:
+        return line
+    end = longest // 2
+    return cut(line, longest - end) + line[-end:]
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

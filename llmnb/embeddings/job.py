@@ -25,7 +25,14 @@ from llmnb.embeddings.texts import Batch, Packer, Text, cut, halves
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
 from llmnb.engine.source import InputSource
-from llmnb.errors import BadReply, LLMNBError, ProviderError, RequestRejected, Stopped
+from llmnb.errors import (
+    BadReply,
+    LLMNBError,
+    ProviderError,
+    RequestRejected,
+    Stopped,
+    without_money,
+)
 from llmnb.records import Outcome, Reply, Source
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
@@ -299,6 +306,8 @@ class EmbeddingJob(InputSource):
     def _fail(self, batch: Batch, error: LLMNBError) -> None:
         """Give texts their error."""
         may_still_come = isinstance(error, Stopped) and error.details.maybe_billed
+        if self.target.is_free:
+            without_money(error)
         for text in batch:
             if text.call is not None and not may_still_come:
                 self.claims.give_back(text.key)
@@ -356,7 +365,7 @@ async def _on_a_thread(work: Callable[[list[Text]], T], texts: list[Text]) -> T:
 
 def _no_vector() -> BadReply:
     return BadReply(
-        "The reply has no vector for this text, or one that is not made of finite numbers. Its "
-        "batch may have been billed; the others are kept, and this one is asked for again on the "
-        "next run."
+        "The reply has no vector for this text, or one that is not made of finite numbers. It "
+        "may have been billed. The others of its batch are kept, and this one is asked for again "
+        "on the next run."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
 from llmnb.running.asking import Asking, Model, endpoints_of
 from llmnb.targets.endpoint import Endpoint
+from llmnb.user_code import warn
 from llmnb.wire.catalog import load_catalog
 
 DEFAULT = "text-embedding-3-small"
@@ -130,11 +130,10 @@ def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:
     if not (cut := run.truncated):
         return
     position, had = next(iter(cut.items()))
-    warnings.warn(
+    warn(
         f"{len(cut):,} of {texts:,} texts are longer than {run.asked} reads: only the beginning "
         f"of each was embedded. The first is text {position:,} with {had:,} tokens. Split them, "
-        "or name a model that reads more.",
-        stacklevel=2,
+        "or name a model that reads more."
     )
 
 

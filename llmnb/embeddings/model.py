@@ -103,9 +103,9 @@ class EmbeddingModel(ABC):
 
     def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
         """Block for what `packed_vectors` returns."""
-        if bridge.is_aside_thread():  # it would wait for itself
+        if bridge.is_side_thread():  # it would wait for itself
             return bridge.block(lambda: self.packed_vectors(texts))
-        return bridge.call(bridge.aside(self.packed_vectors(texts)))
+        return bridge.call(bridge.on_side_loop(self.packed_vectors(texts)))
 
     def __repr__(self) -> str:
         size = "" if self.ndim is None else f", {self.ndim:,} numbers"

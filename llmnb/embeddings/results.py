@@ -84,7 +84,7 @@ class EmbeddingResults:
         if before is not None and not isinstance(result, LLMNBError):
             del self.errors[position]
             self.vectors[position] = result
-            self.counters.mend(
+            self.counters.replace(
                 Outcome(row=position, error=before), _sent(target.provider, target.model)
             )
 

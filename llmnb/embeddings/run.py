@@ -61,7 +61,7 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         self._job = EmbeddingJob(texts, order, on_text)
         self._inner = self._job.begin(self)
         self._done = bridge.submit(self._drive())
-        self._begun()
+        self._set_last_run()
 
     async def _drive(self) -> None:
         try:

@@ -69,7 +69,7 @@ class Backlog:
 
 
 @dataclass(slots=True, eq=False)
-class Answered:
+class ReceivedReply:
     """A reply that was read, just now or from the store."""
 
     call: Call
@@ -77,7 +77,7 @@ class Answered:
     reply: Reply
 
     @classmethod
-    def from_store(cls, call: Call, entry: Entry, reply: Reply) -> Answered:
+    def from_store(cls, call: Call, entry: Entry, reply: Reply) -> ReceivedReply:
         """Return a stored answer as if it had just come."""
         return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
@@ -113,7 +113,7 @@ class Attempt:
     def __post_init__(self) -> None:
         self.began = self.gate.clock()
 
-    async def send(self) -> Answered | LLMNBError:
+    async def send(self) -> ReceivedReply | LLMNBError:
         """Return what was read, or the error that came instead."""
         target, gate, ticket = self.call.target, self.gate, self.ticket
         used, was_sent = ticket.reserved, True
@@ -134,7 +134,7 @@ class Attempt:
                 reply.usage = usage = dataclasses.replace(usage, tier=tier)
             used = target.used(ticket.reserved, usage)
             gate.on_success(ticket, gate.clock() - self.began)
-            return Answered(self.call, raw, reply)
+            return ReceivedReply(self.call, raw, reply)
         except Unsent as error:
             used, was_sent = 0.0, False
             return self._failed(error)

@@ -11,6 +11,7 @@ from itertools import accumulate
 from operator import attrgetter, itemgetter
 
 from llmnb.decide.retry import roll
+from llmnb.display.texts import single_line
 from llmnb.engine.status import (
     LATENCIES_SHOWN,
     Clock,
@@ -23,8 +24,9 @@ from llmnb.engine.status import (
     StatusTracker,
     frozen,
 )
-from llmnb.errors import LLMNBError, SchemaMismatch, Stopped
+from llmnb.errors import LLMNBError, Stopped
 from llmnb.records import Outcome, Usage
+from llmnb.wire.ends import is_cut
 
 MOST_SAMPLES = 120
 _KEPT = 500
@@ -42,7 +44,7 @@ WORDS = {
     "Overloaded": "provider overloaded",
     "ProviderError": "server error",
     "QuotaExhausted": "account without credit",
-    "RateLimited": "refused for pace",
+    "RateLimited": "rate limited",
     "Refused": "refused by the model",
     "ReplyTooLarge": "reply too large",
     "RequestRejected": "rejected by the provider",
@@ -188,14 +190,11 @@ class Stats:
             self._causes[kind] = dataclasses.replace(known, rows=rows)
             return
         text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
-        example, _, rest = error.message.partition("\n")
-        if isinstance(error, SchemaMismatch):  # what was wrong stands in its second line
-            example = f"{example} {rest.partition(chr(10))[0].removeprefix('- ')}".rstrip()
         self._causes[kind] = FailureCause(
-            kind=kind, words=text, rows=rows, first_row=row, example=example[:300]
+            kind=kind, words=text, rows=rows, first_row=row, example=single_line(error.message)
         )
 
-    def on_mended_row(self, error: LLMNBError) -> None:
+    def on_retried_row(self, error: LLMNBError) -> None:
         """Uncount a failed row, which a retry has answered."""
         known = self._causes.get(type(error).__name__)
         if known is not None and known.rows > 1:
@@ -345,6 +344,9 @@ class Counters:
         if error is None:
             model = f"{outcome.provider}/{outcome.model}"
             self.models[model] += 1
+            reply = outcome.reply
+            if reply is not None and reply.finish_reason != "stop":
+                tracker.num_cut += is_cut(reply.finish_reason)
             source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
@@ -373,7 +375,7 @@ class Counters:
             self.failures[type(error).__name__] += 1
             self.stats.on_failed_row(outcome.row, error)
 
-    def mend(self, failed: Outcome, outcome: Outcome) -> None:
+    def replace(self, failed: Outcome, outcome: Outcome) -> None:
         """Count a failed row's later outcome, from a retry, in place of its first.
 
         Raises:
@@ -389,7 +391,7 @@ class Counters:
             tracker.num_tasks_failed -= 1
             self.failures[type(error).__name__] -= 1
             self.failures += Counter()  # kinds without a row left are gone
-            self.stats.on_mended_row(error)
+            self.stats.on_retried_row(error)
         self.enter(outcome)
 
     def enter_reply(self, usage: Usage | None, usd: float | None, simulated: bool) -> None:

@@ -102,7 +102,7 @@ class RunHandle(abc.ABC, Generic[T]):
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
 
-    def _begun(self) -> None:
+    def _set_last_run(self) -> None:
         """Become the run started last; called at the end of a constructor."""
         global _last_run
         _last_run = self

@@ -1,8 +1,8 @@
 """How outcomes reach their reader: all kept in a list, or streamed and forgotten.
 
-`Kept` and `Streamed` take outcomes in the same way, so the run need not know which it has. A
-row is *released* when it no longer counts against the run's window: at once if all outcomes are
-kept, and after the reader has taken it if they are streamed. So a run never gets further ahead
+`OutcomeList` and `OutcomeStream` take outcomes in the same way, so the run need not know which it
+has. A row is *released* when it no longer counts against the run's window: at once if all outcomes
+are kept, and after the reader has taken it if they are streamed. So a run never gets further ahead
 of its reader than its window.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from llmnb.records import Outcome
 
 
-class Kept:
+class OutcomeList:
     """Keeps every outcome, by row."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Kept:
         return 1
 
 
-class Streamed:
+class OutcomeStream:
     """Hands outcomes over from the loop thread to one reader: another thread, or any loop's task.
 
     Args:
@@ -187,5 +187,5 @@ class Streamed:
             self._wake_task = None
 
 
-Handover = Kept | Streamed
+Handover = OutcomeList | OutcomeStream
 """What a run hands its outcomes to."""

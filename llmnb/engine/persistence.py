@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from llmnb.decide.quality import objection
 from llmnb.engine import cost_events
-from llmnb.engine.attempt import Answered
+from llmnb.engine.attempt import ReceivedReply
 from llmnb.engine.run_context import RunContext
 from llmnb.engine.shared import StoredAnswer
 from llmnb.engine.status import Clock
@@ -17,20 +17,20 @@ from llmnb.store.entry import Entry
 
 
 async def save_reply(
-    context: RunContext, answered: Answered, outcome: Outcome, *, is_stored: bool
+    context: RunContext, received: ReceivedReply, outcome: Outcome, *, is_stored: bool
 ) -> Entry | None:
     """Commit a raw reply, price it, and judge whether it is a good answer.
 
     Args:
         context: The run.
-        answered: What came.
+        received: What came.
         outcome: Gets the reply, its price, and an error where it is no good answer.
         is_stored: Whether it comes from the store: then it costs nothing and is saved already.
 
     Returns:
         What was saved.
     """
-    call, raw, reply = answered.call, answered.raw, answered.reply
+    call, raw, reply = received.call, received.raw, received.reply
     target, usage = call.target, reply.usage
     usd = 0.0 if is_stored else target.price(usage, reply.model)
     outcome.reply, outcome.usd = reply, usd

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llmnb.engine import cost_events
-from llmnb.engine.attempt import Answered, Attempt
+from llmnb.engine.attempt import Attempt, ReceivedReply
 from llmnb.engine.gate import Gate
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.run_context import RunContext
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import LLMNBError
 
-Result = Answered | LLMNBError
+Result = ReceivedReply | LLMNBError
 
 
 class Race:
@@ -52,7 +52,7 @@ class Race:
         self.on_sent = on_sent
         self._on_error = on_error
         self._on_delta = on_delta
-        self._stirred = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._leader: Attempt | None = None
         self._running: dict[asyncio.Task[Result], Attempt] = {}
         self._has_hedge = False
@@ -80,16 +80,16 @@ class Race:
                 if (task := self._kept()) is not None:
                     await self._drop_all_but(task)
                     result = await task
-                    if isinstance(result, Answered) and self.context.hedger is not None:
+                    if isinstance(result, ReceivedReply) and self.context.hedger is not None:
                         seconds = self._first_token_at(clock()) - sent_at
                         self.context.hedger.on_first_token(seconds)
                     return result
                 if not self._running:
                     return errors[0]
-                self._stirred.clear()
+                self._wakeup.clear()
                 try:
                     async with asyncio.timeout(self._due(first.gate, sent_at, half_time)):
-                        await self._stirred.wait()
+                        await self._wakeup.wait()
                 except TimeoutError:
                     is_half_time = half_time is not None and clock() >= half_time
                     self._send_rivals(others or [first.call], is_half_time=is_half_time)
@@ -109,14 +109,14 @@ class Race:
         # An attempt that races is a task of its own: others are let in before its row goes on.
         attempt.on_error = functools.partial(self._on_error, attempt)
         task = asyncio.get_running_loop().create_task(attempt.send())
-        task.add_done_callback(lambda _: self._stirred.set())
+        task.add_done_callback(lambda _: self._wakeup.set())
         self._running[task] = attempt
 
     def _lead(self, attempt: Attempt) -> bool:
         """Let an attempt lead if none does; return whether it is the one that leads."""
         if self._leader is None:
             self._leader = attempt
-            self._stirred.set()
+            self._wakeup.set()
         return self._leader is attempt
 
     def _failed(self) -> list[LLMNBError]:

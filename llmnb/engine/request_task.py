@@ -18,7 +18,7 @@ from typing import Any
 
 from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import request_log, row_errors
-from llmnb.engine.attempt import Answered, Attempt
+from llmnb.engine.attempt import Attempt, ReceivedReply
 from llmnb.engine.gate import PATIENCE_SECONDS, Blocked, Gate
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.persistence import save_reply, save_unread, stored_answer
@@ -45,6 +45,7 @@ from llmnb.errors import (
     TimedOut,
     UnknownEnd,
     Unsent,
+    without_money,
 )
 from llmnb.records import Delta, Outcome
 
@@ -76,7 +77,7 @@ class RequestTask(SharedRequest):
     context: RunContext
     row: int
     left: list[Call]
-    stored: Answered | None
+    stored: ReceivedReply | None
     seen: InitVar[int]
     call: Call = field(init=False)
     """What is asked at present."""
@@ -166,6 +167,8 @@ class RequestTask(SharedRequest):
             # picklers send it along.
             error.__context__ = None
         target = self.call.target
+        if target.is_free and not self._may_be_billed:
+            without_money(error)
         error.with_details(
             provider=error.details.provider or target.provider,
             model=error.details.model or target.model,
@@ -201,7 +204,7 @@ class RequestTask(SharedRequest):
             return False
         return any(context.why_disabled(call.target.pool) is None for call in left)
 
-    async def _ask(self) -> Answered:
+    async def _ask(self) -> ReceivedReply:
         """Ask until there is an answer, or an error that ends it."""
         context = self.context
         if self._requests:
@@ -224,7 +227,7 @@ class RequestTask(SharedRequest):
                 await self.claim.wait_for_others(self, self.left, self._nap)
                 is_first = True
                 continue
-            if isinstance(outcome, Answered):
+            if isinstance(outcome, ReceivedReply):
                 context.resends.on_success()
                 return outcome
             await self._note_failure(outcome)
@@ -254,7 +257,9 @@ class RequestTask(SharedRequest):
 
     # ----------------------------------------------------------- the budget, a turn, a claim
 
-    async def _send_within_budget(self, is_first: bool) -> tuple[Answered | LLMNBError, Attempt]:
+    async def _send_within_budget(
+        self, is_first: bool
+    ) -> tuple[ReceivedReply | LLMNBError, Attempt]:
         """Send one request for which dollars are reserved, settled in every case."""
         budget, call = self.context.options.budget, self.call
         assert budget is not None
@@ -269,7 +274,7 @@ class RequestTask(SharedRequest):
         spent = 0.0
         try:
             outcome, attempt = await self._send(is_first)
-            if isinstance(outcome, Answered):
+            if isinstance(outcome, ReceivedReply):
                 usd = outcome.call.target.price(outcome.reply.usage, outcome.reply.model)
                 spent = most if usd is None else usd
             elif outcome.details.maybe_billed:
@@ -281,7 +286,7 @@ class RequestTask(SharedRequest):
         finally:
             budget.settle(reserved=most, spent=spent)
 
-    async def _send(self, is_first: bool) -> tuple[Answered | LLMNBError, Attempt]:
+    async def _send(self, is_first: bool) -> tuple[ReceivedReply | LLMNBError, Attempt]:
         """Send one request once it is the row's turn; return what came, and the attempt."""
         context, call = self.context, self.call
         gate = context.gate_of(call)
@@ -424,7 +429,7 @@ class RequestTask(SharedRequest):
                 delta = dataclasses.replace(delta, attempt=attempt)
             on_delta(self.row, delta)
 
-    async def _race(self, attempt: Attempt) -> Answered | LLMNBError:
+    async def _race(self, attempt: Attempt) -> ReceivedReply | LLMNBError:
         """Send a request, and redundant ones where it is late; return what is kept."""
         if self._racing is None:
             self._racing = Race(
@@ -436,7 +441,7 @@ class RequestTask(SharedRequest):
             )
         others = [call for call in self.left if call is not self.call]
         outcome = await self._racing.run(attempt, others, self.started or attempt.began)
-        if isinstance(outcome, Answered):
+        if isinstance(outcome, ReceivedReply):
             self.call = outcome.call
         return outcome
 
@@ -452,6 +457,8 @@ class RequestTask(SharedRequest):
 
     async def _note_failure(self, error: LLMNBError) -> None:
         counters = self.context.counters
+        if self.call.target.is_free:
+            without_money(error)
         if isinstance(error, BadReply):
             await save_unread(self.context, self.call, error)
         counters.tracker.count_failed_request(error)
@@ -549,21 +556,21 @@ class RequestTask(SharedRequest):
 
     # ----------------------------------------------------- saved before it is shown, repaired
 
-    async def _save(self, answered: Answered) -> TaskResult:
+    async def _save(self, received: ReceivedReply) -> TaskResult:
         """Save an answer before it is shown; have one that misses its schema repaired, once."""
         self._is_answered = True
-        call, is_stored = answered.call, answered is self.stored
+        call, is_stored = received.call, received is self.stored
         outcome = self._outcome(call)
-        entry = await save_reply(self.context, answered, outcome, is_stored=is_stored)
+        entry = await save_reply(self.context, received, outcome, is_stored=is_stored)
         result = TaskResult(outcome, entry, self.context.store)
         if outcome.error is None and call.check is not None:
             try:
-                outcome.value = await call.value_of(answered.reply)
+                outcome.value = await call.value_of(received.reply)
             except SchemaMismatch as error:
                 if call.repair is None:
                     outcome.error = error
                 else:
-                    result = await self._repaired(outcome, call, call.repair(answered.reply, error))
+                    result = await self._repaired(outcome, call, call.repair(received.reply, error))
         if result.outcome is not None and result.outcome.error is not None:
             self._describe(result.outcome.error)
         return result
@@ -589,13 +596,13 @@ class RequestTask(SharedRequest):
         self._turn_to(repair)
         if stored is None:
             try:
-                answered = await self._ask()
+                received = await self._ask()
             except AnsweredMeanwhile as meanwhile:
-                answered = stored = Answered.from_store(*meanwhile.stored[:3])
+                received = stored = ReceivedReply.from_store(*meanwhile.stored[:3])
         else:
-            answered = stored
-        outcome, is_stored = self._outcome(answered.call), stored is not None
-        entry = await save_reply(self.context, answered, outcome, is_stored=is_stored)
+            received = stored
+        outcome, is_stored = self._outcome(received.call), stored is not None
+        entry = await save_reply(self.context, received, outcome, is_stored=is_stored)
         both = misfit.usd, outcome.usd
         outcome.usd = None if both[0] is None or both[1] is None else both[0] + both[1]
         if is_stored:
@@ -603,7 +610,7 @@ class RequestTask(SharedRequest):
         self._is_answered = True
         if outcome.error is None:
             try:
-                outcome.value = await call.value_of(answered.reply)
+                outcome.value = await call.value_of(received.reply)
             except SchemaMismatch as second:
                 outcome.error = second
         return TaskResult(outcome, entry, self.context.store)
@@ -614,19 +621,19 @@ class RequestTask(SharedRequest):
         self.left = [call]
         self._is_answered = False
 
-    async def _stored_repair(self, call: Call) -> Answered | None:
+    async def _stored_repair(self, call: Call) -> ReceivedReply | None:
         """Return a repaired answer that was bought in an earlier run."""
         if not self.context.options.use_cache:
             return None
         entries = await self.context.look_up([call])
         stored = stored_answer([call], entries, self.context.options.good_finish)
-        return None if stored is None else Answered.from_store(*stored[:3])
+        return None if stored is None else ReceivedReply.from_store(*stored[:3])
 
 
-async def _fits(call: Call, answered: Answered) -> bool:
+async def _fits(call: Call, received: ReceivedReply) -> bool:
     """Whether a repaired answer has the form that the row asks for."""
     try:
-        await call.value_of(answered.reply)
+        await call.value_of(received.reply)
     except SchemaMismatch:
         return False
     return True

@@ -28,8 +28,6 @@ from llmnb.wire.dialect import tier_in
 UNREACHED_SECONDS = 15.0
 """How long an address is tried that has never answered in this process."""
 
-NOTHING_SPENT = "Nothing was sent and nothing spent"
-
 
 def copied(error: LLMNBError, text: str | None = None) -> LLMNBError:
     """Return a copy of an error, so that rows do not share one object's details.
@@ -80,7 +78,7 @@ def not_sent_again(error: LLMNBError) -> Stopped:
 def dropped_by_stop() -> Stopped:
     """Return the error of a row whose request was dropped."""
     return Stopped(
-        "Stopped while its request was on its way; it may have been billed. "
+        "Stopped while its request was on its way. It may have been billed. "
         "Run again to ask it anew.",
         maybe_billed=True,
     )
@@ -163,7 +161,7 @@ def final(
         text += f"\nGiven up after {failures} attempts; run again to ask only what is missing."
     if isinstance(error, Unsent) and not gate.health.has_answered:
         reason = text.removeprefix(error.message)
-        text = f"{_unreachable(target, error.details.cause or '')}\n{NOTHING_SPENT}.{reason}"
+        text = f"{_unreachable(target, error.details.cause or '')}\nNothing was sent.{reason}"
     return error if text == error.message else copied(error, text)
 
 
@@ -198,7 +196,7 @@ def unreached(target: Target, cause: str) -> Unsent:
     """
     where = _unreachable(target, cause, f" for {UNREACHED_SECONDS:.0f} s")
     return Unsent(
-        f"{where}\n{NOTHING_SPENT}, and it is not tried again in this run.",
+        f"{where}\nNothing was sent, and it is not tried again in this run.",
         provider=target.provider,
         model=target.model,
         cause=cause or None,

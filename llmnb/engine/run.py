@@ -16,7 +16,7 @@ from llmnb.display import durations, moments, numbers, texts
 from llmnb.engine.budget import budget_for
 from llmnb.engine.gate import Gate
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.handover import Streamed
+from llmnb.engine.handover import OutcomeStream
 from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
@@ -60,7 +60,7 @@ class Run(RunHandle[list[Outcome]]):
         self._store = store
         self._run_loop = RunLoop(inputs, prepare, store, options, self._loop, on_outcome)
         self._done = self._run_loop.done
-        self._begun()
+        self._set_last_run()
         self._loop.call_soon_threadsafe(self._run_loop.begin)
 
     # ----------------------------------------------------- from any thread: reading
@@ -160,7 +160,7 @@ class Run(RunHandle[list[Outcome]]):
         return self._streamed.aread(self._done, self._release)
 
     @property
-    def _streamed(self) -> Streamed:
+    def _streamed(self) -> OutcomeStream:
         if self._run_loop.streamed is None:
             raise ConfigurationError("This run keeps its outcomes: read them with result().")
         return self._run_loop.streamed
@@ -196,7 +196,7 @@ class Run(RunHandle[list[Outcome]]):
             self._prepare,
             self._store,
             dataclasses.replace(options, budget=budget_for(options.budget_usd)),
-            lambda outcome: self._run_loop.mend(rows[outcome.row], outcome),
+            lambda outcome: self._run_loop.replace_failed(rows[outcome.row], outcome),
         )
         run.row_of = lambda number: self.row_of(rows[number])
         return run

@@ -17,8 +17,8 @@ from typing import Any
 from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.engine import gc_thresholds, request_log, row_errors
-from llmnb.engine.attempt import Answered
-from llmnb.engine.handover import Handover, Kept, Streamed
+from llmnb.engine.attempt import ReceivedReply
+from llmnb.engine.handover import Handover, OutcomeList, OutcomeStream
 from llmnb.engine.persistence import stored_answer
 from llmnb.engine.request_task import RequestTask
 from llmnb.engine.row_claim import NEVER
@@ -35,6 +35,7 @@ from llmnb.errors import (
     SchemaMismatch,
     Stopped,
     StoreError,
+    without_money,
 )
 from llmnb.records import Limits, Outcome, Reply
 from llmnb.store.entry import Entry
@@ -82,8 +83,8 @@ class RunLoop:
         self.total: int | None
         """Rows in all; None while nobody knows."""
 
-        self.kept = Kept()
-        self.streamed = Streamed(in_order=options.in_order) if options.streams else None
+        self.kept = OutcomeList()
+        self.streamed = OutcomeStream(in_order=options.in_order) if options.streams else None
         self.tasks: dict[int, RequestTask] = {}
         """Request tasks that rows of this run have opened, by row."""
 
@@ -150,7 +151,7 @@ class RunLoop:
                 while self.counts.num_rows_done < self.counts.num_rows:
                     self._idle.clear()
                     await self._idle.wait()
-                await bridge.LISTENERS.rest(LISTENING_SECONDS)
+                await bridge.LISTENERS.drain(LISTENING_SECONDS)
         except BaseException as error:
             self._end(error)
             if not isinstance(error, Exception):
@@ -253,19 +254,21 @@ class RunLoop:
         """Give a row what the store holds of it."""
         if error is not None:
             value = None
+            if call.target.is_free:
+                without_money(error)
             error.with_details(row=number, provider=call.target.provider, model=call.target.model)
         elif call.check is None:
             value = None
         elif value is _UNREAD:
-            if call.checks_apart:
+            if call.checks_in_thread:
                 serving = self._serve_checked(number, row, call, entry, reply)
                 self._engine.look_after(self._loop.create_task(serving))
                 return
             try:
                 value = call.check(reply)
             except SchemaMismatch:
-                # What was bought is mended, not bought anew.
-                self._ask(number, row, call, Answered.from_store(call, entry, reply))
+                # What was bought is repaired, not bought anew.
+                self._ask(number, row, call, ReceivedReply.from_store(call, entry, reply))
                 return
         self._finish(
             Outcome(
@@ -293,7 +296,7 @@ class RunLoop:
             value = await call.value_of(reply)
         except Exception:  # its request task comes upon the same, and reports it
             if self._handover.is_open(number):
-                self._ask(number, row, call, Answered.from_store(call, entry, reply))
+                self._ask(number, row, call, ReceivedReply.from_store(call, entry, reply))
         else:
             if self._handover.is_open(number):
                 self._serve(number, row, call, entry, reply, None, value)
@@ -305,7 +308,7 @@ class RunLoop:
         number: int,
         row: Row,
         call: Call,
-        stored: Answered | None = None,
+        stored: ReceivedReply | None = None,
         seen: int | None = None,
     ) -> None:
         """Let a row wait for an identical request in flight, or ask it by a task of its own.
@@ -314,7 +317,7 @@ class RunLoop:
             number: Position of the row.
             row: The row.
             call: What to ask first.
-            stored: A stored answer that only needs to be mended.
+            stored: A stored answer that only needs to be repaired.
             seen: How the store stood when the row was looked up; None: as at the latest look-up.
         """
         if not self._is_going:
@@ -444,13 +447,13 @@ class RunLoop:
         if self._rows_in_window < self._pulls_below:
             self._room.set()
 
-    def mend(self, row: int, outcome: Outcome) -> None:
+    def replace_failed(self, row: int, outcome: Outcome) -> None:
         """Put a later outcome in a failed row's place, and count it."""
         before = self.kept.outcomes[row]
         if before is None or before.error is None or isinstance(outcome.error, Stopped):
             return
-        self.kept.outcomes[row] = mended = dataclasses.replace(outcome, row=row)
-        self.context.counters.mend(before, mended)
+        self.kept.outcomes[row] = later = dataclasses.replace(outcome, row=row)
+        self.context.counters.replace(before, later)
         self.context.counters.enter_price(outcome.usd or 0.0, outcome.simulated)
 
     # -------------------------------------------------------------------------- stop and go

@@ -93,12 +93,12 @@ class _IteratorSource(InputSource):
         """What was read and has not been handed over: a stop does not wait for slow inputs."""
 
     async def take(self, room: int) -> list[Any]:
-        taken = await bridge.apart(self._read, min(room, CHUNK_ROWS))
+        taken = await bridge.in_thread(self._read, min(room, CHUNK_ROWS))
         self._taken = []
         return taken
 
     async def rest(self) -> list[Any]:
-        return await bridge.apart(self._read_the_rest) if self._has_rest else []
+        return await bridge.in_thread(self._read_the_rest) if self._has_rest else []
 
     def _read(self, room: int) -> list[Any]:
         taken: list[Any] = []
@@ -123,7 +123,7 @@ class _AsyncSource(InputSource):
         self._inputs: AsyncIterator[Any] = aiter(inputs)
 
     async def take(self, room: int) -> list[Any]:
-        return await bridge.aside(self._read(room))
+        return await bridge.on_side_loop(self._read(room))
 
     async def _read(self, room: int) -> list[Any]:
         """Read inputs one by one, as long as they do not keep us waiting."""

@@ -87,6 +87,9 @@ class StatusTracker:
     num_stopped: int = 0
     """Rows not asked because the run was stopped."""
 
+    num_cut: int = 0
+    """Rows with an answer that was cut off at its longest length."""
+
     num_unsaved: int = 0
     """Answers that could not be saved and are kept in memory."""
 

@@ -38,6 +38,10 @@ class Target(Protocol):
     def limits(self) -> Limits:
         """Limits that belong to the target itself, such as a local model's slots."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it runs on the person's own machine and costs nothing."""
+
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole, whatever its status.
 
@@ -94,7 +98,7 @@ class Call:
     check: Check | None = None
     """Makes a value of a structured answer, or says why that cannot be done."""
 
-    checks_apart: bool = False
+    checks_in_thread: bool = False
     """Whether `check` runs code that is not ours, which may block."""
 
     repair: Repair | None = None
@@ -103,8 +107,8 @@ class Call:
     async def value_of(self, reply: Reply) -> Any:
         """Return the value that a structured answer holds. Raises `SchemaMismatch`."""
         assert self.check is not None
-        if self.checks_apart:
-            return await bridge.apart(self.check, reply)
+        if self.checks_in_thread:
+            return await bridge.in_thread(self.check, reply)
         return self.check(reply)
 
 

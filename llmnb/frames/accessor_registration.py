@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from llmnb.errors import ConfigurationError
+from llmnb.user_code import warn
 
 NAME = "llm"
 
@@ -35,10 +35,9 @@ class AccessorRegistration:
             self._enter(NAME)
         elif not self._has_warned:
             self._has_warned = True
-            warnings.warn(
+            warn(
                 f".{NAME} of {self.library} frames belongs to {owner}, and llmnb leaves it alone. "
-                'Use another name: llmnb.register_accessor("other"), then df.other.generate(…).',
-                stacklevel=3,
+                'Use another name: llmnb.register_accessor("other"), then df.other.generate(…).'
             )
 
     def register(self, name: str) -> None:

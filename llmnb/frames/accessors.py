@@ -115,6 +115,13 @@ class Accessor:
             line("Shift-Tab behind a verb's bracket explains it.", f"margin-top:4px;{FAINT}"),
         )
 
+    def __getattr__(self, name: str) -> Any:
+        import difflib  # not before somebody mistypes
+
+        near = difflib.get_close_matches(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
+        hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
+        raise AttributeError(f".llm has no {name!r}.{hint}", name=name, obj=self)
+
     def _do(self, verb: str, *arguments: Any) -> Any:
         """Do a verb of the library, and block for what it prepares."""
         from llmnb.frames.table_source import PreparedVerb  # registering does without it
@@ -140,7 +147,7 @@ def awaited(
 
         preparing = copy.copy(self)
         vars(preparing).update(_table=_as_now(self._table), _is_preparing=True)
-        verb: Any = await bridge.begun(lambda: method(preparing, *arguments, **options))
+        verb: Any = await bridge.made_in_thread(lambda: method(preparing, *arguments, **options))
         answers: T = await verb.afinish()
         return answers
 

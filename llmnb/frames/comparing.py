@@ -31,6 +31,7 @@ from llmnb.options import body_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Model, endpoints_of, is_model
 from llmnb.targets.endpoint import Endpoint
+from llmnb.targets.resolve import resolve
 
 MAJORITY_SHARE = "agreement"
 """The column of the share that the most frequent answer has."""
@@ -161,6 +162,9 @@ def comparison(
     mixtures = _mixtures(_named_prompts(prompts), named, _named_settings(settings))
     names = [", ".join(mixture.name) for mixture in mixtures]
     _check(names, options)
+    for model in named.values():  # one that cannot be asked is no row's error
+        if isinstance(model, str):
+            resolve(model)
     source = source_of(table)
     labels: Sequence[Any] = ()
     if truth is not None:

@@ -131,7 +131,7 @@ class ClusterRun(RunHandle[None]):
 
         self._is_stopped = False
         self._asked = self._project = ""
-        self._begun()
+        self._set_last_run()
 
     @property
     def asked(self) -> str:

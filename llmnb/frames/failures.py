@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
-import warnings
 from typing import Any
 
 from llmnb.display.escape import visible
+from llmnb.display.texts import counted, single_line
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import RowsFailed
+from llmnb.user_code import warn
 
 logger = logging.getLogger("llmnb")
 
@@ -59,11 +59,18 @@ def report(
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
     lines += causes(status)
     if run.error is not None and not status.causes:
-        lines.append(f"  {visible(run.error.message, longest=240)}")
+        lines.append(f"  {visible(single_line(run.error.message))}")
     if on_error == "raise":
         lines.append("The partial result is in the error's `.partial`.")
         raise RowsFailed("\n".join(lines)).carrying(table)
-    warnings.warn("\n".join(lines), stacklevel=_outside())
+    warn("\n".join(lines))
+
+
+def report_cut(run: AnyRun) -> None:
+    """Warn of a finished run's answers that ended at a length which the caller has not chosen."""
+    if cut := run.status().counts.num_cut:
+        were = "was" if cut == 1 else "were"
+        warn(f"{counted(cut, 'answer')} {were} cut off. Allow longer ones with max_tokens.")
 
 
 def causes(status: StatusSnapshot, *, has_rows: bool = True) -> list[str]:
@@ -76,17 +83,8 @@ def causes(status: StatusSnapshot, *, has_rows: bool = True) -> list[str]:
     lines = []
     for cause in status.causes[:_CAUSES_SHOWN]:
         first = f", first row {cause.first_row}" if has_rows else ""
-        example = visible(cause.example, longest=240)
+        example = visible(cause.example)
         lines.append(f"  {cause.rows:,} {cause.kind} ({cause.words}){first}: {example}")
     if (left := len(status.causes) - _CAUSES_SHOWN) > 0:
         lines.append(f"  and {left} further causes")
     return lines
-
-
-def _outside() -> int:
-    """Return the stack level of the first caller that is not llmnb's own code, for `warn`."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("llmnb."):
-        frame = frame.f_back
-        level += 1
-    return level

@@ -9,6 +9,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
+from llmnb.decide.quality import has_length_limit
+from llmnb.display.texts import cut
 from llmnb.engine.handle import About, RunHandle
 from llmnb.frames.answers import AnswerForm
 from llmnb.frames.failures import log_once
@@ -18,7 +20,7 @@ from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.table_source import WHOLE, PreparedVerb, Source
 from llmnb.frames.truth import truth_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
@@ -26,6 +28,7 @@ from llmnb.running.planning import Plan, plan
 from llmnb.running.start import start
 from llmnb.schemas import output_of
 from llmnb.targets.resolve import choose
+from llmnb.user_code import warn
 from llmnb.wire.batches import PRICE_FACTOR
 
 
@@ -71,7 +74,14 @@ class Job(PreparedVerb):
             empty=questions.empty,
             shows_answers=options.progress is not False,
         )
-        return TableRun(run, questions, self.form.table, on_error=options.on_error, about=about)
+        return TableRun(
+            run,
+            questions,
+            self.form.table,
+            on_error=options.on_error,
+            warns_of_cut=not has_length_limit(options.body),
+            about=about,
+        )
 
     def finish(self) -> Any:
         """Block until it is done, showing how far it is, and return what it gives.
@@ -85,7 +95,7 @@ class Job(PreparedVerb):
 
     async def afinish(self) -> Any:
         """Await what `finish` returns, on the caller's loop."""
-        run = await bridge.begun(self.start, lambda late: late.stop())
+        run = await bridge.made_in_thread(self.start, lambda late: late.stop())
         await progress.aattend(run, bars=self.options.progress)
         return run.reported(await asyncio.to_thread(run.partial))
 
@@ -176,9 +186,16 @@ def job(
         labels = truth_of(source, options.examples, "examples").labels
         labelled = {row: label for row, label in enumerate(labels) if label is not None}
         options = dataclasses.replace(options, examples=None)
+    columns = source.columns()
     questions = Questions(
-        source.columns(), prompt, options, variants=variants, prompts=prompts, labelled=labelled
+        columns, prompt, options, variants=variants, prompts=prompts, labelled=labelled
     )
+    if questions.is_constant and questions.rows > 1:
+        names = ", ".join(name if name == WHOLE else f"{{{name}}}" for name in columns.names)
+        warn(
+            "The prompt names no column, so every row asks the same. A column stands in braces; "
+            f"there is: {cut(names, 600)}."
+        )
     output = None if options.schema is None else output_of(options.schema)
     form = AnswerForm(
         # The answers go into the table as it was when they were asked for.

@@ -80,7 +80,7 @@ def options_of(keywords: Mapping[str, Any]) -> Options:
         2
         >>> options_of({"max_rpm": 5})
         Traceback (most recent call last):
-        TypeError: .llm has no keyword 'max_rpm'...
+        llmnb.errors.UnknownOption: .llm has no keyword 'max_rpm'...
         >>> options_of({"max_tokens": 9}).body
         {'max_tokens': 9}
     """

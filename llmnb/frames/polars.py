@@ -146,7 +146,7 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
         """
         from llmnb import bridge
 
-        frame = await bridge.begun(lambda: self._collected(prompt, options))
+        frame = await bridge.made_in_thread(lambda: self._collected(prompt, options))
         answers: pl.DataFrame = await frame.agenerate(prompt, **options)
         return answers
 

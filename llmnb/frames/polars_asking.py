@@ -7,7 +7,6 @@ limits, budget and bars are those of one run however Polars cuts its work.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
 from llmnb.frames.table_source import WHOLE, Keywords
 from llmnb.running.planning import Plan
+from llmnb.user_code import warn
 
 Lazy = TypeVar("Lazy", pl.LazyFrame, pl.Expr)
 
@@ -133,10 +133,9 @@ def _answers(job: Job, kind: pl.DataType) -> pl.Series:
         return answers
     fitting = answers.cast(kind, strict=False)
     if lost := fitting.null_count() - answers.null_count():
-        warnings.warn(
+        warn(
             f"{lost:,} answers do not fit a column of {kind} and are null. Ask the collected frame "
-            "to have them as text: they are kept.",
-            stacklevel=2,
+            "to have them as text: they are kept."
         )
     return fitting
 

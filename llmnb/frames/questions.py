@@ -81,6 +81,7 @@ class Questions(InMemory):
         self._files_root = options.files_root
         self._pictured = Fetched if options.fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
+        system: Template | None = None
         self._system: Callable[[int], str] | None = None
         """Returns the system message of a row."""
 
@@ -101,6 +102,9 @@ class Questions(InMemory):
         """Requests for every row that asks something."""
 
         self.has_pictures = images is not None
+        self.is_constant = not (self.has_pictures or texts or (system and system.fields))
+        """Whether every row asks the same."""
+
         self.fields: Sequence[str] = columns.used
         """Names of the columns that were read."""
 
@@ -203,7 +207,8 @@ def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bo
         if name_of(prompt) not in names:
             raise InputError(
                 f"A prompt is a column's name or a text with names in braces, not "
-                f"{type(prompt).__name__}. Columns: {', '.join(map(repr, names))[:600]}."
+                f"{type(prompt).__name__}. Columns: {', '.join(map(repr, names))[:600]}. "
+                "Where every row has a prompt of its own, make them a column. Nothing was sent."
             )
         return Template(name_of(prompt), names)
     return Template(prompt, names) if is_constant_fine else prompt_template(prompt, names)

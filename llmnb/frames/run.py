@@ -26,6 +26,7 @@ class TableRun(RunWrapper[T]):
         questions: What it asks.
         shape: Makes of outcomes what the caller gets back.
         on_error: What becomes of failed rows.
+        warns_of_cut: Whether answers that reach their longest length are warned of.
         awaited: The run that is waited for, where it is another one that mends this.
         about: What displays tell of it.
     """
@@ -37,6 +38,7 @@ class TableRun(RunWrapper[T]):
         shape: Callable[[Outcomes], T],
         *,
         on_error: str = "null",
+        warns_of_cut: bool = True,
         awaited: AnyRun | None = None,
         about: About | None = None,
     ) -> None:
@@ -47,11 +49,12 @@ class TableRun(RunWrapper[T]):
         self._questions = questions
         self._shape = shape
         self._on_error = on_error
+        self._warns_of_cut = warns_of_cut
         self._inner = inner = awaited or run
         self._done = inner._done
         self.is_batch = inner.is_batch
         inner.owner = self
-        self._begun()
+        self._set_last_run()
 
     # -------------------------------------------------------------------- looking
 
@@ -103,13 +106,11 @@ class TableRun(RunWrapper[T]):
         """
         questions = self._questions
         what = "rows" if questions.group == 1 else "answers"
+        is_reported = self.about.is_reported
+        if self._warns_of_cut and not is_reported:
+            failures.report_cut(self._run)
         failures.report(
-            self._run,
-            len(questions),
-            self._on_error,
-            table,
-            what=what,
-            is_reported=self.about.is_reported,
+            self._run, len(questions), self._on_error, table, what=what, is_reported=is_reported
         )
         return table
 
@@ -144,6 +145,7 @@ class TableRun(RunWrapper[T]):
             self._questions,
             self._shape,
             on_error=self._on_error,
+            warns_of_cut=self._warns_of_cut,
             awaited=self._run.retry_failed(causes, mode=mode),
             about=dataclasses.replace(self.about, is_reported=False),
         )

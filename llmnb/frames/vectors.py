@@ -112,7 +112,7 @@ class Embedding(PreparedVerb):
 
     async def afinish(self) -> Any:
         """Await the table on the caller's loop."""
-        run = await bridge.begun(self.start, lambda late: late.stop() if late else None)
+        run = await bridge.made_in_thread(self.start, lambda late: late.stop() if late else None)
         if run is None:
             vectors = await self.model.packed_vectors(self._present_texts)
             return await asyncio.to_thread(self._in_every_row, vectors)

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
@@ -44,7 +44,7 @@ def start(table: Source, prompt: Hashable | None, keywords: Keywords) -> TableRu
     """Start in the background, on show where a notebook shows runs."""
     asked = generate(table, prompt, keywords)
     run = asked.start()
-    progress.show_begun(run, asked.options.progress)
+    progress.show_in_background(run, asked.options.progress)
     return run
 
 
@@ -139,7 +139,7 @@ def nearest(
 
 def _without_schema(keywords: Keywords) -> Keywords:
     if "schema" in keywords:
-        raise TypeError("the schema is given by position here, not as a keyword")
+        raise UnknownOption("The schema is given by position here: leave out schema=…")
     _refuse_messages(keywords)
     return keywords
 

@@ -25,6 +25,7 @@ from llmnb.records import Delta, Outcome
 from llmnb.running.asking import Asking, Model
 from llmnb.running.start import start
 from llmnb.targets.resolve import choose
+from llmnb.user_code import shell
 
 LONGEST_LIVE = 8_000
 """Characters on show while more are coming: the whole of it is sent with every update."""
@@ -131,22 +132,16 @@ class Answer:
         self._shown_in = cell
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        if self._is_shown() and not hasattr(_shell(), "kernel"):
+        if self._is_shown() and not hasattr(shell(), "kernel"):
             return {"text/plain": self.foot}  # the text stands above
         return self.bundle()
 
     def _ipython_display_(self) -> None:
-        if not (self._is_shown() and hasattr(_shell(), "kernel")):
+        if not (self._is_shown() and hasattr(shell(), "kernel")):
             raise NotImplementedError  # IPython goes on to `_repr_mimebundle_`
 
     def _is_shown(self) -> bool:
-        shell = _shell()
-        return shell is not None and shell.execution_count == self._shown_in
-
-
-def _shell() -> Any:
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython is not None else None
+        return getattr(shell(), "execution_count", None) == self._shown_in
 
 
 def _table_of(value: Any) -> Any:
@@ -224,16 +219,24 @@ class LiveText:
 
 
 class PageText(LiveText):
-    """Text in an output of a notebook, replaced in place."""
+    """Text in an output of a notebook, replaced in place; Markdown is rendered as it comes.
+
+    Args:
+        form: How the answer was asked for.
+    """
 
     is_streamed = True
     _slot: OutputSlot | None = None
+
+    def __init__(self, form: Format = "markdown") -> None:
+        super().__init__()
+        self._html = markdown.to_html if form == "markdown" else markdown.preformatted
 
     def _show(self, text: str) -> None:
         tail = text[-LONGEST_LIVE:]
         shown = "… " + tail if len(tail) < len(text) else tail
         bundle = {
-            "text/html": f'<div class="{INERT}">{markdown.preformatted(shown)}</div>',
+            "text/html": f'<div class="{INERT}">{self._html(shown)}</div>',
             "text/plain": visible_lines(shown),
         }
         if self._slot is None:
@@ -258,10 +261,10 @@ class TerminalText(LiveText):
         print(visible_lines(self.text[self._count :]), flush=True)
 
 
-def live_text(shell: Any, *, is_streamed: bool) -> LiveText:
+def live_text(shell: Any, form: Format, *, is_streamed: bool) -> LiveText:
     """Return what shows an answer as it comes, where that can be seen."""
     if is_streamed and hasattr(shell, "kernel"):
-        return PageText()
+        return PageText(form)
     if is_streamed and sys.stdout is not None and sys.stdout.isatty():
         return TerminalText()
     return LiveText()

@@ -24,7 +24,7 @@ import traitlets
 
 from llmnb import settings
 from llmnb.display.escape import visible
-from llmnb.display.texts import counted
+from llmnb.display.texts import counted, single_line
 from llmnb.engine.status import Clock
 from llmnb.errors import InputError, LLMNBError, StoreError
 from llmnb.notebook import cache_view
@@ -318,7 +318,7 @@ class CacheManager(Surface):
         try:
             job()
         except LLMNBError as error:
-            self._reply(turn, "fault", text=visible(str(error).split("\n")[0], longest=400))
+            self._reply(turn, "fault", text=visible(single_line(str(error))))
         except Exception as error:  # the page must learn of a fault of ours, too
             logger.exception("the cache manager could not do it; please report this")
             self._reply(turn, "fault", text=f"This could not be done ({type(error).__name__}).")

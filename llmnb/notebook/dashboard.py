@@ -436,7 +436,7 @@ def show_value(run: AnyRun) -> None:
 
 def install(ipython: Any) -> None:
     """Let cells that wait for a run, start one or end with one show it."""
-    progress.hang(display_for, show_begun)
+    progress.use_display(display_for, show_begun)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.for_type(RunHandle, show_value)
     ipython.events.register("post_run_cell", cell_runs.end_cell)
@@ -444,7 +444,7 @@ def install(ipython: Any) -> None:
 
 def uninstall(ipython: Any) -> None:
     """Undo `install`."""
-    progress.hang(None)
+    progress.use_display(None)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(RunHandle, None)
     if cell_runs.end_cell in ipython.events.callbacks["post_run_cell"]:

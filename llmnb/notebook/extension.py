@@ -10,14 +10,10 @@ from typing import Any, Self
 from IPython.core import inputtransformer2
 from IPython.core.magic import Magics
 
-from llmnb import settings
-from llmnb.notebook import dashboard
-from llmnb.notebook.choices import WORDS
+from llmnb.notebook import completion, dashboard
 from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.magics_looking import LookingMagics
 from llmnb.notebook.magics_settings import SettingsMagics
-from llmnb.notebook.options import SWITCHES, VALUED
-from llmnb.options import FORMATS
 
 _loaded: weakref.WeakKeyDictionary[Any, Registered] = weakref.WeakKeyDictionary()
 """Shells that have the extension; a shell that has it already keeps what it has."""
@@ -68,6 +64,9 @@ class Registered:
     before: dict[tuple[str, str], Any] = field(default_factory=dict)
     """Magics of the same names that somebody else had registered."""
 
+    matcher: Callable[[Any], Any] | None = None
+    """What the Tab key asks."""
+
     def take_out(self) -> None:
         """Leave the shell as it was."""
         manager = self.shell.magics_manager
@@ -83,10 +82,8 @@ class Registered:
                 del manager.registry[type(magics).__name__]
             if magics in self.shell.configurables:
                 self.shell.configurables.remove(magics)
-        completions = self.shell.strdispatchers.get("complete_command")
-        if completions is not None:
-            for name in COMPLETIONS:
-                completions.strs.pop(name, None)
+        if self.matcher is not None and self.matcher in self.shell.Completer.custom_matchers:
+            self.shell.Completer.custom_matchers.remove(self.matcher)
         rules = self.shell.input_transformer_manager.token_transformers
         rules[:] = [rule for rule in rules if rule not in RULES]
 
@@ -102,59 +99,12 @@ def register(shell: Any) -> Registered:
                 if (before := manager.magics[kind].get(name)) is not None:
                     registered.before[kind, name] = before
         shell.register_magics(magics)
-    for name, complete in COMPLETIONS.items():
-        shell.set_hook("complete_command", complete, str_key=name)
+    if shell.Completer is not None:
+        registered.matcher = completion.matcher(shell)
+        shell.Completer.custom_matchers.append(registered.matcher)
     # Before IPython's own rules.
     shell.input_transformer_manager.token_transformers[:0] = RULES
     return registered
-
-
-# ------------------------------------------------------------------------- completions
-
-_OPTIONS = [name for name in (*VALUED, *SWITCHES) if name.startswith("--")]
-_OPTIONS += ["--schema", "--df", "--into"]  # of a cell
-
-
-def _asking(shell: Any, event: Any) -> list[str]:
-    typed = event.text_until_cursor.split()
-    before = typed[-1 if event.text_until_cursor.endswith(" ") else -2 :][0]
-    if before in ("-f", "--format"):
-        return list(FORMATS)
-    if before in ("-m", "--model"):
-        return [f"{provider}/" for provider in _providers(shell, event)]
-    if before in ("--schema", "--df", "-o", "--output"):
-        return [name for name in shell.user_ns if not name.startswith("_")]
-    return _OPTIONS if event.symbol.startswith("-") else []
-
-
-def _settings(_shell: Any, _event: Any) -> list[str]:
-    return [f"{name}=" for name in WORDS]
-
-
-def _providers(_shell: Any, _event: Any) -> list[str]:
-    from llmnb.wire.catalog import load_catalog
-
-    return list(load_catalog())
-
-
-def _cache(_shell: Any, event: Any) -> list[str]:
-    if "clear" not in event.text_until_cursor.split():
-        return ["list", "clear", "undo"]
-    from llmnb.store import layout
-
-    names = [project.name for project in layout.stored_projects(settings.cache_dir())]
-    return ["--all", *(name if name.isidentifier() else repr(name) for name in names)]
-
-
-COMPLETIONS: dict[str, Callable[[Any, Any], list[str]]] = {
-    "%llm": _asking,
-    "%%llm": _asking,
-    "%llm_config": _settings,
-    "%llm_key": _providers,
-    "%llm_models": _providers,
-    "%llm_cache": _cache,
-}
-"""By the word that a line begins with."""
 
 
 # ------------------------------------------------- lines that end in a question mark

@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
-from llmnb.display.texts import counted, inside
+from llmnb.display.texts import counted, inside, single_line
 from llmnb.engine.status import FailureCause, ModelShare, StatusSnapshot, StatusTracker
 
-EXAMPLE_LENGTH = 200
+EXAMPLE_LENGTH = 600
 
 COUNTERS = (
     *("started", "in progress", "succeeded", "failed"),
@@ -184,6 +184,7 @@ def counters(status: StatusSnapshot) -> list[str]:
 def figures(status: StatusSnapshot) -> dict[str, str]:
     """Return tokens, pace and what was out of the ordinary by name, where there is any."""
     counts = status.counts
+    cut = counts.num_cut
     tokens = ""
     if counts.prompt_tokens or counts.completion_tokens:
         tokens = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
@@ -192,6 +193,7 @@ def figures(status: StatusSnapshot) -> dict[str, str]:
         "tokens": tokens,
         "speed": _speed(status),
         "repeated": ", ".join(repeated(status)),
+        "cut off": f"{counted(cut, 'answer')}: allow more with max_tokens" if cut else "",
         "waited": waited if status.waited_seconds >= 1 else "",
     }
     return {name: text for name, text in texts.items() if text}
@@ -271,7 +273,7 @@ def model_cells(model: ModelShare) -> list[str]:
 
 def cause_cells(cause: FailureCause, longest: int = EXAMPLE_LENGTH, run: str = "") -> list[str]:
     """Return count, words and example of a kind of failure, the words as inside a sentence."""
-    example = visible(cause.example, longest=longest)
+    example = visible(single_line(cause.example, longest))
     where = f"{run}, row" if run else "row"
     return [
         numbers.count(cause.rows),

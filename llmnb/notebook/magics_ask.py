@@ -13,8 +13,9 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from llmnb import settings
+from llmnb.display.escape import visible
 from llmnb.notebook.choices import LIMITS, check_limits
-from llmnb.notebook.interpolation import fill
+from llmnb.notebook.interpolation import fill, note_on_unknown
 from llmnb.notebook.options import (
     argument,
     arguments,
@@ -24,7 +25,7 @@ from llmnb.notebook.options import (
     variable,
     variable_name,
 )
-from llmnb.notebook.plain_errors import plain_errors
+from llmnb.notebook.plain_interrupts import plain_interrupts
 from llmnb.options import FORMATS, checked, with_params
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class LLMMagics(Magics):
     )
     @no_var_expand
     @line_cell_magic
-    @plain_errors
+    @plain_interrupts
     def llm(self, line: str, cell: str | None = None) -> Any:
         """Ask a model; the answer is shown as Markdown, and is the value of the cell.
 
@@ -183,13 +184,18 @@ class LLMMagics(Magics):
         output = None
         if args.schema is not None:
             output = output_of(variable(self._namespace, args.schema, "--schema"))
-        live = live_text(shell, is_streamed=self._setting("stream", args.stream))
+        known = variables(shell)
+        filled = fill(prompt, known)
+        if note := note_on_unknown(prompt, known):
+            print(visible(note, longest=600), file=sys.stderr)
+        form: Any = "json" if output is not None else self._setting("format", args.format)
+        live = live_text(shell, form, is_streamed=self._setting("stream", args.stream))
         answer = ask(
-            fill(prompt, variables(shell)),
+            filled,
             Asking(model=self._model(args), output=output, params=_params(args)),
             live,
             system=self._setting("system", args.system) or "",
-            form="json" if output is not None else self._setting("format", args.format),
+            form=form,
             **self._run_options(args),
         )
         if live.end(answer.bundle()):

@@ -15,10 +15,10 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from llmnb import settings
 from llmnb.display import money, numbers
 from llmnb.display.escape import visible
-from llmnb.display.texts import counted
+from llmnb.display.texts import counted, single_line
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.notebook.options import argument, arguments, parsed
-from llmnb.notebook.plain_errors import plain_errors
+from llmnb.notebook.plain_interrupts import plain_interrupts
 from llmnb.notebook.tables import Report, Table
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LookingMagics(Magics):
 
     @no_var_expand
     @line_magic
-    @plain_errors
+    @plain_interrupts
     def llm_status(self, line: str) -> None:
         """Show the dashboard of the current run, or the receipt of the last one.
 
@@ -63,7 +63,7 @@ class LookingMagics(Magics):
     @argument("--all", action="store_true", help="clear every project")
     @no_var_expand
     @line_magic
-    @plain_errors
+    @plain_interrupts
     def llm_cache(self, line: str) -> Any:
         """Look through the answers that are kept, and clear them; a cleared project can come back.
 
@@ -95,7 +95,7 @@ class LookingMagics(Magics):
 
     @no_var_expand
     @line_magic
-    @plain_errors
+    @plain_interrupts
     def llm_cost(self, line: str) -> Report:
         """Show tokens and dollars by project and model, in this kernel and in all."""
         if line.strip():
@@ -106,7 +106,7 @@ class LookingMagics(Magics):
 
     @no_var_expand
     @line_magic
-    @plain_errors
+    @plain_interrupts
     def llm_models(self, line: str) -> Report:
         """Show providers, whether a key is found, and models; of one provider all its models.
 
@@ -296,5 +296,5 @@ def _models(row: Provider) -> tuple[list[str], str]:
         target = resolve(row.default_models.get("chat") or "x", api_provider=row.name)
         return sorted(bridge.call(target.list_models())), ""
     except LLMNBError as error:
-        first = error.message.splitlines()[0]
-        return known, f"Known without asking; the provider's own list is not to be had: {first}"
+        why = single_line(error.message)
+        return known, f"Known without asking; the provider's own list is not to be had: {why}"

@@ -15,7 +15,7 @@ from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook import choices
 from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.options import split_words
-from llmnb.notebook.plain_errors import plain_errors
+from llmnb.notebook.plain_interrupts import plain_interrupts
 from llmnb.notebook.tables import Report, Table
 from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import Provider, load_catalog
@@ -36,7 +36,7 @@ class SettingsMagics(Magics):
 
     @no_var_expand
     @line_magic
-    @plain_errors
+    @plain_interrupts
     def llm_config(self, line: str) -> Report | None:
         """Show or set what is used when nothing else is said.
 
@@ -102,7 +102,7 @@ class SettingsMagics(Magics):
 
     @no_var_expand
     @line_magic
-    @plain_errors
+    @plain_interrupts
     def llm_key(self, line: str) -> None:
         """Ask for a provider's API key and keep it in memory, nowhere else.
 

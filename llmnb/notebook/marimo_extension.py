@@ -32,7 +32,7 @@ def load_marimo_extension() -> None:
     from llmnb.running.planning import Plan
 
     attach()
-    progress.hang(_Waiting, lambda run: marimo.output.append(_run(run)))
+    progress.use_display(_Waiting, lambda run: marimo.output.append(_run(run)))
     shown: dict[type[Any], Any] = {RunHandle: _run, Plan: _plan}
     for kind, display in shown.items():
         kind._display_ = display

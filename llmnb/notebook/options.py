@@ -89,6 +89,9 @@ VALUED = frozenset(
 
 SWITCHES = frozenset(("--no-cache", "--stream", "--no-stream"))
 
+OF_CELL = frozenset(("--schema", "--df", "--into"))
+"""Options of the cell magic alone."""
+
 _WORD = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|\S)+""")
 
 

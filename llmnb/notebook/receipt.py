@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from llmnb.display import durations, html_fragments, moments, money, numbers
-from llmnb.display.aligned import columns
+from llmnb.display.aligned import columns, hanging
 from llmnb.display.escape import html_text, visible
 from llmnb.display.html_fragments import cell, note, strong
 from llmnb.display.palette import FAINT
@@ -121,7 +121,10 @@ def text(entries: Sequence[Entry]) -> str:
     if sentence.is_clean:
         return "\n".join(lines + results)
     if causes := _causes(entries):
-        lines += [cut(f"  {row}", WIDEST) for row in columns(causes, right={0}, gap=3)]
+        heads = columns([cells[:2] for cells in causes], right={0}, gap=3)
+        wide = max(map(len, heads))
+        for head, (_, _, example) in zip(heads, causes, strict=True):
+            lines += hanging(f"  {head:<{wide}}   ", example, WIDEST)
     words, code = _next_step(entries)
     lines.append(f"{words}: {visible(code)}" if code else f"{words}.")
     return "\n".join(lines + results)
@@ -396,6 +399,8 @@ def _tail(entries: Sequence[Entry], rows: RowCounts) -> list[str]:
         parts.append(", ".join(again))
     if unsaved := sum(count.num_unsaved for count in counts):
         parts.append(f"{counted(unsaved, 'answer')} not saved, kept in memory")
+    if cut_off := sum(count.num_cut for count in counts):
+        parts.append(f"{counted(cut_off, 'answer')} cut off at max_tokens")
     if empty := sum(entry.empty for entry in entries):
         parts.append(f"{empty:,} empty, not asked")
     models = dict.fromkeys(share.name for entry in entries for share in entry.status.shares)

@@ -22,7 +22,7 @@ from llmnb.rate_limiter.limits import SharedLimit
 from llmnb.rate_limiter.rules import Key, Rule, line_of, rule_of, smallest
 from llmnb.rates import Allowance
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_INTERVAL = 1.0
 """A process that uses limits sends a message at least this often."""
 
 PROBE_SECONDS = 0.5
@@ -110,7 +110,7 @@ class Link:
         self._received: dict[Key, Rule] = {}
         self._received_at = -math.inf
         self._is_busy = is_busy
-        self._stirred = asyncio.Event()
+        self._wakeup = asyncio.Event()
         """Set when a quiet link is wanted again."""
 
         self._asked_at = -math.inf
@@ -121,7 +121,7 @@ class Link:
         """When it is worth asking again for what was not given."""
 
         self._is_closed = False
-        self._beat: asyncio.Task[None] | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
         self._draws: set[asyncio.Task[None]] = set()
 
     def limit(self, rule: Rule) -> SharedLimit:
@@ -144,8 +144,8 @@ class Link:
         """
         users = self.limit(Rule((_USERS, name), Allowance(_WITHOUT_LIMIT, 60.0, "minute")))
         self.listeners["users", name] = lambda: on_count(users.alive)
-        self._keep_beating()
-        self._begin(self._beat_once(_JOIN))
+        self._ensure_heartbeat()
+        self._begin(self._send_heartbeat(_JOIN))
 
     def _begin(self, call: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(call)
@@ -163,7 +163,7 @@ class Link:
         Returns:
             Seconds; infinity: the listeners are called.
         """
-        self._keep_beating()
+        self._ensure_heartbeat()
         if self.lost is not None or any(limit.is_asking for limit in limits):
             return math.inf
         again = self._again.get(limits, -math.inf) - now
@@ -216,27 +216,27 @@ class Link:
 
     # ----------------------------------------------------------------- heartbeats
 
-    def _keep_beating(self) -> None:
-        if self._beat is None or self._beat.done():
-            self._beat = asyncio.get_running_loop().create_task(self._beating())
-        self._stirred.set()
+    def _ensure_heartbeat(self) -> None:
+        if self._heartbeat is None or self._heartbeat.done():
+            self._heartbeat = asyncio.get_running_loop().create_task(self._send_heartbeats())
+        self._wakeup.set()
 
-    async def _beating(self) -> None:
+    async def _send_heartbeats(self) -> None:
         is_quiet = False
         while not self._is_closed:
             if is_quiet and self.lost is None:
                 if not self._stated():
                     return
-                self._stirred.clear()
+                self._wakeup.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stirred.wait(), UPHOLD_SECONDS)
+                    await asyncio.wait_for(self._wakeup.wait(), UPHOLD_SECONDS)
             else:
                 is_probing = self.lost is not None and not is_quiet
-                await asyncio.sleep(PROBE_SECONDS if is_probing else BEAT_SECONDS)
+                await asyncio.sleep(PROBE_SECONDS if is_probing else HEARTBEAT_INTERVAL)
             is_quiet = self._is_quiet()
-            await self._beat_once(_LEAVE if is_quiet else _JOIN)
+            await self._send_heartbeat(_LEAVE if is_quiet else _JOIN)
 
-    async def _beat_once(self, mode: str) -> None:
+    async def _send_heartbeat(self, mode: str) -> None:
         # A draw under way reports its limits itself; two reports at once would mix their sums.
         limits = tuple(limit for limit in self.limits.values() if not limit.is_asking)
         now = time.monotonic()
@@ -292,7 +292,7 @@ class Link:
         """
         self._asked_at = time.monotonic()
         is_fresh = self._asked_at - self._received_at < FRESH_SECONDS
-        if not is_fresh and (self.lost is None or not self._is_beating):
+        if not is_fresh and (self.lost is None or not self._has_heartbeat):
             await self.publish()
 
     async def publish(self) -> None:
@@ -301,28 +301,28 @@ class Link:
             await self._exchange(self._stated())
         except LimiterError as error:
             self._lose(error)
-        self._keep_beating()
+        self._ensure_heartbeat()
 
     @property
-    def _is_beating(self) -> bool:
-        return self._beat is not None and not self._beat.done()
+    def _has_heartbeat(self) -> bool:
+        return self._heartbeat is not None and not self._heartbeat.done()
 
     async def refresh(self) -> None:
         """Report what was used and receive what all have used; nothing where Redis is lost."""
         while self._draws:
             await asyncio.wait(self._draws)
-        await self._beat_once(_JOIN if self._is_beating else _LOOK)
+        await self._send_heartbeat(_JOIN if self._has_heartbeat else _LOOK)
 
     async def close(self) -> None:
         """Leave, and report what was used last."""
         self._is_closed = True
-        tasks = [*self._draws, *([] if self._beat is None else [self._beat])]
+        tasks = [*self._draws, *([] if self._heartbeat is None else [self._heartbeat])]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)  # a call that is being answered may not learn of its end
         try:
-            if self.lost is None and self._beat is not None:
+            if self.lost is None and self._heartbeat is not None:
                 await self._exchange([])
                 limits = tuple(self.limits.values())
                 await self._draw(limits, [0.0] * len(limits), _LEAVE)

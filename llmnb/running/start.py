@@ -71,6 +71,8 @@ def start(
     if wait is not None:
         patience = {"max_wait": wait, "longest_hint": max(LONGEST_SERVER_WAIT, wait)}
     targets = () if is_elsewhere else preparer.defaults
+    for target in targets:
+        target.fetch()
     if GLOBAL_LIMITER.url:
         # Where a Redis shares limits those of models bind every process, unless it has others.
         for model in preparer.models:
@@ -153,5 +155,5 @@ def _get_ready(targets: Sequence[HTTPTarget]) -> None:
         bridge.call(GLOBAL_LIMITER.receive_limits())
     for target in targets:
         target.get_ready()
-        if not target.row.is_local:
+        if not target.is_free:
             prices.rates(target.provider, target.model)

@@ -54,7 +54,7 @@ def structured_call(
             request = {"prompt": prompt, **fields}
         call = target.call(request, params, sample=sample, extra=extra)
         call.check = functools.partial(_value, output)
-        call.checks_apart = output.has_code
+        call.checks_in_thread = output.has_code
         return call
 
     call = call_of(messages)

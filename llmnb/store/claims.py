@@ -346,7 +346,7 @@ class Claims:
             self._users += 1
 
     def leave(self) -> None:
-        """Close the files, unless somebody else needs them or something is claimed."""
+        """Close the files, unless another user needs them or a key is claimed."""
         with self._mutex:
             self._users -= 1
         self._close_if_unused()

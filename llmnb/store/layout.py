@@ -147,7 +147,7 @@ def find_project(root: Path, name: str) -> ProjectPaths | None:
 
 
 def make_root(root: Path) -> None:
-    """Make the cache folder and the folders of locks and spend logs, for nobody else's eyes."""
+    """Make the cache folder and the private folders of locks and spend logs."""
     files.make_folder(root)
     for name in (LOCKS, SPEND):
         files.make_folder(root / name)

@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,11 +25,12 @@ from llmnb.store import claims, layout, usage
 from llmnb.store.entry import Entry, RenamedKey, decode, encode
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.writer import Job, writer
+from llmnb.user_code import warn
 
 logger = logging.getLogger("llmnb")
 
 Share = bool | list[str]
-"""Whose answers may be reused: everybody's, nobody's, or those of the projects named."""
+"""Whose answers may be reused: all projects', none, or those of the projects named."""
 
 MOST_OPEN = 64
 """Databases kept open: each takes three files of the 1,024 that many systems let a process have,
@@ -210,7 +210,7 @@ class ProjectStore:
         except OSError as error:
             raise StoreError(
                 f"The cache folder {self.paths.root} cannot be made: {error}. Nothing more is "
-                "bought; choose another with llmnb.configure(cache_dir=…) or "
+                "asked; choose another with llmnb.configure(cache_dir=…) or "
                 "LLMNB_CACHE_DIR."
             ) from None
         self._root_is_made = True
@@ -225,7 +225,7 @@ class Databases:
 
     Only the latest used are kept open, for each takes three of the files that a
     process may have open, and seven once it was written to. One that is left out
-    is closed when whoever is using it at that moment lets go of it.
+    is closed when its present user lets go of it.
 
     Args:
         most: Databases kept open.
@@ -323,10 +323,7 @@ def _mend(paths: ProjectPaths, error: Damaged) -> Database:
         if decode(data, key) is not None:
             database.put_many([(key, data)])
             count += 1
-    warnings.warn(
-        f"{error} It is set aside as {aside.name}; {count:,} answers were read and kept.",
-        stacklevel=2,
-    )
+    warn(f"{error} It is set aside as {aside.name}; {count:,} answers were read and kept.")
     return database
 
 

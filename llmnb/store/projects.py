@@ -158,7 +158,7 @@ def _file_states(folder: Path, *names: str) -> list[tuple[int, int, int]]:
 
 
 def changes(cache_dir: Path) -> object:
-    """Return what is equal as long as nothing changes in a cache folder, whoever changes it.
+    """Return a value that stays equal as long as no process changes anything in a cache folder.
 
     It looks at the files from outside and reads no answer.
     """

@@ -126,7 +126,7 @@ def import_file(path: Path, cache_dir: Path, *, project: str | None = None) -> t
 def import_dataformer(
     folder: Path, cache_dir: Path, *, resolve: Resolve, project: str | None = None
 ) -> tuple[int, int]:
-    """Read a cache folder of dataformer's, so that nobody pays again on moving over.
+    """Import a cache folder of dataformer's, so that its answers need not be paid for again.
 
     Args:
         folder: Holds ``association.jsonl`` and one JSONL file for each list of requests.

@@ -18,6 +18,7 @@ from llmnb import bridge
 from llmnb.chat.llm_model import LLMModel
 from llmnb.chat.messages import Message, messages_of
 from llmnb.chat.results import LLMResult
+from llmnb.display.texts import single_line
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, ConfigurationError, LLMNBError, MaybeBilled, RequestRejected
 from llmnb.records import SIMULATED, Delta, RawReply, Reply
@@ -93,7 +94,7 @@ class CustomTarget(HTTPTarget):
         """Have the model answer one request."""
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        results = await bridge.aside(self._results(call.body, on_delta, loop))
+        results = await bridge.on_side_loop(self._results(call.body, on_delta, loop))
         first = results[0]
         return RawReply(
             status=200,
@@ -126,7 +127,7 @@ class CustomTarget(HTTPTarget):
         except LLMNBError:
             raise
         except Exception as fault:
-            message = next(iter(str(fault).strip().splitlines()), "")[:300]
+            message = single_line(str(fault))
             what = f"{kind} raised {type(fault).__name__}: {message}"
             if isinstance(fault, OSError):  # lost connections and time-outs are among them
                 raise MaybeBilled(f"{what} It may have been billed.") from fault

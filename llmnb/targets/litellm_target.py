@@ -88,7 +88,9 @@ class LiteLLMTarget(HTTPTarget):
             # LiteLLM calls what people have registered with it, which may block.
             if on_delta is not None and not self._embeds:
                 return await self._streamed(call, on_delta)
-            return await bridge.aside(litellm.ask(call.body, self._connection, embeds=self._embeds))
+            return await bridge.on_side_loop(
+                litellm.ask(call.body, self._connection, embeds=self._embeds)
+            )
         except LLMNBError as error:
             raise mask_error(error, self._key) from None
 
@@ -104,7 +106,7 @@ class LiteLLMTarget(HTTPTarget):
 
         body = self.dialect.stream_body(call.body)
         body.pop("stream", None)
-        raw = await bridge.aside(litellm.ask(body, self._connection, feed=feed))
+        raw = await bridge.on_side_loop(litellm.ask(body, self._connection, feed=feed))
         return dataclasses.replace(raw, body=assembler.finish()) if 200 <= raw.status < 300 else raw
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:

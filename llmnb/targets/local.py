@@ -8,6 +8,7 @@ import functools
 import hashlib
 import logging
 import os
+import threading
 from pathlib import Path
 
 from llmnb.adapters import llamacpp, weights
@@ -23,6 +24,8 @@ logger = logging.getLogger("llmnb")
 EMBEDS = "embedding"
 """The kind of generation that gives vectors instead of words."""
 
+_fetching = threading.Lock()
+
 
 @functools.lru_cache(maxsize=16)
 def local_target(
@@ -31,7 +34,7 @@ def local_target(
     """Return the target for a local model's name, or for the path of a GGUF file.
 
     Nothing is started yet: a run that is answered by the store never loads the
-    model. Weights that are missing are fetched here.
+    model. Weights that are missing are fetched by `LocalTarget.fetch`.
 
     Args:
         model: A name such as ``"smollm2"``, or the path of a GGUF file.
@@ -40,9 +43,10 @@ def local_target(
 
     Raises:
         MissingExtra: If the extra ``local`` is not installed.
-        ConfigurationError: If there is no such model or file, or it cannot be fetched.
+        ConfigurationError: If there is no such model or file.
     """
     row = provider("local")
+    model = model or weights.SMOLLM2.name
     if gen_type not in row.dialects:
         raise ConfigurationError(
             f"A local model does not do gen_type={gen_type!r}; it does: "
@@ -51,36 +55,37 @@ def local_target(
     pooling = None
     if gen_type == EMBEDS:
         pooling = (load and load.pooling) or "mean"
-    load = dataclasses.replace(load or llamacpp.LoadSettings(), pooling=pooling)
-    return LocalTarget(_path_of(model), name_of(model), gen_type, load)
+    path = _path_of(model)
+    length = None if _is_path(model) else weights.by_name(model).answer_tokens
+    load = load or llamacpp.LoadSettings()
+    load = dataclasses.replace(load, pooling=pooling, answer_tokens=length)
+    return LocalTarget(path, name_of(model), gen_type, load)
 
 
-def _path_of(model: str) -> Path:
+def _is_path(model: str) -> bool:
+    return model.lower().endswith(".gguf")
+
+
+def _path_of(model: str) -> Path | None:
+    """Return the file of a model; None where its weights are still to be fetched."""
     if model.lower().startswith(("https://", "http://")):
         raise ConfigurationError(
             "A local model is a file on this machine: download the GGUF file, and name its path "
             "as local/path/to/model.gguf."
         )
-    if model.lower().endswith(".gguf"):
-        return Path(model).expanduser()
-    name = model or weights.SMOLLM2.name
-    if (path := weights.find(name)) is not None:
-        return path
-    logger.warning(weights.announcement(name))
-    with weights.bar(weights.by_name(name).download_bytes) as progress:
-        return weights.pull(name, progress=progress)
+    return Path(model).expanduser() if _is_path(model) else weights.find(model)
 
 
 def name_of(model: str) -> str:
     """Return the name that answers are kept under; a path would carry somebody's folders."""
-    return Path(model).stem if model.lower().endswith(".gguf") else model.lower()
+    return Path(model).stem if _is_path(model) else model.lower()
 
 
 class LocalTarget(HTTPTarget):
     """A model behind llama.cpp's own server on a loopback port of this process.
 
     Args:
-        path: The GGUF file.
+        path: The GGUF file; None: its weights are fetched before the first request.
         name: Name it is shown and kept under.
         gen_type: ``"chat"``, ``"text"`` or ``"embedding"``.
         load: How it is loaded.
@@ -90,11 +95,16 @@ class LocalTarget(HTTPTarget):
 
     lists_models = False
 
-    def __init__(self, path: Path, name: str, gen_type: str, load: llamacpp.LoadSettings) -> None:
+    def __init__(
+        self, path: Path | None, name: str, gen_type: str, load: llamacpp.LoadSettings
+    ) -> None:
         row = provider("local")
-        identity = llamacpp.identity(path, load)
+        if path is None:
+            identity = llamacpp.identity_of(weights.by_name(name).sha256, load)
+        else:
+            identity = llamacpp.identity(path, load)
         # Servers that are loaded otherwise have slots of their own.
-        digest = hashlib.sha256(f"{identity} n_parallel={load.n_parallel}".encode()).hexdigest()
+        account = hashlib.sha256(f"{identity} n_parallel={load.n_parallel}".encode()).hexdigest()
         self.path = path
         self._load = load
         self._gen_type = gen_type
@@ -107,17 +117,29 @@ class LocalTarget(HTTPTarget):
             None,
             dialect(row.dialects[gen_type]),
             endpoint=identity,  # the port changes with every process
-            account=digest[:12],
+            account=account[:12],
             # One more than there are slots: the next prompt waits inside, not on its way there.
             limits=Limits(concurrency=load.n_parallel + 1),
         )
 
+    def fetch(self) -> None:
+        """Fetch the weights where they are missing, with a line that says so and a bar.
+
+        Raises:
+            ConfigurationError: If they cannot be fetched; nothing was sent.
+        """
+        with _fetching:
+            if self.path is None and (path := weights.find(self.model)) is not None:
+                self.path = path
+            if self.path is None:
+                logger.warning(weights.announcement(self.model))
+                with weights.bar(weights.by_name(self.model).download_bytes) as progress:
+                    self.path = weights.pull(self.model, progress=progress)
+
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request; the first one loads the model."""
         if self._server is None or self._pid != os.getpid():
-            loop = asyncio.get_running_loop()
-            serve = functools.partial(llamacpp.serve, self.path, name=self.model, load=self._load)
-            server = await loop.run_in_executor(None, serve)
+            server = await asyncio.get_running_loop().run_in_executor(None, self._serve)
             self._server, self._pid = server, os.getpid()
             self.url = server.base_url + self.row.paths[self._gen_type]
             key = Secret(f"Bearer {server.api_key}")
@@ -130,6 +152,11 @@ class LocalTarget(HTTPTarget):
         if reply.quality == "truncated" and reply.text.strip():
             reply.quality = "good"  # `finish_reason` still says "length"
         return reply
+
+    def _serve(self) -> llamacpp.LocalServer:
+        self.fetch()
+        assert self.path is not None
+        return llamacpp.serve(self.path, name=self.model, load=self._load)
 
     def close(self) -> None:
         """Stop the server where it runs; the next request starts it anew."""

@@ -26,6 +26,7 @@ from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownMode
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import registered_model
 from llmnb.targets.target import HTTPTarget
+from llmnb.user_code import has_magic, key_offer
 from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import (
     AZURE_VERSION_ENV,
@@ -149,7 +150,9 @@ def _only_provider(model: str) -> str:
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise UnknownModel(
         f"No provider is known to have a model {model!r}.{hint} "
-        "Name it as provider/model, such as openai/gpt-4o-mini; `llmnb models` lists providers."
+        "Name it as provider/model, such as openai/gpt-4o-mini; "
+        f"{'%llm_models' if has_magic('llm_models') else '`llmnb models`'} lists providers. "
+        "Nothing was sent."
     )
 
 
@@ -243,7 +246,7 @@ def resolve(
     if needs_key and not is_stranger:
         key = settings.find_key(row.name, row.key_env, api_key)
         if key is None and row.key_env:
-            raise MissingKey(_missing_key(row))
+            raise MissingKey(_missing_key(row, choice.model))
     if key is not None:
         check_key(key, row.name)
     return HTTPTarget(
@@ -418,14 +421,12 @@ def _base_from_environment(row: Provider) -> str | None:
     return None
 
 
-def _missing_key(row: Provider) -> str:
-    variable = row.key_env[0]
-    places = (
-        (f"export {variable}=…", "in the environment"),
-        (f"{variable}=…", "in a .env file here or above"),
-        (f"llmnb.set_key({row.name!r}, …)", "in memory only"),
-        ("llmnb.LLM(model=…, api_key=…)", "as the model of a call"),
+def _missing_key(row: Provider, model: str) -> str:
+    offers = (
+        (key_offer(row.name), "in memory only"),
+        (f"{row.key_env[0]}=…", "in the environment, or in a .env file here or above"),
+        (f"llmnb.LLM(model='{row.name}/{model}', api_key=…)", "as the model that is named"),
     )
     lines = [f"{row.name} needs an API key and none was found. Ways to give it:"]
-    lines += [f"  {code:<36} {where}" for code, where in places]
-    return "\n".join([*lines, "Or answer without a key: model='local/smollm2'."])
+    lines += [f"  {code:<36} {where}" for code, where in offers]
+    return "\n".join([*lines, "Or name local/smollm2, which needs none. Nothing was sent."])

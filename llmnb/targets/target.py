@@ -109,6 +109,11 @@ class HTTPTarget:
             account = hashlib.sha256((key or "").encode()).hexdigest()[:12]
         self.pool = f"{row.name}|{origin_of(url)}|{account}|{model}"
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it runs on the person's own machine and costs nothing."""
+        return self.row.is_local
+
     def call(
         self,
         request: Mapping[str, Any],
@@ -162,6 +167,13 @@ class HTTPTarget:
         if dialect == "openai.embeddings":
             call.verify = functools.partial(with_every_vector, inputs=inputs_in(body))
         return call
+
+    def fetch(self) -> None:
+        """Have on this machine what answering takes; by default that is nothing.
+
+        Raises:
+            ConfigurationError: If it cannot be had.
+        """
 
     def get_ready(self) -> None:
         """Do, on a thread, what would delay the first request; by default nothing."""
@@ -276,7 +288,7 @@ class HTTPTarget:
             model: Who answered, as the reply names it: priced where the name that was asked is in
                 no table, as a deployment's or a router's is not.
         """
-        if self.row.is_local:
+        if self.is_free:
             return 0.0
         if usage is None:
             return None
@@ -291,7 +303,7 @@ class HTTPTarget:
 
     def highest_price(self, call: Call) -> float | None:
         """Return the dollars that a request costs at most, as far as known; None when unknown."""
-        if self.row.is_local:
+        if self.is_free:
             return 0.0
         asked = chosen_length(call.body) or call.body.get("max_tokens")
         answer = asked if isinstance(asked, int) and asked else _ASSUMED_ANSWER

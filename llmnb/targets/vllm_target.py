@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from llmnb.adapters.vllm_engine import Engine
+from llmnb.display.texts import single_line
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
     ConfigurationError,
@@ -134,7 +135,7 @@ class VLLMTarget(HTTPTarget):
 
     def _as_ours(self, error: Exception) -> LLMNBError:
         """Return an exception of vLLM's as an error of llmnb."""
-        message = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+        message = single_line(str(error)) or type(error).__name__
         if self._engine.is_refusal(error):
             return RequestRejected(
                 f"vLLM refuses this request: {message} Nothing was generated for it.",

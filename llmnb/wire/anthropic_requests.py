@@ -1,8 +1,8 @@
 """Requests in OpenAI's words as Anthropic's Messages API wants them.
 
 What only narrows a value in a JSON Schema, such as ``maximum``, is refused there: it goes
-into the description, where the model can read it, and whoever asked checks the answer against
-the schema that was meant.
+into the description, where the model can read it, and the answer is checked against the schema
+that was meant.
 
 Source: Anthropic API reference, "Messages"; "Structured outputs", section "JSON Schema
 limitations"; "Tool use".

@@ -24,6 +24,7 @@ from llmnb.display import durations
 from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import cut
 from llmnb.errors import LLMNBError
+from llmnb.user_code import has_magic, key_offer
 from llmnb.wire import json_bytes
 from llmnb.wire.api_keys import mask
 from llmnb.wire.catalog import load_catalog
@@ -169,7 +170,7 @@ def error_inside(value: Any, raw: bytes, *, where: str = "inside a 200") -> LLMN
     if status is None:
         return errors.BadReply(
             f"The reply is an error {where}: {sentence or 'it does not say which'}. It may have "
-            "been billed; its bytes are kept with the error.",
+            "been billed. Its bytes are kept with the error.",
             raw=raw,
             **details,
         )
@@ -217,17 +218,18 @@ def _kind(
     if status in (401, 403):
         return errors.AuthenticationError, _bad_key(provider)
     if status in (429, 498):  # 498 is Groq's "no capacity left at this tier"
-        return errors.RateLimited, "refused for pace"
+        return errors.RateLimited, "rate-limited this request"
     if status in (503, 529) and wait is not None:
         seconds = durations.span(math.ceil(wait))
         return errors.Overloaded, f"is overloaded and asks to wait {seconds}"
     if status in (408, 504, 524):
-        return errors.MaybeBilled, "gave up waiting; the request may have been billed"
+        return errors.MaybeBilled, "gave up waiting; it may have been billed"
     if status >= 500:
         return errors.ProviderError, "failed; nothing was bought"
     if status == 404:
+        lists = "%llm_models" if has_magic("llm_models") else "`llmnb models`"
         return errors.RequestRejected, (
-            "has no such model or address: check its name, `llmnb models` lists what there is"
+            f"has no such model or address: check its name, {lists} lists what there is"
         )
     return errors.RequestRejected, "rejected this request; the other rows go on"
 
@@ -271,8 +273,8 @@ def _bad_key(provider: str) -> str:
     where = f"{row.key_env[0]}, " if row is not None and row.key_env else ""
     return (
         "does not accept the key, or the key may not use this model. Nothing more is sent there, "
-        f"finished rows are kept: give another key ({where}llmnb.set_key or "
-        "LLM(model=…, api_key=…))"
+        f"finished rows are kept: give another key ({where}{key_offer(provider)} or "
+        "llmnb.LLM(model=…, api_key=…) as the model)"
     )
 
 

@@ -10,7 +10,7 @@ from llmnb.errors import InputError
 from llmnb.wire import json_bytes
 
 _ANSWERLESS = ("store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
-"""Fields that change no answer and mean nothing to anybody but OpenAI."""
+"""Fields that change no answer, and that only OpenAI knows."""
 
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("best_of", "logit_bias", "echo", "suffix", "prediction"), ""),
@@ -426,6 +426,17 @@ def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
 # --------------------------------------------------------------------------------- tools
 
 
+def inner_of(outer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the object in a field, or the outer one where it has none: chat nests, Responses not.
+
+    Example:
+        >>> inner_of({"function": {"name": "now"}}, "function"), inner_of({"name": "a"}, "function")
+        ({'name': 'now'}, {'name': 'a'})
+    """
+    inner = outer.get(name)
+    return inner if isinstance(inner, Mapping) else outer
+
+
 def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
     """Return the function in a tool of OpenAI's form; None for a tool in the provider's own form.
 
@@ -442,8 +453,7 @@ def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
         raise input_error(f"tools[{position}] is {type(tool).__name__}, not a dict.")
     if tool.get("type") != "function":
         return None
-    inner = tool.get("function")
-    fields: Mapping[str, Any] = inner if isinstance(inner, Mapping) else tool
+    fields = inner_of(tool, "function")
     if not isinstance(fields.get("name"), str) or not fields["name"]:
         raise input_error(f"tools[{position}] is a function without a name.")
     return fields
@@ -506,8 +516,7 @@ def wanted_function(choice: Any) -> str | None:
     """
     if not isinstance(choice, Mapping) or choice.get("type") != "function":
         return None
-    inner = choice.get("function")
-    name = inner.get("name") if isinstance(inner, Mapping) else choice.get("name")
+    name = inner_of(choice, "function").get("name")
     if not isinstance(name, str) or not name:
         raise input_error("tool_choice demands a function and does not name it.")
     return name
@@ -521,7 +530,7 @@ def tool_choice_in(fields: dict[str, Any], *, has_tools: bool) -> tuple[str, str
         called; None where it goes without saying.
 
     Raises:
-        InputError: If it demands a tool where there is none, or is in nobody's words.
+        InputError: If it demands a tool where there is none, or has no known form.
 
     Example:
         >>> tool_choice_in({"tool_choice": "required"}, has_tools=True)
@@ -553,7 +562,7 @@ def wanted_schema(fields: dict[str, Any]) -> Mapping[str, Any] | None:
         A schema; ``{}`` for any JSON object; None where text is asked for.
 
     Raises:
-        InputError: If it is of a kind that nobody knows.
+        InputError: If it is of an unknown kind.
 
     Example:
         >>> wanted_schema({"response_format": {"type": "json_object"}})
@@ -568,8 +577,7 @@ def wanted_schema(fields: dict[str, Any]) -> Mapping[str, Any] | None:
     if kind == "json_object":
         return {}
     if kind == "json_schema" and isinstance(wanted, Mapping):
-        inner = wanted.get("json_schema")
-        schema = inner.get("schema") if isinstance(inner, Mapping) else wanted.get("schema")
+        schema = inner_of(wanted, "json_schema").get("schema")
         if isinstance(schema, Mapping) and schema:
             return schema
     raise input_error(

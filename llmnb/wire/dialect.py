@@ -116,7 +116,7 @@ def _unreadable_reply(raw: bytes, fault: str) -> BadReply:
 def bad_reply(raw: bytes, fault: str) -> BadReply:
     """Return the error for a reply that lacks what an answer needs."""
     return BadReply(
-        f"A reply came ({len(raw):,} bytes) that {fault}. It may have been billed; its "
+        f"A reply came ({len(raw):,} bytes) that {fault}. It may have been billed. Its "
         "bytes are kept with the error, and it is not asked again in this run.",
         status=200,
         raw=raw,

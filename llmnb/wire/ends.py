@@ -84,6 +84,16 @@ def worth(reason: Any, refusal: Any = None) -> Quality:
     return _WORTH_OF.get(lower, "unknown")
 
 
+def is_cut(reason: str | None) -> bool:
+    """Whether an answer ended at its longest length.
+
+    Example:
+        >>> is_cut("MAX_TOKENS"), is_cut("stop"), is_cut(None)
+        (True, False, False)
+    """
+    return reason is not None and _WORTH_OF.get(reason.lower()) == "truncated"
+
+
 def worth_without_text(
     quality: Quality, usage: Usage | None, reasoning: str | None, *, is_null: bool = False
 ) -> Quality:

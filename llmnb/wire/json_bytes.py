@@ -15,7 +15,7 @@ class NotJSON(ValueError):
 
 
 _LONGEST_INTEGER = 300
-"""Digits beyond which an integer is no number that anybody meant; it is read as infinite."""
+"""Digits; a longer integer is not a meant number and is read as infinite."""
 
 
 def read(raw: bytes, *, mend: bool = True) -> Any:

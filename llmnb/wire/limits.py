@@ -88,7 +88,7 @@ def limit_in_refusal(body: str) -> tuple[KindOfLimit | None, float | None]:
 
 
 def resets(headers: _Headers) -> Iterator[tuple[bool, str | None, str]]:
-    """Yield, of each limit whose reset is reported, what its headers say, whoever sent them.
+    """Yield, of each limit whose reset is reported, what its headers say, of any provider.
 
     Yields:
         Whether the reset is the end of a window, before which nothing is free, or when *all* of a

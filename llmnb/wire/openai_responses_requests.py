@@ -222,8 +222,7 @@ def _add_format(fields: dict[str, Any]) -> None:
 def _format(wanted: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     if not schema:
         return {"type": "json_object"}
-    inner = wanted.get("json_schema")
-    known = inner if isinstance(inner, Mapping) else wanted
+    known = conversation.inner_of(wanted, "json_schema")
     rest = {name: known[name] for name in ("description", "strict") if known.get(name) is not None}
     return {"type": "json_schema", "name": known.get("name") or "answer", "schema": schema, **rest}
 

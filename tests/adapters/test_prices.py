@@ -260,9 +260,9 @@ def test_a_price_that_is_none_is_refused(wrong):
     """
     Negative and unreal prices would break a budget.
     """
-    with pytest.raises(ConfigurationError, match="0 or more"):
+    with pytest.raises(ConfigurationError, match="at least 0"):
         set_price("mine", wrong)
-    with pytest.raises(ConfigurationError, match="0 or more"):
+    with pytest.raises(ConfigurationError, match="at least 0"):
         set_price("mine", 1.0, wrong)
 
 

@@ -68,7 +68,7 @@ def test_a_mended_row_is_counted_as_if_it_had_never_failed(before):
     """
     counters, failed = Counters(), outcome("sent", error=before)
     counters.enter(failed)
-    counters.mend(failed, outcome("reused"))
+    counters.replace(failed, outcome("reused"))
 
     assert counters.tracker == Counters().tracker.__class__(**entered(outcome("reused")))
     assert (dict(counters.failures), counters.stats.causes()) == ({}, ())
@@ -81,7 +81,7 @@ def test_a_row_that_fails_again_is_counted_by_its_later_error():
     """
     counters, failed = Counters(), outcome("sent", error=Unsent("No."))
     counters.enter(failed)
-    counters.mend(failed, outcome("sent", error=RequestRejected("No.")))
+    counters.replace(failed, outcome("sent", error=RequestRejected("No.")))
 
     assert dict(counters.failures) == {"RequestRejected": 1}
     assert [cause.kind for cause in counters.stats.causes()] == ["RequestRejected"]
@@ -95,7 +95,7 @@ def test_only_a_row_that_failed_is_mended():
     counters = Counters()
     counters.enter(outcome("sent"))
     with pytest.raises(ValueError, match="Row 0 has not failed"):
-        counters.mend(outcome("sent"), outcome("sent"))
+        counters.replace(outcome("sent"), outcome("sent"))
 
 
 def test_a_reply_of_unknown_price_is_counted_and_adds_no_dollars():

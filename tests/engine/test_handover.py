@@ -7,14 +7,14 @@ import concurrent.futures
 
 import pytest
 
-from llmnb.engine.handover import Streamed
+from llmnb.engine.handover import OutcomeStream
 from llmnb.records import Outcome
 
 
 class EndsBetweenLooks(concurrent.futures.Future):
     """A run whose last outcome and end come just before the reader asks for the n-th time."""
 
-    def __init__(self, handover: Streamed, look: int) -> None:
+    def __init__(self, handover: OutcomeStream, look: int) -> None:
         super().__init__()
         self._handover = handover
         self._looks_left = look
@@ -34,7 +34,7 @@ def test_an_outcome_that_comes_with_the_end_is_read(look, is_awaited):
     """
     Whenever the run ends between the reader's looks, its last row is not lost.
     """
-    handover = Streamed()
+    handover = OutcomeStream()
     handover.open(1)
     done = EndsBetweenLooks(handover, look)
 
@@ -53,7 +53,7 @@ def test_an_outcome_that_comes_with_the_end_is_read(look, is_awaited):
     assert rows == [0]
 
 
-async def wake_until(done: concurrent.futures.Future, handover: Streamed) -> None:
+async def wake_until(done: concurrent.futures.Future, handover: OutcomeStream) -> None:
     """Wake the reader again and again, as a run does at each outcome."""
     while not concurrent.futures.Future.done(done):
         handover.wake()

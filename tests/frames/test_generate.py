@@ -116,9 +116,10 @@ def test_a_slip_in_a_columns_name_is_no_question(sim, frame):
 
 def test_a_prompt_without_fields_is_the_same_for_every_row(sim, frame):
     """
-    It is sent once and answers every row.
+    It is sent once and answers every row; a warning lists the columns.
     """
-    assert frame.llm.generate("Tell me a joke").tolist() == ["> Tell me a joke"] * 3
+    with pytest.warns(UserWarning, match="{my text}, {n}"):
+        assert frame.llm.generate("Tell me a joke").tolist() == ["> Tell me a joke"] * 3
     assert len(sim.ledger.received) == 1
 
 

@@ -301,11 +301,11 @@ def test_both_bars_are_exact(sim, tmp_path):
         close = draw
 
     source = write(tmp_path / "asked.jsonl", [request(f"q {n}") for n in range(700)])
-    progress.hang(lambda run, total: Display())
+    progress.use_display(lambda run, total: Display())
     try:
         process(sim, source, max_concurrent_requests=8, progress=True)
     finally:
-        progress.hang(None)
+        progress.use_display(None)
 
     assert seen[-1] == (700, 700, 700)
     assert all(total == 700 for *_, total in seen)

@@ -13,7 +13,7 @@ import llmnb
 
 HOUSE = Path(llmnb.__file__).parent
 EMPTY = {"dict", "list", "set", "WeakSet", "WeakKeyDictionary", "WeakValueDictionary"}
-TELLS = {"logger", "log", "warnings", "print"}
+TELLS = {"logger", "log", "warn", "print"}
 
 
 def last_name(call: ast.expr) -> str:

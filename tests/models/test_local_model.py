@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +193,52 @@ def test_load_settings_that_make_no_sense_are_refused_at_once(wrong):
         LocalModel(**wrong)
 
 
+def test_the_small_model_answers_with_at_most_512_tokens():
+    """
+    Where nobody says how many: it may never end by itself.
+    """
+    assert weight_files.SMOLLM2.answer_tokens == 512
+
+
+@pytest.mark.local_model
+def test_an_answer_cut_at_the_models_own_length_is_good_and_names_max_tokens(monkeypatch):
+    """
+    One warning counts them; `max_tokens` wins, and a length that was chosen is no surprise.
+    """
+    short = dataclasses.replace(weight_files.SMOLLM2, answer_tokens=4)
+    monkeypatch.setitem(weight_files.KNOWN, "smollm2", short)
+    model = LocalModel(n_parallel=1, n_ctx=320)
+    frame = pd.DataFrame({"text": ["Tell a long story.", "Count to a hundred."]})
+    options = {"model": model, "temperature": 0, "progress": False, "details": True}
+
+    with pytest.warns(UserWarning, match="^2 answers were cut off.* max_tokens"):
+        cut = frame.llm.generate("{text}", **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        longer = frame.llm.generate("{text}", max_tokens=6, **options)
+    model.close()
+
+    assert cut["finish_reason"].tolist() == ["length", "length"]
+    assert cut["response"].notna().all()
+    assert (cut["completion_tokens"].tolist(), longer["completion_tokens"].tolist()) == (
+        [4, 4],
+        [6, 6],
+    )
+
+
+@pytest.mark.local_model
+def test_a_plan_fetches_no_weights(monkeypatch, isolated):
+    """
+    It counts rows of a model that is not on this machine; a run of the same would fetch it.
+    """
+    monkeypatch.setattr(weight_files, "find", lambda name: None)
+    monkeypatch.setattr(weight_files, "pull", lambda *_, **__: pytest.fail("it was fetched"))
+    frame = pd.DataFrame({"text": ["one", "two"]})
+    model = LocalModel(n_parallel=1, n_ctx=333)
+
+    assert frame.llm.plan("{text}", model=model).to_ask == 2
+
+
 def test_an_address_is_no_local_model():
     """
     The error says that a file is wanted, and shows nothing that stands in the address.
@@ -228,7 +276,7 @@ def test_a_bar_is_shown_while_weights_are_fetched(monkeypatch, isolated):
     monkeypatch.setattr(weight_files, "_bar", Bar)
 
     with pytest.raises(ConfigurationError):
-        LocalModel("smollm2").target("chat")
+        LocalModel("smollm2").generate("Hi")
 
     assert seen == [(1, 2), (-1, weight_files.SMOLLM2.download_bytes)]
 

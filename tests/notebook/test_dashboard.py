@@ -289,12 +289,12 @@ def test_install_and_uninstall(provider, capsys):
     dashboard.install(ipython)
     dashboard.install(ipython)
     assert formatter(run) is True
-    assert progress._hung is dashboard.display_for
+    assert progress._display_factory is dashboard.display_for
 
     dashboard.uninstall(ipython)
     dashboard.uninstall(ipython)
     assert formatter(run) is None
-    assert progress._hung is None
+    assert progress._display_factory is None
     capsys.readouterr()
 
 

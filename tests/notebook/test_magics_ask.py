@@ -30,7 +30,7 @@ def test_a_line_is_a_prompt(shell, desk):
     ]
     assert isinstance(ran.value, Answer)
     assert (str(ran.value), ran.value.text) == ("It scatters.", "It scatters.")
-    assert (ran.out, ran.err) == ("", "")
+    assert (ran.out, ran.err) == ("", "{x} is sent as it stands: there is no such variable.\n")
 
 
 @pytest.mark.parametrize(

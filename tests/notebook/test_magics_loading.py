@@ -33,9 +33,9 @@ def magics(shell: Shell) -> dict[str, dict[str, object]]:
     return {kind: dict(found) for kind, found in shell.ip.magics_manager.magics.items()}
 
 
-def completers(shell: Shell) -> set[str]:
-    """Return what completers are registered for."""
-    return set(shell.ip.strdispatchers["complete_command"].strs)
+def completers(shell: Shell) -> list[object]:
+    """Return what the Tab key asks beside IPython's own."""
+    return list(shell.ip.Completer.custom_matchers)
 
 
 def test_loading_is_silent_and_brings_every_magic(bare):
@@ -48,7 +48,7 @@ def test_loading_is_silent_and_brings_every_magic(bare):
     assert (ran.error, ran.out, ran.err, ran.shown) == (None, "", "", [])
     new = {kind: set(found) - set(before[kind]) for kind, found in magics(bare).items()}
     assert new == NAMES
-    assert progress._hung is dashboard.display_for
+    assert progress._display_factory is dashboard.display_for
     assert bare.run("import pandas as pd; pd.DataFrame({'a': [1]}).llm").error is None
 
 
@@ -99,7 +99,7 @@ def test_unloading_leaves_nothing(bare):
     assert after == before
     assert dict(bare.ip.magics_manager.registry) == registry
     assert bare.ip.display_formatter.ipython_display_formatter.type_printers == printers
-    assert progress._hung is None
+    assert progress._display_factory is None
     llmnb.unload_ipython_extension(bare.ip)  # once more does no harm
 
 

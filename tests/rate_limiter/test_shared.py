@@ -12,7 +12,7 @@ from redis_server import RedisServer
 from llmnb import bridge
 from llmnb.adapters.redis import PATIENCE_SECONDS
 from llmnb.errors import LimiterTimeout
-from llmnb.rate_limiter.link import BEAT_SECONDS
+from llmnb.rate_limiter.link import HEARTBEAT_INTERVAL
 
 pytestmark = [pytest.mark.redis, pytest.mark.alone]
 
@@ -175,7 +175,7 @@ async def test_a_frozen_redis_is_noticed_and_the_share_is_kept(limiter):
         await back(mine)
         times += await acquire(mine, 40)
 
-    assert BEAT_SECONDS + PATIENCE_SECONDS < 2, "it is noticed by the next word's patience"
+    assert HEARTBEAT_INTERVAL + PATIENCE_SECONDS < 2, "it is noticed by the next word's patience"
     assert "no answer in time" in str(error)
     assert worst_window(sorted(times), rate=100.0, burst=1.0).is_within
 

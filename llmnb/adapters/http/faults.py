@@ -8,6 +8,7 @@ import aiohttp
 from yarl import URL
 
 from llmnb.adapters import egress
+from llmnb.adapters.http.pool import is_connecting, is_reset, is_stale
 from llmnb.display import durations
 from llmnb.errors import (
     BadReply,
@@ -33,47 +34,34 @@ class Stale(Exception):
         return _lost_reply(self.host)
 
 
-def fault(
-    error: Exception,
-    host: str,
-    seconds: float,
-    *,
-    proxy: str | None,
-    is_connecting: bool,
-    is_stale: bool,
-    is_reset: bool,
-) -> LLMNBError | Stale:
-    """Return our own error for one of the library's.
+def fault(error: Exception, host: str, seconds: float, *, proxy: str | None) -> LLMNBError | Stale:
+    """Return our own error for an error of the present request.
 
     Args:
         error: What aiohttp, or what lies under it, has raised.
         host: Who was asked.
         seconds: Since when.
         proxy: Address of the proxy between, without a login; None where there is none.
-        is_connecting: Whether there was no connection yet that the request could go on.
-        is_stale: Whether the connection had carried a request before, and no byte of this one's
-            reply has come.
-        is_reset: Whether the connection was broken, not closed.
     """
-    if isinstance(error, _UNSENT) or (is_connecting and not isinstance(error, ValueError)):
+    if isinstance(error, _UNSENT) or (is_connecting() and not isinstance(error, ValueError)):
         return unsent_error(host, _reason(error), proxy)
     if isinstance(error, TimeoutError):
         return TimedOut(
             f"{host} gave no answer, or no further byte of it, in {durations.exact(seconds)}. "
-            "The request was sent and may have been billed."
+            "It may have been billed."
         )
     if isinstance(error, aiohttp.ClientPayloadError):
-        if is_reset:
+        if is_reset():
             return _lost_reply(host, "in the midst of its reply")
         return IncompleteReply(
             f"The reply of {host} ended before its end. It may have been billed."
         )
     if isinstance(error, _NOT_HTTP):
-        return BadReply(f"What {host} sent is not HTTP. The request may have been billed.")
+        return BadReply(f"What {host} sent is not HTTP. It may have been billed.")
     if isinstance(error, ValueError):  # an address that cannot be read is one, too
         return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
-        return Stale(host) if is_stale else _lost_reply(host)
+        return Stale(host) if is_stale() else _lost_reply(host)
     return MaybeBilled(
         f"The request to {host} failed ({type(error).__name__}). It may have been billed."
     )
@@ -82,9 +70,7 @@ def fault(
 def unsent_error(host: str, reason: str, proxy: str | None) -> Unsent:
     """Return the error for a request of which nothing was sent."""
     cause = reason if proxy is None else f"{reason} (through the proxy {proxy})"
-    return Unsent(
-        f"{host} could not be reached: {cause}. Nothing was sent and nothing spent.", cause=cause
-    )
+    return Unsent(f"{host} could not be reached: {cause}. Nothing was sent.", cause=cause)
 
 
 PROXY_REFUSED = "the proxy refused (HTTP {})"
@@ -104,9 +90,7 @@ _NOT_HTTP = (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessing
 
 
 def _lost_reply(host: str, when: str = "before its reply") -> MaybeBilled:
-    return MaybeBilled(
-        f"{host} closed the connection {when}. The request was sent and may have been billed."
-    )
+    return MaybeBilled(f"{host} closed the connection {when}. It may have been billed.")
 
 
 def _reason(error: Exception) -> str:
@@ -120,7 +104,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no such host is known here"
     if isinstance(error, TimeoutError):
-        return "it did not answer the knock in time"
+        return "it did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, ConnectionRefusedError):
             return "connection refused"  # the library's text names each address it tried
@@ -140,7 +124,7 @@ def redirect(address: str, status: int, location: str) -> RedirectRefused:
     except (ValueError, LLMNBError):
         there = "an address that cannot be read"
     return RedirectRefused(
-        f"{here} answered with a redirect (HTTP {status}) to {there}. It was not "
-        "followed, so the key went nowhere else: set url=… to the right address.",
+        f"{here} answered with a redirect (HTTP {status}) to {there}. It was not followed, so the "
+        "key went nowhere else. Name the right address: llmnb.LLM(model=…, url=…) as the model.",
         status=status,
     )

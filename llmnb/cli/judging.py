@@ -1,0 +1,124 @@
+"""`llmnb score` and `llmnb compare`: how right the answers in a table are, and who is right."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from llmnb.errors import ConfigurationError
+from llmnb.frames.accessors import DataFrameLLM
+from llmnb.frames.pandas_source import frame_of
+from llmnb.frames.tables import error_of, open_table
+from llmnb.signatures import add_options
+
+_ASKED = (
+    *("system", "max_tokens", "temperature", "project_name", "budget_usd"),
+    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
+)
+"""Options of `compare` that the verb takes under the same names."""
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of `score`."""
+    _add_table_arguments(parser)
+    parser.add_argument("--column", required=True, help="the column of answers")
+    parser.add_argument(
+        "--truth", required=True, metavar="COLUMN", help="the column of true labels"
+    )
+    parser.add_argument(
+        "--examples", metavar="COLUMN", help="labels of rows that the prompt has shown: left out"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=["label", "number"],
+        help="compare as labels or as numbers; default: numbers where truth is numbers",
+    )
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of `compare`."""
+    _add_table_arguments(parser)
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        required=True,
+        metavar="TEXT",
+        help="a text with columns' names in braces; once for each",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        help="provider/model; once for each; default: as configured",
+    )
+    parser.add_argument(
+        "--truth",
+        metavar="COLUMN",
+        help="column of true labels: asks only rows that have one",
+    )
+    parser.add_argument("--system", metavar="TEXT", help="a system message before every question")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+    parser.add_argument("--quiet", action="store_true", help="no bars")
+    add_options(parser, _ASKED[1:])
+
+
+def score(options: argparse.Namespace) -> int:
+    """Print how often a column is right; nothing is sent."""
+    examples = None
+    table = _read(options)
+    if options.examples is not None:
+        if options.examples not in table.columns:
+            raise ConfigurationError(
+                f"--examples names no column. Columns: {', '.join(map(str, table.columns))[:500]}."
+            )
+        examples = table[options.examples]
+    print(
+        DataFrameLLM(table).score(
+            options.column, options.truth, examples=examples, kind=options.kind
+        )
+    )
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Ask every prompt of every model, and print who is right, or where they part."""
+    table = _read(options)
+    if options.limit is not None:
+        table = table.head(options.limit)
+    given = {name: value for name in _ASKED if (value := getattr(options, name)) is not None}
+    compared = DataFrameLLM(table).compare(
+        options.prompt,
+        options.model,
+        truth=options.truth,
+        on_error="column",
+        progress=False if options.quiet else "auto",
+        **given,
+    )
+    print(compared)
+    return 1 if compared.models["failed"].sum() else 0
+
+
+def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="of a CSV file; default: found by looking"
+    )
+    parser.add_argument(
+        "--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking"
+    )
+
+
+def _read(options: argparse.Namespace) -> Any:
+    """Return a whole table.
+
+    Raises:
+        UnreadableFile: If a row cannot be read.
+    """
+    file = open_table(options.input, encoding=options.encoding, delimiter=options.delimiter)
+    columns, rows = list(file.all_columns), []
+    for row in file.rows():
+        if (error := error_of(row)) is not None:
+            raise error
+        # An empty cell of a file is one without a label.
+        rows.append([None if (cell := row.get(name)) == "" else cell for name in columns])
+    return frame_of(columns, rows)
