@@ -23,7 +23,7 @@ from llmnb.notebook.run_part import RunPart
 from llmnb.notebook.run_surface import RunSurface
 from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, joined, watch
 
-STATIC_SECONDS = 5.0
+STATIC_SECONDS = 2.0
 """What a saved notebook shows of a run is put anew no more often than this."""
 
 MAIN, FIRST = "", "first"

@@ -107,6 +107,7 @@ def test_a_kernel_that_is_restarted_is_told_of(open_notebook, provider):
     provider.wait_received(4)
     provider.release(8)
     expect(card.get_by_text("8 of 30 rows")).to_be_visible()
+    expect(output.get_by_text("8 of 30 rows answered, and kept")).to_have_count(1)  # unseen
     notebook.restart()
     expect(card.get_by_text(f"The kernel was restarted. {KEPT}")).to_be_visible()
     expect(card.get_by_role("button", name="Stop")).to_have_attribute("aria-disabled", "true")
