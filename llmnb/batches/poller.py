@@ -82,17 +82,14 @@ class BatchPoller:
         part: The part.
         record: Its run.
         target: Who is asked.
-        service: The provider's batch API.
         store: Where answers go.
     """
 
-    def __init__(
-        self, part: Part, record: Record, target: HTTPTarget, service: Service, store: ProjectStore
-    ) -> None:
+    def __init__(self, part: Part, record: Record, target: HTTPTarget, store: ProjectStore) -> None:
         self.part = part
         self.record = record
         self._target = target
-        self._service = service
+        self._service = Service(target)
         self._store = store
         self._left = asyncio.Event()
         self._waiting = 0
@@ -341,5 +338,5 @@ async def pollers_of(
             home = store
             if store.name != record.project:
                 home = open_project(record.project, store.paths.root, share=record.share)
-            known[path] = BatchPoller(part, record, target, Service(target), home)
+            known[path] = BatchPoller(part, record, target, home)
     return {part.name: known[str(part.path("json"))] for part, _ in parts}

@@ -322,28 +322,30 @@ class CSVSink(TableSink):
             "w", encoding=form.encoding, errors=errors, newline=""
         )
         self._writer = csv.writer(_Echo(), delimiter=form.delimiter, lineterminator="\r\n")
-        self._kept = 0
-        """The first so many columns are the source's, whose text is written as it was read."""
+        self._columns_as_read = 0
+        """Number of the first columns whose text is written as it was read from the source."""
 
         if (
             source is not None
             and source.form.delimiter == form.delimiter
             and self._columns[: len(source.columns)] == list(source.columns)
         ):
-            self._kept = len(source.columns)
-            self._put(self._columns[self._kept :], behind=source.header)
+            self._columns_as_read = len(source.columns)
+            self._put(self._columns[self._columns_as_read :], behind=source.header)
         else:
             self._put([self._row_cell(name) for name in self._columns])
 
     def write(self, row: Row, added: Mapping[str, Any]) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
         if (
-            self._kept
+            self._columns_as_read
             and isinstance(row, CSVRow)
             and row.missing >= 0
-            and added.keys().isdisjoint(self._columns[: self._kept])
+            and added.keys().isdisjoint(self._columns[: self._columns_as_read])
         ):
-            cells = [self._added_cell(added.get(name)) for name in self._columns[self._kept :]]
+            cells = [
+                self._added_cell(added.get(name)) for name in self._columns[self._columns_as_read :]
+            ]
             self._put(cells, behind=row.written + self._form.delimiter * row.missing)
             return
         self._put(

@@ -86,11 +86,6 @@ def on_every_worker(of: Any, do: Callable[..., Any], *arguments: Any) -> None:
 # ------------------------------------------------------------------------------ tasks
 
 
-def task_key(of: Any) -> Any:
-    """Return the name of the task that this thread runs."""
-    return of.get_current_task()
-
-
 def is_unwanted(of: Any, key: Any) -> bool:
     """Return whether a task's compute was interrupted or cancelled."""
     task = of.state.tasks.get(key)

@@ -242,7 +242,7 @@ class _PartitionRun:
         self._question = work.question
         self._name = uuid.uuid4().hex
         self._worker = dask_cluster.worker()
-        self._key = None if self._worker is None else dask_cluster.task_key(self._worker)
+        self._key = None if self._worker is None else self._worker.get_current_task()
         self._models: Sequence[str] = ()
 
     def ask(self, partition: Any) -> Any:

@@ -51,12 +51,9 @@ def report(
     if run.status().counts.num_unsaved and run.error is not None:
         warn(visible_lines(run.error.message))
     is_silent = is_reported and on_error != "raise"
-    if on_error == "column" or is_silent or not run.failures():
+    if on_error == "column" or is_silent or not (failed := run.counts.num_tasks_failed):
         return
     status = run.status()
-    failed = status.counts.num_tasks_failed
-    if not failed:
-        return
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
     lines += causes(status)
@@ -70,7 +67,7 @@ def report(
 
 def report_cut(run: AnyRun) -> None:
     """Warn of a finished run's answers that ended at a length which the caller has not chosen."""
-    if cut := run.status().counts.num_cut:
+    if cut := run.counts.num_cut:
         were = "was" if cut == 1 else "were"
         warn(f"{counted(cut, 'answer')} {were} cut off. Allow longer ones with max_tokens.")
 

@@ -9,7 +9,7 @@ import os
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDict
@@ -19,15 +19,7 @@ from llmnb.adapters import egress
 from llmnb.adapters.http import exchange, faults, trial
 from llmnb.adapters.http.exchange import Received, UnknownInternals
 from llmnb.adapters.http.faults import Stale
-from llmnb.adapters.http.pool import (
-    HEAD_LIMITS,
-    KEPT,
-    Pool,
-    is_connecting,
-    is_reset,
-    is_stale,
-    wants_fresh,
-)
+from llmnb.adapters.http.pool import HEAD_LIMITS, KEPT, Pool, wants_fresh
 from llmnb.adapters.http.reading import CAP_BYTES, ENCODINGS, Feed, HasEnded, Reading
 from llmnb.errors import LLMNBError
 from llmnb.records import REQUEST_SECONDS, RawReply
@@ -37,6 +29,15 @@ _LARGE_BODY_BYTES = 2**20
 
 _PROXY_SECONDS = 5.0
 """Seconds for which the environment's proxies are remembered."""
+
+
+class _Request(NamedTuple):
+    """What is sent: a POST, or a GET without a body."""
+
+    address: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeout: aiohttp.ClientTimeout
 
 
 class HttpClient:
@@ -111,18 +112,17 @@ class HttpClient:
         """
         address = egress.safe_url(url, origin_has_key)
         timeout = self._timeout(total_timeout, feed is not None)
-        reading = Reading(address, self._max_body, feed, has_ended)
+        request = _Request(address, headers, body, timeout)
         try:
-            return await self._once("POST", address, headers, body, timeout, reading)
+            return await self._once(request, Reading(address, self._max_body, feed, has_ended))
         except Stale as error:
             if not is_repeatable:
                 raise error.as_lost() from None
         # The server closed a kept-alive connection as the request set out; it has read nothing
         # of it, so one further try on a fresh connection buys nothing twice.
-        reading = Reading(address, self._max_body, feed, has_ended)
         token = wants_fresh.set(True)
         try:
-            return await self._once("POST", address, headers, body, timeout, reading)
+            return await self._once(request, Reading(address, self._max_body, feed, has_ended))
         except Stale as error:
             raise error.as_lost() from None
         finally:
@@ -138,10 +138,9 @@ class HttpClient:
     ) -> RawReply:
         """Fetch a document, such as a list of models."""
         address = egress.safe_url(url, origin_has_key)
-        timeout = self._timeout(total_timeout, False)
-        reading = Reading(address, self._max_body, None, None)
+        request = _Request(address, headers, None, self._timeout(total_timeout, False))
         try:
-            return await self._once("GET", address, headers, None, timeout, reading)
+            return await self._once(request, Reading(address, self._max_body, None, None))
         except Stale as error:
             raise error.as_lost() from None
 
@@ -154,15 +153,8 @@ class HttpClient:
 
     # ------------------------------------------------------------------ one attempt
 
-    async def _once(
-        self,
-        method: str,
-        address: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: aiohttp.ClientTimeout,
-        reading: Reading,
-    ) -> RawReply:
+    async def _once(self, request: _Request, reading: Reading) -> RawReply:
+        address, headers, body, timeout = request
         fault: LLMNBError | Stale
         proxy: dict[str, Any] = {}
         try:
@@ -180,7 +172,7 @@ class HttpClient:
                         )
                 except UnknownInternals:
                     trial.distrust()  # nothing was sent: the session sends it
-            return await self._by_session(method, address, headers, body, timeout, proxy, reading)
+            return await self._by_session(request, proxy, reading)
         except LLMNBError as error:
             fault = error
         except asyncio.CancelledError:
@@ -190,34 +182,20 @@ class HttpClient:
                 trial.distrust()
             seconds = time.monotonic() - reading.started
             host = _url(address).host or address
-            fault = faults.fault(
-                error,
-                host,
-                seconds,
-                proxy=proxy.get("proxy"),
-                is_connecting=is_connecting(),
-                is_stale=is_stale(),
-                is_reset=is_reset(),
-            )
+            fault = faults.fault(error, host, seconds, proxy=proxy.get("proxy"))
         # Nor is shown what their frames held: the caller's own begin here.
         raise fault.with_traceback(None) from None
 
     async def _by_session(
-        self,
-        method: str,
-        address: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: aiohttp.ClientTimeout,
-        proxy: dict[str, Any],
-        reading: Reading,
+        self, request: _Request, proxy: dict[str, Any], reading: Reading
     ) -> RawReply:
+        address, headers, body, timeout = request
         sent = CIMultiDict(headers)
         if "proxy_headers" in proxy and address.startswith("http:"):
             sent.extend(proxy["proxy_headers"])
         assert self._session is not None
         async with self._session.request(
-            method,
+            "GET" if body is None else "POST",
             _url(address),
             # aiohttp warns of a large body in one piece, such as a picture.
             data=io.BytesIO(body) if body and len(body) > _LARGE_BODY_BYTES else body,

@@ -8,6 +8,7 @@ import aiohttp
 from yarl import URL
 
 from llmnb.adapters import egress
+from llmnb.adapters.http.pool import is_connecting, is_reset, is_stale
 from llmnb.display import durations
 from llmnb.errors import (
     BadReply,
@@ -33,29 +34,16 @@ class Stale(Exception):
         return _lost_reply(self.host)
 
 
-def fault(
-    error: Exception,
-    host: str,
-    seconds: float,
-    *,
-    proxy: str | None,
-    is_connecting: bool,
-    is_stale: bool,
-    is_reset: bool,
-) -> LLMNBError | Stale:
-    """Return our own error for one of the library's.
+def fault(error: Exception, host: str, seconds: float, *, proxy: str | None) -> LLMNBError | Stale:
+    """Return our own error for an error of the present request.
 
     Args:
         error: What aiohttp, or what lies under it, has raised.
         host: Who was asked.
         seconds: Since when.
         proxy: Address of the proxy between, without a login; None where there is none.
-        is_connecting: Whether there was no connection yet that the request could go on.
-        is_stale: Whether the connection had carried a request before, and no byte of this one's
-            reply has come.
-        is_reset: Whether the connection was broken, not closed.
     """
-    if isinstance(error, _UNSENT) or (is_connecting and not isinstance(error, ValueError)):
+    if isinstance(error, _UNSENT) or (is_connecting() and not isinstance(error, ValueError)):
         return unsent_error(host, _reason(error), proxy)
     if isinstance(error, TimeoutError):
         return TimedOut(
@@ -63,7 +51,7 @@ def fault(
             "It may have been billed."
         )
     if isinstance(error, aiohttp.ClientPayloadError):
-        if is_reset:
+        if is_reset():
             return _lost_reply(host, "in the midst of its reply")
         return IncompleteReply(
             f"The reply of {host} ended before its end. It may have been billed."
@@ -73,7 +61,7 @@ def fault(
     if isinstance(error, ValueError):  # an address that cannot be read is one, too
         return ConfigurationError(f"The request to {host} cannot be made: {_reason(error)}.")
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
-        return Stale(host) if is_stale else _lost_reply(host)
+        return Stale(host) if is_stale() else _lost_reply(host)
     return MaybeBilled(
         f"The request to {host} failed ({type(error).__name__}). It may have been billed."
     )
