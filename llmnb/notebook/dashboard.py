@@ -386,7 +386,7 @@ def can_show() -> bool:
 
 
 def display_for(run: AnyRun, total: int | None = None) -> Shown | ShownBatch | None:
-    """Show the dashboard of a run that a cell waits for; the factory for `progress.hang`.
+    """Show the dashboard of a run that a cell waits for; the factory for `progress.use_display`.
 
     A batch run has a card of its own.
 
