@@ -493,6 +493,7 @@ OTHERS = {
         "kind",
         "params",
         "drop",
+        "against",
     ),
 }
 """What stands before an equals sign in texts and is none of the table's: arguments of one door

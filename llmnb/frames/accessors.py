@@ -477,6 +477,47 @@ class DataFrameLLM(FrameAccessor["Table"]):
         rows: pd.DataFrame = self._do("nearest", query, column, k, _with_model(options, model))
         return rows
 
+    @full_signature
+    def judge(
+        self,
+        criterion: str,
+        column: Hashable,
+        against: Hashable | None = None,
+        *,
+        scale: tuple[int, int] = (1, 5),
+        **options: Unpack[ExtractOptions],
+    ) -> Table:
+        """Have a model judge the answers of a column, or which of two columns is better.
+
+        A frame of `score`, a whole number of the scale, and `reason`. With `against` both orders
+        of the two texts are asked, and a column of names comes back: the better column's, or
+        ``"undecided"`` where the judge says otherwise once the texts change places.
+
+        Args:
+            criterion: What is judged, such as ``"polite and to the point"``.
+            column: The column of texts.
+            against: Another column.
+            scale: The lowest and the highest score; what is off the scale is an error.
+            **options: As for `generate`.
+
+        Raises:
+            InputError: If there is no such column; nothing was sent.
+            ConfigurationError: If an option cannot be used; nothing was sent.
+
+        Example:
+            >>> import llmnb
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"reply": ["With pleasure."]})
+            >>> from llmnb.testing import SimulatedProvider
+            >>> with SimulatedProvider(reply='{"score": 5, "reason": "polite"}') as sim:
+            ...     model = llmnb.LLM(sim.base_url, "key", "any")
+            ...     verdicts = df.llm.judge("politeness", "reply", model=model)
+            >>> verdicts["score"].tolist(), verdicts["reason"].tolist()
+            ([5], ['polite'])
+        """
+        verdicts: Table = self._do("judge", criterion, column, against, scale, options)
+        return verdicts
+
     def score(
         self,
         column: Hashable,
@@ -545,6 +586,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
     aembed = awaited(FrameAccessor.embed)
     apreview = awaited(FrameAccessor.preview)
     acompare = awaited(compare)
+    ajudge = awaited(judge)
     anearest = awaited(nearest)
 
 

@@ -204,9 +204,14 @@ def _finish_reason(outcome: Outcome) -> str | None:
     return None if outcome.reply is None else outcome.reply.finish_reason
 
 
-def _tokens(count: str) -> Callable[[Outcome], int | None]:
-    """Return a function that reads a count of tokens from an outcome."""
-    return lambda outcome: getattr(outcome.reply and outcome.reply.usage, count, None)
+def _prompt_tokens(outcome: Outcome) -> int | None:
+    usage = outcome.reply and outcome.reply.usage
+    return usage.known_prompt if usage else None
+
+
+def _completion_tokens(outcome: Outcome) -> int | None:
+    usage = outcome.reply and outcome.reply.usage
+    return usage.known_completion if usage else None
 
 
 _first = itemgetter(0)
@@ -216,8 +221,8 @@ _DETAILS = (
     _Field("model", "string", attrgetter("model"), _first),
     _Field("provider", "string", attrgetter("provider"), _first),
     _Field("finish_reason", "string", _finish_reason, _first),
-    _Field("prompt_tokens", "Int64", _tokens("known_prompt"), sum),
-    _Field("completion_tokens", "Int64", _tokens("known_completion"), sum),
+    _Field("prompt_tokens", "Int64", _prompt_tokens, sum),
+    _Field("completion_tokens", "Int64", _completion_tokens, sum),
     _Field("usd", "Float64", attrgetter("usd"), sum),
     _Field("seconds", "Float64", attrgetter("seconds"), max),
     _Field("first_token_seconds", "Float64", attrgetter("first_token_seconds"), min),

@@ -105,6 +105,29 @@ def compare(
     )
 
 
+def judge(
+    table: Source,
+    criterion: str,
+    column: Hashable,
+    against: Hashable | None,
+    scale: tuple[int, int],
+    keywords: Keywords,
+) -> Job:
+    """Prepare to have every text judged, or every two texts against each other."""
+    from llmnb.frames import verdicts
+
+    asked = _without_schema(keywords)
+    call = VerbCall("judge", (criterion, column), keywords)
+    if against is not None:
+        told = verdicts.choice_instructions(criterion)
+        options = options_of(_with_instructions(told, {**asked, "schema": verdicts.ORDER}))
+        return verdicts.better_of_two(table, column, against, options, call)
+    schema = verdicts.score_schema(scale)
+    told = verdicts.score_instructions(criterion, scale)
+    options = options_of(_with_instructions(told, {**asked, "schema": schema}))
+    return job(table, column, options, call=call)
+
+
 def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str | None) -> Score:
     """Return how often a column is right; nothing is sent."""
     from llmnb.frames.scoring import column_score

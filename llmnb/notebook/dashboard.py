@@ -23,7 +23,7 @@ from llmnb.notebook.run_part import RunPart
 from llmnb.notebook.run_surface import RunSurface
 from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, joined, watch
 
-STATIC_SECONDS = 5.0
+STATIC_SECONDS = 2.0
 """What a saved notebook shows of a run is put anew no more often than this."""
 
 MAIN, FIRST = "", "first"
@@ -207,11 +207,15 @@ class RunDashboard(RunSurface):
                     part.holds_kernel = False  # whatever runs, messages arrive
                     self._send_receipt(name)
             case {"do": str(), "at": str(name)} if name in self._parts:
-                self._parts[name].act(content)
-                self._show()
+                self._act(name, content)
             case {"do": str()} if "at" not in content and MAIN in self._parts:
-                self._parts[MAIN].act(content)
-                self._show()
+                self._act(MAIN, content)
+
+    def _act(self, name: str, content: Any) -> None:
+        message = self._parts[name].act(content)
+        self._show()
+        if message is not None:
+            self.send({**message, "at": name})
 
     def _send_receipt(self, name: str) -> None:
         """Give the page the receipt: as a message, so that no state of a widget holds it."""
@@ -386,7 +390,7 @@ def can_show() -> bool:
 
 
 def display_for(run: AnyRun, total: int | None = None) -> Shown | ShownBatch | None:
-    """Show the dashboard of a run that a cell waits for; the factory for `progress.hang`.
+    """Show the dashboard of a run that a cell waits for; the factory for `progress.use_display`.
 
     A batch run has a card of its own.
 

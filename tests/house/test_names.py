@@ -51,10 +51,10 @@ ALLOWED = {
     ),
     "house": "tests/house tests/wire",
     "one": (
-        "engine evaluation llmnb targets tests tests/adapters tests/batches tests/browser "
-        "tests/cli tests/cost tests/decide tests/display tests/engine tests/evaluation "
-        "tests/faults tests/frames tests/house tests/kernel tests/notebook tests/rate_limiter "
-        "tests/schemas tests/store tests/wire"
+        "engine evaluation frames llmnb targets tests tests/adapters tests/batches "
+        "tests/browser tests/cli tests/cost tests/decide tests/display tests/engine "
+        "tests/evaluation tests/faults tests/frames tests/house tests/kernel tests/notebook "
+        "tests/rate_limiter tests/schemas tests/store tests/wire"
     ),
     "pieces": "tests/adapters tests/engine tests/faults tests/notebook tests/wire",
     "place": (
@@ -67,9 +67,9 @@ ALLOWED = {
     "strip": "tests/notebook",
     "terms": "evaluation",
     "told": (
-        "llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser tests/decide "
-        "tests/display tests/engine tests/frames tests/house tests/notebook tests/store "
-        "tests/wire"
+        "frames llmnb tests tests/adapters tests/batches tests/benchmarks tests/browser "
+        "tests/decide tests/display tests/engine tests/frames tests/house tests/notebook "
+        "tests/store tests/wire"
     ),
     "voyage": "docs tests/wire",
     "walk": "tests/house",
@@ -79,9 +79,9 @@ ALLOWED = {
         "tests/notebook tests/rate_limiter tests/store tests/wire"
     ),
     "words": (
-        "batches engine llmnb notebook tests tests/adapters tests/batches tests/benchmarks "
-        "tests/cli tests/engine tests/frames tests/house tests/kernel tests/notebook "
-        "tests/schemas tests/store tests/wire"
+        "batches llmnb notebook tests tests/adapters tests/batches tests/benchmarks tests/cli "
+        "tests/engine tests/frames tests/house tests/kernel tests/notebook tests/schemas "
+        "tests/store tests/wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.
