@@ -9,7 +9,7 @@ from typing import Any
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.embeddings.order import BATCH_SIZE, EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.engine.row_errors import copied
+from llmnb.engine.row_errors import copy_of
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
 from llmnb.options import OPTIONS, RETRIES, checked
@@ -139,7 +139,7 @@ def warn_of_truncated(run: EmbeddingRun, texts: int) -> None:
 
 def _first_error(errors: Mapping[int, LLMNBError], texts: int) -> LLMNBError:
     position, error = next(iter(errors.items()))
-    first = copied(error)
+    first = copy_of(error)
     kept = "" if len(errors) == texts else " The vectors of the others are kept."
     first.args = (
         f"{len(errors):,} of {texts:,} texts failed; the first is text {position:,}. "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from llmnb.embeddings.texts import Text
 from llmnb.engine.counters import Counters
-from llmnb.engine.row_errors import copied
+from llmnb.engine.row_errors import copy_of
 from llmnb.engine.target import Target
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Outcome
@@ -72,7 +72,7 @@ class EmbeddingResults:
     def failed(self, positions: Iterable[int], error: LLMNBError) -> None:
         """Give texts an error, each one of its own."""
         for position in positions:
-            own = copied(error).with_details(row=position)
+            own = copy_of(error).with_details(row=position)
             self.errors[position] = own
             self.counters.enter(Outcome(row=position, error=own))
             if self._on_text is not None:

@@ -124,7 +124,7 @@ class Attempt:
             gate.account.on_reply(target.announced(raw), ticket, gate.clock(), error)
             if error is not None:
                 used = 0.0
-                return self._failed(error)
+                return self._report(error)
             reply = target.read(raw.body)
             if self.call.verify is not None:
                 reply = self.call.verify(reply)
@@ -137,9 +137,9 @@ class Attempt:
             return ReceivedReply(self.call, raw, reply)
         except Unsent as error:
             used, was_sent = 0.0, False
-            return self._failed(error)
+            return self._report(error)
         except LLMNBError as error:
-            return self._failed(error)
+            return self._report(error)
         finally:
             if self.backlog.is_full:
                 release = functools.partial(gate.release, ticket, used=used, was_sent=was_sent)
@@ -147,8 +147,8 @@ class Attempt:
             else:
                 gate.release(ticket, used=used, was_sent=was_sent)
 
-    def _failed(self, error: LLMNBError) -> LLMNBError:
-        """Tell the gate how it went."""
+    def _report(self, error: LLMNBError) -> LLMNBError:
+        """Report to the gate what came instead of an answer; return it."""
         if isinstance(error, FlowControl):
             self.gate.on_refusal(self.ticket)
         elif isinstance(error, (ProviderError, Unsent, MaybeBilled)):

@@ -32,7 +32,7 @@ MOST_SAMPLES = 120
 _KEPT = 500
 """Latencies kept for each quantile: enough for a p95, little enough to sort at every look."""
 
-WORDS = {
+DESCRIPTIONS = {
     "AuthenticationError": "key not accepted",
     "BadReply": "unreadable reply",
     "BudgetExceeded": "beyond the budget",
@@ -189,7 +189,9 @@ class Stats:
         if known is not None and known.first_row <= row:
             self._causes[kind] = dataclasses.replace(known, rows=rows)
             return
-        text = WORDS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
+        text = DESCRIPTIONS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(
+            "."
+        )
         self._causes[kind] = FailureCause(
             kind=kind, words=text, rows=rows, first_row=row, example=single_line(error.message)
         )

@@ -103,7 +103,7 @@ class Gate:
         self.account.bind(bound, self.clock())
         self.advance()
 
-    def know_of(self, processes: int) -> None:
+    def on_processes(self, processes: int) -> None:
         """Note how many processes of ours draw on the account, this one included."""
         self.account.announced.on_processes(processes)
 
@@ -220,7 +220,7 @@ class Gate:
             raise
 
     def _leave(self, lane: Lane) -> None:
-        """Go on without a turn that was given up; it is dropped where it stands at the head."""
+        """Wake a lane in which a turn was given up, since the next one may go."""
         self.lanes.wake(lane)
         self.advance()
 
@@ -414,7 +414,7 @@ class Gate:
         self.advance()
 
     def _move_on(self, *, anybody: bool = False) -> None:
-        """Have those look again who may ask another target, if this one will not answer soon.
+        """End the waits of requests that may ask another target, if this one is blocked for long.
 
         Args:
             anybody: Whether those too who may not: they decide whether they wait for so long.

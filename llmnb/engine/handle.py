@@ -16,7 +16,7 @@ from llmnb import bridge
 from llmnb.display import durations
 from llmnb.display.escape import summary
 from llmnb.display.texts import cut
-from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.engine.status import Clock, StatusSnapshot, StatusTracker
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.keywords import RunLimits
 from llmnb.options import checked, refuse_unknown
@@ -112,6 +112,11 @@ class RunHandle(abc.ABC, Generic[T]):
     @abc.abstractmethod
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
+
+    @property
+    def counts(self) -> StatusTracker:
+        """A copy of the counts as they are now, without the rest of `status`."""
+        return self.status().counts
 
     @property
     def run_id(self) -> str:

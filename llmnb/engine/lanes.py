@@ -173,13 +173,13 @@ class Lanes:
             self._left[lane.limits] = lane.admission
 
     def wake_heir(self, admission: Admission) -> None:
-        """Look again at the run that has an ended one's limits: it waits for the slots of that."""
+        """Wake the run that took over an ended run's limits, whose requests hold its slots."""
         for heir in self.by_run.values():
             if heir.admission is admission:
                 self.wake(heir)
 
     def turns(self) -> Iterator[Turn]:
-        """Return all who wait, of every run."""
+        """Return the waiting turns of all runs."""
         return (turn for lane in self.by_run.values() for turn in (*lane.waiting, *lane.again))
 
     # ------------------------------------------------------------- whose turn it is
@@ -203,14 +203,14 @@ class Lanes:
         return max(others, key=lambda other: len(other.waiting) + other.in_flight).run
 
     def wake(self, lane: Lane, *, at_the_end: bool = False) -> None:
-        """Look at a lane again that stood aside; it has waited, so it is the next."""
+        """Put a lane that stood aside back into the ring: first, since it has waited."""
         if not lane.is_queued and (lane.waiting or lane.again):
             lane.is_queued = True
             self.crowded.pop(lane, None)
             (self.ring.append if at_the_end else self.ring.appendleft)(lane)
 
     def wake_due(self, now: float) -> None:
-        """Look again at those whose rate lets them go by now."""
+        """Put lanes whose rate allows a request by now back into the ring."""
         due = self.due
         is_set_back = now < self._seen
         self._seen = now
@@ -244,7 +244,7 @@ class Lanes:
             self.crowded[lane] = None
 
     def let_in(self, free: float) -> bool:
-        """Put so many crowded lanes into the ring; return whether it holds any."""
+        """Put a crowded lane into the ring for each free slot; return whether it holds any."""
         crowded = self.crowded
         if crowded:
             many = int(max(0, min(free, len(crowded))))

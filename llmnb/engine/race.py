@@ -73,11 +73,11 @@ class Race:
         errors: list[LLMNBError] = []
         sent_at = clock()
         self._leader, self._running = None, {}
-        self._enter(first)
+        self._begin(first)
         try:
             while True:
-                errors += self._failed()
-                if (task := self._kept()) is not None:
+                errors += self._take_failed()
+                if (task := self._winner()) is not None:
                     await self._drop_all_but(task)
                     result = await task
                     if isinstance(result, ReceivedReply) and self.context.hedger is not None:
@@ -88,7 +88,9 @@ class Race:
                     return errors[0]
                 self._wakeup.clear()
                 try:
-                    async with asyncio.timeout(self._due(first.gate, sent_at, half_time)):
+                    async with asyncio.timeout(
+                        self._seconds_to_rivals(first.gate, sent_at, half_time)
+                    ):
                         await self._wakeup.wait()
                 except TimeoutError:
                     is_half_time = half_time is not None and clock() >= half_time
@@ -104,7 +106,7 @@ class Race:
             return now
         return leader.began + leader.first_token
 
-    def _enter(self, attempt: Attempt) -> None:
+    def _begin(self, attempt: Attempt) -> None:
         attempt.on_first = functools.partial(self._lead, attempt)
         # An attempt that races is a task of its own: others are let in before its row goes on.
         attempt.on_error = functools.partial(self._on_error, attempt)
@@ -119,7 +121,7 @@ class Race:
             self._wakeup.set()
         return self._leader is attempt
 
-    def _failed(self) -> list[LLMNBError]:
+    def _take_failed(self) -> list[LLMNBError]:
         """Return the errors of those that have failed without ever leading, and drop them."""
         errors = []
         for task, attempt in list(self._running.items()):
@@ -130,7 +132,7 @@ class Race:
                     del self._running[task]
         return errors
 
-    def _kept(self) -> asyncio.Task[Result] | None:
+    def _winner(self) -> asyncio.Task[Result] | None:
         for task, attempt in self._running.items():
             if attempt is self._leader or (self._leader is None and task.done()):
                 return task
@@ -138,7 +140,9 @@ class Race:
 
     # ------------------------------------------------------------------ redundant requests
 
-    def _due(self, gate: Gate, sent_at: float, half_time: float | None) -> float | None:
+    def _seconds_to_rivals(
+        self, gate: Gate, sent_at: float, half_time: float | None
+    ) -> float | None:
         """Return the seconds until redundant requests should go; None for never."""
         hedger, now = self.context.hedger, gate.clock()
         moments = []
@@ -165,7 +169,7 @@ class Race:
             if not context.why_disabled(call.target.pool) and not gate.is_throttled(context):
                 ticket = Ticket(call.target.charge(call))
                 rival = _Rival(call, gate, ticket, context.backlog, self._on_delta(), self)
-                self._enter(rival)
+                self._begin(rival)
 
     async def _drop_all_but(self, kept: asyncio.Task[Result] | None) -> None:
         """Cancel and await the others, so that their slots are settled."""

@@ -24,7 +24,7 @@ from llmnb.engine.lanes import Ticket
 from llmnb.engine.persistence import save_reply, save_unread, stored_answer
 from llmnb.engine.race import Race
 from llmnb.engine.row_claim import NEVER, AnsweredMeanwhile, AskedElsewhere, RowClaim
-from llmnb.engine.row_errors import copied
+from llmnb.engine.row_errors import copy_of
 from llmnb.engine.run_context import RunContext
 from llmnb.engine.shared import SharedRequest, TaskResult
 from llmnb.engine.status import Clock
@@ -120,30 +120,32 @@ class RequestTask(SharedRequest):
         try:
             return await self._ask_targets()
         except LLMNBError as error:
-            return self._failed(error)
+            return self._failed_result(error)
         except AnsweredMeanwhile as answered:
             return TaskResult(None, store=self.context.store, stored=answered.stored)
         except asyncio.CancelledError:
             if not self._is_late:
-                return self.stopped()
+                return self.stopped_result()
             limit = self.context.options.time_limit or 0.0
-            return self._failed(row_errors.out_of_time(limit, self._requests))
+            return self._failed_result(row_errors.out_of_time(limit, self._requests))
         except Exception as error:  # a fault of ours: the row still gets its outcome
             logger.exception("llmnb failed on a row; please report this")
-            return self._failed(row_errors.unexpected(error))
+            return self._failed_result(row_errors.unexpected(error))
         finally:
             self._racing = None  # a circle, and the collector is slow while runs are under way
             if self._deadline is not None:
                 self._deadline.cancel()
 
-    def stopped(self) -> TaskResult:
+    def stopped_result(self) -> TaskResult:
         """Return the result of a task that was cancelled."""
         if self.is_sending:
-            return self._failed(row_errors.dropped_by_stop())
+            return self._failed_result(row_errors.dropped_by_stop())
         disabled = self.context.why_disabled(self.call.target.pool)
-        return self._failed(self._disabled_error(disabled) if disabled else row_errors.not_asked())
+        return self._failed_result(
+            self._disabled_error(disabled) if disabled else row_errors.not_asked()
+        )
 
-    def _failed(self, error: LLMNBError) -> TaskResult:
+    def _failed_result(self, error: LLMNBError) -> TaskResult:
         self._describe(error)
         outcome = self._outcome(self.call)
         outcome.error, outcome.key = error, self.key
@@ -208,14 +210,14 @@ class RequestTask(SharedRequest):
         """Ask until there is an answer, or an error that ends it."""
         context = self.context
         if self._requests:
-            self._begin_anew()
+            self._forget_tries()
         is_first = False
         """Whether it goes before the other rows of its run: it has had its turn before them."""
         while True:
-            chosen = self.left[0] if len(self.left) == 1 else self._chosen()
+            chosen = self.left[0] if len(self.left) == 1 else self._choose_call()
             if chosen is not self.call:
                 self.call = chosen
-                self._begin_anew()
+                self._forget_tries()
             try:
                 if context.must_prepare:
                     await context.ready()
@@ -224,7 +226,7 @@ class RequestTask(SharedRequest):
             except Blocked:
                 continue
             except AskedElsewhere:
-                await self.claim.wait_for_others(self, self.left, self._nap)
+                await self.claim.wait_for_others(self, self.left, self._sleep)
                 is_first = True
                 continue
             if isinstance(outcome, ReceivedReply):
@@ -235,11 +237,11 @@ class RequestTask(SharedRequest):
             is_first = True
             context.counters.tracker.num_retried += 1
 
-    def _begin_anew(self) -> None:
+    def _forget_tries(self) -> None:
         """Forget what another target did; a lost reply may cost the row one re-send in all."""
         self._tries = Tries(is_resent=self._tries.is_resent)
 
-    def _chosen(self) -> Call:
+    def _choose_call(self) -> Call:
         """Return the call to the first target that will answer soon."""
         context, left, tries = self.context, self.left, self._tries
         has_begun = bool(tries.failures or tries.refusals) and self.call in left
@@ -294,7 +296,7 @@ class RequestTask(SharedRequest):
         claims = context.claims
         try:
             if self.is_aside:
-                if not self.come_back():
+                if not self.rejoin_registry():
                     raise AskedElsewhere
                 self.claim.seen = NEVER  # another run may have asked it
             if claims is not None and (
@@ -338,7 +340,7 @@ class RequestTask(SharedRequest):
                 on_wait=self._wait_on,
             )
             if context.resumed.is_set() and context.why_disabled(pool) is None:
-                if self.left[0] is call or not self._is_wanted_back():
+                if self.left[0] is call or not self._should_go_back():
                     return ticket
                 gate.release(ticket, used=0.0, was_sent=False)
                 raise Blocked("A target that comes before this one answers again.")
@@ -347,7 +349,7 @@ class RequestTask(SharedRequest):
     def _wait_on(self, future: asyncio.Future[Ticket]) -> None:
         self._waits_on = future
 
-    def _is_wanted_back(self) -> bool:
+    def _should_go_back(self) -> bool:
         """Whether a target that comes before this one in the list is there again by now.
 
         Rows that went to another target while the first was blocked stand in a long queue there;
@@ -356,7 +358,7 @@ class RequestTask(SharedRequest):
         left, tries = self.left, self._tries
         if tries.failures or tries.refusals or self.call not in left:
             return False
-        chosen = self._chosen()
+        chosen = self._choose_call()
         is_before = left.index(chosen) < left.index(self.call)
         return is_before and self.context.gate_of(chosen).blocked_seconds() <= 0
 
@@ -369,11 +371,11 @@ class RequestTask(SharedRequest):
         """Return the row's error where its target is disabled: its own, if it has been sent."""
         last = self._last_error
         if last is None or not isinstance(why, Unsent):
-            return copied(why)
+            return copy_of(why)
         has_answered = self.context.gate_of(self.call).health.has_answered
         if isinstance(last, Unsent) and not has_answered:
-            return copied(why)  # it says more of the same
-        return copied(last, f"{last.message}\n{why.message}")
+            return copy_of(why)  # it says more of the same
+        return copy_of(last, f"{last.message}\n{why.message}")
 
     # --------------------------------------------------- beside other runs and other processes
 
@@ -417,13 +419,11 @@ class RequestTask(SharedRequest):
             self._is_late = True
             self.task.cancel()
 
-    def _on_delta(self) -> OnDelta | None:
-        """Return what takes the pieces of the request that is about to be sent, if anything."""
-        if not self.context.streams:
-            return None
-        return functools.partial(self._hand_on, self._requests)
+    def _on_delta(self) -> OnDelta:
+        """Return what takes the pieces of the request that is about to be sent."""
+        return functools.partial(self._forward_delta, self._requests)
 
-    def _hand_on(self, attempt: int, delta: Delta) -> None:
+    def _forward_delta(self, attempt: int, delta: Delta) -> None:
         if (on_delta := self.context.options.on_delta) is not None:
             if attempt != delta.attempt:
                 delta = dataclasses.replace(delta, attempt=attempt)
@@ -497,7 +497,7 @@ class RequestTask(SharedRequest):
         )
         is_parked = is_outage and gate.health.breaker.is_open and failing_seconds > policy.max_wait
         if wait is None or is_parked:
-            final = self._final(error, gate, is_parked=is_parked)
+            final = self._final_error(error, gate, is_parked=is_parked)
             if is_parked or isinstance(error, FlowControl) or self._is_too_long(error):
                 context.disable(pool, final)  # all others would get the same
             raise final
@@ -507,7 +507,7 @@ class RequestTask(SharedRequest):
             hint = error.details.retry_after if policy.cooldown is None else wait
             gate.pause(gate.shortened(wait, hint))
         elif wait > 0 and not gate.health.breaker.is_open:
-            await self._nap(wait)
+            await self._sleep(wait)
 
     def _disable_target(self, attempt: Attempt, error: LLMNBError) -> None:
         """Send nothing more where a refusal means that all others would get the same."""
@@ -515,7 +515,7 @@ class RequestTask(SharedRequest):
         if isinstance(error, AccountError):
             self.context.disable(pool, error)
         elif self._is_too_long(error):
-            self.context.disable(pool, self._final(error, attempt.gate, is_parked=False))
+            self.context.disable(pool, self._final_error(error, attempt.gate, is_parked=False))
 
     def _is_too_long(self, error: LLMNBError) -> bool:
         """Whether an error names a longer wait than the run has patience for."""
@@ -523,8 +523,8 @@ class RequestTask(SharedRequest):
         is_wait = isinstance(error, (FlowControl, *_OUTAGE))
         return is_wait and hint is not None and hint > self.context.options.policy.longest_hint
 
-    def _final(self, error: LLMNBError, gate: Gate, *, is_parked: bool) -> LLMNBError:
-        return row_errors.final(
+    def _final_error(self, error: LLMNBError, gate: Gate, *, is_parked: bool) -> LLMNBError:
+        return row_errors.final_error(
             error,
             gate,
             self.call.target,
@@ -533,7 +533,7 @@ class RequestTask(SharedRequest):
             is_parked=is_parked,
         )
 
-    async def _nap(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         """Sleep, unless `wake` ends it."""
         loop = asyncio.get_running_loop()
         asleep: asyncio.Future[None] = loop.create_future()

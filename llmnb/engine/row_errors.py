@@ -29,7 +29,7 @@ UNREACHED_SECONDS = 15.0
 """How long an address is tried that has never answered in this process."""
 
 
-def copied(error: LLMNBError, text: str | None = None) -> LLMNBError:
+def copy_of(error: LLMNBError, text: str | None = None) -> LLMNBError:
     """Return a copy of an error, so that rows do not share one object's details.
 
     Args:
@@ -45,7 +45,7 @@ def copied(error: LLMNBError, text: str | None = None) -> LLMNBError:
 
 def for_unsent_rows(error: LLMNBError) -> LLMNBError:
     """Return the error of rows that were not sent because of another row's error."""
-    copy = copied(error)
+    copy = copy_of(error)
     if isinstance(error, (FlowControl, MaybeBilled, ProviderError)):
         copy = Unsent(f"Not sent. The last word from there was: {error.message}")
     details = error.details
@@ -127,7 +127,7 @@ def unpriced(call: Call) -> ConfigurationError:
 # ----------------------------------------------------------------------- no further try
 
 
-def final(
+def final_error(
     error: LLMNBError,
     gate: Gate,
     target: Target,
@@ -162,7 +162,7 @@ def final(
     if isinstance(error, Unsent) and not gate.health.has_answered:
         reason = text.removeprefix(error.message)
         text = f"{_unreachable(target, error.details.cause or '')}\nNothing was sent.{reason}"
-    return error if text == error.message else copied(error, text)
+    return error if text == error.message else copy_of(error, text)
 
 
 def asked_for_a_long_wait(target: Target, seconds: float) -> Unsent:

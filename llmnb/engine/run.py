@@ -20,7 +20,7 @@ from llmnb.engine.handover import OutcomeStream
 from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
-from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot
+from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot, StatusTracker
 from llmnb.engine.target import Prepare
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
@@ -106,6 +106,11 @@ class Run(RunHandle[list[Outcome]]):
             budget_usd=context.options.budget_usd,
             waited_seconds=context.waited_seconds,
         )
+
+    @property
+    def counts(self) -> StatusTracker:
+        """A copy of the counts as they are now, without the rest of `status`."""
+        return self._run_loop.context.counters.tracker_copy()
 
     @property
     def project(self) -> str:

@@ -22,7 +22,7 @@ from llmnb.engine.handover import Handover, OutcomeList, OutcomeStream
 from llmnb.engine.persistence import stored_answer
 from llmnb.engine.request_task import RequestTask
 from llmnb.engine.row_claim import NEVER
-from llmnb.engine.row_errors import copied
+from llmnb.engine.row_errors import copy_of
 from llmnb.engine.run_context import RunContext, RunOptions, Store
 from llmnb.engine.shared import DRAIN_SECONDS, TaskResult, engine
 from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
@@ -106,7 +106,7 @@ class RunLoop:
         self._answered: set[str] = set()
         """Keys that this run has answered, where what is stored is not used otherwise."""
 
-        self._later: list[Callable[[], None]] = []
+        self._postponed: list[Callable[[], None]] = []
         """Rows to ask once the run goes on."""
 
         self._rows_in_window = 0
@@ -123,7 +123,7 @@ class RunLoop:
         self._idle = asyncio.Event()
 
     @property
-    def _is_going(self) -> bool:
+    def _is_active(self) -> bool:
         return self.state in ("running", "paused")
 
     # ----------------------------------------------------------- from its begin to its end
@@ -195,7 +195,7 @@ class RunLoop:
     async def _pull(self) -> None:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
-        while self._is_going and self.context.end is None:
+        while self._is_active and self.context.end is None:
             if self._rows_in_window >= self._pulls_below or self.state == "paused":
                 self._room.clear()
                 await self._room.wait()
@@ -320,11 +320,11 @@ class RunLoop:
             stored: A stored answer that only needs to be repaired.
             seen: How the store stood when the row was looked up; None: as at the latest look-up.
         """
-        if not self._is_going:
+        if not self._is_active:
             self._fail(number, row, row_errors.not_asked())
             return
         if self.state == "paused":
-            self._later.append(functools.partial(self._ask, number, row, call, stored, NEVER))
+            self._postponed.append(functools.partial(self._ask, number, row, call, stored, NEVER))
             return
         registry = self._engine.registry
         waiter = functools.partial(self._on_result, number, row, call)
@@ -347,7 +347,7 @@ class RunLoop:
     def _on_task_done(self, request: RequestTask, task: asyncio.Task[TaskResult]) -> None:
         # A task cancelled before its first step has run nothing of the request.
         self._engine.tasks.discard(task)
-        result = request.stopped() if task.cancelled() else task.result()
+        result = request.stopped_result() if task.cancelled() else task.result()
         request.claim.release(request)
         self._engine.registry.resolve(request, result)
 
@@ -364,7 +364,7 @@ class RunLoop:
         error = None if outcome is None else outcome.error
         is_in_other_store = result.stored is not None and is_of_other_store
         is_no_answer = isinstance(error, _ERRORS_OF_ITS_RUN) or is_in_other_store
-        if is_merged and is_no_answer and self._is_going:
+        if is_merged and is_no_answer and self._is_active:
             # Its run ended, or its account or budget; ours may well go on.
             # Another process may have asked it since it was looked up.
             self._ask(number, row, call, seen=NEVER)
@@ -377,7 +377,7 @@ class RunLoop:
             outcome = dataclasses.replace(
                 outcome,
                 row=number,
-                error=None if error is None else copied(error),
+                error=None if error is None else copy_of(error),
                 source="merged",
                 usd=0.0,
                 saved_usd=outcome.usd,
@@ -474,24 +474,24 @@ class RunLoop:
         if self.state == "paused":
             self.state = "running"
             self.context.counters.restart_pace()
-            self._let_go()
+            self._ask_postponed()
             self._room.set()
 
-    def _let_go(self) -> None:
+    def _ask_postponed(self) -> None:
         self._engine.paused.discard(self.stop)
         self.context.resume()
-        later, self._later = self._later, []
+        later, self._postponed = self._postponed, []
         for ask in later:
             ask()
 
     def stop(self) -> None:
         """Send nothing new, and soon hand over what there is."""
-        if not self._is_going:
+        if not self._is_active:
             return
         self.state = "stopping"
         self.context.is_stopped = True
         self._room.set()
-        self._let_go()
+        self._ask_postponed()
         for request in list(self.tasks.values()):
             if not request.is_sending and request.task is not None:
                 request.task.cancel()
@@ -534,7 +534,7 @@ class RunLoop:
         error, items = self.context.end, iter(await self._source.rest())
         for number in range(first, self.total):
             row = Row(call=None, tag=next(items, None))
-            self._fail(number, row, copied(error) if error else row_errors.not_asked())
+            self._fail(number, row, copy_of(error) if error else row_errors.not_asked())
 
 
 def _window(concurrency: int | None) -> int:

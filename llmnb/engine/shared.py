@@ -91,7 +91,7 @@ class SharedRequest:
         for waiter in others:
             waiter(result, True)
 
-    def come_back(self) -> bool:
+    def rejoin_registry(self) -> bool:
         """Take waiters again; return False while another request asks for the same."""
         requests = engine().registry.requests
         if self.key in requests:
@@ -188,7 +188,7 @@ class Engine:
                 self._follow_the_limiter()
             gate = self.gates[target.pool] = Gate(target.limits, clock=Clock.monotonic)
             self._targets[target.pool] = target
-            GLOBAL_LIMITER.count_users(target.pool, gate.know_of)
+            GLOBAL_LIMITER.count_users(target.pool, gate.on_processes)
         self._bind(target, gate)
         return gate
 

@@ -6,7 +6,7 @@ import functools
 import logging
 from typing import Any
 
-from llmnb.display.escape import visible
+from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import counted, single_line
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
@@ -48,13 +48,12 @@ def report(
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
+    if run.status().counts.num_unsaved and run.error is not None:
+        warn(visible_lines(run.error.message))
     is_silent = is_reported and on_error != "raise"
-    if on_error == "column" or is_silent or not run.failures():
+    if on_error == "column" or is_silent or not (failed := run.counts.num_tasks_failed):
         return
     status = run.status()
-    failed = status.counts.num_tasks_failed
-    if not failed:
-        return
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
     lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
     lines += causes(status)
@@ -68,7 +67,7 @@ def report(
 
 def report_cut(run: AnyRun) -> None:
     """Warn of a finished run's answers that ended at a length which the caller has not chosen."""
-    if cut := run.status().counts.num_cut:
+    if cut := run.counts.num_cut:
         were = "was" if cut == 1 else "were"
         warn(f"{counted(cut, 'answer')} {were} cut off. Allow longer ones with max_tokens.")
 

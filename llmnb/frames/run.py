@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from llmnb.engine.counters import WORDS
+from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, RunWrapper
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import InputError, Stopped
@@ -172,6 +172,6 @@ def _what_became(outcome: Outcome | None, questions: Questions) -> str:
     if outcome is None or isinstance(outcome.error, Stopped):
         return "not sent"
     if outcome.error is not None:
-        return WORDS.get(type(outcome.error).__name__, "failed")
+        return DESCRIPTIONS.get(type(outcome.error).__name__, "failed")
     status = _SOURCES.get(outcome.source, outcome.source)
     return f"{status}, {outcome.model}" if questions.group > 1 and outcome.model else status

@@ -405,21 +405,21 @@ def test_a_waiting_row_looks_ever_more_seldom(sim, other, monkeypatch):
     """
     However long the other process takes, there is no hot loop: each look comes later.
     """
-    naps = []
+    sleeps = []
 
-    async def nap(self, seconds):
-        naps.append(seconds)
-        if len(naps) == 12:
+    async def sleep(self, seconds):
+        sleeps.append(seconds)
+        if len(sleeps) == 12:
             other.gives_up(0)
 
-    monkeypatch.setattr(RequestTask, "_nap", nap)
+    monkeypatch.setattr(RequestTask, "_sleep", sleep)
     other.takes(0)
 
     assert texts(here(sim, questions(1))) == ["question 0"]
-    assert len(naps) == 12
-    assert naps == sorted(naps)
-    assert naps[0] == SOONEST_LOOK_SECONDS
-    assert max(naps) <= LATEST_LOOK_SECONDS
+    assert len(sleeps) == 12
+    assert sleeps == sorted(sleeps)
+    assert sleeps[0] == SOONEST_LOOK_SECONDS
+    assert max(sleeps) <= LATEST_LOOK_SECONDS
 
 
 def test_where_nothing_can_be_claimed_a_row_is_looked_up_once_more_and_sent(

@@ -88,6 +88,7 @@ class Server:
     dialect_name: str = "openai.chat"
     endpoint: str = "http://127.0.0.1"
     limits: Limits = field(default_factory=Limits)
+    is_free: bool = False
     sent: Counter[int] = field(default_factory=Counter)
     """Requests that were sent for each row."""
 
