@@ -26,8 +26,9 @@ def test_an_answer_is_the_value_of_its_cell(bench):
 def test_an_answer_is_streamed_into_one_output(bench):
     """
     One display, replaced in place, the last time by the finished answer; no result beside it.
+    Its Markdown is rendered as it comes.
     """
-    text = "word " * 60
+    text = "**word** " * 60
     ran = bench.run(
         "from llmnb.testing import SimulatedProvider\n"
         f"slow = SimulatedProvider(latency=0, tokens_per_second=120, reply={text!r}).start()\n"
@@ -44,12 +45,29 @@ def test_an_answer_is_streamed_into_one_output(bench):
     assert ran.value == {}
     first, *later = ran.shown
     assert later
+    assert "<strong>word</strong>" in later[0]["data"]["text/html"]
     assert {one["transient"]["display_id"] for one in ran.shown} == {
         first["transient"]["display_id"]
     }
     assert len(first["data"]["text/plain"]) < len(later[-1]["data"]["text/plain"])
     assert "openai/" in later[-1]["data"]["text/html"]
     assert bench.run("print(str(_) == " + repr(text) + ")").text.strip() in ("True", "False")
+
+
+def test_a_mistake_in_a_verb_shows_the_persons_line_and_the_message(bench):
+    """
+    In the kernel's own error message, after whatever this notebook has run before.
+    """
+    ran = bench.run(
+        "import pandas as pd\n"
+        "pd.DataFrame({'text': ['a']}).llm.generate('Mood of {txet}?', progress=False)"
+    )
+
+    first, line, *rest = "\n".join(ran.reply["traceback"]).splitlines()
+    assert first.startswith("Cell In[")
+    assert line.strip().startswith("pd.DataFrame(")
+    assert rest[0].startswith("UnknownField: The table has no column 'txet'")
+    assert len(rest) <= 6
 
 
 def test_a_failure_is_one_message_and_stops_run_all(bench):
