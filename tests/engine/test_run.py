@@ -55,7 +55,7 @@ def test_the_second_run_sends_nothing():
         assert len(sim.ledger.received) == 50
         assert again.status().counts.num_cached == 50
         assert again.status().counts.num_requests == 0
-        assert again.status().counts.usd == 0
+        assert again.status().counts.simulated_usd == 0
 
 
 def test_identical_questions_are_sent_once():
