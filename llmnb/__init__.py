@@ -161,7 +161,11 @@ def __getattr__(name: str) -> object:
     try:
         home = _HOMES[name]
     except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        import difflib
+
+        near = difflib.get_close_matches(name, __all__, n=1)
+        hint = f". Did you mean {near[0]}?" if near else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}") from None
     if home is None:
         return import_module(f"{__name__}.{name}")
     value = getattr(import_module(home), name)

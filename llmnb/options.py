@@ -618,6 +618,10 @@ number, at least 1, not '20'. It is a text: write max_attempts=20. Nothing was s
     return values
 
 
+_OF_THE_MODEL = ("api_key", "url")
+"""Keywords of `LLM` that many a call has not."""
+
+
 def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -> None:
     """Refuse names that are not there, and tell which are near.
 
@@ -633,6 +637,8 @@ def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
             hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(known)}."
+            if name in _OF_THE_MODEL:
+                hint = f"Give it with the model: model=llmnb.LLM(model=…, {name}=…)."
             raise UnknownOption(f"{where} has no keyword {name!r}. {hint} Nothing was sent.")
 
 

@@ -47,7 +47,8 @@ def check_installed() -> None:
         raise MissingExtra(
             "This model is reached through LiteLLM, which is not installed. "
             "Ways out: pip install 'llmnb[litellm]'; name a provider that llmnb knows itself "
-            "(`llmnb models` lists them); or ask a proxy of LiteLLM with url=…"
+            "(`llmnb models` lists them); or ask a proxy of "
+            "LiteLLM: llmnb.LLM(model=…, url=…) as the model."
         )
 
 

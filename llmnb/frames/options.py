@@ -35,6 +35,10 @@ class Options(FrameOptions):
     def __post_init__(self) -> None:
         if self.mode == "batch":
             refuse_with_batch({"time_limit": self.time_limit, "hedge_after": self.hedge_after})
+        if not isinstance(self.into, Hashable):
+            raise ConfigurationError(
+                f"into is the name of one column, not {type(self.into).__name__}. Nothing was sent."
+            )
         if self.details and self.into is not None:
             raise ConfigurationError(
                 "details=True gives a frame of its own, so it does not go with into=…: leave one "

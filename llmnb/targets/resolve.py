@@ -404,6 +404,8 @@ def check_address(url: str, where: str) -> None:
         fault = "is blank: give an address such as https://host/v1, or leave it out"
     elif text[0] in _QUOTES or text[-1] in _QUOTES:
         fault = "stands in quotes that are part of it: take them out"
+    elif "://" not in text and text.partition("/")[0] in (*load_catalog(), "sim"):
+        fault = f"is a model's name: write model={text[:80]!r}"
     elif "://" not in text:
         shown = "" if "@" in text else f": {text[:80]!r}"
         near = text.startswith(("localhost", "127.", "[::1]", "0.0.0.0"))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+import llmnb
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KEY = "sk-" + "secret" * 6
@@ -23,8 +26,9 @@ def test_an_answer_is_the_value_of_its_cell(bench):
 def test_an_answer_is_streamed_into_one_output(bench):
     """
     One display, replaced in place, the last time by the finished answer; no result beside it.
+    Its Markdown is rendered as it comes.
     """
-    text = "word " * 60
+    text = "**word** " * 60
     ran = bench.run(
         "from llmnb.testing import SimulatedProvider\n"
         f"slow = SimulatedProvider(latency=0, tokens_per_second=120, reply={text!r}).start()\n"
@@ -41,12 +45,29 @@ def test_an_answer_is_streamed_into_one_output(bench):
     assert ran.value == {}
     first, *later = ran.shown
     assert later
+    assert "<strong>word</strong>" in later[0]["data"]["text/html"]
     assert {one["transient"]["display_id"] for one in ran.shown} == {
         first["transient"]["display_id"]
     }
     assert len(first["data"]["text/plain"]) < len(later[-1]["data"]["text/plain"])
     assert "openai/" in later[-1]["data"]["text/html"]
     assert bench.run("print(str(_) == " + repr(text) + ")").text.strip() in ("True", "False")
+
+
+def test_a_mistake_in_a_verb_shows_the_persons_line_and_the_message(bench):
+    """
+    In the kernel's own error message, after whatever this notebook has run before.
+    """
+    ran = bench.run(
+        "import pandas as pd\n"
+        "pd.DataFrame({'text': ['a']}).llm.generate('Mood of {txet}?', progress=False)"
+    )
+
+    first, line, *rest = "\n".join(ran.reply["traceback"]).splitlines()
+    assert first.startswith("Cell In[")
+    assert line.strip().startswith("pd.DataFrame(")
+    assert rest[0].startswith("UnknownField: The table has no column 'txet'")
+    assert len(rest) <= 6
 
 
 def test_a_failure_is_one_message_and_stops_run_all(bench):
@@ -175,3 +196,34 @@ def test_unloading_in_a_kernel(bench):
     assert "not found" in bench.run("%llm Hi").text
     assert bench.run("%load_ext llmnb").text == ""
     assert bench.run("%llm Hi").status == "ok"
+
+
+def test_tab_and_shift_tab_help_in_a_kernel(bench):
+    """
+    What the page asks for at Tab and Shift-Tab: columns, keywords, models; the whole signature.
+    """
+    bench.run(
+        "%config IPCompleter.use_jedi = False\n"  # it would read all of pandas first
+        "import llmnb, pandas as pd\n"
+        "helped = pd.DataFrame({'text': ['a'], 'my label': [1]})"
+    )
+    client = bench.kernel.client
+
+    def completed(code):
+        return client.complete(code, reply=True, timeout=60)["content"]["matches"]
+
+    assert completed("%%llm --df helped --into x\nSay {my") == ["my label"]
+    assert completed("helped.llm.generate('Say {te") == ["text"]
+    assert completed("helped.llm.generate('text', on_e") == ["on_error="]
+    assert "openai/gpt-4o-mini" in completed("%llm -m openai/")
+    assert set(completed("llmnb.")) == {*llmnb.__all__}
+
+    def inspected(code):
+        reply = client.inspect(code, len(code), 0, reply=True, timeout=60)["content"]
+        return re.sub(r"\x1b\[[0-9;]*m", "", reply["data"]["text/plain"])
+
+    shown = inspected("helped.llm.generate")
+    assert "    budget_usd: float | None = None,\n" in shown
+    assert "    budget_usd: The dollars that may be spent" in shown
+    assert "%load_ext llmnb" in inspected("llmnb")
+    assert bench.run("helped.llm").value.keys() == {"text/html", "text/plain"}

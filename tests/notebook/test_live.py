@@ -55,6 +55,18 @@ def test_a_page_is_told_ten_times_a_second_at_most(page, clock):
     assert shown[-1]["text/plain"].split() == [str(number) for number in range(1000)]
 
 
+def test_only_markdown_is_rendered_as_it_comes(page, clock):
+    """
+    What was asked for in another form is shown as it stands.
+    """
+    for form, shown in (("markdown", "<strong>now</strong>"), ("code", "**now**")):
+        text = PageText(form)
+        page.names["text"] = text
+        text.take(0, Delta(text="Half of it, **now** and `th"))
+        (output,) = page.run("text.draw()").shown
+        assert shown in output["text/html"]
+
+
 def test_nothing_is_shown_before_the_first_piece(page, clock):
     """
     An answer that was kept is shown once, whole.

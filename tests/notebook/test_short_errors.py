@@ -25,6 +25,9 @@ MISTAKES = {
     "an unknown limit": ('df.llm.generate("{text}", max_requests_per_minute="x")', "5 per second"),
     "a bad schema": ('df.llm.generate("{text}", schema={"type": "x"})', "no JSON schema"),
     "a column of its own": ('df.llm.generate("{text}", into="stars")', "overwrite=True"),
+    "several columns": ('df.llm.generate("{text}", into=["a", "b"])', "one column"),
+    "a key in the call": ('df.llm.generate("{text}", api_key="k")', "llmnb.LLM(model=…, api_key="),
+    "a model as address": ('llmnb.LLM("openai/m").generate("a")', "write model='openai/m'"),
     "a text as labels": ('df.llm.classify("text", "good")', "a list of them"),
     "a series": ('df["text"].llm.generate("{}", modle="x")', "Did you mean"),
     "plan": ('df.llm.plan("{txet}")', "'stars'"),
@@ -223,6 +226,19 @@ def test_a_prompt_without_a_column_has_one_warning_that_lists_them(shell, desk):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert shell.run("df.llm.generate('Mood?', system='On {text}')").error is None
+
+
+def test_answers_that_cannot_be_saved_are_warned_of(shell, desk, monkeypatch, tmp_path):
+    """
+    With the reason and what to do, though every row has its answer.
+    """
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LLMNB_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    shell.run(SETUP)
+    with pytest.warns(UserWarning, match=r"llmnb\.configure\(cache_dir"):
+        ran = shell.run("df.llm.generate('{text}', progress=False)")
+
+    assert ran.value.notna().all()
 
 
 def test_an_unknown_reference_is_told_and_sent_as_it_stands(shell, desk):
