@@ -38,6 +38,7 @@ def register_accessor(name: str) -> None:
         >>> register_accessor("ask")
         >>> pd.DataFrame({"a": []}).ask
         <DataFrameLLM of 0 rows, with generate, plan, preview, extract, classify, compare, …>
+        >>> register_accessor("llm")  # and back again
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ConfigurationError(f"{name!r} is no name that can stand after a dot.")
