@@ -153,7 +153,10 @@ def table(
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Return a table of names and values, those without a value left out."""
     return table(
-        (cell(name, FAINT, head="row"), cell(cut(visible(value), _LONGEST_FACT)))
+        (
+            cell(name, f"{FAINT};vertical-align:top", head="row"),
+            cell(cut(visible(value), _LONGEST_FACT)),
+        )
         for name, value in pairs
         if value
     )

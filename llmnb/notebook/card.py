@@ -131,7 +131,7 @@ def waiting_bundle(status: StatusSnapshot, now: float) -> dict[str, Any]:
     rest = "Where no card follows, run the cell again: only the rest is asked."
     return {
         "text/html": html_fragments.box(
-            html_fragments.headline(f"llmnb · {project}", first)
+            html_fragments.headline(f"Run of {project}", first)
             + html_fragments.line(rest, "opacity:.8")
         ),
         "text/plain": f"Run of {project} · {first}\n{rest}",

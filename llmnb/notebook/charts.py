@@ -144,6 +144,8 @@ def _slots(status: StatusSnapshot) -> dict[str, Any]:
     slots = sum(pool.places for pool in status.pools)
     named = {pool.places for pool in status.pools if not pool.is_adaptive}
     is_named = len(named) == 1 and not any(pool.is_adaptive for pool in status.pools)
+    if is_named:  # the run's own limit, beside which other runs' requests do not count
+        taken = status.in_flight
     return {
         "used": round(100 * min(1.0, taken / slots), 1) if slots else 0.0,
         "used_text": f"{taken:,} of {slots:,}" if slots else "none yet",

@@ -23,7 +23,7 @@ from llmnb.notebook.run_part import RunPart
 from llmnb.notebook.run_surface import RunSurface
 from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, joined, watch
 
-STATIC_SECONDS = 5.0
+STATIC_SECONDS = 2.0
 """What a saved notebook shows of a run is put anew no more often than this."""
 
 MAIN, FIRST = "", "first"
@@ -145,7 +145,9 @@ class RunDashboard(RunSurface):
             run = part.end(status)
         if run is not None:
             run.about.is_reported = True
-            entry = entry_of(run, status, gives_code=runs.gives_code)
+            # A card that is a part of somebody's page stands beside what is made of its result.
+            gives_code = runs.gives_code and bool(self._outputs)
+            entry = entry_of(run, status, gives_code=gives_code)
             runs.add(entry, _Place(self, name))
             part.offer(status, is_single=runs.is_single)
         self._show()
@@ -170,6 +172,8 @@ class RunDashboard(RunSurface):
             is_over = not any(part.has_buttons for part in self._parts.values())
         if is_over:
             self._renew_outputs()
+            if self.run is not None:  # what a retry has answered has failed no more
+                self._publish(self.run.status())
 
     def _composed(self) -> dict[str, Any]:
         """Return the whole of what the page shows."""
@@ -203,11 +207,15 @@ class RunDashboard(RunSurface):
                     part.holds_kernel = False  # whatever runs, messages arrive
                     self._send_receipt(name)
             case {"do": str(), "at": str(name)} if name in self._parts:
-                self._parts[name].act(content)
-                self._show()
+                self._act(name, content)
             case {"do": str()} if "at" not in content and MAIN in self._parts:
-                self._parts[MAIN].act(content)
-                self._show()
+                self._act(MAIN, content)
+
+    def _act(self, name: str, content: Any) -> None:
+        message = self._parts[name].act(content)
+        self._show()
+        if message is not None:
+            self.send({**message, "at": name})
 
     def _send_receipt(self, name: str) -> None:
         """Give the page the receipt: as a message, so that no state of a widget holds it."""

@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from llmnb.display.escape import visible
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
+from llmnb.errors import ConfigurationError
 from llmnb.notebook import receipt
 from llmnb.notebook.card import card, over_card, view_of, waiting_bundle
 from llmnb.notebook.charts import charts
@@ -151,12 +153,18 @@ class RunPart:
         self.waiting = {"text/html": run._repr_html_(), "text/plain": repr(run)}
         return {**over_card(status, repr(run)), "html": self.waiting["text/html"]}
 
-    def act(self, content: Any) -> None:
-        """Do what the page asks for."""
+    def act(self, content: Any) -> dict[str, Any] | None:
+        """Do what the page asks for; return a message for it, None where there is none."""
         if self.failed is not None:
             self._act_on_failed(content, self.failed)
         elif (run := self._run) is not None:
+            match content:
+                case {"do": "limit", "name": str(name), "amount": amount} if name in _LIMITS:
+                    wrong = _set_limit(run, name, amount)
+                    self.draw(run.status())
+                    return {"kind": "limit", "name": name, "wrong": wrong}
             self._act_on_run(content, run)
+        return None
 
     def _act_on_failed(self, content: Any, failed: FailedRows) -> None:
         match content:
@@ -180,8 +188,6 @@ class RunPart:
                 if cause in (status := run.status()).failures:
                     self.retries ^= {cause}
                     self.draw(status)
-            case {"do": "limit", "name": str(name), "amount": amount}:
-                _set_limit(run, name, amount)
 
 
 _LIMITS = {
@@ -192,11 +198,26 @@ _LIMITS = {
 """Options of the card's fields."""
 
 
-def _set_limit(run: AnyRun, name: str, amount: Any) -> None:
-    is_number = type(amount) in (int, float) and math.isfinite(amount) and amount > 0
-    option = _LIMITS.get(name)
-    if option is None or not (amount is None or is_number):
-        return
-    if option == "max_concurrent_requests" and amount is not None:
-        amount = max(1, int(amount))
-    run.set_limits(**{option: amount})
+def _set_limit(run: AnyRun, name: str, amount: Any) -> str:
+    """Set a limit that was typed; return what is wrong with it, empty where nothing is."""
+    option = _LIMITS[name]
+    is_rate = option != "max_concurrent_requests"
+    try:
+        match amount:
+            case None:
+                pass
+            case str() if is_rate and len(amount) <= 100:
+                pass
+            case bool() | str():
+                raise ConfigurationError("no number")
+            case int() | float() if math.isfinite(amount) and amount > 0:
+                amount = amount if is_rate else max(1, int(amount))
+            case _:
+                raise ConfigurationError("no number")
+        run.set_limits(**{option: amount})
+    except ConfigurationError:
+        typed = visible(str(amount), longest=40)
+        if not is_rate:
+            return f"“{typed}” is no number of requests. Write one such as 64, or none at all."
+        return f"“{typed}” is no rate. Write 500, 500k or 5 per second, or nothing at all."
+    return ""

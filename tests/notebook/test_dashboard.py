@@ -131,12 +131,36 @@ def test_fields_change_the_limits(held):
 
 
 @pytest.mark.parametrize(
+    ("name", "amount", "wrong"),
+    [
+        ("requests per minute", "5 per second", ""),
+        ("requests per minute", "fast", "“fast” is no rate. Write 500, 500k or 5 per second"),
+        ("tokens per minute", "0", "“0” is no rate."),
+        ("requests in flight", "-5", "“-5” is no number of requests. Write one such as 64"),
+    ],
+)
+def test_a_typed_limit_is_read_or_told_to_be_wrong(held, name, amount, wrong):
+    """
+    As `max_requests_per_minute` takes it, so does the card; what is wrong is said in words.
+    """
+    run, _ = held
+    with recorded() as sent:
+        press(RunDashboard(run, ticks=False), do="limit", name=name, amount=amount)
+    contents = [one["data"].get("content", {}) for one in sent if one["type"] == "comm_msg"]
+    (answer,) = (content for content in contents if content.get("kind") == "limit")
+
+    assert answer["wrong"].startswith(wrong)
+    assert bool(answer["wrong"]) == bool(wrong)
+    while not wrong and run.status().pools[0].requests_per_minute != 300:
+        run.wait(0.01)
+
+
+@pytest.mark.parametrize(
     "content",
     [
         {"do": "limit", "name": "requests per minute", "amount": -1},
         {"do": "limit", "name": "requests per minute", "amount": float("nan")},
         {"do": "limit", "name": "requests per minute", "amount": float("inf")},
-        {"do": "limit", "name": "requests per minute", "amount": "500"},
         {"do": "limit", "name": "requests per minute", "amount": True},
         {"do": "limit", "name": "__class__", "amount": 5},
         {"do": "retry_failed"},

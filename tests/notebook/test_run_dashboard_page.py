@@ -208,9 +208,9 @@ def test_a_field_takes_numbers_as_people_write_them(open_card, typed, amount):
 
 
 @pytest.mark.parametrize("typed", ["fast", "-5", "0", "1e9", "5 apples", "١٢"])
-def test_a_field_refuses_what_is_no_number(open_card, typed):
+def test_what_is_no_number_is_told_in_words(open_card, typed):
     """
-    Nothing is sent, the field is marked, Esc restores it.
+    The kernel reads it and says what is wrong; the field is marked, Esc restores it.
     """
     page = open_card(running())
     page.page.get_by_role("button", name="Details").click()
@@ -218,9 +218,12 @@ def test_a_field_refuses_what_is_no_number(open_card, typed):
     field.fill(typed)
     field.press("Enter")
 
-    assert page.sent() == []
+    assert page.sent() == [{"do": "limit", "name": "requests in flight", "amount": typed}]
+    page.receive({"kind": "limit", "at": "", "name": "requests in flight", "wrong": "No number."})
+    expect(page.page.get_by_text("No number.")).to_be_visible()
     assert field.get_attribute("aria-invalid") == "true"
     field.press("Escape")
+    expect(page.page.get_by_text("No number.")).to_have_count(0)
     assert field.input_value() == "64"
     assert field.get_attribute("aria-invalid") is None
 

@@ -75,7 +75,7 @@ class Asked:
             )
         return self.dialect.parse(raw.body)
 
-    async def stream_url(self, request: dict, **params) -> Reply:
+    async def streamed(self, request: dict, **params) -> Reply:
         """Ask for a stream; its pieces of text are kept."""
         body = self.dialect.body(request, model=self.model, params=params)
         assembler = self.dialect.assembler()

@@ -130,6 +130,14 @@ _uncaught: list[str] = []
 """What stood in the consoles of all pages since the browser was lent."""
 
 
+@contextlib.contextmanager
+def tolerated(part: str) -> Iterator[None]:
+    """Take no error in the consoles amiss that has this in it."""
+    before = list(_uncaught)
+    yield
+    _uncaught[:] = [*before, *(text for text in _uncaught[len(before) :] if part not in text)]
+
+
 def _note_thrown(error: WebError) -> None:
     if not _OF_OTHERS.search(error.error.message):
         _uncaught.append(error.error.message)

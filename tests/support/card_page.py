@@ -23,6 +23,7 @@ const model = {
   get: () => state, on: (name, heard) => (listeners[name] ??= []).push(heard), off: () => {},
   send: (message) => { window.sent.push(message); if (window.answers) window.answer(); },
 };
+window.receive = (message) => tell("msg:custom", message);
 window.answer = () => tell("msg:custom", { kind: "heard" });
 window.take = (next) => { state = next; tell("change:snapshot"); };
 window.end = await widget.render({ model, el: document.getElementById("host") });
@@ -83,6 +84,10 @@ class CardPage:
     def take(self, state: dict[str, Any]) -> None:
         """Deliver a snapshot."""
         self.page.evaluate("state => window.take(state)", state)
+
+    def receive(self, message: dict[str, Any]) -> None:
+        """Deliver a message."""
+        self.page.evaluate("message => window.receive(message)", message)
 
     def answer(self) -> None:
         """Answer, as the kernel does to whatever it hears."""

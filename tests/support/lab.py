@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from browsers import Chromium
+from browsers import Chromium, tolerated
 from isolation import public_environment
 from playwright.sync_api import Locator, Page, expect
 from programs import Program, free_port
 
 _SETTINGS = {
-    # Else a pop-up about news covers the corner, and the state of widgets is not saved.
-    "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
+    # Else a pop-up about news covers the corner.
     "@jupyterlab/apputils-extension/notification": {
         "fetchNews": "false",
         "checkForUpdates": False,
@@ -29,6 +30,10 @@ DOORS = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
 """Where a program's page is."""
 
 _KERNEL = "tried"
+
+_CLOSE = """async () => {
+  for (const one of [...jupyterapp.shell.widgets("main")]) one.dispose();
+}"""
 
 _EXCHANGE = """async (path) => {
   for (const one of [...jupyterapp.shell.widgets("main")]) one.dispose();
@@ -119,12 +124,8 @@ class Lab:
         path.parent.mkdir()
         nbformat.write(notebook, path)
         page = chromium.page(program, width=1280, height=1000)
-        self._show(page, program, f"{name}/{name}.ipynb")
-        page.locator(".jp-NotebookPanel:visible").wait_for()
-        self._program.wait_until(lambda: self._has_idle_kernel(f"{name}/{name}.ipynb"))
-        if program == "jupyterlab":
-            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
-        return Notebook(page, path)
+        self.show(page, program, f"{name}/{name}.ipynb")
+        return Notebook(page, path, self, program)
 
     def _describe_kernel(self, environment: dict[str, str]) -> None:
         """Say what the next kernel is; the server reads it when it starts one."""
@@ -137,6 +138,14 @@ class Lab:
         spec_path = self._folder / "data" / "kernels" / _KERNEL / "kernel.json"
         spec_path.parent.mkdir(parents=True, exist_ok=True)
         spec_path.write_text(json.dumps(spec))
+
+    def show(self, page: Page, program: str, path: str) -> None:
+        """Open a notebook in a page, and wait until its kernel is idle."""
+        self._show(page, program, path)
+        page.locator(".jp-NotebookPanel:visible").wait_for()
+        self._program.wait_until(lambda: self._has_idle_kernel(path))
+        if program == "jupyterlab":
+            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
 
     def _show(self, page: Page, program: str, path: str) -> None:
         """Open a notebook in a page; in JupyterLab without loading the page again."""
@@ -172,9 +181,11 @@ class Lab:
 class Notebook:
     """An open notebook."""
 
-    def __init__(self, page: Page, path: Path) -> None:
+    def __init__(self, page: Page, path: Path, lab: Lab, program: str) -> None:
         self.page = page
         self.path = path
+        self._lab = lab
+        self._program = program
         self.panel = page.locator(".jp-NotebookPanel:visible")
 
     def cell(self, number: int) -> Locator:
@@ -204,6 +215,32 @@ class Notebook:
     def interrupt(self) -> None:
         """Press ■."""
         self.panel.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+
+    def restart(self) -> None:
+        """Restart the kernel, and say yes to the question."""
+        self.panel.locator('[data-command="notebook:restart-kernel"]').first.click()
+        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        expect(self.page.locator(".jp-Dialog")).to_have_count(0)
+
+    def close(self) -> None:
+        """Close the notebook; its kernel goes on."""
+        self.page.evaluate(_CLOSE)
+        expect(self.panel).to_have_count(0)
+
+    def open(self) -> None:
+        """Open the closed notebook again."""
+        self._lab.show(self.page, self._program, f"{self.path.parent.name}/{self.path.name}")
+
+    def reload(self) -> None:
+        """Load the page again, with the notebook as it was saved."""
+        self.page.goto("about:blank")
+        self.open()
+
+    @contextlib.contextmanager
+    def without_models(self) -> Iterator[None]:
+        """Take it as no error that JupyterLab does not find a saved widget's model."""
+        with tolerated("widget model not found"):
+            yield
 
     def save(self) -> None:
         """Save, and wait for it."""

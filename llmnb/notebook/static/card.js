@@ -41,6 +41,7 @@ function render({ model, el }) {
     if (hadFocus && !(focused.isConnected && focused.checkVisibility())) parts.get(isPlan ? "plan" : "")?.first?.focus();
   };
   const onMessage = (message) => {
+    if (message?.kind === "limit") parts.get(message.at)?.tell(message);
     if (message?.kind !== "receipt") return;
     receipts[message.at] = message.html;
     parts.get(message.at)?.receive(message.html);

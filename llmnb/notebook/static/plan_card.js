@@ -30,6 +30,7 @@ function makePlanHero() {
     sent.patch(hero.count, "to send", hero.of, hero.note);
     time.patch(hero.time[0] ?? "", hero.time[1] ?? "", hero.pace[0], hero.pace[1]);
     money.patch(hero.money, "", hero.budget, "");
+    money.node.firstChild.classList.toggle("long", hero.money.length > 10);
     writeParts(money.second, hero.over ? ["", hero.fits] : [hero.fits]);
   };
   return { node, patch };

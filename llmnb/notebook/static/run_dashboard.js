@@ -56,36 +56,45 @@ function makeLimit(label, name, emptyWord, send, spoken = ` of ${name}`) {
   const input = make("input", { id, inputmode: "numeric", autocomplete: "off", placeholder: emptyWord, title: `Enter applies, Esc restores, empty means ${emptyWord}` });
   const bar = make("i");
   const used = make("span", { class: "now" });
+  const wrong = make("span", { class: "wrong", role: "alert", id: `${id}-wrong`, hidden: "" });
   const node = make("p", { class: "limit" },
     make("label", { for: id }, label, make("span", { class: "vh" }, spoken)),
-    make("span", { class: "mini", "aria-hidden": "true" }, bar), used, input);
+    make("span", { class: "mini", "aria-hidden": "true" }, bar), used, input, wrong);
   let known = "";
+  let before = ""; // what was in force when the last was sent
+  const tell = (text) => {
+    if (text) known = before;
+    write(wrong, text);
+    show(wrong, text !== "");
+    if (text) { assign(input, "aria-invalid", "true"); assign(input, "aria-describedby", wrong.id); return; }
+    for (const name of ["aria-invalid", "aria-describedby"]) input.removeAttribute(name);
+  };
   const restore = () => { input.value = known; input.removeAttribute("aria-invalid"); };
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { restore(); event.stopPropagation(); return; }
+    if (event.key === "Escape") { restore(); tell(""); event.stopPropagation(); return; }
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
-    const amount = readAmount(input.value);
-    const isWrong = Number.isNaN(amount) || (name === "requests in flight" && amount !== null && amount < 1);
-    if (isWrong) { input.setAttribute("aria-invalid", "true"); return; }
-    input.removeAttribute("aria-invalid");
-    if (input.value.trim() !== known) send({ do: "limit", name, amount });
-    known = input.value.trim();
+    const typed = input.value.trim();
+    const amount = readAmount(typed);
+    tell("");
+    // What is no number the kernel reads, which says in words what is wrong with it.
+    if (typed !== known) send({ do: "limit", name, amount: Number.isNaN(amount) ? typed : amount });
+    [before, known] = [known, typed];
   });
-  input.addEventListener("input", () => input.removeAttribute("aria-invalid"));
+  input.addEventListener("input", () => tell(""));
   input.addEventListener("blur", restore);
   const patch = (state) => {
     bar.style.width = `${state.used}%`;
     show(bar, state.used > 0);
     write(used, state.used_text);
     node.classList.toggle("binds", Boolean(state.binds));
-    // While a person types, the field is theirs.
-    if (document.activeElement !== input && input.getRootNode().activeElement !== input) {
+    // While a person types, and while it is told what is wrong, the field is theirs.
+    if (focusedBeside(input) !== input) {
       known = state.field;
       if (input.value !== known) input.value = known;
     }
   };
-  return { node, patch };
+  return { node, patch, tell };
 }
 
 function makeChart(...children) {
@@ -115,7 +124,7 @@ function makeThroughput(title, name, send) {
     dash.style.display = state.limit ? "" : "none";
     gauge.patch(state);
   };
-  return { node, patch };
+  return { node, patch, tell: gauge.tell };
 }
 
 function patchLabels(box, labels, className) {
@@ -146,7 +155,7 @@ function makeLatency(send) {
     patchLabels(axis, state.axis, "m");
     gauge.patch(state);
   };
-  return { node, patch };
+  return { node, patch, tell: gauge.tell };
 }
 
 const MODEL_COLUMNS = ["Model", "", "share", "rows", "p50", "cost"];
@@ -428,6 +437,8 @@ function makeRunCard(link) {
     node: card,
     take(newState) { state = newState; heardAt = Date.now(); patch(); },
     patch,
+    /** Say what is wrong with a limit that was typed. */
+    tell({ name, wrong }) { charts[{ "requests per minute": "requests", "tokens per minute": "tokens" }[name] ?? "latency"].tell(wrong); },
     /** The button that would be reached first. */
     get first() { return [first, stop].find((button) => !button.hidden); },
     end() { clearInterval(clock); },
@@ -549,6 +560,7 @@ function makeRunPart(link, at) {
       banner.take(state.banner);
     },
     patch() { (card ?? banner)?.patch(); },
+    tell(message) { card?.tell(message); },
     get first() { return (card ?? banner)?.first; },
     end,
   };
