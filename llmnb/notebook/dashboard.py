@@ -131,7 +131,8 @@ class RunDashboard(RunSurface):
             part.draw(status)
             is_news = part.shown.get("view") != view
             self._show()
-        if name == MAIN:
+        # The end is told once the receipt stands there, and the failed rows can be asked again.
+        if name == MAIN and status.state not in ("finished", "stopped"):
             self._publish(status)
         if is_news or Clock.monotonic() - self._renewed >= STATIC_SECONDS:
             self._renew_outputs()
