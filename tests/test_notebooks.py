@@ -15,9 +15,10 @@ from nbclient import NotebookClient
 HERE = pathlib.Path(__file__).parents[1]
 NOTEBOOKS = sorted((HERE / "notebooks").glob("*.ipynb"))
 EXAMPLES = sorted((HERE / "examples").glob("*.py"))
+APPLICATIONS = sorted((HERE / "examples").glob("*.ipynb"))  # tests/voila uses them
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *APPLICATIONS], ids=lambda path: path.stem)
 def test_a_notebook_is_stored_without_outputs(path):
     """
     What it shows is made when it runs.

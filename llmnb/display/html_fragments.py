@@ -55,7 +55,8 @@ def details(summary: str, body: str, *, is_open: bool = False) -> str:
     """Return HTML under a line of HTML that unfolds it."""
     return (
         f"<details{' open' if is_open else ''}>"
-        f'<summary style="cursor:pointer;line-height:22px;margin-left:15px">{summary}</summary>\n'
+        '<summary style="cursor:pointer;line-height:22px;margin-left:15px;'
+        f'list-style-position:outside">{summary}</summary>\n'
         f'<div style="margin:4px 0 4px 15px;overflow-x:auto">{body}</div></details>\n'
     )
 
@@ -153,7 +154,10 @@ def table(
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Return a table of names and values, those without a value left out."""
     return table(
-        (cell(name, FAINT, head="row"), cell(cut(visible(value), _LONGEST_FACT)))
+        (
+            cell(name, f"{FAINT};vertical-align:top", head="row"),
+            cell(cut(visible(value), _LONGEST_FACT)),
+        )
         for name, value in pairs
         if value
     )

@@ -375,7 +375,7 @@ class StatusSnapshot:
             ("cost", self.cost_text + (" (simulated)" if self.simulated else "")),
             ("time", durations.span(self.seconds)),
             ("left", "" if left is None else durations.remaining(left)),
-            ("waiting on", self.waiting_on),
+            ("now", self.waiting_on),
             ("models", models or asked),
             ("project", self.project),
         )

@@ -104,7 +104,7 @@ class Accessor:
         kind = type(self)
         names = dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base))
         verbs = [
-            (name, (getattr(kind, name).__doc__ or "").partition("\n")[0])
+            (name, (getattr(kind, name).__doc__ or "").partition("\n")[0].replace("`", ""))
             for name in names
             if not name.startswith("_") and name[1:] not in names
         ]

@@ -46,6 +46,8 @@ FOLLOW_SECONDS = 1.0
 RESTS = 20
 """It rests so many times as long as the last look has taken, where that is longer."""
 
+LONGEST_REST_SECONDS = 10.0
+
 AGE_SECONDS = 60.0
 """Ages such as "3 min ago" are told anew at least this often."""
 
@@ -162,7 +164,8 @@ class CacheManager(Surface):
                 seen, looked = changes, began
                 self._jobs.put(lambda: self._look(stays=True), only="follow")
                 self._jobs.wait(PATIENCE_SECONDS)
-            pause = max(FOLLOW_SECONDS, RESTS * (Clock.monotonic() - began))
+            rest = RESTS * (Clock.monotonic() - began)
+            pause = max(FOLLOW_SECONDS, min(rest, LONGEST_REST_SECONDS))
 
     def _summaries(self) -> list[ProjectSummary]:
         if self._project is None:

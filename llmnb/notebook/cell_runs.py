@@ -102,6 +102,7 @@ class CellRuns:
             earlier, self._place = self._place, place
             self._entries.append(entry)
             self._entries.sort(key=lambda entry: entry.status.started_at)
+            self._entries = receipt.condensed(self._entries)
             self._put()
             if earlier is not None:
                 earlier.withdraw()

@@ -131,7 +131,8 @@ class RunDashboard(RunSurface):
             part.draw(status)
             is_news = part.shown.get("view") != view
             self._show()
-        if name == MAIN:
+        # The end is told once the receipt stands there, and the failed rows can be asked again.
+        if name == MAIN and status.state not in ("finished", "stopped"):
             self._publish(status)
         if is_news or Clock.monotonic() - self._renewed >= STATIC_SECONDS:
             self._renew_outputs()
@@ -145,7 +146,9 @@ class RunDashboard(RunSurface):
             run = part.end(status)
         if run is not None:
             run.about.is_reported = True
-            entry = entry_of(run, status, gives_code=runs.gives_code)
+            # A card that is a part of somebody's page stands beside what is made of its result.
+            gives_code = runs.gives_code and bool(self._outputs)
+            entry = entry_of(run, status, gives_code=gives_code)
             runs.add(entry, _Place(self, name))
             part.offer(status, is_single=runs.is_single)
         self._show()
@@ -170,6 +173,8 @@ class RunDashboard(RunSurface):
             is_over = not any(part.has_buttons for part in self._parts.values())
         if is_over:
             self._renew_outputs()
+            if self.run is not None:  # what a retry has answered has failed no more
+                self._publish(self.run.status())
 
     def _composed(self) -> dict[str, Any]:
         """Return the whole of what the page shows."""

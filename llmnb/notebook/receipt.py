@@ -17,7 +17,7 @@ from llmnb.display.html_fragments import cell, note, strong
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.engine.handle import RowAnswer
-from llmnb.engine.status import Clock, StatusSnapshot, StatusTracker
+from llmnb.engine.status import Clock, State, StatusSnapshot, StatusTracker
 from llmnb.notebook import facts
 from llmnb.notebook.facts import RowCounts
 
@@ -60,6 +60,9 @@ class Entry:
 
     code: str = ""
     """A line that asks its failed rows again; empty: the cell has to be run again."""
+
+    runs: int = 1
+    """Runs that are added up in it."""
 
     result_code: str = ""
     """A line that gives its result, where nothing else holds it."""
@@ -196,7 +199,7 @@ def _html(
             said += f", {strong(part)}" if part.endswith("failed") else f", {html_text(part)}"
         words, code = _next_step(entries)
         step = f"{html_text(words)}: <code>{html_text(code)}</code>" if code else html_text(words)
-        title = FIGURES if len(entries) == 1 else f"The {len(entries):,} runs, one by one"
+        title = FIGURES if len(entries) == 1 else f"The {_runs(entries):,} runs, one by one"
         if answers and not is_open and len(entries) == 1:
             answers = _folded("Answers", answers)
         inside = (
@@ -354,7 +357,7 @@ class _Sentence:
             self.missing.append(f"{rows.not_sent:,} not sent")
         self.first = facts.headline(statuses[0], rows)
         if len(entries) > 1 and not self.is_nothing:
-            runs = f"{len(entries):,} runs"
+            runs = f"{_runs(entries):,} runs"
             first = self.first.removeprefix("Stopped: ")
             is_all = first.startswith("All")
             self.first = f"{runs}, {first[:1].lower()}{first[1:]}" if is_all else f"{runs}: {first}"
@@ -428,16 +431,14 @@ def _next_step(entries: Sequence[Entry]) -> tuple[str, str]:
 def _sum(entries: Sequence[Entry]) -> RowCounts:
     if len(entries) == 1:
         return entries[0].rows
-    parts = [dataclasses.astuple(dataclasses.replace(e.rows, total=e.rows.whole)) for e in entries]
-    return RowCounts(
-        **dict(
-            zip(
-                (field.name for field in dataclasses.fields(RowCounts)),
-                map(sum, zip(*parts, strict=True)),
-                strict=True,
-            )
-        )
-    )
+    parts = [entry.rows for entry in entries]
+    names = [field.name for field in dataclasses.fields(RowCounts) if field.name != "total"]
+    sums = {name: sum(getattr(rows, name) for rows in parts) for name in names}
+    return RowCounts(total=sum(rows.whole for rows in parts), **sums)
+
+
+def _runs(entries: Sequence[Entry]) -> int:
+    return sum(entry.runs for entry in entries)
 
 
 def _seconds(entries: Sequence[Entry]) -> float:
@@ -486,9 +487,8 @@ def _run_rows(
     """Return a line a run: all of few; of many the first, the last, the failed, and the rest."""
     names = _names(entries)
     shown = set(range(len(entries)))
-    if len(entries) > MOST_RUNS or last < LAST_RUNS:
-        bad = [i for i, entry in enumerate(entries) if entry.rows.failed or entry.rows.not_sent]
-        shown = {*range(FIRST_RUNS), *range(len(entries) - last, len(entries)), *bad[-failed:]}
+    if _runs(entries) > MOST_RUNS or last < LAST_RUNS:
+        shown = _named_ones(entries, last, failed)
     lines: list[_Row] = []
     rest = [entry for place, entry in enumerate(entries) if place not in shown]
     for place, (entry, name) in enumerate(zip(entries, names, strict=True)):
@@ -498,12 +498,42 @@ def _run_rows(
                 _Row(name, entry.rows, durations.span(status.seconds), facts.cost([status]))
             )
         elif rest:
-            name = f"{counted(len(rest), 'other run')}"
+            name = counted(_runs(rest), "other run")
             statuses = [entry.status for entry in rest]
             time = durations.span(sum(status.seconds for status in statuses))
             lines.append(_Row(name, _sum(rest), time, facts.cost(statuses)))
             rest = []
     return lines
+
+
+def _named_ones(entries: Sequence[Entry], last: int, failed: int) -> set[int]:
+    """Return the positions of the runs that are shown of many."""
+    bad = [i for i, entry in enumerate(entries) if entry.rows.failed or entry.rows.not_sent]
+    shown = {*range(FIRST_RUNS), *range(len(entries) - last, len(entries)), *bad[-failed:]}
+    return {place for place in shown if entries[place].runs == 1}
+
+
+def condensed(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the same runs, of many those that no table will name added up in one entry.
+
+    So a loop of ten thousand runs costs no more at its end than at its beginning.
+    """
+    if len(entries) <= 2 * MOST_RUNS:
+        return list(entries)
+    named = _named_ones(entries, LAST_RUNS, FAILED_RUNS)
+    rest = [entry for place, entry in enumerate(entries) if place not in named]
+    statuses = [entry.status for entry in rest]
+    is_stopped = any(status.state == "stopped" for status in statuses)
+    state: State = "stopped" if is_stopped else "finished"
+    whole = StatusSnapshot.merge(statuses, state=state, seconds=_seconds(rest))
+    total = sum(entry.rows.whole for entry in rest)
+    one = Entry(
+        status=dataclasses.replace(whole, total=total),
+        empty=sum(entry.empty for entry in rest),
+        runs=_runs(rest),
+    )
+    kept = [entry for place, entry in enumerate(entries) if place in named]
+    return [*kept[:FIRST_RUNS], one, *kept[FIRST_RUNS:]]
 
 
 def _run_table(entries: Sequence[Entry], detail: _Detail) -> str:
@@ -568,11 +598,14 @@ def _names(entries: Sequence[Entry]) -> list[str]:
         >>> _names([entry(model="m"), entry(model="m")])
         ['run 1', 'run 2']
     """
-    keys = dict.fromkeys(key for entry in entries for key in entry.traits)
-    differing = [key for key in keys if len({entry.traits.get(key) for entry in entries}) > 1]
+    single = [entry for entry in entries if entry.runs == 1]
+    keys = dict.fromkeys(key for entry in single for key in entry.traits)
+    differing = [key for key in keys if len({entry.traits.get(key) for entry in single}) > 1]
     names = []
     seen: dict[str, int] = {}
-    for number, entry in enumerate(entries, 1):
+    number = 0
+    for entry in entries:
+        number += entry.runs
         values = {key: visible(entry.traits.get(key, ""), longest=32) for key in differing}
         parts = [
             value if key in ("model", "prompt") else f"{visible(key, longest=32)} {value}"

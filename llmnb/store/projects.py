@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -126,6 +127,7 @@ _known: dict[Path, tuple[object, _Figures]] = {}
 
 def _figures(project: ProjectPaths) -> _Figures:
     before = _file_states(project.folder)
+    is_settled = _are_settled(before)
     known = _known.get(project.folder)
     if known is not None and known[0] == before:
         return known[1]
@@ -144,7 +146,7 @@ def _figures(project: ProjectPaths) -> _Figures:
         logger.debug("reading %s ended early: %s", project.name, error)
         _known.pop(project.folder, None)
         return figures
-    _known[project.folder] = (before, figures)
+    _known[project.folder] = (before if is_settled else None, figures)
     return figures
 
 
@@ -157,15 +159,28 @@ def _file_states(folder: Path, *names: str) -> list[tuple[int, int, int]]:
     return states
 
 
+SETTLED_SECONDS = 5.0
+"""What was written to since then may hold a commit that is still being synced: the files look as
+they will, and nobody can read it yet."""
+
+
+def _are_settled(states: Sequence[tuple[int, int, int]]) -> bool:
+    newest = max((written for _, _, written in states), default=0)
+    return time.time_ns() - newest > SETTLED_SECONDS * 1e9
+
+
 def changes(cache_dir: Path) -> object:
     """Return a value that stays equal as long as no process changes anything in a cache folder.
 
-    It looks at the files from outside and reads no answer.
+    It looks at the files from outside and reads no answer. Files that were written to just now
+    count as changing.
     """
-    return usage.pending_hits(), [
+    states = [
         (project.name, _file_states(project.folder, layout.HITS))
         for project in layout.stored_projects(cache_dir)
     ]
+    is_settled = all(_are_settled(files) for _, files in states)
+    return usage.pending_hits(), states, is_settled or object()
 
 
 def _size(folder: Path) -> int:

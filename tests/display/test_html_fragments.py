@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from markup import PAYLOADS, Census, about
 
 from llmnb.display import html_fragments
@@ -36,3 +38,15 @@ def test_every_piece_takes_text_for_text():
                 assert found.others == found.open == []
                 assert not set(html) & set("\x00\x07\x1b\r\u202e\u2028")
                 assert html.count("\n") == parts("x")[place].count("\n")
+
+
+def test_a_bar_keeps_its_colours_where_patterns_are_taken_out():
+    """
+    Pages that do not trust a notebook drop gradients and variables; a plain colour stands before.
+    """
+    for name in ("reused", "merged", "answered", "failed", "rest"):
+        for html in (html_fragments.bar([(name, 1.0)]), html_fragments.small_bar([(name, 1.0)])):
+            style = Census(html).values[-1].split(";")
+            colours = [rule for rule in style if rule.startswith("background")]
+
+            assert re.fullmatch(r"background(-color)?:(#[0-9a-f]{6}|rgba\([\d.,]+\))", colours[0])

@@ -40,6 +40,7 @@ EXTRAS = {
     "vllm": {"vllm"},
     "sentence-transformers": {"sentence-transformers"},
     "speed": {"uvloop"},
+    "voila": {"voila"},
 }
 """Everything heavy, under the name that an error tells the person to install."""
 

@@ -51,7 +51,7 @@ ALLOWED = {
     ),
     "house": "tests/house tests/wire",
     "one": (
-        "engine evaluation frames llmnb targets tests tests/adapters tests/batches "
+        "engine evaluation frames llmnb notebook targets tests tests/adapters tests/batches "
         "tests/browser tests/cli tests/cost tests/decide tests/display tests/engine "
         "tests/evaluation tests/faults tests/frames tests/house tests/kernel tests/notebook "
         "tests/rate_limiter tests/schemas tests/store tests/wire"

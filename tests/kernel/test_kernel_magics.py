@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+import llmnb
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KEY = "sk-" + "secret" * 6
@@ -195,3 +198,34 @@ def test_unloading_in_a_kernel(bench):
     assert "not found" in bench.run("%llm Hi").text
     assert bench.run("%load_ext llmnb").text == ""
     assert bench.run("%llm Hi").status == "ok"
+
+
+def test_tab_and_shift_tab_help_in_a_kernel(bench):
+    """
+    What the page asks for at Tab and Shift-Tab: columns, keywords, models; the whole signature.
+    """
+    bench.run(
+        "%config IPCompleter.use_jedi = False\n"  # it would read all of pandas first
+        "import llmnb, pandas as pd\n"
+        "helped = pd.DataFrame({'text': ['a'], 'my label': [1]})"
+    )
+    client = bench.kernel.client
+
+    def completed(code):
+        return client.complete(code, reply=True, timeout=60)["content"]["matches"]
+
+    assert completed("%%llm --df helped --into x\nSay {my") == ["my label"]
+    assert completed("helped.llm.generate('Say {te") == ["text"]
+    assert completed("helped.llm.generate('text', on_e") == ["on_error="]
+    assert "openai/gpt-4o-mini" in completed("%llm -m openai/")
+    assert set(completed("llmnb.")) == {*llmnb.__all__}
+
+    def inspected(code):
+        reply = client.inspect(code, len(code), 0, reply=True, timeout=60)["content"]
+        return re.sub(r"\x1b\[[0-9;]*m", "", reply["data"]["text/plain"])
+
+    shown = inspected("helped.llm.generate")
+    assert "    budget_usd: float | None = None,\n" in shown
+    assert "    budget_usd: The dollars that may be spent" in shown
+    assert "%load_ext llmnb" in inspected("llmnb")
+    assert bench.run("helped.llm").value.keys() == {"text/html", "text/plain"}

@@ -56,7 +56,7 @@ def test_the_extension_loads_where_nothing_can_be_written_or_reached(tmp_path):
 
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == [
-        "<DataFrameLLM: generate, plan, preview, extract, classify, compare, …>",
+        "<DataFrameLLM of 1 row, with generate, plan, preview, extract, classify, compare, …>",
         "1 row",
         "[True]",
     ]

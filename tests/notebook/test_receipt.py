@@ -372,6 +372,27 @@ def test_of_many_runs_the_first_the_last_and_the_failed_are_shown():
     assert names[4] == "96 other runs" or "96 other runs" in names
 
 
+def test_thousands_of_runs_are_kept_as_a_hundred_and_lose_no_row():
+    """
+    What a loop of many runs shows is the same whether or not those in its middle are added up.
+    """
+    entries: list[Entry] = []
+    for number, entry in enumerate(loop(400, clean(), clean(), stopped(), finished())):
+        entries = receipt.condensed([*entries, entry])
+        assert len(entries) <= 100, number
+    whole = loop(400, clean(), clean(), stopped(), finished())
+
+    assert summary_of_failed(html(*entries)) == summary_of_failed(html(*whole))
+    first, same = (receipt.text(runs).split("\n")[1:4] for runs in (entries, whole))
+    assert [line.split() for line in first] == [line.split() for line in same]
+    assert "367 other runs" in words_of(*entries)
+    assert "temperature 79.8" in words_of(*entries)
+
+
+def summary_of_failed(page: str) -> str:
+    return Census(page.partition("<table")[0] + "</div>").text
+
+
 # ------------------------------------------------------------------------- the answers
 
 ANSWERS = [

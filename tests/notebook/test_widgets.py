@@ -87,6 +87,28 @@ def test_a_dashboard_tells_how_far_its_run_is(provider, asked):
     card.close()
 
 
+def test_what_a_retry_has_answered_has_failed_no_more(provider, asked):
+    """
+    The card asks its failed rows again, and tells at the end how many are left and what it cost.
+    """
+    frame, (prompt, options) = asked
+    card = RunDashboard(frame.llm.start(prompt, **options))
+    provider.release()
+    until(card, "finished")
+    assert card.failed == 1
+    spent = card.usd
+    come = threading.Event()
+    card.observe(lambda change: come.set(), "usd")
+
+    provider.set_faults(None)
+    card._handle_custom_msg({"do": "retry"}, [])
+
+    assert come.wait(60)
+    assert (card.state, card.done, card.failed) == ("finished", 10, 0)
+    assert card.usd > spent
+    card.close()
+
+
 def test_a_plan_tells_of_the_run_that_it_begins(provider, asked):
     """
     Planned, then as its run is; the first ten rows are not yet it.

@@ -78,10 +78,11 @@ def test_what_was_added_is_read_alone_and_other_changes_anew(root, monkeypatch):
     assert look()[:2] == (1, 0.25)
 
 
-def test_whoever_changes_it_a_changed_folder_looks_different(root):
+def test_whoever_changes_it_a_changed_folder_looks_different(root, monkeypatch):
     """
     An answer, a use that is not written yet, a project that goes; nothing else.
     """
+    monkeypatch.setattr(projects, "SETTLED_SECONDS", -1.0)
     before = projects.changes(root)
     store = save(root, "p", entry(1))
     saved = projects.changes(root)
@@ -94,6 +95,23 @@ def test_whoever_changes_it_a_changed_folder_looks_different(root):
     projects.list_projects(root)
     clearing.clear(["p"], root)
     assert projects.changes(root) not in (used, saved)
+
+
+def test_a_commit_that_is_still_being_synced_is_not_missed(root, monkeypatch):
+    """
+    Its bytes are in the file before anybody can read it; nothing of the file changes afterwards.
+    """
+    store = save(root, "p", entry(1))
+    states = projects._file_states
+    monkeypatch.setattr(projects, "_file_states", lambda folder, *names: frozen)
+    frozen = states(store.folder)
+    assert projects.summary(store.paths).answers == 1
+    before = projects.changes(root)
+
+    store.commit([entry(2)])
+
+    assert projects.changes(root) != before
+    assert projects.summary(store.paths).answers == 2
 
 
 def test_no_price_at_all_is_unknown_and_not_nothing(root):

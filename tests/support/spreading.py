@@ -25,6 +25,7 @@ LONG = (
     "tests/generation/test_examples.py",
     "tests/wire/test_fuzz.py",
     "tests/marimo/",
+    "tests/voila/",
     "tests/engine/test_ledger_outages.py",
     "tests/notebook/test_run_dashboard_page.py",
     "tests/cli/test_kill_and_memory.py",
