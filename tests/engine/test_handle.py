@@ -103,3 +103,19 @@ def test_rows_that_a_retry_is_still_asking_are_left_to_it(provider):
 
     assert second is first
     assert len(provider.ledger.received) == 6
+
+
+def test_the_counts_of_a_run_are_those_of_its_status(provider):
+    """
+    Of the engine's run, which reads them alone, and of a table's, which takes them from its status.
+    """
+    run = ask(provider, questions(3))
+    run.result(60)
+    table = pd.DataFrame({"text": ["a", "b"]})
+    asked = llmnb.LLM(url=provider.base_url, api_key="k", model="m")
+    of_table = table.llm.start("Say {text}.", model=asked)
+    of_table.result(60)
+
+    assert run.counts == run.status().counts
+    assert run.counts.num_rows_done == 3
+    assert of_table.counts == of_table.status().counts
