@@ -39,7 +39,7 @@ class RunSurface(Surface):
     """Rows that ended with an error."""
 
     usd = traitlets.Float(0.0, read_only=True)
-    """Dollars spent so far, as far as prices are known."""
+    """Dollars spent so far, as far as prices are known; where there are none, simulated ones."""
 
     def publish(self, run: AnyRun, status: StatusSnapshot, total: int | None = None) -> None:
         """Set the traits.
