@@ -55,7 +55,8 @@ def details(summary: str, body: str, *, is_open: bool = False) -> str:
     """Return HTML under a line of HTML that unfolds it."""
     return (
         f"<details{' open' if is_open else ''}>"
-        f'<summary style="cursor:pointer;line-height:22px;margin-left:15px">{summary}</summary>\n'
+        '<summary style="cursor:pointer;line-height:22px;margin-left:15px;'
+        f'list-style-position:outside">{summary}</summary>\n'
         f'<div style="margin:4px 0 4px 15px;overflow-x:auto">{body}</div></details>\n'
     )
 

@@ -48,7 +48,7 @@ def report(
     Raises:
         RowsFailed: With ``on_error="raise"``, where rows failed; it carries the table.
     """
-    if run.status().counts.num_unsaved and run.error is not None:
+    if run.counts.num_unsaved and run.error is not None:
         warn(visible_lines(run.error.message))
     is_silent = is_reported and on_error != "raise"
     if on_error == "column" or is_silent or not (failed := run.counts.num_tasks_failed):

@@ -21,7 +21,7 @@ from llmnb.notebook import cell_runs, receipt
 from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
 from llmnb.notebook.run_part import RunPart
 from llmnb.notebook.run_surface import RunSurface
-from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, joined, watch
+from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, capturing, joined, watch
 
 STATIC_SECONDS = 2.0
 """What a saved notebook shows of a run is put anew no more often than this."""
@@ -344,7 +344,8 @@ class ShownBatch:
     """A batch run's card in an output, static HTML that is put anew when something has changed.
 
     There is nothing to pause or to speed up in a batch that takes hours, so it has no
-    widget: what a saved notebook shows is what stood there last.
+    widget: what a saved notebook shows is what stood there last. In an `Output`, which cannot
+    put an output anew, a `RunDashboard` shows the same.
 
     Args:
         run: The run.
@@ -400,14 +401,14 @@ def display_for(run: AnyRun, total: int | None = None) -> Shown | ShownBatch | N
     """
     if not can_show():
         return None
-    if run.is_batch:
+    if run.is_batch and not capturing():
         return ShownBatch(run, holds_kernel=True)
     return Shown(run, total, holds_kernel=True)
 
 
 def show(run: AnyRun) -> None:
     """Show a run where this is called: its dashboard, or its receipt when it is done."""
-    if run.is_batch:
+    if run.is_batch and not capturing():
         if can_show():
             ShownBatch(run)
         else:

@@ -430,5 +430,6 @@ def _missing_key(row: Provider, model: str) -> str:
         (f"llmnb.LLM(model='{row.name}/{model}', api_key=…)", "as the model that is named"),
     )
     lines = [f"{row.name} needs an API key and none was found. Ways to give it:"]
-    lines += [f"  {code:<36} {where}" for code, where in offers]
+    wide = max(len(code) for code, _ in offers)
+    lines += [f"  {code:<{wide}}   {where}" for code, where in offers]
     return "\n".join([*lines, "Or name local/smollm2, which needs none. Nothing was sent."])

@@ -137,6 +137,23 @@ def test_a_card_in_a_notebook_follows_its_run(start, sim, monkeypatch):
 
 
 @openai_only
+def test_a_batch_is_followed_in_a_widget_too(start, sim):
+    """Where no output can be put anew, the card itself changes; no button stands on it."""
+    sim.batches.script.polls = 10**9
+    run = start("a")
+    until_polled(sim, run)
+    card = dashboard.RunDashboard(run, ticks=False)
+    assert "under way" in card.snapshot["html"]
+    assert "buttons" not in card.snapshot
+    sim.batches.script.polls = 0
+    run.result(30)
+    card.end(run.status())
+    assert "Batch finished" in card.snapshot["html"]
+    assert "Batch finished" in card.static["text/html"]
+    assert card.state == "finished"
+
+
+@openai_only
 def test_llm_status_shows_the_batch_run(start):
     """The magic shows whatever began last, a batch run too; a waiting cell gets its card."""
     run = start("a")

@@ -70,6 +70,7 @@ def test_a_plan_is_run_and_its_answers_are_found_exported_cleared_and_undone(
     nameless = [one for one in said if one.endswith(": ")]
     assert all(one.startswith("status") for one in nameless), said
 
+    expect(manager.locator("[inert]")).to_have_count(0)  # the kernel has answered it
     named.focus()
     keys.press("Enter")
     search = manager.get_by_role("searchbox", name="Search prompts and answers")

@@ -9,6 +9,8 @@ import importlib
 import pytest
 from tree import module_name, source_files
 
+import llmnb
+
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 EVERY = [pytest.param(path, id=module_name(path)) for path in source_files()]
@@ -24,6 +26,7 @@ def test_examples_run(name):
     """
     What a docstring shows is what happens.
     """
+    llmnb.register_accessor("llm")  # whatever another test has done to it
     module = importlib.import_module(name)
 
     failed, tried = doctest.testmod(module, optionflags=FLAGS)

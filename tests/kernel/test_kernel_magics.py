@@ -91,13 +91,15 @@ def test_a_wrong_option_stops_run_all(bench):
 
 def test_each_row_of_a_frame_shows_a_dashboard_that_becomes_a_receipt(bench):
     """
-    The widget is replaced in place by what a saved notebook can show.
+    Beside the widget stands what a saved notebook can show, which stays alone at the end.
     """
     bench.frame("rows", 12)
     ran = bench.run("%%llm --df df --into answer\n{text}")
 
     assert ran.status == "ok", ran.reply
-    assert WIDGET in ran.shown[0]["data"]
+    static, card = (one["data"] for one in ran.shown[:2])
+    assert "0 of 12 rows answered, and kept" in static["text/plain"]
+    assert WIDGET in card
     last = [one for one in ran.shown if "update" in str(one) or one][-1]["data"]
     assert WIDGET not in last
     assert "12 rows answered" in "".join(one["data"].get("text/plain", "") for one in ran.shown)

@@ -154,7 +154,7 @@ def test_a_notebook_of_twenty_runs_holds_the_widgets_code_once(executed):
 
     assert len(cards(notebook)) == 20
     assert len(codes) == 1
-    assert (whole - len(json.dumps(codes))) / 20 < 9_500
+    assert (whole - len(json.dumps(codes))) / 20 < 8_000
 
 
 def test_a_started_run_becomes_its_receipt_in_its_own_cell(executed):
