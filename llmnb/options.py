@@ -10,16 +10,27 @@ from __future__ import annotations
 
 import difflib
 import functools
-import math
-import numbers
-import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError, UnknownOption
-from llmnb.rates import ACCEPTED, per_minute
+from llmnb.option_kinds import (
+    PATH,
+    RATE,
+    SECONDS,
+    SECONDS_OR_P95,
+    SHARE,
+    TEXT,
+    WORDS,
+    YES_OR_NO,
+    Kind,
+    Unfit,
+    any_number,
+    choice,
+    whole_number,
+)
 from llmnb.records import Burst
 
 Door = Literal[
@@ -65,30 +76,6 @@ UNCHANGED = Unset("unchanged")
 """The default of a setting that stays as it is where it is left out."""
 
 
-class _Unfit(ValueError):
-    """A value is none that an option takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Values of one type and range."""
-
-    description: str
-    """What such a value is, behind "is"; empty where the option's own meaning says it."""
-
-    type: str
-    """How type checkers write it."""
-
-    read: Callable[[Any], Any]
-    """Returns the value as the engine takes it, or raises."""
-
-    typed: Callable[[str], Any] = str
-    """Returns the value that a person typed as a word of a command, or raises a `ValueError`."""
-
-    choices: tuple[Any, ...] | None = None
-    """All values, where they can be listed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option: its meaning and its values."""
@@ -120,7 +107,7 @@ class Option:
     @property
     def documentation(self) -> str:
         """The sentence that signatures' documentation has about it."""
-        is_told = self.kind.description and self.kind is not _YES_OR_NO
+        is_told = self.kind.description and self.kind is not YES_OR_NO
         kind = f": {self.kind.description}" if is_told else ""
         return f"{self.meaning[:1].upper()}{self.meaning[1:]}{kind}{self.note}."
 
@@ -134,114 +121,12 @@ class Option:
             return None
         try:
             return self.kind.read(value)
-        except _Unfit as unfit:
+        except Unfit as unfit:
             description = ": ".join(filter(None, (self.meaning, self.kind.description)))
             more = f" {unfit}" if str(unfit) else _as_number(self.kind, name, value)
             raise ConfigurationError(
                 f"{name} is {description}, not {_shown(value)}.{more} Nothing was sent."
             ) from None
-
-
-# ------------------------------------------------------------------------------- kinds
-
-
-def _whole(least: int | None = None, most: int | None = None) -> Kind:
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise _Unfit
-        number = int(value)
-        if (least is not None and number < least) or (most is not None and number > most):
-            raise _Unfit
-        return number
-
-    return Kind(f"a whole number{_range(least, most)}", "int", read, int)
-
-
-def _number(least: float | None = None, most: float | None = None, *, above: bool = False) -> Kind:
-    def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise _Unfit
-        try:
-            number = float(value)
-        except OverflowError:
-            raise _Unfit from None
-        if not math.isfinite(number) or (most is not None and number > most):
-            raise _Unfit
-        if least is not None and (number < least or (above and number == least)):
-            raise _Unfit
-        return int(value) if isinstance(value, numbers.Integral) else number
-
-    description = f"a number{' above 0' if above else _range(least, most)}"
-    return Kind(description, "float", read, float)
-
-
-def _range(least: float | None, most: float | None) -> str:
-    if least is None:
-        return ""
-    return f", at least {least:g}" if most is None else f" from {least:g} to {most:g}"
-
-
-def _choice(*values: Any) -> Kind:
-    typed = [(type(value), value) for value in values]  # of the same type too: 1 is not True
-
-    def read(value: Any) -> Any:
-        if (type(value), value) not in typed:
-            raise _Unfit
-        return value
-
-    *most, last = map(repr, values)
-    texts = [f'"{value}"' for value in values if isinstance(value, str)]
-    types = [f"Literal[{', '.join(texts)}]"] if texts else []
-    if True in values:
-        types = ["bool", *types]
-    return Kind(f"{', '.join(most)} or {last}", " | ".join(types), read, choices=values)
-
-
-def _read_seconds_or_p95(value: Any) -> Any:
-    return value if isinstance(value, str) and value == "p95" else _SECONDS.read(value)
-
-
-def _read_rate(value: Any) -> float | None:
-    try:
-        return per_minute(value)
-    except ConfigurationError:
-        raise _Unfit(ACCEPTED) from None
-
-
-def _read_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _Unfit
-    return value
-
-
-def _read_path(value: Any) -> Any:
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise _Unfit
-    return value
-
-
-def _read_texts(value: Any) -> tuple[str, ...]:
-    texts = (value,) if isinstance(value, str) else value
-    if not isinstance(texts, (list, tuple, set, frozenset)):
-        raise _Unfit
-    for text in texts:
-        if not isinstance(text, str) or not text:
-            raise _Unfit
-    return tuple(texts)
-
-
-def _read_projects(value: Any) -> bool | list[str]:
-    return value if isinstance(value, bool) else list(_read_texts(value))
-
-
-_YES_OR_NO = _choice(True, False)
-_SECONDS = _number(0, above=True)
-_TEXT = Kind("a text", "str", _read_text)
-_PATH = Kind("a text or a pathlib.Path", "str | os.PathLike[str]", _read_path)
-_WORDS = Kind("a text or a list of them", "str | Sequence[str]", _read_texts)
-_RATE = Kind("a rate above 0", "Rate", _read_rate, float)
-_SHARE = Kind("True, False, or the projects' names", "bool | str | list[str]", _read_projects)
-_P95 = Kind("a number above 0, or 'p95'", 'float | Literal["p95"]', _read_seconds_or_p95)
 
 
 # ------------------------------------------------------------------------------ options
@@ -275,40 +160,40 @@ _COUNTED = tuple(door for door in _PLANNED if door != "GenerationMaster")
 """Doors that count requests in flight and attempts; `GenerationMaster` counts workers, retries."""
 
 OPTIONS: Mapping[str, Option] = {
-    "model": _option("the model to ask where none is named, as provider/model", _TEXT, "configure"),
+    "model": _option("the model to ask where none is named, as provider/model", TEXT, "configure"),
     "system": _option(
-        "the system message of every prompt of `%llm`", _TEXT, "configure", is_optional=True
+        "the system message of every prompt of `%llm`", TEXT, "configure", is_optional=True
     ),
     "format": _option(
         "the form in which `%llm` asks for answers and shows them",
-        _choice(*FORMATS),
+        choice(*FORMATS),
         "configure",
         is_optional=True,
         default="markdown",
     ),
     "stream": _option(
         "whether `%llm` shows answers while they come",
-        _YES_OR_NO,
+        YES_OR_NO,
         "configure",
         is_optional=True,
         default=True,
     ),
     "overwrite": _option(
         "whether columns that came with the table may be replaced",
-        _YES_OR_NO,
+        YES_OR_NO,
         *("frames", "embed"),
         default=False,
         note="; those that an earlier call wrote are written anew without it",
     ),
     "files_root": _option(
         "the folder below which texts in cells may name files",
-        _PATH,
+        PATH,
         "frames",
         note="; None: the working folder. A `pathlib.Path` may lie anywhere",
     ),
     "fetch_files": _option(
         "whether pictures that cells name by their address are fetched here",
-        _YES_OR_NO,
+        YES_OR_NO,
         "frames",
         is_optional=True,
         default=False,
@@ -316,48 +201,48 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "n": _option(
         "the number of answers to every row",
-        _whole(1, 1024),
+        whole_number(1, 1024),
         *("call", "frames"),
         default=1,
         note="; above 1 a cell holds the list of them",
     ),
-    "batch_size": _option("the number of texts of one request", _whole(1), "embed"),
+    "batch_size": _option("the number of texts of one request", whole_number(1), "embed"),
     "project_name": _option(
         "the project that keeps the answers",
-        _TEXT,
+        TEXT,
         *(*_PLANNED, "batch"),
         note="; None: ``LLMNB_PROJECT``, else ``default``",
         short="project",
     ),
     "cache_dir": _option(
         "the folder of all projects",
-        _PATH,
+        PATH,
         *("call", "AsyncLLM", "generation", "configure", "start", "plan", "batch"),
         note="; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``",
     ),
     "use_cache": _option(
         "whether answers that are kept are used",
-        _YES_OR_NO,
+        YES_OR_NO,
         *(*_RUNS, "plan", "batch", "embed", "magics"),
         default=True,
         note="; False: all is asked anew, and the answers are kept all the same",
     ),
     "share": _option(
         "whether other projects' answers are used",
-        _SHARE,
+        SHARE,
         *(*_RUNS, "plan", "batch", "embed"),
         default=True,
     ),
     "duplicates": _option(
         "what becomes of identical rows",
-        _choice("merge", "sample"),
+        choice("merge", "sample"),
         *("AsyncLLM", "frames", "generation"),
         default="merge",
         note="; asked once, or each for itself",
     ),
     "details": _option(
         "whether a frame tells model, tokens, dollars and more",
-        _YES_OR_NO,
+        YES_OR_NO,
         "frames",
         default=False,
         note="; its columns are response, error, model, provider, finish_reason, prompt_tokens, "
@@ -365,7 +250,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "on_error": _option(
         "what becomes of rows that fail",
-        _choice("null", "column", "raise"),
+        choice("null", "column", "raise"),
         *("frames", "embed"),
         default="null",
         note="; missing with one warning, told in a further column, or an error when every row "
@@ -373,7 +258,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "max_requests_per_minute": _option(
         "the number of requests a minute",
-        _RATE,
+        RATE,
         *_PLANNED,
         note=', as a number, ``"100/minute"``, ``"5 per second"`` or a '
         "`limits.RateLimitItem`; None: what the provider allows",
@@ -381,69 +266,69 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "max_tokens_per_minute": _option(
         "the number of tokens a minute, prompt and answer together",
-        _RATE,
+        RATE,
         *_PLANNED,
         note=", in the same forms",
         short="tpm",
     ),
     "max_concurrent_requests": _option(
         "the number of requests in flight at once",
-        _whole(1),
+        whole_number(1),
         *_COUNTED,
         note="; None: found by trying",
         short="concurrency",
     ),
     "max_rps": _option(
         "whether requests are evenly spaced",
-        _YES_OR_NO,
+        YES_OR_NO,
         *("call", "AsyncLLM", "generation", "start"),
         default=False,
     ),
     "max_attempts": _option(
         "the number of attempts for a row",
-        _whole(1),
+        whole_number(1),
         *("call", "AsyncLLM", "frames", "generation", "embed", "start"),
         default=3,
         note="; those that were unsent or surely unbilled count, the first included",
     ),
     "max_wait": _option(
         "how many seconds a model may refuse without one success",
-        _number(0),
+        any_number(0),
         *_ALL,
         note="; None: that of `llmnb.configure`, else 600. A server that asks to wait for more "
         "than two minutes is waited for only where this covers it",
     ),
     "cooldown": _option(
         "how many seconds to pause after a refusal that does not say how long",
-        _number(0),
+        any_number(0),
         *("call", "AsyncLLM", "generation", "start"),
     ),
     "budget_usd": _option(
         "the dollars that may be spent",
-        _number(0),
+        any_number(0),
         *(*_PLANNED, "batch"),
         note="; they are not overshot beyond what is in flight",
         short="budget",
     ),
     "time_limit": _option(
-        "how many seconds a row may take from its first request", _SECONDS, *_RUNS
+        "how many seconds a row may take from its first request", SECONDS, *_RUNS
     ),
     "hedge_after": _option(
         "how many seconds without a first token pass before another request is sent",
-        _P95,
+        SECONDS_OR_P95,
         *_RUNS,
         note="; it goes to the next model",
     ),
     "burst": _option(
         "how what a server says is left of a limit is spent",
-        _choice(*get_args(Burst)),
+        choice(*get_args(Burst)),
         *_ALL,
         note="; at once, or at an even rate. None: that of `llmnb.configure`, else "
         '``"announced"``. Limits that are given here are always smooth',
     ),
     "good_finish": _option(
         "the finish reasons that are good though llmnb does not know them, such as ['done']",
-        _WORDS,
+        WORDS,
         *(*_RUNS, "batch", "magics", "configure"),
         is_optional=True,
         default=(),
@@ -451,13 +336,13 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "mode": _option(
         "how rows are asked, now or for half the price within a day",
-        _choice("live", "batch"),
+        choice("live", "batch"),
         *("AsyncLLM", "frames"),
         default="live",
     ),
     "truncate": _option(
         "which end of a prompt longer than its model takes is left out",
-        _choice("end", "start"),
+        choice("end", "start"),
         "generation",
         is_optional=True,
         default="end",
@@ -465,7 +350,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "allow_urls": _option(
         "whether lines are asked at the URL that they name themselves",
-        _YES_OR_NO,
+        YES_OR_NO,
         "generation",
         default=False,
         note=", with the key beside it or with none; False: such a line is an error row and sent "
@@ -473,22 +358,25 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "progress": _option(
         "whether bars are shown",
-        _choice(True, False, "auto"),
+        choice(True, False, "auto"),
         *("AsyncLLM", "frames", "embed", "generation"),
         default="auto",
         note='; ``"auto"``: on a terminal and in a notebook',
     ),
-    "max_rounds": _option("the number of requests", _whole(1), "run_tools", default=8),
+    "max_rounds": _option("the number of requests", whole_number(1), "run_tools", default=8),
     "max_calls": _option(
-        "the number of calls of one round that are made", _whole(1), "run_tools", is_optional=False
+        "the number of calls of one round that are made",
+        whole_number(1),
+        "run_tools",
+        is_optional=False,
     ),
     "max_result_characters": _option(
-        "the longest result of a tool", _whole(1), "run_tools", is_optional=False
+        "the longest result of a tool", whole_number(1), "run_tools", is_optional=False
     ),
-    "tool_timeout": _option("how many seconds a tool may take", _SECONDS, "run_tools"),
+    "tool_timeout": _option("how many seconds a tool may take", SECONDS, "run_tools"),
     "show_answers": _option(
         "whether receipts in notebooks show the first prompts and answers",
-        _YES_OR_NO,
+        YES_OR_NO,
         "configure",
         is_optional=True,
         default=True,
@@ -496,13 +384,13 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "allow_http": _option(
         "whether a key may travel over plain http to another machine",
-        _YES_OR_NO,
+        YES_OR_NO,
         *("call", "configure"),
     ),
 }
 """Every option of the product by name."""
 
-RETRIES = _option("the number of attempts after the first", _whole(0), default=3)
+RETRIES = _option("the number of attempts after the first", whole_number(0), default=3)
 """`max_attempts` under the names that others count retries with."""
 
 
@@ -557,24 +445,24 @@ ARGUMENTS: Mapping[str, Option] = {
 }
 """Arguments that several doors take and check for themselves."""
 
-_NUMBER = _number()
+_NUMBER = any_number()
 
 PARAMS: Mapping[str, Option] = {
-    "max_tokens": _option("the longest answer in tokens", _whole(1)),
-    "temperature": _option("how freely a model chooses its words", _number(0)),
-    "top_p": _option("the share of likely words that are chosen from", _number(0, 1)),
-    "top_k": _option("the number of likely words that are chosen from", _whole()),
-    "stop_tokens": _option("at which texts an answer ends", _WORDS),
-    "stop": _option("at which texts an answer ends", _WORDS),
+    "max_tokens": _option("the longest answer in tokens", whole_number(1)),
+    "temperature": _option("how freely a model chooses its words", any_number(0)),
+    "top_p": _option("the share of likely words that are chosen from", any_number(0, 1)),
+    "top_k": _option("the number of likely words that are chosen from", whole_number()),
+    "stop_tokens": _option("at which texts an answer ends", WORDS),
+    "stop": _option("at which texts an answer ends", WORDS),
     "frequency_penalty": _option("the penalty on frequent words", _NUMBER),
     "presence_penalty": _option("the penalty on words that are there already", _NUMBER),
-    "seed": _option("the seed of the model's choices", _whole()),
+    "seed": _option("the seed of the model's choices", whole_number()),
 }
 """Fields of the request that may stand beside ``params`` wherever there are any."""
 
 
 EMBED_PARAMS: Mapping[str, Option] = {
-    "dimensions": _option("the length of a vector", _whole(1)),
+    "dimensions": _option("the length of a vector", whole_number(1)),
 }
 """The same for requests of vectors."""
 
