@@ -63,6 +63,7 @@ class Chromium:
         """
         events._set_running_loop(self._loop)
         _uncaught.clear()
+        _idle.update(self._kept.values())
         try:
             try:
                 yield self._browser
@@ -82,6 +83,8 @@ class Chromium:
         """
         size: ViewportSize = {"width": width, "height": height}
         context = self._kept.get(name)
+        if context is not None:
+            _idle.discard(context)
         if context is None or context.is_closed():
             context = self._kept[name] = patient(self._browser.new_context(viewport=size))
         elif context.viewport_size != size:
@@ -129,6 +132,9 @@ def patient(context: BrowserContext) -> Page:
 _uncaught: list[str] = []
 """What stood in the consoles of all pages since the browser was lent."""
 
+_idle: set[Page] = set()
+"""Kept pages that nobody has asked for since: what they are late to say is another test's."""
+
 
 @contextlib.contextmanager
 def tolerated(part: str) -> Iterator[None]:
@@ -139,13 +145,15 @@ def tolerated(part: str) -> Iterator[None]:
 
 
 def _note_thrown(error: WebError) -> None:
-    if not _OF_OTHERS.search(error.error.message):
+    if error.page not in _idle and not _OF_OTHERS.search(error.error.message):
         _uncaught.append(error.error.message)
 
 
 def _note(message: ConsoleMessage) -> None:
     """Keep an error of a page's own; what the network refused, the tests ask the server about."""
-    if message.type == "error" and not _OF_OTHERS.search(message.text):
+    if message.page in _idle or message.type != "error":
+        return
+    if not _OF_OTHERS.search(message.text):
         _uncaught.append(message.text)
 
 
