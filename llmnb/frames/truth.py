@@ -43,6 +43,11 @@ def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
     if not source.rows:
         raise InputError("The table has no rows: there is nothing to score.")
     name = argument
+    if not hasattr(truth, "__iter__") or hasattr(truth, "columns"):
+        raise InputError(
+            f"{argument}= is a series, a list in the rows' order, a dictionary from the rows' "
+            f"labels, or the name of a column, not {type(truth).__name__}."
+        )
     if isinstance(truth, str):
         labels, strangers, name = source.columns().cells(truth), 0, truth
     else:

@@ -129,6 +129,8 @@ def test_booleans_and_categories_are_labels():
         ("mood", ["kind"], "truth= has 1 value and the table 6 rows"),
         ("mood", pd.Series({99: "kind"}), "none of them belongs to a row"),
         ("mood", [None] * 6, "no label for any row"),
+        ("mood", None, "truth= is a series, a list .* not NoneType"),
+        ("mood", pd.DataFrame({"mood": TRUTH}), "not DataFrame"),
         (
             "mood",
             pd.Series(["a", "b"], index=[10, 10]),
