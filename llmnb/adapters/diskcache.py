@@ -174,8 +174,13 @@ class Database:
         return self._writing
 
     def _connect(self, *pragmas: str) -> sqlite3.Connection:
+        # Never made here: a file that was moved away meanwhile would come back empty.
         connection = sqlite3.connect(
-            self.path, timeout=60, check_same_thread=False, isolation_level=None
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=60,
+            check_same_thread=False,
+            isolation_level=None,
         )
         for pragma in ("mmap_size=0", *pragmas):
             connection.execute(f"PRAGMA {pragma}")

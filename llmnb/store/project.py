@@ -268,19 +268,21 @@ class Databases:
             try:
                 if database is not None:
                     database.begin_writing()
-                    return database
-                database = Database(paths.folder)
+                else:
+                    database = Database(paths.folder)
             except Damaged as error:
                 self.forget(paths.folder)
                 database = _mend(paths, error)
+            # Whoever only reads writes no mark: the project may be on its way into the trash.
+            try:
+                layout.write_mark(paths)
+            except OSError as error:
+                self._open.pop(paths.folder, None)
+                database.close()
+                raise StoreError(f"Project {paths.name!r} cannot be marked: {error}") from None
             return self._keep(paths, database)
 
     def _keep(self, paths: ProjectPaths, database: Database) -> Database:
-        try:
-            layout.write_mark(paths)
-        except OSError as error:
-            database.close()
-            raise StoreError(f"Project {paths.name!r} cannot be marked: {error}") from None
         self._open[paths.folder] = database
         while len(self._open) > self.most:
             del self._open[next(iter(self._open))]

@@ -78,3 +78,23 @@ def bench(
         ran = one.run("%load_ext llmnb")
         assert (ran.status, ran.text, ran.shown) == ("ok", "", [])
         yield one
+
+
+SETTLED = """
+import time
+from llmnb.notebook import dashboard
+until = time.monotonic() + 60
+while dashboard._shown and time.monotonic() < until:
+    time.sleep(0.01)
+print(len(dashboard._shown))
+"""
+
+
+@pytest.fixture(autouse=True)
+def cards_at_rest(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let every card of a test become its receipt, before the next test's cells hear of it."""
+    yield
+    if "bench" in request.fixturenames:
+        bench: Bench = request.getfixturevalue("bench")
+        bench.sim.release()
+        assert bench.run(SETTLED).text == "0\n"

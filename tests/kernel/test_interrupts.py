@@ -23,13 +23,6 @@ def receipt(ran):
     return Census("".join(page for page in pages if "llmnb-receipt" in page)).text
 
 
-@pytest.fixture(autouse=True)
-def released(bench):
-    """Hold nothing back from the next test, however this one ends."""
-    yield
-    bench.sim.release()
-
-
 @pytest.mark.parametrize(
     ("name", "cell"), [("blocking", BLOCKING), ("awaiting", AWAITING)], ids=["blocking", "await"]
 )

@@ -7,9 +7,10 @@ import threading
 import pytest
 from entries import entry, key_of
 
+from llmnb.adapters import diskcache
 from llmnb.errors import StoreError
 from llmnb.store import clearing, layout, projects, usage
-from llmnb.store.project import open_project
+from llmnb.store.project import databases, open_project
 from llmnb.store.writer import Writer
 
 
@@ -133,6 +134,40 @@ def test_a_project_in_use_can_be_cleared(root):
     store.commit([entry(2)])
 
     assert set(store.lookup([key_of(1), key_of(2)])) == {key_of(2)}
+
+
+def test_a_reader_never_brings_a_cleared_project_back(root, monkeypatch):
+    """
+    One that looks into its files in the very moment in which they are moved into the trash.
+    """
+    save(root, "p", 1)
+    project = layout.find_project(root, "p")
+    look = diskcache._check
+
+    def looked(path):
+        look(path)
+        monkeypatch.undo()
+        clearing.clear("p", root, to_trash=True)
+
+    databases.forget(project.folder)
+    monkeypatch.setattr(diskcache, "_check", looked)
+
+    assert databases.existing(project) is None
+    assert names(root) == []
+    assert not (project.folder / diskcache.FILE_NAME).exists()
+
+
+def test_reading_leaves_no_mark(root):
+    """
+    The mark goes first or last when a project is cleared: a reader must not write it anew.
+    """
+    save(root, "p", 1)
+    project = layout.find_project(root, "p")
+    databases.forget(project.folder)
+    (project.folder / layout.MARK).unlink()
+
+    assert databases.existing(project) is not None
+    assert names(root) == []
 
 
 def test_the_spend_log_survives(root):
