@@ -11,13 +11,11 @@ from llmnb.display.escape import html_text, visible
 from llmnb.display.html_fragments import box, cell, raw_cell, strong, table
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import counted, cut
+from llmnb.evaluation.card_parts import foot, note, title, whisker
 from llmnb.evaluation.comparison_score import Rival
-from llmnb.evaluation.whisker import whisker
 
 _SHOWN = 12
 """Rivals that are shown at most."""
-
-_SMALL = "margin:0 0 8px;font-size:12px;line-height:17px;opacity:.8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,7 @@ class ComparisonCard:
         whole: How many rows the table has.
         disputed: Rows on which they disagree: its label, truth, each one's answer in the order
             given, and what it was asked about.
+        others_disputed: How many more rows they disagree on.
     """
 
     rivals: Sequence[Rival]
@@ -66,26 +65,22 @@ class ComparisonCard:
         first, rest = self._headline()
         drawn = table(self._rows(), "width:100%")
         parts = [
-            f'<p style="margin:0;font-size:16px;line-height:22px">{strong(first)}'
-            f"{html_text(rest)}</p>\n",
-            f'<p style="{_SMALL}">{html_text(self._advice())}</p>\n',
+            title(first, rest),
+            note(self._advice()),
             f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>',
             f'<p style="margin:10px 0 2px">{strong("Against the best")}</p>\n',
             *(
                 f'<p style="margin:0;font-size:12.5px">{strong(name)} {html_text(said)}</p>\n'
                 for name, said in self._verdicts()
             ),
-            f'<p style="{_SMALL};margin-top:2px">{html_text(self._test())}</p>\n',
+            note(self._test(), "2px 0 8px"),
         ]
         if self.disputed:
             parts.append(
                 f'<p style="margin:10px 0 2px">{strong("Rows on which they disagree")}</p>\n'
             )
             parts.append(self._disputed_table())
-        parts.append(
-            f'<p style="margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8">'
-            f"{html_text(self._footer())}</p>"
-        )
+        parts.append(foot(html_text(self._footer())))
         return box(*parts, name="llmnb-score", width=840)
 
     def text(self) -> str:

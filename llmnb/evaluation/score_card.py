@@ -14,19 +14,25 @@ from llmnb.display.html_fragments import box, cell, small_bar, strong, table
 from llmnb.display.moments import moment
 from llmnb.display.palette import ACCENT, FAINT, RULE
 from llmnb.display.texts import counted, cut
+from llmnb.evaluation.card_parts import (
+    FEW_LABELS,
+    foot,
+    note,
+    right_and_wrong,
+    title,
+    whisker,
+    without_a_row,
+)
 from llmnb.evaluation.label_score import LabelScore
 from llmnb.evaluation.number_score import NumberScore
 from llmnb.evaluation.statistics import wilson
-from llmnb.evaluation.whisker import FEW_LABELS, right_and_wrong, whisker
 
 _MATRIX_LABELS = 10
 """With more labels a matrix is too large to read: pairs and the weakest labels stand instead."""
 
 _ROWS_SHOWN = 4
 _TEXT_SHOWN = 120
-_SMALL = "margin:0 0 8px;font-size:12px;line-height:17px;opacity:.8"
 _HEAD = f"{FAINT};font-size:11px"
-_BIG = "margin:0;font-size:16px;line-height:22px"
 _FIGURE = "font-size:16px;line-height:21px;font-weight:500;white-space:nowrap;padding-right:22px"
 
 
@@ -154,10 +160,7 @@ class ScoreCard:
         if self.examples:
             sentences.append(f"{counted(self.examples, 'example')} left out.")
         if self.strangers:
-            belong = "belongs" if self.strangers == 1 else "belong"
-            sentences.append(
-                f"{counted(self.strangers, 'label')} {belong} to no row of this frame."
-            )
+            sentences.append(without_a_row(self.strangers))
         return " ".join(sentences)
 
     def _cautions(self, score: LabelScore) -> Iterator[str]:
@@ -236,8 +239,8 @@ class ScoreCard:
 
     def _head_parts(self) -> Iterator[str]:
         first, rest = self._headline()
-        yield f'<p style="{_BIG}">{strong(first)}{html_text(rest)}</p>\n'
-        yield f'<p style="{_SMALL}">{html_text(self._sentence())}</p>\n'
+        yield title(first, rest)
+        yield note(self._sentence())
         if figures := self._figures():
             head = [
                 cell(name, f"{FAINT};font-size:11px;padding-right:22px", head="col")
@@ -317,10 +320,7 @@ class ScoreCard:
         more = self._wrong_total() - len(wrong)
         notes = [f"The other {more:,}: <code>score.wrong</code>"] if more > 0 and wrong else []
         notes.append(html_text(self._subject()))
-        yield (
-            f'<p style="margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8">'
-            f"{' · '.join(notes)}</p>"
-        )
+        yield foot(" · ".join(notes))
 
     # ----------------------------------------------------------------------------- text
 

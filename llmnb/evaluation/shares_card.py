@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 from llmnb.display.aligned import columns, wrapped
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, strong, table
+from llmnb.display.html_fragments import box, cell, table
 from llmnb.display.moments import moment
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import counted, cut
+from llmnb.evaluation.card_parts import FEW_LABELS, foot, note, title, whisker, without_a_row
 from llmnb.evaluation.shares import LabelShare
-from llmnb.evaluation.whisker import FEW_LABELS, whisker
 
 _LABELS_SHOWN = 20
-_SMALL = "margin:0 0 8px;font-size:12px;line-height:17px;opacity:.8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,6 @@ class SharesCard:
         shares: The share of each label, as it was written, the largest first.
         rows: How many rows the table has.
         labelled: How many of them have a true label.
-        is_chance: Whether those were drawn at random.
         strangers: Labels of truth that belong to no row.
         made: When, in seconds since the epoch.
     """
@@ -35,7 +33,6 @@ class SharesCard:
     shares: Mapping[str, LabelShare]
     rows: int
     labelled: int
-    is_chance: bool
     strangers: int
     made: float
 
@@ -48,13 +45,10 @@ class SharesCard:
         first, rest = self._headline()
         drawn = table(self._rows(), "width:100%")
         return box(
-            f'<p style="margin:0;font-size:16px;line-height:22px">{strong(first)}'
-            f"{html_text(rest)}</p>\n",
-            f'<p style="{_SMALL}">{html_text(self._sentence())} Dot and whisker: corrected; ring: '
-            "the model’s own count.</p>\n",
+            title(first, rest),
+            note(f"{self._sentence()} Dot and whisker: corrected; ring: the model’s own count."),
             f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>',
-            f'<p style="margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8">'
-            f"{html_text(self._footer())}</p>",
+            foot(html_text(self._footer())),
             name="llmnb-score",
             width=840,
         )
@@ -91,20 +85,14 @@ class SharesCard:
     def _sentence(self) -> str:
         if self.labelled == self.rows:
             return f"All {counted(self.rows, 'row')} are labelled: the shares are counted."
-        random = " at random" if self.is_chance else ""
         sentences = [
-            f"{counted(self.rows, 'row')}, corrected by {counted(self.labelled, 'label')}{random}."
+            f"{counted(self.rows, 'row')}, corrected by {counted(self.labelled, 'label')} at "
+            "random."
         ]
-        if not self.is_chance:
-            sentences.append(
-                "They were not drawn at random: the shares hold only as far as those rows are like "
-                "the others."
-            )
         if self.labelled < FEW_LABELS:
             sentences.append("So few labels say little.")
         if self.strangers:
-            belong = "belongs" if self.strangers == 1 else "belong"
-            sentences.append(f"{counted(self.strangers, 'label')} {belong} to no row.")
+            sentences.append(without_a_row(self.strangers))
         return " ".join(sentences)
 
     def _footer(self) -> str:

@@ -16,7 +16,7 @@ from llmnb.display.escape import summary, visible
 from llmnb.display.html_fragments import box, cell, headline, line, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
-from llmnb.errors import ConfigurationError, InputError
+from llmnb.errors import ConfigurationError
 from llmnb.evaluation.comparison_card import ComparisonCard, RivalCosts
 from llmnb.evaluation.comparison_score import Rival, rank
 from llmnb.evaluation.labels import Spellings, label_text
@@ -26,7 +26,7 @@ from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source
-from llmnb.frames.truth import longest_texts, truth_of
+from llmnb.frames.truth import longest_texts, truth_of, without_examples
 from llmnb.options import body_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Model, endpoints_of, is_model
@@ -169,14 +169,8 @@ def comparison(
     labels: Sequence[Any] = ()
     if truth is not None:
         labels = truth_of(source, truth).labels
-        if not isinstance(options.examples, list | tuple | None):
-            shown = truth_of(source, options.examples, "examples").labels
-            labels = [
-                None if is_example is not None else label
-                for label, is_example in zip(labels, shown, strict=True)
-            ]
-        if all(label is None for label in labels):
-            raise InputError("Every labelled row is an example: there is nothing left to compare.")
+        if not isinstance(options.examples, list | tuple):  # pairs are of no row
+            labels = without_examples(source, labels, options.examples)
     # The first one is the default, so that no other has to be looked for.
     options = replace(options, model=next(iter(named.values())))
     asked = job(

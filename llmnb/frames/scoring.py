@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from llmnb.errors import ConfigurationError, InputError
+from llmnb.evaluation.card_parts import Carded
 from llmnb.evaluation.label_score import LabelScore, label_score
 from llmnb.evaluation.labels import Spellings, number
-from llmnb.evaluation.number_score import number_score
+from llmnb.evaluation.number_score import NumberScore, number_score
 from llmnb.evaluation.score_card import ScoreCard, WrongRow, missing_name
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, TableSource, name_of
 from llmnb.frames.template import is_missing
-from llmnb.frames.truth import longest_texts, truth_of
+from llmnb.frames.truth import longest_texts, truth_of, without_examples
 
 _SHOWN = 4
 """Wrong rows that a card names."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Score:
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Score(Carded):
     """How often a column is right, how sure that is, and where it is wrong.
 
     Attributes:
@@ -47,33 +48,21 @@ class Score:
     """
 
     n: int
-    right: int | None
+    right: int | None = None
     missing: int
-    accuracy: float | None
-    interval: tuple[float, float] | None
-    accuracy_answered: float | None
-    macro_f1: float | None
-    kappa: float | None
-    mae: float | None
-    rmse: float | None
-    rank_correlation: float | None
-    labels: Any
-    matrix: Any
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    accuracy_answered: float | None = None
+    macro_f1: float | None = None
+    kappa: float | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    rank_correlation: float | None = None
+    labels: Any = None
+    matrix: Any = None
     wrong: Any
     examples: int
     _card: ScoreCard
-
-    def __repr__(self) -> str:
-        return f"<Score: {self._card.line()}>"
-
-    def __str__(self) -> str:
-        return self._card.text()
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
-
-    def _repr_html_(self) -> str:
-        return self._card.html()
 
 
 def column_score(
@@ -92,13 +81,9 @@ def column_score(
         None if is_missing(cell) else cell for cell in source.columns().cells(name_of(column))
     ]
     true = truth_of(source, truth)
-    is_example = _labelled(source, examples)
-    compared = [
-        row for row, label in enumerate(true.labels) if label is not None and not is_example[row]
-    ]
-    left_out = sum(label is not None and is_example[row] for row, label in enumerate(true.labels))
-    if not compared:
-        raise InputError("Every labelled row is an example: there is nothing left to score.")
+    labels = without_examples(source, true.labels, examples)
+    compared = [row for row, label in enumerate(labels) if label is not None]
+    left_out = sum(label is not None for label in true.labels) - len(compared)
     pairs = [(row, answers[row], true.labels[row]) for row in compared]
     shown = name_of(column) or "answers"
     common = _Common(source, shown, true.name, left_out, true.strangers)
@@ -109,7 +94,7 @@ def column_score(
 
 @dataclass(frozen=True, slots=True)
 class _Common:
-    """What a score of either kind shows beside its figures."""
+    """What scores of labels and of numbers have beside their figures."""
 
     source: TableSource
     column: str
@@ -117,26 +102,48 @@ class _Common:
     examples: int
     strangers: int
 
-    def card(self, figures: Any, wrong: Sequence[WrongRow], spellings: Spellings) -> ScoreCard:
-        return ScoreCard(
+    def score(
+        self,
+        figures: LabelScore | NumberScore,
+        wrong: Sequence[tuple[int, str, str | None]],
+        shown: Callable[[str], str],
+        **own: Any,
+    ) -> Score:
+        """Return a score.
+
+        Args:
+            figures: What was counted.
+            wrong: The wrong rows, worst first: position, truth, and answer where there is one.
+            shown: Returns a label as it was written.
+            **own: What only this kind of score has.
+        """
+        first = [row for row, _, _ in wrong[:_SHOWN]]
+        names = self.source.row_labels(first)
+        texts = longest_texts(self.source, first, without=[self.column, self.truth])
+        named = [
+            WrongRow(row=name, truth=true, answered=answer, text=text)
+            for (_, true, answer), name, text in zip(wrong, names, texts, strict=False)
+        ]
+        card = ScoreCard(
             score=figures,
             column=self.column,
             truth=self.truth,
             rows=self.source.rows,
             examples=self.examples,
             strangers=self.strangers,
-            wrong=wrong,
+            wrong=named,
             made=time.time(),
-            shown=spellings.shown,
+            shown=shown,
         )
-
-
-def _labelled(source: TableSource, examples: Any) -> list[bool]:
-    """Return which rows are examples of the prompt."""
-    if examples is None:
-        return [False] * source.rows
-    labels, _ = source.aligned(examples, "examples")
-    return [not is_missing(label) for label in labels]
+        return Score(
+            n=figures.n,
+            missing=figures.missing,
+            interval=figures.interval,
+            wrong=self.source.own_rows([row for row, _, _ in wrong]),
+            examples=self.examples,
+            _card=card,
+            **own,
+        )
 
 
 def _means_numbers(pairs: Sequence[tuple[int, Any, Any]], kind: str | None) -> bool:
@@ -202,49 +209,30 @@ def _scored_labels(
         )
 
     wrong.sort(key=worst)
-    first = wrong[:_SHOWN]
-    rows = [pairs[place][0] for place in first]
-    names, texts = (
-        common.source.row_labels(rows),
-        longest_texts(common.source, rows, without=[common.column, common.truth]),
-    )
-    named = [
-        WrongRow(
-            row=name,
-            truth=spellings.shown(truth[place]),
-            answered=None if (said := answers[place]) is None else spellings.shown(said),
-            text=text,
-        )
-        for place, name, text in zip(first, names, texts, strict=True)
-    ]
-    return Score(
-        n=figures.n,
+    return common.score(
+        figures,
+        [
+            (
+                pairs[place][0],
+                spellings.shown(truth[place]),
+                None if (said := answers[place]) is None else spellings.shown(said),
+            )
+            for place in wrong
+        ],
+        spellings.shown,
         right=figures.right,
-        missing=figures.missing,
         accuracy=figures.accuracy,
-        interval=figures.interval,
         accuracy_answered=figures.accuracy_answered,
         macro_f1=figures.macro_f1,
         kappa=figures.kappa,
-        mae=None,
-        rmse=None,
-        rank_correlation=None,
         labels=_labels_table(common.source, figures, spellings),
         matrix=_matrix(common.source, figures, spellings),
-        wrong=common.source.own_rows([pairs[place][0] for place in wrong]),
-        examples=common.examples,
-        _card=common.card(figures, named, spellings),
     )
 
 
 def _scored_numbers(common: _Common, pairs: Sequence[tuple[int, Any, Any]]) -> Score:
     answers = [number(answer) for _, answer, _ in pairs]
-    truth = [number(label) for _, _, label in pairs]
-    if (
-        place := next((place for place, true in enumerate(truth) if true is None), None)
-    ) is not None:
-        raise InputError(f"Truth has {str(pairs[place][2])[:60]!r}, which is no number.")
-    true = [value for value in truth if value is not None]
+    true = [_true_number(label) for _, _, label in pairs]
     figures = number_score(answers, true)
     errors = [
         None if answer is None else abs(answer - label)
@@ -252,38 +240,20 @@ def _scored_numbers(common: _Common, pairs: Sequence[tuple[int, Any, Any]]) -> S
     ]
     wrong = [place for place, error in enumerate(errors) if error != 0]
     wrong.sort(key=lambda place: (errors[place] is not None, -(errors[place] or 0.0)))
-    first = wrong[:_SHOWN]
-    rows = [pairs[place][0] for place in first]
-    names, texts = (
-        common.source.row_labels(rows),
-        longest_texts(common.source, rows, without=[common.column, common.truth]),
-    )
-    named = [
-        WrongRow(
-            row=name,
-            truth=f"{true[place]:g}",
-            answered=None if (said := answers[place]) is None else f"{said:g}",
-            text=text,
-        )
-        for place, name, text in zip(first, names, texts, strict=True)
-    ]
-    return Score(
-        n=figures.n,
-        right=None,
-        missing=figures.missing,
-        accuracy=None,
-        interval=figures.interval,
-        accuracy_answered=None,
-        macro_f1=None,
-        kappa=None,
+    return common.score(
+        figures,
+        [
+            (
+                pairs[place][0],
+                f"{true[place]:g}",
+                None if (said := answers[place]) is None else f"{said:g}",
+            )
+            for place in wrong
+        ],
+        str,
         mae=figures.mae,
         rmse=figures.rmse,
         rank_correlation=figures.rank_correlation,
-        labels=None,
-        matrix=None,
-        wrong=common.source.own_rows([pairs[place][0] for place in wrong]),
-        examples=common.examples,
-        _card=common.card(figures, named, Spellings()),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from llmnb.evaluation.card_parts import Carded
 from llmnb.evaluation.labels import Spellings
 from llmnb.evaluation.shares import shares
 from llmnb.evaluation.shares_card import SharesCard
@@ -16,8 +17,8 @@ from llmnb.frames.template import is_missing
 from llmnb.frames.truth import truth_of
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shares:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Shares(Carded):
     """How often each label is among these very rows.
 
     Attributes:
@@ -30,18 +31,6 @@ class Shares:
     labels: Any
     n: int
     _card: SharesCard
-
-    def __repr__(self) -> str:
-        return f"<Shares: {self._card.line()}>"
-
-    def __str__(self) -> str:
-        return self._card.text()
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
-
-    def _repr_html_(self) -> str:
-        return self._card.html()
 
 
 def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
@@ -56,6 +45,7 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
     spellings = Spellings()
     known = spellings.keys(true.labels)  # first, so that truth's spelling is shown
     said = spellings.keys(None if is_missing(cell) else cell for cell in cells)
+    labelled = sum(label is not None for label in known)
     labels = dict.fromkeys(key for key in [*known, *said] if key is not None)
     found = shares(said, known, labels)
     ordered = dict(sorted(found.items(), key=lambda pair: -pair[1].share))
@@ -72,12 +62,11 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
                 "naive": AnswerColumn([share.naive for share in figures], "Float64"),
             },
         ),
-        n=sum(label is not None for label in known),
+        n=labelled,
         _card=SharesCard(
             shares=shown,
             rows=source.rows,
-            labelled=sum(label is not None for label in known),
-            is_chance=True,
+            labelled=labelled,
             strangers=true.strangers,
             made=time.time(),
         ),

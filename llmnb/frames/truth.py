@@ -42,6 +42,40 @@ def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
     """
     if not source.rows:
         raise InputError("The table has no rows: there is nothing to score.")
+    found = _labels_of(source, truth, argument)
+    if all(label is None for label in found.labels):
+        if found.strangers:
+            raise InputError(
+                f"{argument}= has {counted(found.strangers, 'label')}, but none of them belongs to "
+                "a row of this table: labels are matched by the index."
+            )
+        raise InputError(f"{argument}= has no label for any row: all are missing.")
+    return found
+
+
+def without_examples(source: TableSource, labels: Sequence[Any], examples: Any) -> list[Any]:
+    """Return labels without those of rows that the prompt has shown: these prove nothing.
+
+    Args:
+        source: The table.
+        labels: The true label of each row.
+        examples: Labels of the rows that were shown, as `truth_of` takes them; None: no rows.
+
+    Raises:
+        InputError: If no label is left, or the examples cannot be matched.
+    """
+    if examples is None:
+        return list(labels)
+    shown = _labels_of(source, examples, "examples").labels
+    left = [
+        label if example is None else None for label, example in zip(labels, shown, strict=True)
+    ]
+    if all(label is None for label in left):
+        raise InputError("Every labelled row is an example: there is nothing left to compare.")
+    return left
+
+
+def _labels_of(source: TableSource, truth: Any, argument: str) -> Truth:
     name = argument
     if not hasattr(truth, "__iter__") or hasattr(truth, "columns"):
         raise InputError(
@@ -54,13 +88,6 @@ def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
         labels, strangers = source.aligned(truth, argument)
         name = str(getattr(truth, "name", None) or argument)
     labels = [None if is_missing(label) else label for label in labels]
-    if all(label is None for label in labels):
-        if strangers:
-            raise InputError(
-                f"{argument}= has {counted(strangers, 'label')}, but none of them belongs to a row "
-                "of this table: labels are matched by the index."
-            )
-        raise InputError(f"{argument}= has no label for any row: all are missing.")
     return Truth(labels, strangers, name)
 
 

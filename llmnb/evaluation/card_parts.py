@@ -1,15 +1,64 @@
-"""A share with its interval, drawn on an axis: dot and whisker, and bars beneath."""
+"""What the cards of scores, comparisons and shares are put together of."""
 
 from __future__ import annotations
 
-from llmnb.display.palette import ACCENT, PATTERNS
+from typing import Any
+
+from llmnb.display.escape import html_text, summary
+from llmnb.display.html_fragments import strong
+from llmnb.display.palette import ACCENT, PATTERNS, RULE
+from llmnb.display.texts import counted
 
 FEW_LABELS = 15
 """Labels below which a sentence says that they say little."""
 
+_NOTE = "font-size:12px;line-height:17px;opacity:.8"
 _GREY = "rgba(128,128,128,.32)"
 _INK = "background:currentColor;opacity:.6"
 _ABSOLUTE = "position:absolute"
+
+
+class Carded:
+    """A result that shows itself as its card: in pages, terminals and one line."""
+
+    __slots__ = ()
+    _card: Any
+    """Has `line`, `text` and `html`."""
+
+    def __repr__(self) -> str:
+        return summary(f"{type(self).__name__}:", self._card.line())
+
+    def __str__(self) -> str:
+        return str(self._card.text())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        return str(self._card.html())
+
+
+def title(first: str, rest: str) -> str:
+    """Return a card's headline, its first words stressed."""
+    style = "margin:0;font-size:16px;line-height:22px"
+    return f'<p style="{style}">{strong(first)}{html_text(rest)}</p>\n'
+
+
+def note(text: str, margin: str = "0 0 8px") -> str:
+    """Return a small sentence."""
+    return f'<p style="margin:{margin};{_NOTE}">{html_text(text)}</p>\n'
+
+
+def foot(html: str) -> str:
+    """Return a card's last line, of HTML of our own."""
+    style = f"margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
+    return f'<p style="{style}">{html}</p>'
+
+
+def without_a_row(labels: int) -> str:
+    """Return the sentence about labels that belong to no row of the table."""
+    belong = "belongs" if labels == 1 else "belong"
+    return f"{counted(labels, 'label')} {belong} to no row of this frame."
 
 
 def whisker(
