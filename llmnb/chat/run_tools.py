@@ -11,11 +11,11 @@ import asyncio
 import dataclasses
 import inspect
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from llmnb import user_code
 from llmnb.chat.messages import Conversation, Message, messages_of
 from llmnb.chat.results import LLMResult
 from llmnb.chat.tools import ToolChoice, Tools, name_of, tool_body
@@ -302,9 +302,7 @@ def _allowed_functions(
 
 def _shown_here() -> OnUse | None:
     """Return `print` in IPython and notebooks, where a person looks on; elsewhere None."""
-    shell = sys.modules.get("IPython")  # looked at only where somebody else has imported it
-    is_interactive = shell is not None and shell.get_ipython() is not None
-    return print if is_interactive else None
+    return print if user_code.shell() is not None else None
 
 
 def _short(text: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from llmnb.cli.table_questions import add_table_arguments
 from llmnb.errors import ConfigurationError
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.pandas_source import frame_of
@@ -21,7 +21,7 @@ _ASKED = (
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of `score`."""
-    _add_table_arguments(parser)
+    add_table_arguments(parser)
     parser.add_argument("--column", required=True, help="the column of answers")
     parser.add_argument(
         "--truth", required=True, metavar="COLUMN", help="the column of true labels"
@@ -38,7 +38,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of `compare`."""
-    _add_table_arguments(parser)
+    add_table_arguments(parser)
     parser.add_argument(
         "--prompt",
         action="append",
@@ -96,16 +96,6 @@ def compare(options: argparse.Namespace) -> int:
     )
     print(compared)
     return 1 if compared.models["failed"].sum() else 0
-
-
-def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
-    parser.add_argument(
-        "--encoding", metavar="NAME", help="of a CSV file; default: found by looking"
-    )
-    parser.add_argument(
-        "--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking"
-    )
 
 
 def _read(options: argparse.Namespace) -> Any:

@@ -25,9 +25,20 @@ _LIMITS = (
 )
 
 
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the table, and how a file of it is read."""
+    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="of a CSV file; default: found by looking"
+    )
+    parser.add_argument(
+        "--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking"
+    )
+
+
 def add_question_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options that `run` and `plan` share."""
-    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
+    add_table_arguments(parser)
     parser.add_argument(
         "--prompt",
         metavar="TEXT",
@@ -43,12 +54,6 @@ def add_question_arguments(parser: argparse.ArgumentParser) -> None:
         "--system",
         metavar="TEXT",
         help="a system message before every question; columns' names in braces are filled in",
-    )
-    parser.add_argument(
-        "--encoding", metavar="NAME", help="of a CSV file; default: found by looking"
-    )
-    parser.add_argument(
-        "--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking"
     )
     add_options(parser, ("max_tokens", "temperature", *_LIMITS))
     parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")

@@ -88,8 +88,7 @@ def better_of_two(
         )
     source = source_of(table)
     names = [name_of(column), name_of(against)]
-    for name in names:
-        source.columns().cells(name)  # refuses what is no column
+    cells = [source.columns().texts(name) for name in names]  # refuses what is no column
     one, other = (f"{{{escaped(name)}}}" for name in names)
     orders = [
         f"First:\n{first}\n\nSecond:\n{second}" for first, second in ((one, other), (other, one))
@@ -105,7 +104,6 @@ def better_of_two(
         prompts=orders,
         call=call,
     )
-    cells = [source.columns().texts(name) for name in names]
     both = [row for row in asked.questions.positions if all(column[row] for column in cells)]
     questions = asked.questions.about(both)
     questions.empty = source.rows - len(both)

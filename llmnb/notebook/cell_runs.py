@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 import numbers
-import sys
 import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from llmnb import settings
+from llmnb import settings, user_code
 from llmnb.adapters import prices
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
@@ -141,8 +140,7 @@ def present() -> CellRuns:
 
 def execution() -> object:
     """Return what tells this execution of a cell, or of a click's callback, from any other."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    shell = user_code.shell()
     if shell is None:
         return object()
     header = message_header()
@@ -157,8 +155,7 @@ def end_cell(result: Any) -> None:
         result: IPython's own account of the cell.
     """
     if _present is not None:
-        ipython = sys.modules["IPython"]
-        shell = ipython.get_ipython()
+        shell = user_code.shell()
         is_quiet = shell is None or shell.displayhook.quiet()
         _present[1].end_cell(shows_result=not is_quiet and _has_answers(result.result))
 

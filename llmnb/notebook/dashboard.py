@@ -8,13 +8,12 @@ widget stays where it is and becomes the receipt.
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import weakref
 from collections import deque
 from typing import Any
 
-from llmnb import progress
+from llmnb import progress, user_code
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import cell_runs, receipt
@@ -386,9 +385,7 @@ _over: deque[RunDashboard] = deque()
 
 def can_show() -> bool:
     """Whether a kernel's front end may show widgets."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return hasattr(shell, "kernel")
+    return hasattr(user_code.shell(), "kernel")
 
 
 def display_for(run: AnyRun, total: int | None = None) -> Shown | ShownBatch | None:

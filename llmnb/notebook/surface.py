@@ -16,6 +16,7 @@ import traitlets
 from IPython.display import DisplayHandle
 from ipywidgets.widgets import widget as widgets_module
 
+from llmnb import user_code
 from llmnb.engine.handle import AnyRun, last_run
 from llmnb.engine.status import StatusSnapshot
 
@@ -225,9 +226,7 @@ def joined(bundles: Iterable[Bundle]) -> Bundle:
 
 def message_header() -> dict[str, Any]:
     """Return the header of the message that the kernel acts on: a cell's, or a click's."""
-    ipython = sys.modules.get("IPython")
-    shell: Any = ipython.get_ipython() if ipython is not None else None
-    get_parent: Callable[[], Any] = getattr(shell, "get_parent", dict)
+    get_parent: Callable[[], Any] = getattr(user_code.shell(), "get_parent", dict)
     header: dict[str, Any] = (get_parent() or {}).get("header") or {}
     return header
 
