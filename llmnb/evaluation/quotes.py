@@ -22,8 +22,8 @@ _IGNORED = (
 
 _SIGNS = {
     **{code: None for first, last in _IGNORED for code in range(first, last + 1)},
-    **dict.fromkeys(map(ord, '"`´‘’‚‛“”„‟′″«»‹›「」『』'), "'"),  # noqa: RUF001
-    **dict.fromkeys(map(ord, "‐‑‒–—―−"), "-"),  # noqa: RUF001
+    **dict.fromkeys(map(ord, '"`´‘’‚‛“”„‟′″«»‹›「」『』'), "'"),
+    **dict.fromkeys(map(ord, "‐‑‒–—―−"), "-"),
 }
 _BEFORE_DIGIT = re.compile(r"(?<=[\d.,])['\s]+(?=\d)")
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-+(?=[^\W\d_])")
@@ -35,7 +35,7 @@ _GAP = "\0"
 
 
 class CellTexts:
-    """The texts of one row's cells, in which quotes are looked up.
+    r"""The texts of one row's cells, in which quotes are looked up.
 
     A quote is found where one of the texts holds it, after the same is done to both:
 
@@ -56,7 +56,7 @@ class CellTexts:
         texts: The cells' texts; None is missing.
 
     Example:
-        >>> texts = CellTexts(["It came three days\\nlate, “again”, for $15.", None])
+        >>> texts = CellTexts(["It came three days\nlate, “again”, for $15.", None])
         >>> [texts.has(quote) for quote in ("Three days late", '"again"', "came … late", "$1")]
         [True, True, True, False]
     """

@@ -70,7 +70,7 @@ class AnswerForm:
         with gc_thresholds.raised():
             fields = self._fields()
             output = self.output
-            answers = self._answers(outcomes)
+            answers = self._answer_fields(outcomes)
             if self.quotes is not None:
                 answers = self.quotes.looked_up(answers)
             columns = {field.name: self._column(field, outcomes, answers) for field in fields}
@@ -88,7 +88,7 @@ class AnswerForm:
 
     def notes(self, outcomes: Outcomes) -> dict[str, str]:
         """Return what a receipt tells of the answers, by name: how many quotes were found."""
-        return {} if self.quotes is None else self.quotes.counted(self._answers(outcomes))
+        return {} if self.quotes is None else self.quotes.counted(self._answer_fields(outcomes))
 
     @property
     def names(self) -> list[Hashable]:
@@ -96,7 +96,7 @@ class AnswerForm:
         prompt: list[Hashable] = [] if self.prompts is None else ["prompt"]
         return prompt + [field.name for field in self._fields()]
 
-    def _answers(self, outcomes: Outcomes) -> Sequence[Mapping[str, Any]]:
+    def _answer_fields(self, outcomes: Outcomes) -> Sequence[Mapping[str, Any]]:
         """Return the fields of structured answers, empty where there is none."""
         if (output := self.output) is None:
             return []

@@ -52,7 +52,9 @@ class Quotes:
             marks = self.marks(request, answer) if answer else {}
             found += sum(mark is True for mark in marks.values())
             missing.update(
-                field for field in self.output.quoted_fields if _is_missing(field, marks)
+                field
+                for field in self.output.quoted_fields
+                if marks.get(supported_name(field)) is False
             )
         if not found and not missing:
             return {}
@@ -79,7 +81,3 @@ class Quotes:
             )
             for field in self.output.quoted_fields
         }
-
-
-def _is_missing(field: str, marks: Mapping[str, bool | None]) -> bool:
-    return marks.get(supported_name(field)) is False

@@ -6,7 +6,10 @@ import pytest
 
 from llmnb.evaluation.quotes import CellTexts, is_supported
 
-LETTER = "It came three days\n  late, “again”, for $15.50.\nThe deliv-\nery of 3, 4, 15 well-known boxes…"
+LETTER = (
+    "It came three days\n  late, “again”, for $15.50.\n"
+    "The deliv-\nery of 3, 4, 15 well-known boxes…"
+)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +22,7 @@ LETTER = "It came three days\n  late, “again”, for $15.50.\nThe deliv-\nery 
         "«again»",
         "for $15.50",
         "The delivery",
-        "well‑known",  # noqa: RUF001
+        "well‑known",
         "wellknown",
         "boxes...",
         "boxes.",
@@ -71,8 +74,8 @@ def test_a_quote_that_says_nothing_is_never_found(quote):
 @pytest.mark.parametrize(
     ("text", "quote"),
     [
-        ("ﬁne ofﬁce", "fine office"),  # noqa: RUF001
-        ("ＦＵＬＬ　ｗｉｄｔｈ", "full width"),  # noqa: RUF001
+        ("ﬁne ofﬁce", "fine office"),
+        ("ＦＵＬＬ　ｗｉｄｔｈ", "full width"),
         ("cafe\u0301 cre\u0300me", "CAFÉ CRÈME"),
         ("Straße", "STRASSE"),
         ("شُكْرًا \u200fجزيلا", "شُكْرًا جزيلا"),
