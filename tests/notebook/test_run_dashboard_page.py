@@ -345,6 +345,7 @@ def test_a_click_that_is_not_heard_is_explained(open_card):
     Where another cell holds the kernel the card says when it will act.
     """
     page = open_card(running(), frozen=True)
+    page.page.evaluate("() => { window.answers = false; }")
     page.page.get_by_role("button", name="Pause").click()
     page.page.clock.run_for(2000)
     assert page.page.get_by_text("The kernel is busy with a cell").is_visible()

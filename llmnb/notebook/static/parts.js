@@ -224,9 +224,9 @@ function makeLink(model, onChange) {
   const link = {
     send(message) {
       if (link.gone) return;
-      model.send(message);
       sentAt ||= Date.now();
       timer ||= setTimeout(onSilence, patienceMs);
+      model.send(message);
     },
     /** Why the kernel can never answer: empty, "gone" or "restarted". */
     get gone() { return life.gone; },
