@@ -79,9 +79,9 @@ ALLOWED = {
         "tests/notebook tests/rate_limiter tests/store tests/wire"
     ),
     "words": (
-        "batches llmnb notebook tests tests/adapters tests/batches tests/benchmarks tests/cli "
-        "tests/engine tests/frames tests/house tests/kernel tests/notebook tests/schemas "
-        "tests/store tests/wire"
+        "adapters batches llmnb notebook tests tests/adapters tests/batches tests/benchmarks "
+        "tests/cli tests/engine tests/frames tests/house tests/kernel tests/notebook "
+        "tests/schemas tests/store tests/wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.
