@@ -60,9 +60,12 @@ def changed(before: str, after: str) -> list[tuple[str, str]]:
     done = 0
     for i, j, k, m in _joined(changes):
         parts.append(("", "".join(new[done:k])))
-        for kind, text in (("del", "".join(old[i:j])), ("ins", "".join(new[k:m]))):
-            word = text.rstrip()
-            parts += [(kind, word), ("", text[len(word) :])]
+        removed, added = "".join(old[i:j]), "".join(new[k:m])
+        if added[:1].isalnum():  # a removed word and the one in its place stand apart
+            parts += [("del", removed.rstrip()), ("", removed[len(removed.rstrip()) :])]
+        else:
+            parts.append(("del", removed))
+        parts += [("ins", added.rstrip()), ("", added[len(added.rstrip()) :])]
         done = m
     parts.append(("", "".join(new[done:])))
     return [
