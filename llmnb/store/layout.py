@@ -6,6 +6,7 @@
         maths-1a2b3c4d5e6f/      a project: project.json (the mark), cache.db, hits.json
         .locks/                  one lock a project, and who is asking which of its rows
         .spend/                  one append-only log a project; clearing leaves it alone
+        .labels/                 what people said of rows, one append-only log a project; likewise
         .trash/                  projects cleared a moment ago
 
 Project names are text, not paths: any name is safe, and stays spelled as it was first.
@@ -30,7 +31,7 @@ from llmnb.errors import InvalidProjectName
 MARK = "project.json"
 HITS = "hits.json"
 OWN_FILES = (MARK, HITS, "cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal")
-LOCKS, SPEND, TRASH = ".locks", ".spend", ".trash"
+LOCKS, SPEND, LABELS, TRASH = ".locks", ".spend", ".labels", ".trash"
 MAX_CHARACTERS = 200
 """Characters of a project's name at most."""
 
@@ -115,6 +116,9 @@ class ProjectPaths:
 
         self.spend = self.root / SPEND / f"{folder}.jsonl"
         """The log of what was spent."""
+
+        self.labels = self.root / LABELS / f"{folder}.jsonl"
+        """The log of what people said of rows."""
 
 
 def paths_of(root: Path, name: str) -> ProjectPaths:
