@@ -161,6 +161,20 @@ def append_private(path: Path, lines: bytes) -> None:
         os.close(descriptor)
 
 
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Append bytes to an open file that only this process writes to: all of them, or none.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    try:
+        _write_all(descriptor, data)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
+
+
 def open_shared(path: Path, *, size: int) -> int:
     """Open a file that processes share in place, made for its owner only if it is missing.
 
@@ -192,6 +206,15 @@ def open_shared(path: Path, *, size: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def open_existing(path: Path) -> int:
+    """Open a file that is there, and no link, to read and write; return its descriptor.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    return os.open(path, os.O_RDWR | _BINARY | getattr(os, "O_NOFOLLOW", 0))
 
 
 _BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows writes CRLF for LF

@@ -147,6 +147,11 @@ class Questions(InMemory):
         twin.empty = 0
         return twin
 
+    @property
+    def asks_each_row(self) -> bool:
+        """Whether each row of the table is one request, so that both have the same number."""
+        return self.group == 1 and self.positions == range(self.rows)
+
     def __len__(self) -> int:
         return len(self.positions) * self.group
 
