@@ -135,7 +135,7 @@ def write_private(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def append_private(path: Path, lines: bytes) -> None:
+def append_private(path: Path, lines: bytes, *, is_synced: bool = False) -> None:
     """Append lines to a file; create it for its owner only if it is missing.
 
     They always begin on a new line, so that an unfinished line before them, left by another
@@ -144,9 +144,10 @@ def append_private(path: Path, lines: bytes) -> None:
     Args:
         path: The file.
         lines: Complete lines, each ending in a newline.
+        is_synced: Whether to return only when they are on the disk, the file's name included.
 
     Raises:
-        OSError: If not all of it can be written.
+        OSError: If not all of it can be written, or synced.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
     try:
@@ -157,6 +158,10 @@ def append_private(path: Path, lines: bytes) -> None:
             if os.read(descriptor, 1) != b"\n":
                 lines = b"\n" + lines
         _write_all(descriptor, lines)
+        if is_synced:
+            os.fsync(descriptor)
+            if not state.st_size:
+                _sync_folder(path.parent)
     finally:
         os.close(descriptor)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
@@ -113,14 +112,14 @@ class Job(PreparedVerb):
         interrupt is raised again once the answers are safe.
         """
         run = self.start()
-        progress.attend(run, bars=self.options.progress)
-        return run.result()
+        with progress.attended(run, bars=self.options.progress):
+            return run.result()
 
     async def afinish(self) -> Any:
         """Await what `finish` returns, on the caller's loop."""
         run = await bridge.made_in_thread(self.start, lambda late: late.stop())
-        await progress.aattend(run, bars=self.options.progress)
-        return run.reported(await asyncio.to_thread(run.partial))
+        table = await progress.aattend(run, run.partial, bars=self.options.progress)
+        return run.reported(table)
 
     def plan(self, *, cache_dir: str | None = None) -> Plan:
         """Estimate what it would take and cost; nothing is sent.

@@ -22,6 +22,7 @@ from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
+    from llmnb.frames.labelling import Labeller
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
 
@@ -140,6 +141,44 @@ def shares(table: Source, column: Hashable, truth: Any) -> Shares:
     from llmnb.frames.sharing import column_shares
 
     return column_shares(table, column, truth)
+
+
+def label(
+    table: Source,
+    column: Hashable,
+    labels: Labels,
+    n: int,
+    sample: str,
+    seed: int,
+    fields: Any,
+    comparison: Any,
+    confidence: Any,
+    project: str | None,
+) -> Labeller:
+    """Return what a person labels rows with; nothing is sent."""
+    from llmnb.frames.labelling import labeller
+
+    known, meanings = _labels(labels)
+    return labeller(
+        source_of(table),
+        column,
+        known,
+        meanings,
+        n=n,
+        sample=sample,
+        seed=seed,
+        fields=fields,
+        comparison=comparison,
+        confidence=confidence,
+        project=project,
+    )
+
+
+def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
+    """Return the table with what people said over a column's answers; nothing is sent."""
+    from llmnb.frames import row_labels
+
+    return row_labels.apply_labels(table, column, project)
 
 
 def embed(

@@ -7,6 +7,7 @@
             runs/                what became of the rows of each run: see run_index.py
         .locks/                  one lock a project, and who is asking which of its rows
         .spend/                  one append-only log a project; clearing leaves it alone
+        .labels/                 what people said of rows, one append-only log a project; likewise
         .trash/                  projects cleared a moment ago
 
 Project names are text, not paths: any name is safe, and stays spelled as it was first.
@@ -33,7 +34,7 @@ HITS = "hits.json"
 OWN_FILES = (MARK, HITS, "cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal")
 RUNS = "runs"
 RUN_SUFFIX = ".idx"
-LOCKS, SPEND, TRASH = ".locks", ".spend", ".trash"
+LOCKS, SPEND, LABELS, TRASH = ".locks", ".spend", ".labels", ".trash"
 MAX_CHARACTERS = 200
 """Characters of a project's name at most."""
 
@@ -119,6 +120,9 @@ class ProjectPaths:
 
         self.spend = self.root / SPEND / f"{folder}.jsonl"
         """The log of what was spent."""
+
+        self.labels = self.root / LABELS / f"{folder}.jsonl"
+        """The log of what people said of rows."""
 
 
 def paths_of(root: Path, name: str) -> ProjectPaths:
