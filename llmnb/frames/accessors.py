@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         EmbedOptions,
         ExtractOptions,
         GenerateOptions,
+        JudgeOptions,
         NearestOptions,
         PreviewOptions,
     )
@@ -486,7 +487,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
         against: Hashable | None = None,
         *,
         scale: tuple[int, int] = (1, 5),
-        **options: Unpack[ExtractOptions],
+        **options: Unpack[JudgeOptions],
     ) -> Table:
         """Have a model judge the answers of a column, or which of two columns is better.
 

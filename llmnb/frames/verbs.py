@@ -12,13 +12,12 @@ from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
-from llmnb.frames.job import Job, job
+from llmnb.frames.job import Job, job, with_instructions
 from llmnb.frames.options import options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
-from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
@@ -215,10 +214,7 @@ def _refuse_messages(keywords: Keywords) -> None:
 
 
 def _with_instructions(instructions: str, keywords: Keywords) -> Keywords:
-    """Return the keywords with instructions of ours after the caller's system message."""
-    system = keywords.get("system")
-    instructions = escaped(instructions)
-    return {**keywords, "system": f"{system}\n\n{instructions}" if system else instructions}
+    return {**keywords, "system": with_instructions(keywords.get("system"), instructions)}
 
 
 def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:

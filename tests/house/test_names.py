@@ -37,12 +37,13 @@ ALLOWED = {
     "forms": "generation tests/notebook",
     "found": (
         "evaluation frames notebook tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/house "
-        "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
+        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/frames "
+        "tests/house tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
     "given": (
-        "cli engine frames llmnb tests tests/adapters tests/decide tests/engine tests/frames "
-        "tests/house tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
+        "cli engine evaluation frames llmnb schemas tests tests/adapters tests/decide "
+        "tests/engine tests/frames tests/house tests/notebook tests/rate_limiter tests/schemas "
+        "tests/store tests/wire"
     ),
     "hear": "tests/cost tests/kernel",
     "held": (
@@ -79,7 +80,7 @@ ALLOWED = {
         "tests/notebook tests/rate_limiter tests/store tests/wire"
     ),
     "words": (
-        "adapters batches display llmnb notebook tests tests/adapters tests/batches "
+        "adapters batches display frames llmnb notebook tests tests/adapters tests/batches "
         "tests/benchmarks tests/cli tests/display tests/engine tests/frames tests/house "
         "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
