@@ -395,9 +395,9 @@ def _note_at(data: bytes, number: int) -> tuple[int, Any]:
 
 def _end_of_note(data: bytes, number: int) -> int:
     """Return the number of the record after a note."""
-    length: int
     length, kind = _LENGTH_AND_KIND.unpack_from(data, number * RECORD_BYTES)
-    return number + 1 + -(-length // RECORD_BYTES) + (kind == END)
+    following: int = number + 1 + -(-length // RECORD_BYTES) + (kind == END)
+    return following
 
 
 def _column(data: bytes, offset: int, code: str) -> array[int]:
