@@ -29,6 +29,8 @@ class PolarsSource:
         self._table = table
         self._answers_only = answers_only
 
+    library = "polars"
+
     @property
     def rows(self) -> int:
         """The number of rows."""

@@ -110,6 +110,10 @@ class TableSource(Protocol):
     """
 
     @property
+    def library(self) -> str:
+        """Name of the library."""
+
+    @property
     def rows(self) -> int:
         """The number of rows."""
 
