@@ -276,8 +276,7 @@ class Labeller(Labelled, Shown):
 
         A label that is given replaces the first; `leave` leaves it as it is.
         """
-        self._ask_first(self.differing())
-        self._is_reviewing = bool(self._first)
+        self._ask_first(self.differing(), is_review=True)
 
     @property
     def is_reviewing(self) -> bool:
@@ -290,10 +289,10 @@ class Labeller(Labelled, Shown):
             if self._is_reviewing:
                 self._go_on(Event("left", self._first[-1], self.label_of(self._first[-1])))
 
-    def _ask_first(self, rows: Sequence[int]) -> None:
+    def _ask_first(self, rows: Sequence[int], *, is_review: bool = False) -> None:
         with self._lock:
             self._first = list(rows)[::-1]
-            self._is_reviewing = False
+            self._is_reviewing = is_review and bool(rows)
             self._changed()
 
     # -------------------------------------------------------------------- what it came to

@@ -84,7 +84,7 @@ class Rows:
     def __init__(self, labeller: Labeller) -> None:
         self._rows = labeller.rows
         asked = labeller.asked
-        self._text = max(
+        self.text_field: str = max(
             self._rows.fields,
             key=lambda field: sum(len(self._rows.texts[field][row] or "") for row in asked),
         )
@@ -96,11 +96,11 @@ class Rows:
 
     def whole_text(self, row: int) -> str:
         """Return the text that is read."""
-        return self._rows.texts[self._text][row] or ""
+        return self._rows.texts[self.text_field][row] or ""
 
     def item(self, row: int, shown: int = spans.SHOWN) -> dict[str, Any]:
         """Return what is shown of a row: facts, and its text."""
-        others = [field for field in self._rows.fields if field != self._text]
+        others = [field for field in self._rows.fields if field != self.text_field]
         facts = [
             [visible(field, longest=40), visible(single_line(cell, 200), longest=_NAME)]
             for field in others
@@ -369,7 +369,7 @@ def next_lines(labeller: Labeller) -> list[list[str]]:
     source = labeller.rows.source
     names = _names(labeller, source)
     table, labelled = names["table"], names["labelled"]
-    column = repr(labeller.column)
+    column = _quoted(labeller.column)
     lines = []
     if labeller.has_answers and labeller.sample.is_random:
         lines.append(["How good the model is", f"{table}.llm.score({column}, {labelled})"])
@@ -377,7 +377,7 @@ def next_lines(labeller: Labeller) -> list[list[str]]:
             ["How many of each, in all", f"{table}.llm.shares({column}, truth={labelled})"]
         )
     if labeller.is_frame:
-        text = repr(Rows(labeller)._text)
+        text = _quoted(Rows(labeller).text_field)
         classify = f"{table}.llm.classify({text}, {labelled}.choices, examples={labelled})"
         lines.append(["Your labels as examples", classify])
         lines.append(["A better prompt", f"{table}.llm.workbench(truth={labelled})"])
@@ -385,6 +385,12 @@ def next_lines(labeller: Labeller) -> list[list[str]]:
         classify = f"{table}.llm.classify({labelled}.choices, examples={labelled})"
         lines.append(["Your labels as examples", classify])
     return [[purpose, visible(code, longest=300)] for purpose, code in lines]
+
+
+def _quoted(text: str) -> str:
+    """Return a text as code."""
+    code = repr(text)
+    return f'"{code[1:-1]}"' if code[0] == "'" and '"' not in code else code
 
 
 def _names(labeller: Labeller, source: TableSource) -> Mapping[str, str]:

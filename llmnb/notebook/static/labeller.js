@@ -74,7 +74,7 @@ function makeLabels({ onGive, onSkip }) {
   const skipText = make("span", {}, "Skip");
   assign(skip, "aria-keyshortcuts", "s");
   skip.append(makeKey("s"), skipText);
-  const field = make("input", { type: "text", "aria-label": "Type a label", autocomplete: "off", spellcheck: "false" });
+  const field = make("input", { type: "text", "aria-label": "Type a label", placeholder: "first letters, Enter", autocomplete: "off", spellcheck: "false" });
   const hint = make("span", {}, "or type its first letters: ", makeKey("Enter"), " gives the one that is left");
   const type = make("span", { class: "type" }, field, hint);
   let labels = [];
