@@ -25,9 +25,10 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.scoring import Score
+from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import Source
 from llmnb.frames.template import Template, prompt_template
-from llmnb.frames.truth import longest_texts, truth_of
+from llmnb.frames.truth import Labelled, longest_texts, truth_of
 from llmnb.frames.workbench_pause import Pause
 from llmnb.frames.workbench_version import Labels, Question, Version
 from llmnb.options import OPTIONS, body_of
@@ -70,7 +71,7 @@ class Estimates:
     """Rows that `whole` is estimated from; None: all of them."""
 
 
-class Workbench:
+class Workbench(Shown):
     """A prompt in the making: a few rows are asked as it changes, and versions are compared.
 
     Showing it sends nothing, and neither does going back to an earlier version. Setting `prompt`
@@ -92,6 +93,7 @@ class Workbench:
         (1, 2)
     """
 
+    _widget_name = "llmnb.notebook.workbench.WorkbenchWidget"
     _timer: ClassVar[Any] = threading.Timer
     """What waits for a pause; tests move the time of another one by hand."""
 
@@ -128,10 +130,10 @@ class Workbench:
         """The version that it asks; None where the prompt has never been asked before."""
 
         self._source = source_of(table).snapshot()
+        self._truth = truth
         self._labels = Labels()
         if truth is not None:
-            true = truth_of(self._source, truth)
-            self._labels = Labels(true.labels, true.name)
+            self._read_labels()
         self._budget_usd: float = OPTIONS["budget_usd"].checked("budget_usd", budget_usd)
         self._shared = SharedBudget()
         self._is_spent = False
@@ -396,6 +398,8 @@ class Workbench:
 
     def begin_score(self) -> Version:
         """Begin what `score` does, and return at once."""
+        if isinstance(self._truth, Labelled):
+            self._read_labels()
         if not (rows := self.labelled):
             raise InputError("No row has a label that is no example: there is nothing to score.")
         return self._begin(rows, with_failed=True)
@@ -502,6 +506,16 @@ class Workbench:
             self._idle.notify_all()
         for listener in list(self._listeners):
             listener()
+
+    def _read_labels(self) -> None:
+        """Take the labels as they are now."""
+        try:
+            true = truth_of(self._source, self._truth)
+        except InputError:
+            if not isinstance(self._truth, Labelled):
+                raise
+            return  # the person has labelled nothing yet
+        self._labels.labels, self._labels.name = true.labels, true.name
 
     def _version_of(self, question: Question) -> Version | None:
         return next((one for one in reversed(self._versions) if one.question == question), None)

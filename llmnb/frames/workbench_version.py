@@ -59,9 +59,9 @@ class Question:
         return None if self.schema is None else output_of(self.schema)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Labels:
-    """What is true of the rows of a table, where that is known."""
+    """What is true of the rows of a table, where that is known; a person may label more."""
 
     labels: Sequence[Any] = ()
     """The label of each row, None where it has none; empty where no truth is known."""

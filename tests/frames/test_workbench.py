@@ -355,6 +355,18 @@ def test_a_score_of_numbers_is_how_far_they_are_off(saying):
     assert score.mae == pytest.approx(1 / 3)
 
 
+def test_labels_that_a_person_gives_meanwhile_count(frame, sim):
+    """
+    A labeller stands where truth does; what it has at the moment of scoring is used.
+    """
+    labeller = frame.llm.label("team", ["yes", "no"], n=6)
+    bench = frame.llm.workbench("{body}", truth=labeller)
+    assert bench.labelled == []
+    for _ in range(6):
+        labeller.give("yes")
+    assert bench.score().n == 6
+
+
 def test_without_a_label_there_is_nothing_to_score(frame, sim, asked):
     """
     It says so and sends nothing.
