@@ -84,14 +84,13 @@ def variable(value: Any) -> str | None:
 
 
 def text_literal(text: str) -> str:
-    r"""Return a text as Python writes it: over several lines where it has such.
+    """Return a text as Python writes it: over several lines where it has such, nothing hidden.
 
     Example:
-        >>> print(text_literal('Say "{text}"\nbriefly\\'))
-        \"\"\"Say "{text}"
-        briefly\\\"\"\"
-        >>> text_literal("one line")
-        '"one line"'
+        >>> text_literal("one line"), text_literal("red" + chr(27)).isprintable()
+        ('"one line"', True)
+        >>> text_literal("two" + chr(10) + "lines").count(chr(10))
+        1
     """
     if all(line.isprintable() for line in text.split("\n")):
         body = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')

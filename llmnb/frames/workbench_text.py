@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from llmnb.display import money, numbers
 from llmnb.display.escape import html_text, summary, visible, visible_lines
 from llmnb.display.html_fragments import box, figure_table, headline
 from llmnb.display.texts import counted, cut
 from llmnb.frames.scoring import Score
-
-if TYPE_CHECKING:
-    from llmnb.frames.workbench import Workbench
-    from llmnb.frames.workbench_version import Version
+from llmnb.frames.workbench_version import Labels, Version
 
 _LONGEST_PROMPT = 4_000
 """Characters of the prompt that a saved notebook keeps."""
 
 _SHOWN = 20
 """Versions, the last ones, that are listed."""
+
+
+class Bench(Protocol):
+    """What is told of a workbench."""
+
+    budget_usd: float
+
+    @property
+    def prompt(self) -> str:
+        """The prompt in the editor."""
+
+    @property
+    def versions(self) -> list[Version]:
+        """What was asked so far."""
+
+    @property
+    def spent(self) -> float:
+        """Dollars spent, as far as prices are known."""
+
+    @property
+    def has_unpriced(self) -> bool:
+        """Whether answers of unknown price were bought."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+
+    @property
+    def truth(self) -> Labels:
+        """What is true of them."""
 
 
 def share_words(score: Score) -> tuple[str, str]:
@@ -29,12 +56,12 @@ def share_words(score: Score) -> tuple[str, str]:
     return numbers.share(score.accuracy), f"{100 * low:.0f} to {100 * high:.0f}"
 
 
-def spent_words(bench: Workbench) -> str:
+def spent_words(bench: Bench) -> str:
     """Return the sentence about a budget at its end."""
     return f"{spent_sentence(bench)} Set budget_usd higher to ask more; what is answered is kept."
 
 
-def spent_sentence(bench: Workbench) -> str:
+def spent_sentence(bench: Bench) -> str:
     """Return in which way a budget is at its end."""
     budget, spent = bench.budget_usd, bench.spent
     if spent >= 0.9 * budget:
@@ -46,14 +73,14 @@ def spent_sentence(bench: Workbench) -> str:
     )
 
 
-def subject(bench: Workbench) -> str:
+def subject(bench: Bench) -> str:
     """Return what a workbench is about: rows and labels."""
     labels = len(bench.truth.rows({}))
     known = counted(labels, "label") if labels else "no labels"
     return f"{counted(bench.rows, 'row')}, {known}"
 
 
-def _head(bench: Workbench) -> tuple[str, str]:
+def _head(bench: Bench) -> tuple[str, str]:
     versions = len(bench.versions)
     first = f"{counted(versions, 'version')} of a prompt" if versions else "No version of a prompt"
     spent = money.usd(bench.spent, more_unknown=bench.has_unpriced)
@@ -74,13 +101,13 @@ def _price(version: Version) -> str:
     return "price unknown" if usd is None else f"{money.usd(usd)} a row"
 
 
-def summary_of(bench: Workbench) -> str:
+def summary_of(bench: Bench) -> str:
     """Return the workbench in a line."""
     first, rest = _head(bench)
     return summary("Workbench", f"{first} {rest}")
 
 
-def text(bench: Workbench) -> str:
+def text(bench: Bench) -> str:
     """Return the workbench as text: versions, figures and the prompt in the editor."""
     first, rest = _head(bench)
     parts = [f"{first} {rest}"]
@@ -91,7 +118,7 @@ def text(bench: Workbench) -> str:
     return "\n\n".join(parts)
 
 
-def html(bench: Workbench) -> str:
+def html(bench: Bench) -> str:
     """Return what a saved notebook keeps, as HTML without script, style sheet or address."""
     first, rest = _head(bench)
     parts = [headline(first, rest)]
