@@ -148,7 +148,7 @@ class Surface(anywidget.AnyWidget):
         it is one in a subshell that is deleted by now, and every click of the new page is lost.
         """
         if self.comm is not None:
-            vars(self.comm).pop("_reply_subshell_id", None)
+            self.comm.__dict__.pop("_reply_subshell_id", None)
 
     def set_traits_safely(self, **traits: object) -> None:
         """Set some, one after the other; what an observer raises is logged and does no harm."""
