@@ -30,8 +30,8 @@ class PolarsSource:
         self._answers_only = answers_only
 
     @property
-    def table(self) -> Any:
-        """The table itself."""
+    def table(self) -> pl.DataFrame | pl.Series:
+        """The table as Polars has it."""
         return self._table
 
     @property

@@ -12,19 +12,19 @@ from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
-from llmnb.frames.job import Job, job
+from llmnb.frames.job import Job, job, with_instructions
 from llmnb.frames.options import options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
-from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
     from llmnb.frames.labelling import Labeller
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
+    from llmnb.frames.workbench import Workbench
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -143,6 +143,13 @@ def shares(table: Source, column: Hashable, truth: Any) -> Shares:
     return column_shares(table, column, truth)
 
 
+def workbench(table: Source, prompt: str, settings: Keywords) -> Workbench:
+    """Return where a prompt is made; nothing is sent."""
+    from llmnb.frames.workbench import Workbench
+
+    return Workbench(table, prompt, **settings)
+
+
 def label(
     table: Source,
     column: Hashable,
@@ -215,10 +222,7 @@ def _refuse_messages(keywords: Keywords) -> None:
 
 
 def _with_instructions(instructions: str, keywords: Keywords) -> Keywords:
-    """Return the keywords with instructions of ours after the caller's system message."""
-    system = keywords.get("system")
-    instructions = escaped(instructions)
-    return {**keywords, "system": f"{system}\n\n{instructions}" if system else instructions}
+    return {**keywords, "system": with_instructions(keywords.get("system"), instructions)}
 
 
 def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:

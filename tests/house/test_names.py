@@ -37,14 +37,15 @@ ALLOWED = {
     "forms": "generation tests/notebook",
     "found": (
         "evaluation frames notebook tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/house "
-        "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
+        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/frames "
+        "tests/house tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
     "given": (
-        "cli engine frames llmnb tests tests/adapters tests/decide tests/engine tests/frames "
-        "tests/house tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
+        "cli engine evaluation frames llmnb schemas tests tests/adapters tests/decide "
+        "tests/engine tests/frames tests/house tests/notebook tests/rate_limiter tests/schemas "
+        "tests/store tests/wire"
     ),
-    "hear": "tests/cost tests/kernel",
+    "hear": "notebook tests/cost tests/kernel",
     "held": (
         "tests/adapters tests/decide tests/engine tests/kernel tests/notebook "
         "tests/rate_limiter tests/store tests/wire"
@@ -54,7 +55,7 @@ ALLOWED = {
         "display engine evaluation frames llmnb notebook targets tests tests/adapters "
         "tests/batches tests/browser tests/cli tests/cost tests/decide tests/display "
         "tests/engine tests/evaluation tests/faults tests/frames tests/house tests/kernel "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire"
     ),
     "pieces": "tests/adapters tests/engine tests/faults tests/notebook tests/wire",
     "place": (
@@ -62,7 +63,7 @@ ALLOWED = {
         "tests/frames tests/house tests/notebook tests/schemas tests/wire"
     ),
     "rail": "tests/notebook",
-    "say": "frames tests/adapters tests/notebook tests/store tests/wire",
+    "say": "frames tests/adapters tests/frames tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "evaluation",
@@ -76,10 +77,10 @@ ALLOWED = {
     "wall": "engine tests/engine",
     "way": (
         "tests/adapters tests/batches tests/browser tests/display tests/engine tests/faults "
-        "tests/notebook tests/rate_limiter tests/store tests/wire"
+        "tests/frames tests/notebook tests/rate_limiter tests/store tests/wire"
     ),
     "words": (
-        "adapters batches display llmnb notebook tests tests/adapters tests/batches "
+        "adapters batches display frames llmnb notebook tests tests/adapters tests/batches "
         "tests/benchmarks tests/cli tests/display tests/engine tests/frames tests/house "
         "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
