@@ -81,6 +81,7 @@ class Job(PreparedVerb):
             on_error=options.on_error,
             warns_of_cut=not has_length_limit(options.body),
             about=about,
+            form=self.form,
         )
 
     def finish(self) -> Any:
