@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmnb.engine.counters import DESCRIPTIONS
@@ -118,6 +118,10 @@ class TableRun(RunWrapper[T]):
         exploring = importlib.import_module("llmnb.frames.exploring")
         explorer: Explorer = exploring.explore_run(self, other)
         return explorer
+
+    def notes(self) -> Mapping[str, str]:
+        """Return further lines of its receipt, by name."""
+        return {} if self.form is None else self.form.notes(self._run.partial())
 
     @property
     def run_id(self) -> str:

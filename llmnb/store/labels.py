@@ -150,6 +150,10 @@ class LabelStore:
         every = {key: self.said(key) for key in self._of_row}
         return {key: act for key, act in every.items() if act is not None}
 
+    def acts(self) -> list[Act]:
+        """Return what was said and not taken back, the oldest first."""
+        return [act for act in self._acts.values() if act.id not in self._taken_back]
+
     @property
     def labels(self) -> dict[str, Label]:
         """The label of each row that has one, by the row's key."""

@@ -33,16 +33,17 @@ ALLOWED = {
         "tests/marimo tests/rate_limiter tests/schemas"
     ),
     "flight": "engine",
-    "foreign": "tests/house tests/notebook tests/wire",
+    "foreign": "frames tests/house tests/notebook tests/wire",
     "forms": "generation tests/notebook",
     "found": (
         "evaluation frames notebook tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/house "
-        "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
+        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/frames "
+        "tests/house tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
     "given": (
-        "cli engine llmnb tests tests/adapters tests/decide tests/engine tests/frames "
-        "tests/house tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
+        "cli engine evaluation frames llmnb schemas tests tests/adapters tests/decide "
+        "tests/engine tests/frames tests/house tests/notebook tests/rate_limiter tests/schemas "
+        "tests/store tests/wire"
     ),
     "hear": "tests/cost tests/kernel",
     "held": (
@@ -59,10 +60,10 @@ ALLOWED = {
     "pieces": "tests/adapters tests/engine tests/faults tests/notebook tests/wire",
     "place": (
         "evaluation frames notebook tests/adapters tests/decide tests/display tests/engine "
-        "tests/house tests/notebook tests/schemas tests/wire"
+        "tests/frames tests/house tests/notebook tests/schemas tests/wire"
     ),
     "rail": "tests/notebook",
-    "say": "tests/adapters tests/notebook tests/store tests/wire",
+    "say": "frames tests/adapters tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "evaluation",
@@ -79,7 +80,7 @@ ALLOWED = {
         "tests/notebook tests/rate_limiter tests/store tests/wire"
     ),
     "words": (
-        "adapters batches display llmnb notebook tests tests/adapters tests/batches "
+        "adapters batches display frames llmnb notebook tests tests/adapters tests/batches "
         "tests/benchmarks tests/cli tests/display tests/engine tests/frames tests/house "
         "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
