@@ -17,7 +17,9 @@ from llmnb import settings
 from llmnb.display.escape import summary
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, InputError
+from llmnb.frames import registration, static_rows
 from llmnb.frames.pandas_source import PandasSource, source_of
+from llmnb.frames.row_labels import RowLabels
 from llmnb.frames.row_sources import (
     FAILED,
     OUTCOMES,
@@ -31,9 +33,13 @@ from llmnb.frames.row_sources import (
 )
 from llmnb.frames.run import TableRun
 from llmnb.frames.run_rows import KeptRows, RunRows
-from llmnb.frames.table_source import AnswerColumn, Source
+from llmnb.frames.shown import Shown
+from llmnb.frames.table_source import AnswerColumn, Source, name_of
 from llmnb.frames.truth import truth_of
 from llmnb.store import layout
+
+CORRECTION = "correction"
+"""How labels are marked that correct an answer; they are of no random sample."""
 
 LONGEST_SEARCH = 200
 """Characters of a search."""
@@ -46,8 +52,11 @@ _PAUSE_SECONDS = 0.001
 
 _WAIT_SECONDS = 0.1
 
+_MOST_LOOKED_UP = 20_000
+"""Rows whose contents are read unasked, to know them again."""
 
-class Explorer:
+
+class Explorer(Shown):
     """Rows to read: what was asked, what came back, what it cost.
 
     As a cell's last line it shows a widget with a list, an open row, a search and filters. The
@@ -74,15 +83,17 @@ class Explorer:
         ['good']
     """
 
+    _widget_name = "llmnb.notebook.explorer.ExplorerWidget"
+
     def __init__(self, source: RowSource) -> None:
         self._source = source
         self._lock = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         count = len(source)
         self._marks: Mask = np.zeros(count, np.bool_)
-        self._corrections: dict[int, Any] = {}
-        self._labels: Any = None
-        """What keeps corrections, once there is one."""
+        self._labels: RowLabels | None = None
+        """What keeps corrections, once somebody asks for them."""
+
         self._outcomes: frozenset[int] = frozenset()
         self._marked: bool | None = None
         self._chosen: dict[str, frozenset[int]] = {}
@@ -208,6 +219,74 @@ class Explorer:
     def marks(self) -> Any:
         """Which rows are marked: a series of booleans over the table."""
         return self._over_rows("marked", self._marks.tolist(), "boolean")
+
+    def correct(self, position: int, answer: str) -> None:
+        """Say what a row's answer should be; it is kept as a label, on disk when this returns.
+
+        Rows of the same content share it. `df.llm.apply_labels` writes corrections over a column.
+
+        Args:
+            position: The row's position in the table.
+            answer: The right answer.
+
+        Raises:
+            InputError: If there is no such row, or the rows are of no table.
+            StoreError: If it could not be kept.
+        """
+        row = self._checked(position)
+        self._kept_labels().give(row, answer, sample=CORRECTION)
+        self._changed()
+
+    def take_back(self, position: int) -> None:
+        """Take the correction of a row back, if it has one."""
+        labels, row = self._kept_labels(), self._checked(position)
+        act = labels.said(row)
+        if act is not None and act.sample == CORRECTION:
+            labels.store.undo(act.id)
+            self._changed()
+
+    def correction(self, position: int) -> str | None:
+        """Return what a row's answer was corrected to; None where it was not.
+
+        Of a large table it is not looked up before something is corrected.
+        """
+        if not self.can_correct or (self._labels is None and len(self) > _MOST_LOOKED_UP):
+            return None
+        try:
+            act = self._kept_labels().said(position)
+        except InputError:
+            self._is_keyless = True
+            return None
+        is_correction = act is not None and act.sample == CORRECTION
+        return str(act.label) if act is not None and is_correction else None
+
+    @property
+    def can_correct(self) -> bool:
+        """Whether answers can be corrected: those of a table can."""
+        table = self._source.table()
+        return table is not None and bool(self._source.question) and not self._is_keyless
+
+    @property
+    def corrections(self) -> Any:
+        """What answers were corrected to: a series over the table, missing where they were not."""
+        if self.can_correct:
+            self._kept_labels()
+        values = [self.correction(row) for row in range(len(self))]
+        return self._over_rows(self._source.question or "corrections", values, "string")
+
+    _is_keyless = False
+    """Whether nothing but answers is in the table, so that no row can be told from another."""
+
+    def _kept_labels(self) -> RowLabels:
+        table, question = self._source.table(), self._source.question
+        if table is None or not question:
+            raise InputError(
+                "Answers are corrected over a table: explore a run of it, or a column with "
+                "df.llm.explore(column)."
+            )
+        if self._labels is None:
+            self._labels = RowLabels(table, question, project=self._source.project or None)
+        return self._labels
 
     # ---------------------------------------------------------------- for the widget
 
@@ -480,6 +559,12 @@ class Explorer:
             table = PandasSource(pd.Series(np.arange(len(values)), name=None))
         return table.filled({name: AnswerColumn(values, kind)}, into=False, is_frame=False)
 
+    def _repr_html_(self) -> str:
+        return static_rows.html(self)
+
+    def __str__(self) -> str:
+        return static_rows.text(self)
+
     def __repr__(self) -> str:
         shown = counted(len(self.positions), self._source.noun)
         return summary("Explorer", f"{shown} of {len(self):,}, {self._source.subject}")
@@ -509,7 +594,10 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile("|".join(sorted(forms)), re.IGNORECASE)
 
 
-_TOLD = ["position", "outcome", "prompt", "answer", "error", "model", "provider", "fields", "truth", "system", "reasoning", "prompt_tokens", "completion_tokens", "usd", "seconds", "key"]
+_TOLD = (
+    *("position", "outcome", "prompt", "answer", "error", "model", "provider", "fields", "truth"),
+    *("system", "reasoning", "prompt_tokens", "completion_tokens", "usd", "seconds", "key"),
+)
 
 
 def _as_dict(row: ReadRow) -> dict[str, Any]:
@@ -564,9 +652,10 @@ def explore_column(table: Source, column: Hashable | None, other: Any, truth: An
     if column is None:
         column = _details_column(source)
     labels = None if truth is None else truth_of(source, truth).labels
-    rows: RowSource = TableRows(source, column, labels)
-    if isinstance(other, str) and other in source.columns().labels:
-        rows = PairRows(rows, TableRows(source, other))
+    before = other if isinstance(other, str) and other in source.columns().labels else None
+    rows: RowSource = TableRows(source, column, labels, without=before)
+    if before is not None:
+        rows = PairRows(rows, TableRows(source, before, without=name_of(column)))
     elif other is not None:
         rows = PairRows(rows, rows_of(other))
     return Explorer(rows)
@@ -598,6 +687,7 @@ def explore(
         Traceback (most recent call last):
         llmnb.errors.ConfigurationError: There is no project 'no such project' in ...
     """
+    registration.attach()  # this room has imported pandas, perhaps before anybody else
     root = settings.cache_dir(cache_dir)
     name = settings.project_name(project)
     paths = layout.find_project(root, name)

@@ -94,6 +94,21 @@ class ReadRow:
         return self.answer or ""
 
     @property
+    def told(self) -> tuple[str, str]:
+        """What a list shows of the answer, and what kind of line that is: ``"bad"``, ``"none"``."""
+        if self.is_cleared:
+            return "none", "cleared from the project"
+        if self.error is not None:
+            return "bad", self.cause[:1].upper() + self.cause[1:]
+        if self.outcome == "empty":
+            return "none", "not asked"
+        if self.outcome == "waiting":
+            return "none", "not answered yet"
+        if not self.line:
+            return "none", "no answer" if self.outcome == "failed" else "an empty answer"
+        return "", self.line
+
+    @property
     def searched(self) -> tuple[str, ...]:
         """The texts that a search looks into."""
         fields = tuple(shown(value) for value in self.fields.values())
@@ -138,7 +153,8 @@ class Facet:
 
     def mask(self, number: int) -> Mask:
         """Return which rows have a value."""
-        return self._codes == number
+        mask: Mask = self._codes == number
+        return mask
 
 
 class Flags(Facet):
@@ -201,6 +217,9 @@ class RowSource:
     """What they are, in words for a head line."""
 
     project: str = ""
+    question: str = ""
+    """The column of its answers, which corrections are kept for; empty where there is none."""
+
     noun: str = "row"
     order_text: str = "in the frame’s order"
 
@@ -274,15 +293,22 @@ class TableRows(RowSource):
         source: The table.
         column: The column of answers.
         truth: The true label of each row; None where there is no truth.
+        without: Another column of answers, which the rows are not about.
 
     Raises:
         InputError: If there is no such column.
     """
 
     def __init__(
-        self, source: TableSource, column: Hashable, truth: Sequence[Any] | None = None
+        self,
+        source: TableSource,
+        column: Hashable,
+        truth: Sequence[Any] | None = None,
+        *,
+        without: str | None = None,
     ) -> None:
         self._source = source
+        self._without = without
         self._column = name = name_of(column)
         columns = source.columns()
         labels = list(columns.labels)
@@ -299,12 +325,13 @@ class TableRows(RowSource):
         self._details = [own for own in DETAIL_NAMES if own in labels] if self._is_details else []
         self._codes = self._outcomes(columns, cells)
         self._prompt = self._about(columns)
-        used = {name, self._prompt, self._error, *self._fields, *self._details}
+        used = {name, self._without, self._prompt, self._error, *self._fields, *self._details}
         if self._is_details:
             used |= set(labels)
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
         self._truth = truth
         self._cells = cells
+        self.question = name
         self.subject = name or "answers"
 
     def _outcomes(self, columns: Any, cells: Sequence[Any]) -> Codes:
@@ -340,7 +367,7 @@ class TableRows(RowSource):
         for name in dict.fromkeys(taste.labels):
             if not name or name == self._column or name.startswith(f"{self._column}_"):
                 continue
-            if taste.labels.count(name) > 1:
+            if taste.labels.count(name) > 1 or name == self._without:
                 continue
             size = sum(len(cell) for cell in taste.cells(name) if isinstance(cell, str))
             if size > longest:
@@ -480,7 +507,7 @@ class PairRows(RowSource):
             )
         self._now, self._before = now, before
         self.subject = f"now {now.subject} · before {before.subject}"
-        self.project = now.project
+        self.project, self.question = now.project, now.question
         self._weigh()
 
     def _weigh(self) -> None:

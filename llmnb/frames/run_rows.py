@@ -33,7 +33,7 @@ from llmnb.frames.row_sources import (
     shown,
 )
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import TableSource
+from llmnb.frames.table_source import TableSource, name_of
 from llmnb.frames.template import Template
 from llmnb.records import Outcome, Reply
 from llmnb.store import search
@@ -104,11 +104,13 @@ class RunRows(RowSource):
         self._form: AnswerForm | None = run.form
         self._is_by_row = self._questions.group == 1
         self.project = run.project
+        self.question = "" if run.form is None else name_of(run.form.options.name)
         models = run.asked or run.about.traits.get("model", "")
         self.subject = " · ".join(filter(None, (run.project, models)))
         self._facets: list[Facet] | None = None
         self._retried: list[Any] = []
         self._template = _template_of(self._questions)
+        self._named = [f"{{{name}}}" for name in questions_fields(self._template)]
         self._outcomes: list[Outcome | None] = []
         self._codes: Codes = np.zeros(0, np.uint8)
         self._take()
@@ -173,13 +175,11 @@ class RunRows(RowSource):
         request = self._request(position)
         questions = self._questions
         place = position if self._is_by_row else questions.row_of(request)
-        try:
-            row.prompt = questions.text(place)
-        except InputError:  # its row says what is wrong
-            row.prompt = ""
-        if whole and self._template is not None:
+        row.prompt = self._prompt(place)
+        if self._template is not None:
             row.fills = fills(self._template.parts, row.prompt)
         if request < 0:
+            row.prompt, row.fills = f"{' and '.join(self._named)} is empty", ()
             return row
         outcome = self._outcomes[request]
         if outcome is not None:
@@ -218,6 +218,31 @@ class RunRows(RowSource):
         if source is not None:
             (label,) = source.row_labels([place])
             row.label = "" if label == f"{row.position:,}" else label
+
+    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
+        """Return which rows of a range hold a text in their prompt, answer, fields or error."""
+        search_in, found = pattern.search, list[int]()
+        output = None if self._form is None else self._form.output
+        for position in range(start, stop):
+            request = self._request(position)
+            if request < 0:
+                continue
+            place = position if self._is_by_row else self._questions.row_of(request)
+            outcome = self._outcomes[request]
+            texts = [self._prompt(place)]
+            if outcome is not None:
+                texts += [outcome.text or "", outcome.error.message if outcome.error else ""]
+                if output is not None and outcome.is_answer:
+                    texts += map(shown, output.as_mapping(outcome.value).values())
+            if any(search_in(text) for text in texts if text):
+                found.append(position)
+        return found
+
+    def _prompt(self, place: int) -> str:
+        try:
+            return self._questions.text(place)
+        except InputError:  # its row says what is wrong
+            return ""
 
     def facets(self) -> list[Facet]:
         """Return why rows failed, the fields of the answers, and the models if several."""
@@ -277,6 +302,11 @@ class RunRows(RowSource):
         count = self.alike(position)
         self._retried.append(self._run.retry_failed(type(error).__name__))
         return count
+
+
+def questions_fields(template: Template | None) -> tuple[str, ...]:
+    """Return the names of the columns that a prompt reads."""
+    return () if template is None else template.fields
 
 
 def _template_of(questions: Questions) -> Template | None:

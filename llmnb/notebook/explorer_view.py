@@ -1,4 +1,4 @@
-"""What the explorer shows, without a page: its state, its list, one open row, its static forms."""
+"""What the explorer shows, without a page: its state, lines of its list, one open row."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from llmnb.display import changed_words, durations, html_fragments, money, numbers, spans
-from llmnb.display.aligned import columns
+from llmnb.display import changed_words, durations, money, numbers, spans
 from llmnb.display.escape import visible
-from llmnb.display.palette import FAINT
 from llmnb.display.spans import Range, Span
 from llmnb.display.texts import counted, cut, inside
 from llmnb.frames.exploring import Explorer
@@ -24,6 +22,7 @@ from llmnb.frames.row_sources import (
     ReadRow,
     shown,
 )
+from llmnb.frames.static_rows import NO_ROWS
 
 PAGE = 100
 """Rows that a page of the browser's list has."""
@@ -34,18 +33,9 @@ BINS = 240
 FEW = 6
 """Values of a facet that are all chips."""
 
-STATIC_ROWS = 50
-STATIC_CELL = 400
-STATIC_BYTES = 190_000
 LONGEST_NAME = 80
 
 _SWATCHES = {ANSWERED: "done", REUSED: "reused", MERGED: "merged", FAILED: "failed"}
-
-_EMPTY = (
-    "No rows to read yet",
-    "Rows stand here as soon as one is answered: run df.llm.generate(…) in this project, or give "
-    "explore() a run.",
-)
 
 _BEFORE_WORD = 40
 """Characters that a line shows before a word that was searched for."""
@@ -63,7 +53,11 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         version: Which set of rows this is of.
     """
     total, positions = len(explorer), explorer.positions
-    facets = [*explorer.facets] if explorer.has_facets else []
+    facets = [
+        facet
+        for facet in (explorer.facets if explorer.has_facets else ())
+        if facet.name != "Cause" or FAILED in explorer.outcomes or explorer.chosen.get("Cause")
+    ]
     first = _opened(explorer, facets, opened)
     return {
         "subject": visible(explorer.source.subject, longest=200),
@@ -74,7 +68,7 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         "count": _count(explorer, total, len(positions)),
         "outcomes": _outcome_chips(explorer),
         "facets": [_facet(explorer, facet) for facet in first],
-        "others": [_name(facet.name) for facet in facets if facet not in first],
+        "others": [name_shown(facet.name) for facet in facets if facet not in first],
         "rail": _rail(explorer, total, len(positions)),
         "line": _line(explorer, total, len(positions)),
         "search": explorer.searched,
@@ -83,20 +77,20 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         "isPair": isinstance(explorer.source, PairRows),
         "isNarrowed": len(positions) < total,
         "read": round(explorer.rows_read / total, 4) if total and explorer.searched else 0,
-        "blank": None if total else list(_EMPTY),
+        "blank": None if total else list(NO_ROWS),
     }
 
 
-def _name(text: str) -> str:
+def name_shown(text: str) -> str:
+    """Return a name as chips and lines show it."""
     return visible(text, longest=LONGEST_NAME)
 
 
 def _opened(explorer: Explorer, facets: Sequence[Facet], opened: str) -> list[Facet]:
-    """Return the facets whose values are chips: at most two, those that are in use before others."""
+    """Return the facets whose values are chips, those in use before others."""
     used = [facet for facet in facets if explorer.chosen.get(facet.name)]
-    wanted = [facet for facet in facets if _name(facet.name) == opened]
-    has_failed = FAILED in explorer.outcomes
-    usual = [facet for facet in facets if (facet.name == "Cause") == has_failed]
+    wanted = [facet for facet in facets if name_shown(facet.name) == opened]
+    usual = [facet for facet in facets if facet.name == "Cause"]
     pair = [facet for facet in facets if facet.name in ("Answer", "Field", "Truth", "Pair")]
     both = isinstance(explorer.source, PairRows) or any(one.name == "Truth" for one in facets)
     most = 2 if both else 1
@@ -137,11 +131,11 @@ def _facet(explorer: Explorer, facet: Facet, most: int = FEW) -> dict[str, Any]:
     few = range(len(facet.values)) if len(facet.values) <= most else range(most - 1)
     kept = [*few, *(number for number in sorted(chosen) if number not in few)]
     return {
-        "name": _name(facet.name),
+        "name": name_shown(facet.name),
         "chips": [
             {
                 "value": number,
-                "text": _name(facet.values[number]) or "(empty)",
+                "text": name_shown(facet.values[number]) or "(empty)",
                 "title": visible(facet.values[number], longest=400),
                 "count": numbers.count(counts[number]),
                 "isPressed": number in chosen,
@@ -155,7 +149,7 @@ def _facet(explorer: Explorer, facet: Facet, most: int = FEW) -> dict[str, Any]:
 def values(explorer: Explorer, name: str, text: str) -> dict[str, Any]:
     """Return the values of a facet that hold a text, at most a hundred."""
     for facet in explorer.facets:
-        if _name(facet.name) == name:
+        if name_shown(facet.name) == name:
             found = _facet(explorer, facet, most=len(facet.values))
             needle = text.casefold()
             chips = [chip for chip in found["chips"] if needle in chip["title"].casefold()]
@@ -212,7 +206,7 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
         left = explorer.seconds_left
         about = "" if left is None else f", about {durations.remaining(left)} left"
         text = (
-            f"Searching for “{_name(explorer.searched)}”: {explorer.rows_read:,} of "
+            f"Searching for “{name_shown(explorer.searched)}”: {explorer.rows_read:,} of "
             f"{counted(total, source.noun)} are read{about}."
         )
         return {"glyph": "clock", "parts": [text]}
@@ -224,8 +218,8 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
         return {"glyph": "clock", "parts": [f"{text}. Rows appear at their place as they come."]}
     if explorer.searched and not count:
         text = (
-            f"No prompt or answer holds “{_name(explorer.searched)}”. Words are matched anywhere, "
-            "without regard to case."
+            f"No prompt or answer holds “{name_shown(explorer.searched)}”. Words are matched "
+            "anywhere, without regard to case."
         )
         return {"glyph": "arrow", "parts": [text], "showAll": True}
     marked = explorer.marks_total
@@ -259,11 +253,11 @@ def _chosen_words(explorer: Explorer) -> str:
         words.append("marked" if explorer.marked else "not marked")
     for facet in explorer.facets if explorer.has_facets else []:
         if chosen := explorer.chosen.get(facet.name):
-            named = " or ".join(_name(facet.values[number]) for number in sorted(chosen))
-            name = "" if facet.name in ("Truth", "Answer") else f"{_name(facet.name)} "
+            named = " or ".join(name_shown(facet.values[number]) for number in sorted(chosen))
+            name = "" if facet.name in ("Truth", "Answer") else f"{name_shown(facet.name)} "
             words.append(name + inside(named) if not name else f"{name}{named}")
     if explorer.searched:
-        words.append(f"with “{_name(explorer.searched)}”")
+        words.append(f"with “{name_shown(explorer.searched)}”")
     return cut(", ".join(words), 300)
 
 
@@ -273,7 +267,7 @@ def _chosen_words(explorer: Explorer) -> str:
 def list_line(explorer: Explorer, row: ReadRow) -> dict[str, Any]:
     """Return a row as the list shows it."""
     pattern = explorer.pattern()
-    kind, answer = _answer_line(row)
+    kind, answer = row.told
     small = ""
     if row.before is not None:
         added, removed = row.changes()
@@ -282,29 +276,22 @@ def list_line(explorer: Explorer, row: ReadRow) -> dict[str, Any]:
         "position": row.position,
         "no": f"{row.position:,}",
         "small": small,
-        "asked": _excerpt(row.prompt, pattern),
+        "asked": _excerpt(_asked(row, pattern), pattern),
         "kind": kind,
         "answered": _excerpt(answer, pattern) if not kind else spans.cut_line(answer),
         "isMarked": explorer.is_marked(row.position),
         "truth": "",
     }
     if row.truth is not None and row.truth.strip().casefold() != row.line.strip().casefold():
-        line["truth"] = f"where truth says {_name(row.truth)}"
+        line["truth"] = f"where truth says {name_shown(row.truth)}"
     return line
 
 
-def _answer_line(row: ReadRow) -> tuple[str, str]:
-    if row.is_cleared:
-        return "none", "cleared from the project"
-    if row.error is not None:
-        return "bad", row.cause[:1].upper() + row.cause[1:]
-    if row.outcome == "empty":
-        return "none", "not asked"
-    if row.outcome == "waiting":
-        return "none", "not answered yet"
-    if not row.line:
-        return "none", "no answer" if row.outcome == "failed" else "an empty answer"
-    return "", row.line
+def _asked(row: ReadRow, pattern: re.Pattern[str] | None) -> str:
+    """Return what a line shows of the prompt: the cell that it is about."""
+    cells = [row.prompt[start:end] for start, end in row.fills]
+    lead = next((cell for cell in cells if cell.strip()), row.prompt)
+    return row.prompt if pattern is not None and not pattern.search(lead) else lead
 
 
 def _excerpt(text: str, pattern: re.Pattern[str] | None) -> list[Span]:
@@ -340,7 +327,7 @@ def open_row(explorer: Explorer, position: int) -> dict[str, Any]:
         parts += _changes(row, pattern)
     for number, (who, _) in enumerate(row.turns):
         parts.append(
-            _folded(_name(who).capitalize(), f"turn{number}", texts[f"turn{number}"], pattern)
+            _folded(name_shown(who).capitalize(), f"turn{number}", texts[f"turn{number}"], pattern)
         )
     if "prompt" in texts:
         asked = _text_part("Prompt", "prompt", texts["prompt"], pattern)
@@ -349,7 +336,8 @@ def open_row(explorer: Explorer, position: int) -> dict[str, Any]:
             asked = _folded("Prompt", "prompt", texts["prompt"], pattern, "the same in both runs")
         parts.append(asked)
     if row.files:
-        parts.append({"name": "Files", "kind": "plain", "text": ", ".join(map(_name, row.files))})
+        files = ", ".join(map(name_shown, row.files))
+        parts.append({"name": "Files", "kind": "plain", "text": files})
     if "reasoning" in texts:
         parts.append(_reasoning(row, texts["reasoning"], pattern))
     if "tools" in texts:
@@ -361,11 +349,13 @@ def open_row(explorer: Explorer, position: int) -> dict[str, Any]:
     return {
         "position": row.position,
         "no": f"{row.position:,}",
-        "label": _name(row.label),
+        "label": name_shown(row.label),
         "isMarked": explorer.is_marked(row.position),
         "parts": parts,
         "foot": _foot(row),
         "says": _says(row),
+        "correction": explorer.correction(position),
+        "canCorrect": explorer.can_correct and not row.is_cleared,
     }
 
 
@@ -454,7 +444,7 @@ def _failure(explorer: Explorer, row: ReadRow) -> list[dict[str, Any]]:
 def _answer_parts(
     row: ReadRow, texts: dict[str, tuple[str, list[Range]]], pattern: re.Pattern[str] | None
 ) -> list[dict[str, Any]]:
-    parts = []
+    parts: list[dict[str, Any]] = []
     if row.is_cleared:
         text = "cleared from the project: asking it again buys it again"
         return [{"name": "Answer", "kind": "plain", "text": text}]
@@ -487,7 +477,7 @@ def _field_rows(fields: Any, before: Any = None) -> list[list[Any]]:
         parts = spans.cut_line(text, longest=spans.SHOWN) if text else [("", "–")]
         if before is not None and shown(before.get(name)) != text:
             parts = changed_words.changed_spans(shown(before.get(name)), text)
-        rows.append([_name(str(name)), parts, ""])
+        rows.append([name_shown(str(name)), parts, ""])
     return rows
 
 
@@ -537,14 +527,14 @@ _FIGURES = ("model", "tokens in", "tokens out", "cost", "time")
 def _figures(row: ReadRow) -> dict[str, tuple[str, str]]:
     figures: dict[str, tuple[str, str]] = {}
     if row.model:
-        figures["model"] = (_name(row.model), "")
+        figures["model"] = (name_shown(row.model), "")
     if row.prompt_tokens is not None:
         cached = f"{row.cached_tokens:,} cached" if row.cached_tokens else ""
         figures["tokens in"] = (f"{row.prompt_tokens:,}", cached)
     if row.completion_tokens is not None:
         thought = f"{row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
         figures["tokens out"] = (f"{row.completion_tokens:,}", thought)
-    if row.model:
+    if row.usd is not None or (row.model and row.error is None):
         figures["cost"] = ("unknown" if row.usd is None else money.usd(row.usd), "")
     if row.seconds is not None:
         figures["time"] = (durations.latency(row.seconds), "")
@@ -553,81 +543,9 @@ def _figures(row: ReadRow) -> dict[str, tuple[str, str]]:
 
 def _says(row: ReadRow) -> str:
     """Return what a screen reader says of a row that is opened."""
-    _, answer = _answer_line(row)
+    _, answer = row.told
     says = f"Row {row.position:,}: {visible(answer, longest=200)}"
     if row.before is not None:
         added, removed = row.changes()
         says += f". {counted(added, 'word')} added, {removed:,} removed"
     return says
-
-
-# --------------------------------------------------------------------------- static form
-
-
-def _static_rows(explorer: Explorer, longest: int = STATIC_CELL) -> list[list[str]]:
-    positions = explorer.positions[:STATIC_ROWS].tolist()
-    return [
-        [
-            f"{row.position:,}",
-            cut(row.prompt, longest),
-            f"failed: {inside(row.cause)}" if row.error else cut(_answer_line(row)[1], longest),
-        ]
-        for row in explorer.read(positions)
-    ]
-
-
-def _sentence(explorer: Explorer) -> tuple[str, str]:
-    total, counts = len(explorer), explorer.all_counts()
-    failed, marked = counts[FAILED], explorer.marks_total
-    said = f"of {explorer.source.subject}"
-    said += f", {failed:,} failed" if failed else ""
-    said += f", {marked:,} marked" if marked else ""
-    shown_rows = len(explorer.positions)
-    noun = explorer.source.noun
-    first = f"{counted(total, noun)}"
-    if shown_rows < total:
-        first = f"{shown_rows:,} of {first}"
-    return first, said
-
-
-def html(explorer: Explorer) -> str:
-    """Return the first rows as HTML without script: what a saved notebook keeps."""
-    for longest in (STATIC_CELL, STATIC_CELL // 2, STATIC_CELL // 5):
-        page = _html(explorer, longest)
-        if len(page.encode()) < STATIC_BYTES:  # signs that are written out take many bytes
-            break
-    return page
-
-
-def _html(explorer: Explorer, longest: int) -> str:
-    first, rest = _sentence(explorer)
-    if not len(explorer):
-        return html_fragments.box(html_fragments.headline("Rows", _EMPTY[0]))
-    head = [html_fragments.cell(name, head="col") for name in ("row", "asked", "answered")]
-    rows = [
-        [
-            html_fragments.cell(number, "vertical-align:top", align="right"),
-            *map(html_fragments.text_cell, texts),
-        ]
-        for number, *texts in _static_rows(explorer, longest)
-    ]
-    left = len(explorer.positions) - len(rows)
-    return html_fragments.box(
-        html_fragments.headline(first, rest + "."),
-        html_fragments.table([head, *rows], first_rows=[FAINT]),
-        html_fragments.note(f"{counted(left, 'more row')} in the live view.") if left > 0 else "",
-        width=900,
-    )
-
-
-def text(explorer: Explorer) -> str:
-    """Return the first ten rows as text, at most 90 columns wide."""
-    first, rest = _sentence(explorer)
-    if not len(explorer):
-        return f"{_EMPTY[0]}. {_EMPTY[1]}"
-    rows = [
-        (no, cut(visible(asked), 36), cut(visible(answered), 36))
-        for no, asked, answered in _static_rows(explorer)[:10]
-    ]
-    table = columns([("row", "asked", "answered"), *rows], right=(0,), width=86)
-    return "\n".join([cut(visible(f"{first} {rest}."), 90), "", *(f"  {line}" for line in table)])
