@@ -407,14 +407,11 @@ def _is_missing(path: Path) -> bool:
     """Return whether there is no database yet. Raises `Damaged` where only a journal is left."""
     if path.exists() and path.stat().st_size:
         return False
-    if any(journal.stat().st_size for journal in _journals(path)):
-        raise Damaged(f"{path} is gone or empty, and its journal is not.")
+    for kind in ("wal", "journal"):
+        journal = path.with_name(f"{path.name}-{kind}")
+        if journal.exists() and journal.stat().st_size:
+            raise Damaged(f"{path} is gone or empty, and its journal is not.")
     return True
-
-
-def _journals(path: Path) -> list[Path]:
-    names = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal")]
-    return [name for name in names if name.exists()]
 
 
 def _make(path: Path) -> None:
@@ -431,8 +428,8 @@ def _make(path: Path) -> None:
         made = draft / FILE_NAME
         files.create(made, is_private=True).close()  # an empty file is an empty database
         _cache(draft).close()  # the last connection to close leaves one file, without journals
-        for stale in (*_journals(path), path.with_name(f"{path.name}-shm")):
-            stale.unlink(missing_ok=True)  # they would be taken for the new file's own
+        for kind in ("wal", "journal", "shm"):  # they would be taken for the new file's own
+            path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
         files.replace_file(made, path)
 
 

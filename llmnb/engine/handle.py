@@ -117,7 +117,7 @@ class RunHandle(abc.ABC, Generic[T]):
 
     @property
     def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
         return ""
 
     @property

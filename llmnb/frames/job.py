@@ -30,9 +30,13 @@ from llmnb.running.planning import Plan, plan
 from llmnb.running.start import start
 from llmnb.schemas import QuotedOutput, output_of, quoted
 from llmnb.schemas.quotes import INSTRUCTIONS
+from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
 from llmnb.user_code import warn
 from llmnb.wire.batches import PRICE_FACTOR
+
+_LONGEST_PROMPT = 20_000
+"""Characters of a prompt's template that are written down of a run."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,9 @@ class Job(PreparedVerb):
     options: Options
     form: AnswerForm
     """Makes of outcomes what the caller gets back."""
+
+    verb: str = "generate"
+    """What was called."""
 
     def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
         """Start it and return at once.
@@ -69,6 +76,9 @@ class Job(PreparedVerb):
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
+                # A part of a run elsewhere is not listed as a run of its own.
+                header=self._header() if cache_dir is None else None,
+                row_of=None if self.questions.asks_each_row else self.questions.row_of,
                 **self.options.for_door("start"),
             )
         questions, options = self.questions, self.options
@@ -85,6 +95,19 @@ class Job(PreparedVerb):
             warns_of_cut=not has_length_limit(options.body),
             about=about,
             form=self.form,
+        )
+
+    def _header(self) -> RunHeader:
+        """Return what is written down of the run before its first row."""
+        questions = self.questions
+        return RunHeader(
+            verb=self.verb,
+            prompt=cut(questions.prompt, _LONGEST_PROMPT),
+            column=str(self.options.name),
+            rows=questions.rows,
+            group=questions.group,
+            traits=_traits(self, ""),
+            empty=questions.empty,
         )
 
     def finish(self) -> Any:
@@ -224,7 +247,7 @@ def job(
     asking = Asking(
         model=options.model, params=options.body, duplicates=options.duplicates, output=output
     )
-    return Job(questions=questions, asking=asking, options=options, form=form)
+    return Job(questions=questions, asking=asking, options=options, form=form, verb=call.verb)
 
 
 def with_instructions(system: str | None, instructions: str) -> str:

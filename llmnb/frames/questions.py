@@ -98,7 +98,9 @@ class Questions(InMemory):
         self._texts = [renderers[own] for own in prompts or [prompt] * len(self._variants)]
         """Returns the prompt of a row for each variant, None where it asks nothing."""
 
-        self._labelled = [_labelled_turns(text, labelled or {}) for text in self._texts]
+        self._labelled = [
+            _labelled_turns(text, labelled) if labelled else {} for text in self._texts
+        ]
         """The turns of rows whose answers are known, for each variant."""
 
         self.group = options.n * len(self._variants)
@@ -157,6 +159,11 @@ class Questions(InMemory):
         twin.positions = positions
         twin.empty = 0
         return twin
+
+    @property
+    def asks_each_row(self) -> bool:
+        """Whether each row of the table is one request, so that both have the same number."""
+        return self.group == 1 and self.positions == range(self.rows)
 
     def __len__(self) -> int:
         return len(self.positions) * self.group

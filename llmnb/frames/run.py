@@ -125,7 +125,7 @@ class TableRun(RunWrapper[T]):
 
     @property
     def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        """Name by which `llmnb.attach` finds it again, in another kernel or another day."""
         return self._run.run_id
 
     def _repr_html_(self) -> str:

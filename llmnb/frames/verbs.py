@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llmnb.frames.labelling import Labeller
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
+    from llmnb.frames.workbench import Workbench
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -148,6 +149,13 @@ def shares(table: Source, column: Hashable, truth: Any) -> Shares:
     from llmnb.frames.sharing import column_shares
 
     return column_shares(table, column, truth)
+
+
+def workbench(table: Source, prompt: str, settings: Keywords) -> Workbench:
+    """Return where a prompt is made; nothing is sent."""
+    from llmnb.frames.workbench import Workbench
+
+    return Workbench(table, prompt, **settings)
 
 
 def label(

@@ -55,7 +55,7 @@ ALLOWED = {
         "display engine evaluation frames llmnb notebook targets tests tests/adapters "
         "tests/batches tests/browser tests/cli tests/cost tests/decide tests/display "
         "tests/engine tests/evaluation tests/faults tests/frames tests/house tests/kernel "
-        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/support tests/wire"
     ),
     "pieces": "tests/adapters tests/engine tests/faults tests/notebook tests/wire",
     "place": (
@@ -63,7 +63,7 @@ ALLOWED = {
         "tests/frames tests/house tests/notebook tests/schemas tests/wire"
     ),
     "rail": "tests/notebook",
-    "say": "frames tests/adapters tests/notebook tests/store tests/wire",
+    "say": "frames tests/adapters tests/frames tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "evaluation",
@@ -77,7 +77,7 @@ ALLOWED = {
     "wall": "engine tests/engine",
     "way": (
         "tests/adapters tests/batches tests/browser tests/display tests/engine tests/faults "
-        "tests/notebook tests/rate_limiter tests/store tests/wire"
+        "tests/frames tests/notebook tests/rate_limiter tests/store tests/wire"
     ),
     "words": (
         "adapters batches display frames llmnb notebook tests tests/adapters tests/batches "
