@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
     from llmnb.engine.handle import last_run
     from llmnb.engine.status import StatusTracker
-    from llmnb.frames.exploring import explore
+    from llmnb.frames.explorers import explore
     from llmnb.frames.registration import register_accessor
     from llmnb.master import GenerationMaster
     from llmnb.models.in_process import LocalModel, VLLMModel
@@ -141,7 +141,7 @@ _HOMES = {
     "embedding_model_factory": "llmnb.embeddings.factory",
     "enable_cost_tracking": "llmnb.cost",
     "errors": None,
-    "explore": "llmnb.frames.exploring",
+    "explore": "llmnb.frames.explorers",
     "generation": None,
     "last_run": "llmnb.engine.handle",
     "load_ipython_extension": "llmnb.notebook.extension",

@@ -115,8 +115,8 @@ class TableRun(RunWrapper[T]):
             >>> run.explore().row(1)["prompt"]
             'Kind? bad'
         """
-        exploring = importlib.import_module("llmnb.frames.exploring")
-        explorer: Explorer = exploring.explore_run(self, other)
+        explorers = importlib.import_module("llmnb.frames.explorers")
+        explorer: Explorer = explorers.explore_run(self, other)
         return explorer
 
     def notes(self) -> Mapping[str, str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from llmnb.display import html_fragments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut, inside
-from llmnb.frames.row_sources import FAILED
-
-if TYPE_CHECKING:
-    from llmnb.frames.exploring import Explorer
+from llmnb.frames.row_sources import FAILED, ReadRow, RowSource
 
 ROWS = 50
 CELL = 400
@@ -27,7 +25,31 @@ NO_ROWS = (
 )
 
 
-def _static_rows(explorer: Explorer, longest: int = CELL) -> list[list[str]]:
+class Readable(Protocol):
+    """What is needed of an explorer."""
+
+    @property
+    def source(self) -> RowSource:
+        """The rows."""
+
+    @property
+    def positions(self) -> Any:
+        """An array of those that are shown."""
+
+    @property
+    def marks_total(self) -> int:
+        """How many are marked."""
+
+    def __len__(self) -> int: ...
+
+    def all_counts(self) -> list[int]:
+        """Return how many rows there are of each outcome."""
+
+    def read(self, positions: Sequence[int]) -> list[ReadRow]:
+        """Return some rows."""
+
+
+def _static_rows(explorer: Readable, longest: int = CELL) -> list[list[str]]:
     positions = explorer.positions[:ROWS].tolist()
     return [
         [
@@ -39,7 +61,7 @@ def _static_rows(explorer: Explorer, longest: int = CELL) -> list[list[str]]:
     ]
 
 
-def _sentence(explorer: Explorer) -> tuple[str, str]:
+def _sentence(explorer: Readable) -> tuple[str, str]:
     total, counts = len(explorer), explorer.all_counts()
     failed, marked = counts[FAILED], explorer.marks_total
     said = f"of {explorer.source.subject}"
@@ -53,7 +75,7 @@ def _sentence(explorer: Explorer) -> tuple[str, str]:
     return first, said
 
 
-def html(explorer: Explorer) -> str:
+def html(explorer: Readable) -> str:
     """Return the first rows as HTML without script: what a saved notebook keeps."""
     for longest in (CELL, CELL // 2, CELL // 5):
         page = _html(explorer, longest)
@@ -62,7 +84,7 @@ def html(explorer: Explorer) -> str:
     return page
 
 
-def _html(explorer: Explorer, longest: int) -> str:
+def _html(explorer: Readable, longest: int) -> str:
     first, rest = _sentence(explorer)
     if not len(explorer):
         return html_fragments.box(html_fragments.headline("Rows", NO_ROWS[0]))
@@ -83,7 +105,7 @@ def _html(explorer: Explorer, longest: int) -> str:
     )
 
 
-def text(explorer: Explorer) -> str:
+def text(explorer: Readable) -> str:
     """Return the first ten rows as text, at most 90 columns wide."""
     first, rest = _sentence(explorer)
     if not len(explorer):

@@ -139,7 +139,7 @@ def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str 
 
 def explore(table: Source, column: Hashable | None, other: Any, truth: Any) -> Explorer:
     """Read rows; see `DataFrameLLM.explore`."""
-    from llmnb.frames.exploring import explore_column
+    from llmnb.frames.explorers import explore_column
 
     return explore_column(table, column, other, truth)
 
