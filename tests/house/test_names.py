@@ -46,7 +46,7 @@ ALLOWED = {
         "tests/engine tests/frames tests/house tests/notebook tests/rate_limiter tests/schemas "
         "tests/store tests/wire"
     ),
-    "hear": "tests/cost tests/kernel",
+    "hear": "notebook tests/cost tests/kernel",
     "held": (
         "tests/adapters tests/decide tests/engine tests/kernel tests/notebook "
         "tests/rate_limiter tests/store tests/wire"
