@@ -32,6 +32,11 @@ class PolarsSource:
     library = "polars"
 
     @property
+    def table(self) -> pl.DataFrame | pl.Series:
+        """The table as Polars has it."""
+        return self._table
+
+    @property
     def rows(self) -> int:
         """The number of rows."""
         return len(self._table)

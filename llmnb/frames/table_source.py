@@ -114,6 +114,10 @@ class TableSource(Protocol):
         """Name of the library."""
 
     @property
+    def table(self) -> Any:
+        """The table itself, as its owner knows it."""
+
+    @property
     def rows(self) -> int:
         """The number of rows."""
 

@@ -249,7 +249,7 @@ def test_which_of_two_texts_is_better_comes_back():
     frame = pd.DataFrame({"one": ["good", "poor"], "other": ["poor", "good"]})
 
     def reply(prompt):
-        first, _, second = prompt.partition("Second:")
+        first = prompt.partition("Second:")[0]
         return json.dumps({"value": "first" if "good" in first else "second"})
 
     with SimulatedProvider(reply=reply) as sim:
