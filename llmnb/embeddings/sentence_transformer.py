@@ -90,6 +90,6 @@ def _missing() -> MissingExtra:
     return MissingExtra(
         "Models of sentence-transformers need an extra that is not installed:\n"
         '  pip install "llmnb[sentence-transformers]"\n'
-        "Without it: model='local/smollm2' embeds on this machine too, SparseEmbeddingModel() "
+        "Without it: model='local/all-minilm' embeds on this machine too, SparseEmbeddingModel() "
         "needs nothing."
     )

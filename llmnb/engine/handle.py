@@ -48,9 +48,6 @@ class About:
     empty: int = 0
     """Rows of the table that ask nothing."""
 
-    notes: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Further lines of its receipt, by name."""
-
     shows_answers: bool = False
     """Whether its receipt may show answers."""
 
@@ -120,7 +117,7 @@ class RunHandle(abc.ABC, Generic[T]):
 
     @property
     def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
         return ""
 
     @property
@@ -149,6 +146,10 @@ class RunHandle(abc.ABC, Generic[T]):
     def first_answers(self, most: int) -> list[RowAnswer]:
         """Return at most so many of the first rows with their answers, where it knows prompts."""
         return []
+
+    def notes(self) -> Mapping[str, str]:
+        """Return further lines of its receipt, by name."""
+        return {}
 
     @property
     def is_done(self) -> bool:

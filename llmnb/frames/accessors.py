@@ -43,9 +43,11 @@ if TYPE_CHECKING:
         EmbedOptions,
         ExtractOptions,
         GenerateOptions,
+        JudgeOptions,
         NearestOptions,
         PreviewOptions,
     )
+    from llmnb.frames.labelling import Labeller
     from llmnb.frames.run import TableRun
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
@@ -485,7 +487,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
         against: Hashable | None = None,
         *,
         scale: tuple[int, int] = (1, 5),
-        **options: Unpack[ExtractOptions],
+        **options: Unpack[JudgeOptions],
     ) -> Table:
         """Have a model judge the answers of a column, or which of two columns is better.
 
@@ -579,6 +581,87 @@ class DataFrameLLM(FrameAccessor["Table"]):
         """
         shares: Shares = self._do("shares", column, truth)
         return shares
+
+    def label(
+        self,
+        column: Hashable,
+        labels: Labels,
+        n: int = 50,
+        sample: Literal["random", "disagreement", "uncertain"] = "random",
+        seed: int = 0,
+        fields: Hashable | Sequence[Hashable] | None = None,
+        comparison: Any = None,
+        confidence: Any = None,
+        *,
+        project_name: str | None = None,
+    ) -> Labeller:
+        """Return a card in which a person labels rows, one key a row; nothing is sent.
+
+        Each label is on the disk before the next row shows, is known by the content of the row's
+        fields, and outlives the kernel and the clearing of the project. Rows of the same content
+        are asked once and share the label. What comes back stands wherever truth does: in `score`,
+        `shares`, `compare` and `examples=`; `labels` is its column.
+
+        Args:
+            column: What the question is called: the column of the model's answers, which need not
+                be there. The answer to a row is shown once the person's is given.
+            labels: As for `classify`.
+            n: Rows.
+            sample: Which rows: ``"random"``; those on which the answers of a `comparison` differ;
+                or those of which the model is least sure. Only a random sample says something of
+                the whole table.
+            seed: Of chance.
+            fields: Columns that are shown and make a row's key; None: those of the labels given
+                before, and at first all that hold no answer.
+            comparison: For ``"disagreement"``: what `compare` returned.
+            confidence: For ``"uncertain"``: a column's name, or a number for each row; None:
+                ``<column>_confidence``.
+            project_name: Where labels are kept; None: the project in use.
+
+        Raises:
+            InputError: If there is no such column, or no row.
+            ConfigurationError: If a label or an option cannot be used.
+            StoreError: If the labels given before cannot be read.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", "so bad"], "mood": ["kind", "kind"]})
+            >>> labelled = df.llm.label("mood", ["kind", "unkind"], fields="text")
+            >>> for _ in range(2):
+            ...     text = df.text[labelled.position]
+            ...     labelled.give("kind" if "good" in text else "unkind")
+            >>> labelled.position, labelled.labels.tolist()
+            (None, ['kind', 'unkind'])
+            >>> df.llm.score("mood", labelled).accuracy
+            0.5
+        """
+        labeller: Labeller = self._do(
+            "label", column, labels, n, sample, seed, fields, comparison, confidence, project_name
+        )
+        return labeller
+
+    def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
+        """Return the frame with what people said over a column's answers, and say how many.
+
+        Nothing is sent. What was said in `label`, and what was corrected in `explore`, replaces
+        the answers of all rows of the same content; all other rows stay.
+
+        Args:
+            column: The column; it is made where it is not there.
+            project_name: Where labels are kept; None: the project in use.
+
+        Raises:
+            InputError: If nobody said anything of a row of this frame.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so nice", "so bad"], "tone": ["cold", "cold"]})
+            >>> df.llm.label("tone", ["warm", "cold"], n=2, fields="text").give("warm")
+            >>> sorted(df.llm.apply_labels("tone")["tone"])
+            ['cold', 'warm']
+        """
+        table: Table = self._do("apply_labels", column, project_name)
+        return table
 
     agenerate = awaited(FrameAccessor.generate)
     aextract = awaited(FrameAccessor.extract)
@@ -866,6 +949,43 @@ class SeriesLLM(SeriesAccessor["Table"]):
         """
         shares: Shares = self._do("shares", "", truth)
         return shares
+
+    def label(
+        self,
+        column: Hashable,
+        labels: Labels,
+        n: int = 50,
+        sample: Literal["random", "disagreement", "uncertain"] = "random",
+        seed: int = 0,
+        *,
+        comparison: Any = None,
+        confidence: Any = None,
+        project_name: str | None = None,
+    ) -> Labeller:
+        """Return a card in which a person labels values, one key a value; nothing is sent.
+
+        Args:
+            column: What the question is called.
+            labels: As for `classify`.
+            n: Values.
+            sample: As for `DataFrameLLM.label`, as is what follows.
+            seed: Likewise.
+            comparison: Likewise.
+            confidence: A number for each value.
+            project_name: Likewise.
+
+        Example:
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good", "so bad"], name="text")
+            >>> labelled = texts.llm.label("kindness", ["kind", "unkind"])
+            >>> labelled.skip()
+            >>> labelled
+            <Labeller of kindness: 0 of 2 rows labelled, 1 skipped>
+        """
+        labeller: Labeller = self._do(
+            "label", column, labels, n, sample, seed, None, comparison, confidence, project_name
+        )
+        return labeller
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from llmnb.display.texts import mended
 from llmnb.errors import InputError
+from llmnb.evaluation.labels import number
 from llmnb.frames import overwriting
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
@@ -88,6 +89,21 @@ class PandasSource:
             taken = [label for label in present if overwriting.noted(label) not in own]
             if taken:
                 raise overwriting.would_replace(taken, call)
+
+    def written(self) -> set[str]:
+        """Return the names that the frame's `attrs` hold."""
+        return _written(self._table) if isinstance(self._table, pd.DataFrame) else set()
+
+    def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
+        """Return a copy of the frame with some values of a column replaced."""
+        frame = pd.DataFrame(self._table).copy()
+        label = _label(frame, name)
+        if label in frame.columns:
+            frame[label] = _with_values(frame[label], values)
+        else:
+            cells = [values.get(row) for row in range(len(frame))]
+            frame[label] = series_of(AnswerColumn(cells, "category"), frame.index).array
+        return frame
 
     def snapshot(self) -> Self:
         """Return a copy."""
@@ -261,6 +277,31 @@ def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None)
         pass  # a number that no column of numbers can hold, or a value of another kind
     objects = [pd.NA if value is None else value for value in values]
     return pd.Series(objects, index=index, dtype="object", name=name)
+
+
+def _with_values(series: pd.Series[Any], values: Mapping[int, Any]) -> pd.Series[Any]:
+    """Return a series with some values replaced, of objects where its dtype cannot hold them."""
+    series = series.copy()
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        lacking = [
+            value for value in dict.fromkeys(values.values()) if value not in series.cat.categories
+        ]
+        series = series.cat.add_categories(lacking)
+    elif pd.api.types.is_numeric_dtype(series.dtype):  # corrections are typed
+        values = {
+            row: value if (found := number(value)) is None else found
+            for row, value in values.items()
+        }
+    cells = list(values.values())
+    rows = np.fromiter(values, dtype=np.intp)
+    try:
+        fitting: Any = pd.Series(cells, dtype=series.dtype).array
+        series.iloc[rows] = fitting
+    except (TypeError, ValueError, OverflowError):
+        series = series.astype("object")
+        for row, value in values.items():
+            series.iloc[row] = value
+    return series
 
 
 def _label(frame: pd.DataFrame, name: Hashable) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from llmnb.engine.counters import DESCRIPTIONS
@@ -29,6 +29,7 @@ class TableRun(RunWrapper[T]):
         warns_of_cut: Whether answers that reach their longest length are warned of.
         awaited: The run that is waited for, where it is another one that mends this.
         about: What displays tell of it.
+        notes: Makes of outcomes further lines of the receipt, by name.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TableRun(RunWrapper[T]):
         warns_of_cut: bool = True,
         awaited: AnyRun | None = None,
         about: About | None = None,
+        notes: Callable[[Outcomes], Mapping[str, str]] = lambda _: {},
     ) -> None:
         super().__init__()
         self.about = about or self.about
@@ -48,6 +50,7 @@ class TableRun(RunWrapper[T]):
         run.row_of = questions.row_of
         self._questions = questions
         self._shape = shape
+        self._notes = notes
         self._on_error = on_error
         self._warns_of_cut = warns_of_cut
         self._inner = inner = awaited or run
@@ -85,9 +88,13 @@ class TableRun(RunWrapper[T]):
             for request, outcome in enumerate(self._run.partial()[:most])
         ]
 
+    def notes(self) -> Mapping[str, str]:
+        """Return further lines of its receipt, by name."""
+        return self._notes(self._run.partial())
+
     @property
     def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        """Name by which `llmnb.attach` finds it again, in another kernel or another day."""
         return self._run.run_id
 
     def _repr_html_(self) -> str:
@@ -148,6 +155,7 @@ class TableRun(RunWrapper[T]):
             warns_of_cut=self._warns_of_cut,
             awaited=self._run.retry_failed(causes, mode=mode),
             about=dataclasses.replace(self.about, is_reported=False),
+            notes=self._notes,
         )
 
 

@@ -17,7 +17,12 @@ from llmnb.evaluation.score_card import ScoreCard, WrongRow, missing_name
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, TableSource, name_of
 from llmnb.frames.template import is_missing
-from llmnb.frames.truth import longest_texts, truth_of, without_examples
+from llmnb.frames.truth import (
+    longest_texts,
+    truth_of,
+    warn_unless_random,
+    without_examples,
+)
 
 _SHOWN = 4
 """Wrong rows that a card names."""
@@ -81,6 +86,7 @@ def column_score(
         None if is_missing(cell) else cell for cell in source.columns().cells(name_of(column))
     ]
     true = truth_of(source, truth)
+    warn_unless_random(truth)
     labels = without_examples(source, true.labels, examples)
     compared = [row for row, label in enumerate(labels) if label is not None]
     left_out = sum(label is not None for label in true.labels) - len(compared)

@@ -14,7 +14,7 @@ from llmnb.evaluation.shares_card import SharesCard
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, name_of
 from llmnb.frames.template import is_missing
-from llmnb.frames.truth import truth_of
+from llmnb.frames.truth import truth_of, warn_unless_random
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -42,6 +42,7 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
     source = source_of(table)
     cells = source.columns().cells(name_of(column))
     true = truth_of(source, truth)
+    warn_unless_random(truth)
     spellings = Spellings()
     known = spellings.keys(true.labels)  # first, so that truth's spelling is shown
     said = spellings.keys(None if is_missing(cell) else cell for cell in cells)

@@ -136,6 +136,19 @@ class TableSource(Protocol):
                 replaced; nothing was sent.
         """
 
+    def written(self) -> set[str]:
+        """Return the names of the table's columns that llmnb is known to have written."""
+
+    def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
+        """Return the whole table with some values of a column replaced.
+
+        The column keeps its type where that can hold them; one that is not there is made.
+
+        Args:
+            name: The column's.
+            values: They, by the rows' positions.
+        """
+
     def snapshot(self) -> TableSource:
         """Return the table as it is now, whatever its owner does to it meanwhile."""
 

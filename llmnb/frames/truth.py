@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,30 @@ from llmnb.display.texts import counted
 from llmnb.errors import InputError
 from llmnb.frames.table_source import TableSource
 from llmnb.frames.template import is_missing
+from llmnb.user_code import warn
+
+
+class Labelled(ABC):
+    """Labels that a person gives one after the other; it stands wherever truth does."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> Any:
+        """A column over the table's rows, missing where there is no label."""
+
+    @property
+    @abstractmethod
+    def not_random(self) -> str:
+        """How labelled rows were chosen that were not drawn at random; empty where all were."""
+
+
+def warn_unless_random(truth: Any) -> None:
+    """Warn where a person has labelled rows that were not drawn at random."""
+    if isinstance(truth, Labelled) and (how := truth.not_random):
+        warn(
+            f"These labels are not of rows at random, but of {how}: what they say of the whole "
+            'table may be far off. Label some with sample="random" for that.'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +57,9 @@ def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
 
     Args:
         source: The table.
-        truth: A series, matched by its index (of Polars, which has none, by position), a list in
-            the rows' order, a dictionary from the rows' labels, or the name of a column.
+        truth: What `label` returned; a series, matched by its index (of Polars, which has none, by
+            position), a list in the rows' order, a dictionary from the rows' labels, or the name of
+            a column.
         argument: What the caller calls it.
 
     Raises:
@@ -77,6 +103,8 @@ def without_examples(source: TableSource, labels: Sequence[Any], examples: Any) 
 
 def _labels_of(source: TableSource, truth: Any, argument: str) -> Truth:
     name = argument
+    if isinstance(truth, Labelled):
+        truth = truth.labels
     if not hasattr(truth, "__iter__") or hasattr(truth, "columns"):
         raise InputError(
             f"{argument}= is a series, a list in the rows' order, a dictionary from the rows' "

@@ -52,7 +52,9 @@ class Job:
     """One entry to save, and whom to tell."""
 
     store: Saves
-    entry: Entry
+    entry: Entry | None
+    """None: only what waits in the store's index is to be written."""
+
     is_bought: bool = True
     """False for copies from another project."""
 
@@ -122,7 +124,8 @@ class Writer:
         for (_, is_bought), group in groups.items():
             error: LLMNBError | None = None
             try:
-                group[0].store.commit([job.entry for job in group], is_bought=is_bought)
+                entries = [job.entry for job in group if job.entry is not None]
+                group[0].store.commit(entries, is_bought=is_bought)
             except LLMNBError as caught:
                 error = caught
             except Exception as caught:  # the thread must outlive a fault of ours

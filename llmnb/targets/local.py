@@ -56,7 +56,13 @@ def local_target(
     if gen_type == EMBEDS:
         pooling = (load and load.pooling) or "mean"
     path = _path_of(model)
-    length = None if _is_path(model) else weights.by_name(model).answer_tokens
+    known = None if _is_path(model) else weights.by_name(model)
+    if known and known.bert and gen_type != EMBEDS:
+        raise ConfigurationError(
+            f"local/{known.name} makes vectors and writes no answers: df.llm.embed(…, "
+            f"model='local/{known.name}'). Nothing was sent."
+        )
+    length = known.answer_tokens if known else None
     load = load or llamacpp.LoadSettings()
     load = dataclasses.replace(load, pooling=pooling, answer_tokens=length)
     return LocalTarget(path, name_of(model), gen_type, load)

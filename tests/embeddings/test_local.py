@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from llmnb import LiteLLMEmbeddingModel
+from llmnb import AsyncLLM, LiteLLMEmbeddingModel
 from llmnb.embeddings.factory import choose_model
+from llmnb.errors import ConfigurationError
 
 pytestmark = pytest.mark.local_model
 
@@ -41,3 +42,46 @@ def test_it_is_what_is_asked_where_nobody_named_a_model():
 
     assert name == "local/smollm2"
     assert "LLMNB_EMBEDDING_MODEL" in line
+
+
+ORIGINAL = {  # by sentence-transformers 5 itself, of the same weights: the first six numbers
+    "A kitten sleeps on the sofa.": [0.113518, -0.054937, -0.035411, 0.052098, 0.025773, 0.04358],
+    "Crème brûlée, naïve façade — 東京 🙂 antidisestablishmentarianism!!": [
+        0.101802,
+        0.061178,
+        0.0564,
+        -0.065926,
+        -0.046078,
+        -0.06588,
+    ],
+    "word " * 120: [0.012272, -0.066054, -0.02898, 0.016289, -0.039502, 0.020268],
+    "IT'S 5.99€ (or $7) @home\n\ttab": [
+        0.046851,
+        -0.038786,
+        -0.040788,
+        -0.018476,
+        0.096403,
+        0.009666,
+    ],
+}
+
+
+def test_all_minilm_gives_the_vectors_of_its_authors():
+    """
+    Accents, other scripts, long words and blanks included: the same to three digits.
+    """
+    model = LiteLLMEmbeddingModel("local/all-minilm")
+
+    vectors = model.embed_documents_sync(list(ORIGINAL))
+
+    assert model.ndim == len(vectors[0]) == 384
+    for vector, original in zip(vectors, ORIGINAL.values(), strict=True):
+        assert vector[:6] == pytest.approx(original, abs=3e-4)
+
+
+def test_a_model_of_vectors_writes_no_answers():
+    """
+    Asked for words it says what it is for, before anything is loaded.
+    """
+    with pytest.raises(ConfigurationError, match=r"makes vectors.*embed"):
+        AsyncLLM(model="local/all-minilm").generate([{"prompt": "Hi"}])

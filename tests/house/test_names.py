@@ -29,20 +29,21 @@ ALLOWED = {
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "tests/notebook tests/wire",
     "few": (
-        "evaluation tests/browser tests/decide tests/engine tests/frames tests/marimo "
-        "tests/rate_limiter tests/schemas"
+        "evaluation tests/browser tests/decide tests/display tests/engine tests/frames "
+        "tests/marimo tests/rate_limiter tests/schemas"
     ),
     "flight": "engine",
-    "foreign": "tests/house tests/notebook tests/wire",
+    "foreign": "frames tests/house tests/notebook tests/wire",
     "forms": "generation tests/notebook",
     "found": (
         "evaluation frames notebook tests tests/adapters tests/batches tests/benchmarks "
-        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/house "
-        "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
+        "tests/browser tests/decide tests/display tests/engine tests/evaluation tests/frames "
+        "tests/house tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
     "given": (
-        "cli engine llmnb tests tests/adapters tests/decide tests/engine tests/frames "
-        "tests/house tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
+        "cli engine evaluation frames llmnb schemas tests tests/adapters tests/decide "
+        "tests/engine tests/frames tests/house tests/notebook tests/rate_limiter tests/schemas "
+        "tests/store tests/wire"
     ),
     "hear": "tests/cost tests/kernel",
     "held": (
@@ -51,18 +52,18 @@ ALLOWED = {
     ),
     "house": "tests/house tests/wire",
     "one": (
-        "engine evaluation frames llmnb notebook targets tests tests/adapters tests/batches "
-        "tests/browser tests/cli tests/cost tests/decide tests/display tests/engine "
-        "tests/evaluation tests/faults tests/frames tests/house tests/kernel tests/notebook "
-        "tests/rate_limiter tests/schemas tests/store tests/wire"
+        "display engine evaluation frames llmnb notebook targets tests tests/adapters "
+        "tests/batches tests/browser tests/cli tests/cost tests/decide tests/display "
+        "tests/engine tests/evaluation tests/faults tests/frames tests/house tests/kernel "
+        "tests/notebook tests/rate_limiter tests/schemas tests/store tests/wire"
     ),
     "pieces": "tests/adapters tests/engine tests/faults tests/notebook tests/wire",
     "place": (
         "evaluation frames notebook tests/adapters tests/decide tests/display tests/engine "
-        "tests/house tests/notebook tests/schemas tests/wire"
+        "tests/frames tests/house tests/notebook tests/schemas tests/wire"
     ),
     "rail": "tests/notebook",
-    "say": "tests/adapters tests/notebook tests/store tests/wire",
+    "say": "frames tests/adapters tests/notebook tests/store tests/wire",
     "speak": "tests/wire",
     "strip": "tests/notebook",
     "terms": "evaluation",
@@ -79,9 +80,9 @@ ALLOWED = {
         "tests/notebook tests/rate_limiter tests/store tests/wire"
     ),
     "words": (
-        "batches llmnb notebook tests tests/adapters tests/batches tests/benchmarks tests/cli "
-        "tests/engine tests/frames tests/house tests/kernel tests/notebook tests/schemas "
-        "tests/store tests/wire"
+        "adapters batches display frames llmnb notebook tests tests/adapters tests/batches "
+        "tests/benchmarks tests/cli tests/display tests/engine tests/frames tests/house "
+        "tests/kernel tests/notebook tests/schemas tests/store tests/wire"
     ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.

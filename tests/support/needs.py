@@ -44,18 +44,18 @@ def find_redis_server() -> Path | None:
 
 
 def find_weights() -> Path | None:
-    """Return the weights of smollm2 where they have been pulled."""
+    """Return the weights of smollm2 where they, and those that make vectors, have been pulled."""
     if importlib.util.find_spec("llmnb.adapters.weights") is None:
         return None
     from llmnb.adapters import weights
 
-    return weights.find("smollm2")
+    return weights.find("smollm2") if weights.find("all-minilm") else None
 
 
 def _lacks_local_model() -> str | None:
     if importlib.util.find_spec("xllamacpp") is None:
         return "no xllamacpp"
-    return None if find_weights() else "no weights of smollm2"
+    return None if find_weights() else "no weights of smollm2 or all-minilm"
 
 
 _LACKS: dict[str, Callable[[], str | None]] = {

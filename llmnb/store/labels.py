@@ -1,0 +1,287 @@
+"""What people said of a project's rows: labels, and corrections of a model's answers.
+
+One append-only log per project; clearing answers leaves it alone. A line is one act: a label, a
+row passed over, an act taken back, or which fields a question is about. It is on the disk before
+the call returns. A row is known by its content, so labels outlive sorting, new columns and the
+kernel, and a row whose content changed has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from llmnb import settings
+from llmnb.adapters import files
+from llmnb.display.texts import counted, mended
+from llmnb.errors import InputError, StoreError
+from llmnb.store import layout
+from llmnb.user_code import warn
+
+Label = str | int | float | bool
+"""What a person says of a row: plain text, or another plain value."""
+
+RANDOM = "random"
+
+
+def row_keys(cells: Mapping[str, Sequence[str | None]]) -> list[str]:
+    """Return a key for each row, which is the same for rows of the same content only.
+
+    Args:
+        cells: The fields that a row is known by, as texts, None where one is missing; the order
+            of the fields does not matter.
+
+    Example:
+        >>> keys = row_keys({"text": ["so good", "so bad", "so good"]})
+        >>> keys[0] == keys[2], keys[0] == keys[1], len(keys[0])
+        (True, False, 32)
+    """
+    columns = [(_encoded(name), cells[name]) for name in sorted(cells)]
+    rows = len(columns[0][1]) if columns else 0
+    keys = []
+    for row in range(rows):
+        digest = hashlib.blake2b(digest_size=16)
+        for name, texts in columns:
+            text = texts[row]
+            # A missing cell is another content than an empty one.
+            digest.update(name + (b"\0" if text is None else b"\1" + _encoded(text)))
+        keys.append(digest.hexdigest())
+    return keys
+
+
+def _encoded(text: str) -> bytes:
+    """Return a text with its length before it, so that no two lists of texts run together."""
+    data = text.encode("utf-8", "surrogatepass")
+    return len(data).to_bytes(8, "big") + data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What was said of a row, once."""
+
+    id: str
+    key: str
+    """The row's, as `row_keys` returns it."""
+
+    label: Label | None
+    """None: the row was passed over."""
+
+    sample: str
+    """How the row was chosen, such as `RANDOM`."""
+
+    at: float
+    """Seconds since the epoch."""
+
+
+def new_act(key: str, label: Label | None, sample: str = RANDOM) -> Act:
+    """Return an act that is not kept yet."""
+    if isinstance(label, str):
+        label = mended(label)
+    return Act(id=secrets.token_hex(6), key=key, label=label, sample=sample, at=time.time())
+
+
+def open_labels(question: str, project: str | None = None) -> LabelStore:
+    """Return the labels of a question in a project; nothing is made until one is given.
+
+    Args:
+        question: Its name, such as the column that its answers stand in.
+        project: Any text; None: `LLMNB_PROJECT`, else ``default``.
+
+    Raises:
+        InvalidProjectName: If it cannot be a name.
+        StoreError: If the labels cannot be read.
+
+    Example:
+        >>> store = open_labels("mood", "example")
+        >>> key = row_keys({"text": ["so good"]})[0]
+        >>> act = store.give(key, "kind")
+        >>> open_labels("mood", "example").labels == {key: "kind"}
+        True
+        >>> store.undo(act.id)
+        >>> store.labels
+        {}
+    """
+    name = settings.project_name(project)
+    return LabelStore(layout.paths_of(settings.cache_dir(), name), question)
+
+
+class LabelStore:
+    """The labels of one question in a project, those that other processes give included.
+
+    Args:
+        project: Where it is kept.
+        question: The question's name.
+
+    Raises:
+        StoreError: If they cannot be read.
+    """
+
+    def __init__(self, project: layout.ProjectPaths, question: str) -> None:
+        self.project = project
+        self.question = mended(question)
+        self.fields: tuple[str, ...] | None = None
+        """The fields that rows were last known by; None before the first label."""
+
+        self._acts: dict[str, Act] = {}
+        self._taken_back: set[str] = set()
+        self._of_row: dict[str, list[str]] = {}
+        self._read_to = 0
+        self._damaged: set[int] = set()
+        self._lock = threading.Lock()
+        self.refresh()
+
+    # -------------------------------------------------------------------- what was said
+
+    def said(self, key: str) -> Act | None:
+        """Return what was last said of a row and not taken back."""
+        acts = (self._acts[name] for name in reversed(self._of_row.get(key, ())))
+        return next((act for act in acts if act.id not in self._taken_back), None)
+
+    def all_said(self) -> dict[str, Act]:
+        """Return what was last said of each row, rows passed over included."""
+        every = {key: self.said(key) for key in self._of_row}
+        return {key: act for key, act in every.items() if act is not None}
+
+    def acts(self) -> list[Act]:
+        """Return what was said and not taken back, the oldest first."""
+        return [act for act in self._acts.values() if act.id not in self._taken_back]
+
+    @property
+    def labels(self) -> dict[str, Label]:
+        """The label of each row that has one, by the row's key."""
+        return {key: act.label for key, act in self.all_said().items() if act.label is not None}
+
+    # -------------------------------------------------------------------------- saying
+
+    def give(self, key: str, label: Label, *, sample: str = RANDOM) -> Act:
+        """Give a row a label; it is on the disk when this returns.
+
+        Args:
+            key: The row's, as `row_keys` returns it.
+            label: What is said of it; it replaces what was said before.
+            sample: How the row was chosen.
+
+        Raises:
+            StoreError: If it could not be kept; then nothing has changed.
+        """
+        act = new_act(key, label, sample)
+        self.keep(act)
+        return act
+
+    def keep(self, act: Act) -> None:
+        """Keep an act; one that is kept already, or was in doubt, is kept once.
+
+        Raises:
+            StoreError: If it could not be kept.
+        """
+        said = {"skip": True} if act.label is None else {"label": act.label}
+        self._append({"id": act.id, "at": act.at, "key": act.key, "sample": act.sample, **said})
+
+    def undo(self, act_id: str) -> None:
+        """Take an act back: what was said of its row before holds again.
+
+        Raises:
+            StoreError: If that could not be kept.
+        """
+        self._append({"undo": act_id, "at": time.time()})
+
+    def remember_fields(self, fields: Sequence[str]) -> None:
+        """Note which fields rows are known by from now on.
+
+        Raises:
+            StoreError: If it could not be kept.
+        """
+        names = tuple(map(mended, fields))
+        if names != self.fields:
+            self._append({"fields": names, "at": time.time()})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        try:
+            data = orjson.dumps({"question": self.question, **line}) + b"\n"
+        except TypeError as error:
+            raise InputError(f"A label is a text or a number of at most 64 bits: {error}") from None
+        path = self.project.labels
+        try:
+            files.make_folder(self.project.root)
+            files.make_folder(path.parent)
+            files.append_private(path, data, is_synced=True)
+        except OSError as error:
+            raise StoreError(
+                f"The label is not saved: {error.strerror or error}. It would stand in {path}."
+            ) from None
+        self.refresh()
+
+    # ------------------------------------------------------------------------- reading
+
+    def refresh(self) -> None:
+        """Read what was added since, by this process or another.
+
+        Raises:
+            StoreError: If the log cannot be read.
+        """
+        with self._lock:
+            before = len(self._damaged)
+            self._read(self.project.labels)
+            if damaged := len(self._damaged) - before:
+                was = "was" if damaged == 1 else "were"
+                warn(
+                    f"{counted(damaged, 'line')} of the labels of project {self.project.name!r} "
+                    f"{was} cut off or damaged, and {was} passed over; the other labels are whole. "
+                    f"They are in {self.project.labels}."
+                )
+
+    def _read(self, path: Path) -> None:
+        try:
+            with files.open_to_read(path) as file:
+                file.seek(self._read_to)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"Labels cannot be read: {error}") from None
+        at = self._read_to
+        for line in data.splitlines(keepends=True):
+            if line.strip() and not self._add(line):
+                self._damaged.add(at)
+            at += len(line)
+            if line.endswith(b"\n"):
+                self._read_to = at  # an unfinished line is read again: it may grow
+
+    def _add(self, data: bytes) -> bool:
+        """Add a line to what is known; returns False where it is none of ours."""
+        try:
+            line = orjson.loads(data)
+            if line["question"] != self.question:
+                return True
+            if "undo" in line:
+                self._taken_back.add(str(line["undo"]))
+            elif "fields" in line:
+                self.fields = tuple(map(str, line["fields"]))
+            else:
+                self._add_act(line)
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            return False
+        return True
+
+    def _add_act(self, line: dict[str, Any]) -> None:
+        label = None if line.get("skip") else line["label"]
+        if label is not None and not isinstance(label, Label):
+            raise TypeError("a label is a plain value")
+        act = Act(
+            id=str(line["id"]),
+            key=str(line["key"]),
+            label=label,
+            sample=str(line["sample"]),
+            at=float(line["at"]),
+        )
+        if act.id not in self._acts:  # else it was kept twice, because it was in doubt
+            self._acts[act.id] = act
+            self._of_row.setdefault(act.key, []).append(act.id)
