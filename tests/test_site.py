@@ -34,7 +34,7 @@ def entries() -> set[str]:
 
 def is_awaited(verb: str) -> bool:
     """Whether it is the awaited twin of another verb."""
-    return verb.replace("df.llm.a", "df.llm.", 1) in verbs()
+    return verb.startswith("df.llm.a") and verb.replace("df.llm.a", "df.llm.") in verbs()
 
 
 def test_the_reference_has_an_entry_for_every_public_name():

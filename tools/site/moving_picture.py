@@ -8,6 +8,7 @@ photographed some times a second and put together as an animated PNG, light and,
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import sys
@@ -26,19 +27,23 @@ from PIL import Image  # noqa: E402
 
 from llmnb.testing import Lognormal  # noqa: E402
 
-WIDTH = 900
-SECONDS_A_FRAME = 0.25
-COLOURS = 64
+WIDTH = 790
+HEIGHT = 405
+SECONDS_A_FRAME = 0.5
+COLOURS = 20
 
-BEFORE = """\
+REVIEWS = ROOT / "examples" / "data" / "reviews.csv"
+BEFORE = f"""\
 import pandas as pd
 import llmnb
 %load_ext llmnb
-df = pd.DataFrame({"text": [f"I waited {n} minutes for the {n}th dish." for n in range(400)]})
+df = pd.read_csv({str(REVIEWS)!r})
 """
 CELL = """\
-run = df.llm.start("Is this review kind or unkind? {text}", model="openai/gpt-4o-mini")
+run = df.llm.start("Positive or negative? {text}", model="openai/gpt-4o-mini")
 """
+with REVIEWS.open(encoding="utf-8", newline="") as file:
+    LABELS = {row["text"]: row["label"] for row in csv.DictReader(file)}
 THEMES = "@jupyterlab/apputils-extension/themes"
 POINTER = """() => {
   const pointer = document.createElement("div");
@@ -76,7 +81,7 @@ class Camera:
         """Lead the pointer to something, and click it."""
         box = target.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        (from_x, from_y), steps = self._at, 4
+        (from_x, from_y), steps = self._at, 3
         for step in range(1, steps + 1):
             part = step / steps
             self._page.evaluate(
@@ -116,20 +121,31 @@ class Camera:
         print(f"{path}: {len(frames)} frames, {sum(seconds):.1f} s, {path.stat().st_size:,} bytes")
 
 
+def as_labelled(prompt: str) -> str:
+    """Answer as the person did who labelled the review."""
+    return LABELS[prompt.partition("? ")[2]]
+
+
 def record(path: Path, theme: str) -> None:
     """Record it in one of JupyterLab's themes."""
     laboratories._SETTINGS[THEMES] = {"theme": theme}
     latency = Lognormal(0.5, 0.5)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Laboratory(latency=latency, reply=lambda _: "unkind", seed=3) as sim,
+        Laboratory(
+            latency=latency, reply=as_labelled, requests_per_minute=1200, burst_seconds=1
+        ) as sim,
     ):
         lab = laboratories.Lab(Path(folder))
         try:
             with chromium(Path(folder)) as program, program.lent():
                 environment = {**sim.environment, "LLMNB_CACHE_DIR": f"{folder}/cache"}
                 notebook = lab.open(program, "run", [BEFORE, CELL], environment)
-                act(notebook, path)
+                try:
+                    act(notebook, path)
+                except BaseException:
+                    notebook.page.screenshot(path=Path(tempfile.gettempdir()) / "failed.png")
+                    raise
         finally:
             lab.end_kernels()
             lab.close()
@@ -141,10 +157,11 @@ def act(notebook: Any, path: Path) -> None:
     notebook.done(0)
     notebook.cell(0).evaluate("cell => { cell.style.display = 'none'; }")
     box = notebook.cell(1).bounding_box()
-    left = box["x"] + 60  # without the cells' numbers
-    clip = {"x": left, "y": box["y"], "width": WIDTH, "height": 420}
+    left = box["x"] + 64  # without the cells' numbers
+    clip = {"x": left, "y": box["y"], "width": WIDTH, "height": HEIGHT}
     page.set_viewport_size({"width": int(left) + WIDTH + 40, "height": 900})
     page.set_default_timeout(20_000)
+    page.add_style_tag(content=".jp-cell-toolbar, .jp-Toolbar-item { display: none !important; }")
     page.evaluate(POINTER)
     camera = Camera(page, clip)
     camera.shoot(1.0)
@@ -155,15 +172,15 @@ def act(notebook: Any, path: Path) -> None:
     camera.point(card.get_by_role("button", name="Details"))
     camera.watch(2)
     camera.point(card.get_by_role("button", name="Pause"))
-    camera.watch(2)
+    camera.watch(1.2)
     limit = card.get_by_label(re.compile("limit.*requests", re.IGNORECASE)).first
     camera.point(limit)
-    limit.fill("20 per second")
+    limit.fill("600")
     camera.shoot(0.8)
     limit.press("Enter")
     camera.watch(1)
     camera.point(card.get_by_role("button", name="Resume"))
-    camera.watch(4)
+    camera.watch(3)
     limit.fill("")
     limit.press("Enter")
     end = time.monotonic() + 60
