@@ -135,6 +135,8 @@ class RunLoop:
     def begin(self) -> None:
         """Start; an error in it is the run's end, and not only the loop's concern."""
         gc_thresholds.raise_thresholds()
+        if self.context.claims is not None:
+            self.context.claims.enter()
         try:
             self._engine = engine()
             self._share_commits()
@@ -144,18 +146,16 @@ class RunLoop:
             self._end(error)
 
     async def _drive(self) -> None:
-        claims = self.context.claims
         try:
-            with contextlib.nullcontext() if claims is None else claims.in_use():
-                # A stop does not wait for a slow source: it cancels the pulling.
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._pulling
-                if self.total not in (None, self.counts.num_rows):
-                    await self._skip_the_rest()
-                while self.counts.num_rows_done < self.counts.num_rows:
-                    self._idle.clear()
-                    await self._idle.wait()
-                await bridge.LISTENERS.drain(LISTENING_SECONDS)
+            # A stop does not wait for a slow source: it cancels the pulling.
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pulling
+            if self.total not in (None, self.counts.num_rows):
+                await self._skip_the_rest()
+            while self.counts.num_rows_done < self.counts.num_rows:
+                self._idle.clear()
+                await self._idle.wait()
+            await bridge.LISTENERS.drain(LISTENING_SECONDS)
         except BaseException as error:
             self._end(error)
             if not isinstance(error, Exception):
@@ -164,6 +164,8 @@ class RunLoop:
             self._end(None)
 
     def _end(self, error: BaseException | None) -> None:
+        if self.context.claims is not None:
+            self.context.claims.leave()
         self.context.close()
         gc_thresholds.restore_thresholds()
         self.context.counters.end()

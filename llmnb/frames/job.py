@@ -94,7 +94,7 @@ class Job(PreparedVerb):
             on_error=options.on_error,
             warns_of_cut=not has_length_limit(options.body),
             about=about,
-            notes=self.form.notes,
+            form=self.form,
         )
 
     def _header(self) -> RunHeader:

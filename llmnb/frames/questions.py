@@ -98,7 +98,9 @@ class Questions(InMemory):
         self._texts = [renderers[own] for own in prompts or [prompt] * len(self._variants)]
         """Returns the prompt of a row for each variant, None where it asks nothing."""
 
-        self._labelled = [_labelled_turns(text, labelled or {}) for text in self._texts]
+        self._labelled = [
+            _labelled_turns(text, labelled) if labelled else {} for text in self._texts
+        ]
         """The turns of rows whose answers are known, for each variant."""
 
         self.group = options.n * len(self._variants)

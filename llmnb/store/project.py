@@ -115,9 +115,9 @@ class ProjectStore:
     def _find(self, keys: Sequence[str]) -> tuple[dict[str, Entry], set[str]]:
         """Return what is answered, and which of it an older release has kept under another key."""
         entries = self._read_all(keys)
-        missing: list[RenamedKey] = []
-        if RenamedKey in map(type, keys):  # hardly ever
-            missing = [key for key in keys if isinstance(key, RenamedKey) and key not in entries]
+        if RenamedKey not in map(type, keys):  # nearly always
+            return entries, set()
+        missing = [key for key in keys if isinstance(key, RenamedKey) and key not in entries]
         before = self._read_all([key.older for key in missing]) if missing else {}
         renamed = {
             str(key): dataclasses.replace(entry, key=str(key))
