@@ -192,7 +192,7 @@ def comparison(
         models=names,
         truth=labels,
     )
-    return replace(asked, questions=questions, form=form)
+    return replace(asked, questions=questions, form=form, verb="compare")
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +320,10 @@ class _SideBySide(AnswerForm):
 
     truth: Sequence[Any] = ()
     """The true label of each row, None where it has none; empty where no truth is known."""
+
+    def recipe(self) -> dict[str, Any]:
+        """Return nothing: a comparison is more than columns of answers."""
+        return {}
 
     def table(self, outcomes: Outcomes) -> Comparison:
         """Return the comparison of the outcomes so far."""

@@ -30,9 +30,13 @@ from llmnb.running.planning import Plan, plan
 from llmnb.running.start import start
 from llmnb.schemas import QuotedOutput, output_of, quoted
 from llmnb.schemas.quotes import INSTRUCTIONS
+from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
 from llmnb.user_code import warn
 from llmnb.wire.batches import PRICE_FACTOR
+
+_LONGEST_PROMPT = 20_000
+"""Characters of a prompt's template that are written down of a run."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,9 @@ class Job(PreparedVerb):
     options: Options
     form: AnswerForm
     """Makes of outcomes what the caller gets back."""
+
+    verb: str = "generate"
+    """What was called; empty: a look at a few rows, of which nothing is written down."""
 
     def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
         """Start it and return at once.
@@ -69,6 +76,9 @@ class Job(PreparedVerb):
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
+                # A part of a run elsewhere is not listed as a run of its own.
+                header=self._header() if self.verb and cache_dir is None else None,
+                row_of=None if self.questions.asks_each_row else self.questions.row_of,
                 **self.options.for_door("start"),
             )
         questions, options = self.questions, self.options
@@ -84,7 +94,21 @@ class Job(PreparedVerb):
             on_error=options.on_error,
             warns_of_cut=not has_length_limit(options.body),
             about=about,
-            notes=self.form.notes,
+            form=self.form,
+        )
+
+    def _header(self) -> RunHeader:
+        """Return what is written down of the run before its first row."""
+        questions = self.questions
+        return RunHeader(
+            verb=self.verb,
+            prompt=cut(questions.prompt, _LONGEST_PROMPT),
+            column=str(self.options.name),
+            rows=questions.rows,
+            group=questions.group,
+            form=self.form.recipe(),
+            traits=_traits(self, ""),
+            empty=questions.empty,
         )
 
     def finish(self) -> Any:
@@ -197,8 +221,8 @@ def job(
         options = dataclasses.replace(options, system=system)
     labelled: dict[int, Any] = {}
     if not isinstance(options.examples, list | tuple | None):
-        labels = truth_of(source, options.examples, "examples").labels
-        labelled = {row: label for row, label in enumerate(labels) if label is not None}
+        shown = truth_of(source, options.examples, "examples").labels
+        labelled = {row: label for row, label in enumerate(shown) if label is not None}
         options = dataclasses.replace(options, examples=None)
     columns = source.columns()
     questions = Questions(
@@ -217,6 +241,7 @@ def job(
         positions=questions.positions,
         output=output,
         labels=labels,
+        prompt_of=questions.prompt_of,
         quotes=Quotes(questions, output) if isinstance(output, QuotedOutput) else None,
     )
     call = call or VerbCall("generate", (prompt,), {"into": options.into})
@@ -224,7 +249,7 @@ def job(
     asking = Asking(
         model=options.model, params=options.body, duplicates=options.duplicates, output=output
     )
-    return Job(questions=questions, asking=asking, options=options, form=form)
+    return Job(questions=questions, asking=asking, options=options, form=form, verb=call.verb)
 
 
 def with_instructions(system: str | None, instructions: str) -> str:

@@ -50,6 +50,13 @@ class PandasSource:
         self._table = table
         self._run_id = secrets.token_hex(8)
 
+    library = "pandas"
+
+    @property
+    def table(self) -> Any:
+        """The table itself."""
+        return self._table
+
     @property
     def rows(self) -> int:
         """The number of rows."""
@@ -114,7 +121,12 @@ class PandasSource:
     ) -> Any:
         """Return columns as a series, a frame, or a copy of the whole frame with them."""
         if into and isinstance(self._table, pd.DataFrame):
-            return self._with_columns(self._table.copy(), columns)
+            frame = self._table.copy()
+            labels = [_label(frame, name) for name in columns]
+            for label, column in zip(labels, columns.values(), strict=True):
+                frame[label] = self._series(column, frame.index, label).array
+            _sign(frame, labels, self._run_id)
+            return frame
         if len(columns) == 1 and not is_frame:
             ((name, column),) = columns.items()
             return self._series(column, self._table.index, name)
@@ -182,15 +194,6 @@ class PandasSource:
     def _frame(self, columns: Mapping[Any, AnswerColumn], index: pd.Index[Any]) -> pd.DataFrame:
         arrays = {name: self._series(column, index, name).array for name, column in columns.items()}
         return pd.DataFrame(arrays, index=index)
-
-    def _with_columns(
-        self, frame: pd.DataFrame, columns: Mapping[Hashable, AnswerColumn]
-    ) -> pd.DataFrame:
-        labels = [_label(frame, name) for name in columns]
-        for label, column in zip(labels, columns.values(), strict=True):
-            frame[label] = self._series(column, frame.index, label).array
-        _sign(frame, labels, self._run_id)
-        return frame
 
 
 class PartitionSource(PandasSource):

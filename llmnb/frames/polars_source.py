@@ -29,6 +29,13 @@ class PolarsSource:
         self._table = table
         self._answers_only = answers_only
 
+    library = "polars"
+
+    @property
+    def table(self) -> pl.DataFrame | pl.Series:
+        """The table as Polars has it."""
+        return self._table
+
     @property
     def rows(self) -> int:
         """The number of rows."""

@@ -98,7 +98,9 @@ class Questions(InMemory):
         self._texts = [renderers[own] for own in prompts or [prompt] * len(self._variants)]
         """Returns the prompt of a row for each variant, None where it asks nothing."""
 
-        self._labelled = [_labelled_turns(text, labelled or {}) for text in self._texts]
+        self._labelled = [
+            _labelled_turns(text, labelled) if labelled else {} for text in self._texts
+        ]
         """The turns of rows whose answers are known, for each variant."""
 
         self.group = options.n * len(self._variants)
@@ -142,6 +144,13 @@ class Questions(InMemory):
         """Whether a row's prompt comes with pictures."""
         return self._pictures is not None and bool(pictures_in(self._pictures[row]))
 
+    def prompt_of(self, row: int) -> str | None:
+        """Return the rendered prompt of a row of the table; None where there is none to show."""
+        try:
+            return self.text(row)
+        except InputError:  # its row says what is wrong
+            return None
+
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""
         return self.positions[request // self.group]
@@ -157,6 +166,11 @@ class Questions(InMemory):
         twin.positions = positions
         twin.empty = 0
         return twin
+
+    @property
+    def asks_each_row(self) -> bool:
+        """Whether each row of the table is one request, so that both have the same number."""
+        return self.group == 1 and self.positions == range(self.rows)
 
     def __len__(self) -> int:
         return len(self.positions) * self.group

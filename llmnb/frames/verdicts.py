@@ -109,7 +109,7 @@ def better_of_two(
     both = [row for row in asked.questions.positions if all(column[row] for column in cells)]
     questions = asked.questions.about(both)
     questions.empty = source.rows - len(both)
-    form = _Choice(
+    form = Choice(
         source=source if options.into is None else source.snapshot(),
         options=options,
         positions=both,
@@ -121,11 +121,18 @@ def better_of_two(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Choice(AnswerForm):
+class Choice(AnswerForm):
+    """The form of which of two texts is better."""
+
     columns: list[str]
     """The names of the two columns."""
 
     into: Hashable
+
+    def recipe(self) -> dict[str, Any]:
+        """Return in values of JSON how the column is made; empty where that cannot be said."""
+        made = AnswerForm.recipe(self)
+        return made and {**made, "columns": self.columns, "choice": str(self.into)}
 
     def table(self, outcomes: Outcomes) -> Any:
         """Return which column is better in each row, or that it is undecided."""
