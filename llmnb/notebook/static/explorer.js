@@ -281,7 +281,6 @@ function render({ model, el }) {
   }
   function patch() {
     const isEmpty = state.blank !== null;
-    const before = latest;
     write(subject, state.subject);
     assign(subject, "title", state.subject);
     assign(card, "aria-label", state.isPair ? `Rows of two runs of project ${state.project}` : state.project ? `Rows of project ${state.project}` : "Rows");
@@ -294,15 +293,17 @@ function render({ model, el }) {
     list.size(state.shown, state.rows);
     assign(list.node, "style", `--n-gut:${Math.max(44, 12 + 7 * groupOf(state.rows).length) + (state.isPair ? 8 : 0)}px`);
     hints.patch([["j k", "next, previous"], state.isPair ? ["d", "side by side", "far"] : ["m", "mark", "far"], ["/", "search", "far"], ["?", "keys"]]);
-    show(panes, !isEmpty && state.shown > 0);
+    const isShown = !isEmpty && (state.shown > 0 || state.isSearching);
+    if (!isShown && panes.contains(focusedBeside(root))) input.focus();
+    show(panes, isShown);
     if (focusedBeside(root) !== input && input.value.trim() !== state.search) input.value = state.search;
     if (version !== state.version) {
       latest = null;
       if (state.shown) ask({ do: "around", position: current ?? 0 }, { place: takePlace, rows: (message) => takeRows(message, true) });
-      else { list.clear(); openRow.clear(); current = null; }
+      else { list.clear(); openRow.clear(); }
       version = state.version;
     }
-    if (before === latest) patchLine(); else patchLine();
+    patchLine();
   }
   function takeRows(message, isFresh = false) {
     asked.delete(message.first);
