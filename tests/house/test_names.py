@@ -25,7 +25,7 @@ NAMES = {
 """Words that nothing is called: no file, class, function, parameter or variable."""
 
 ALLOWED = {
-    "agreement": "frames tests/evaluation",
+    "agreement": "frames notebook tests/evaluation",
     "dead": "tests/adapters tests/decide tests/engine",
     "desk": "tests/notebook tests/wire",
     "few": (
@@ -33,7 +33,7 @@ ALLOWED = {
         "tests/marimo tests/rate_limiter tests/schemas"
     ),
     "flight": "engine",
-    "foreign": "frames tests/house tests/notebook tests/wire",
+    "foreign": "frames notebook tests/house tests/notebook tests/wire",
     "forms": "frames generation tests/notebook",
     "found": (
         "adapters evaluation frames notebook tests tests/adapters tests/batches "
@@ -42,7 +42,7 @@ ALLOWED = {
         "tests/store tests/wire"
     ),
     "given": (
-        "cli engine evaluation frames llmnb schemas tests tests/adapters tests/decide "
+        "cli engine evaluation frames llmnb notebook schemas tests tests/adapters tests/decide "
         "tests/engine tests/frames tests/house tests/notebook tests/rate_limiter tests/schemas "
         "tests/store tests/wire"
     ),
