@@ -93,10 +93,10 @@ class IndexRows(RowSource):
     @property
     def is_running(self) -> bool:
         """Whether the run goes on, in whichever process."""
-        return self._index.end is None and not self._is_gone and self._index.is_under_way
+        return self._index.end is None and not self._is_gone and self._index.is_running
 
     def refresh(self) -> bool:
-        """Take what was written since; an index that was cleared leaves the rows in their places."""
+        """Take what was written since; where the index was cleared, rows keep their places."""
         if self._index.end is not None and not self._is_gone:
             if run_index.find(self._run_id, self._cache_dir) is not None:
                 return False
