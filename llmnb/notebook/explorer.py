@@ -36,7 +36,8 @@ class ExplorerWidget(RequestSurface):
 
     scripts = ("parts.js", "requests.js", "reading.js", "explorer_list.js", "explorer.js")
     styles = ("tokens.css", "reading.css", "explorer.css")
-    overtaken = frozenset({"search", "rows", "row", "seek", "values"})
+    renews = True
+    overtaken = frozenset({"search", "around", "row", "values"})
 
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
@@ -67,11 +68,13 @@ class ExplorerWidget(RequestSurface):
         """Take answers that come, for as long as the widget is open."""
         pause = LOOK_SECONDS
         while not self._ended.wait(pause):
-            is_running = self._explorer.source.is_running
+            was_running = self._explorer.source.is_running
             self._explorer.refresh()
-            if is_running and not self._explorer.source.is_running:
+            is_running = self._explorer.source.is_running
+            if was_running and not is_running:
                 self._wanted.set()
-            pause = LOOK_SECONDS if self._explorer.source.is_running else REST_SECONDS
+                self.renew()
+            pause = LOOK_SECONDS if is_running else REST_SECONDS
 
     def _state(self) -> dict[str, Any]:
         explorer = self._explorer

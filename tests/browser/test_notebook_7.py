@@ -29,6 +29,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
                 "run = df.llm.start('Say {text}', **options)",
                 "df.llm.plan('Ask {text}', **options)",
                 "%llm_cache",
+                "run.explore()",
             ],
             provider,
             program="notebook",
@@ -51,3 +52,9 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
         expect(plan).to_contain_text("20 to send")
         manager = notebook.done(3).get_by_role("region", name="Cache manager")
         expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible()
+
+        rows = notebook.done(4).get_by_role("region", name="Rows of project tickets")
+        rows.get_by_role("option").nth(1).click()
+        notebook.page.keyboard.press("j")
+        expect(rows.get_by_role("heading", name="Row 2")).to_be_visible()
+        expect(rows).to_contain_text("SAY ROW 2")

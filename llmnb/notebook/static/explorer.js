@@ -195,7 +195,7 @@ function render({ model, el }) {
   let state = null;
   let version = 0; // of the rows that the list has
   let current = null; // the position of the open row
-  let after = null; // a step that waits for its page
+  let coming = null; // the rank of a row that is to be opened once its page is there
   let seenAt = "";
   let isBusy = false;
   let latest = null; // what was said last, until something else is
@@ -309,7 +309,8 @@ function render({ model, el }) {
     asked.delete(message.first);
     list.take(message.first, message.lines, isFresh);
     list.choose(current);
-    if (after) { const act = after; after = null; act(); }
+    const position = coming === null ? null : list.positionAt(coming);
+    if (position !== null) { coming = null; open(position); }
   }
   function takePlace({ position }) {
     if (position !== current || !openRow.state) open(position);
@@ -327,6 +328,7 @@ function render({ model, el }) {
   function open(position) {
     if (position === null || position === undefined) return;
     current = position;
+    coming = null;
     list.choose(position);
     map.place(position);
     readRow();
@@ -343,21 +345,16 @@ function render({ model, el }) {
   }
   function step(by) {
     latest = null;
-    const next = list.beside(by);
-    if (next !== null) { open(next); return; }
-    const rank = list.rank;
+    const rank = coming ?? list.rank; // keys that are faster than the kernel add up
     if (rank === null) return;
-    const wanted = Math.max(0, Math.min(state.shown - 1, rank + by));
-    const there = list.positionAt(wanted);
-    if (there !== null) { open(there); return; }
-    after = () => { const position = list.positionAt(wanted); if (position !== null) open(position); };
-    ask({ do: "rows", first: wanted }, { rows: (message) => takeRows(message, Math.abs(wanted - rank) > ROWS_IN_PAGE) });
+    goToRank(Math.max(0, Math.min(state.shown - 1, rank + by)), rank);
   }
-  function edge(rank) {
-    const there = list.positionAt(rank);
-    if (there !== null) { open(there); return; }
-    after = () => open(list.positionAt(rank));
-    ask({ do: "rows", first: rank }, { rows: (message) => takeRows(message, true) });
+  function goToRank(wanted, from = Infinity) {
+    const there = list.positionAt(wanted);
+    if (there !== null) { coming = null; open(there); return; }
+    const isUnderWay = coming !== null && Math.floor(coming / ROWS_IN_PAGE) === Math.floor(wanted / ROWS_IN_PAGE);
+    coming = wanted;
+    if (!isUnderWay) ask({ do: "rows", first: wanted }, { rows: (message) => takeRows(message, Math.abs(wanted - from) > ROWS_IN_PAGE) });
   }
   function mark() {
     if (!openRow.state) return;
@@ -419,7 +416,7 @@ function render({ model, el }) {
   listenToKeys(card, {
     j: moveBy(1), k: moveBy(-1), ArrowDown: moveBy(1), ArrowUp: moveBy(-1),
     PageDown: pageBy(1), PageUp: pageBy(-1),
-    Home: inList(() => edge(0)), End: inList(() => edge(state.shown - 1)),
+    Home: inList(() => goToRank(0)), End: inList(() => goToRank(state.shown - 1)),
     g: always(() => { goTo.value = ""; show(goTo, true); goTo.focus(); }),
     n: always(() => go(current ?? 0, "failed")),
     "/": always(() => { input.focus(); input.select(); }),
