@@ -15,6 +15,8 @@ In a notebook::
     ``%llm_cache`` and ``%llm_models`` stand beside them once ``%load_ext llmnb`` was run.
 `configure`, `set_key`
     The model, limits, budget and more for all that follows; a provider's key, kept in memory.
+`explore`
+    What a project keeps, to be read and searched; runs and ``df.llm`` have an ``explore``, too.
 `last_run`, `runs`, `attach`
     The run that was started last; batch runs, also those of an earlier kernel, and one of them.
 `AsyncLLM`, `GenerationMaster`, `LLM`, `LocalModel`, `LiteLLMModel`
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
     from llmnb.engine.handle import last_run
     from llmnb.engine.status import StatusTracker
+    from llmnb.frames.explorers import explore
     from llmnb.frames.registration import register_accessor
     from llmnb.master import GenerationMaster
     from llmnb.models.in_process import LocalModel, VLLMModel
@@ -94,6 +97,7 @@ __all__ = [  # noqa: RUF022 - sorted as a person sorts
     "embedding_model_factory",
     "enable_cost_tracking",
     "errors",
+    "explore",
     "generation",
     "last_run",
     "load_ipython_extension",
@@ -137,6 +141,7 @@ _HOMES = {
     "embedding_model_factory": "llmnb.embeddings.factory",
     "enable_cost_tracking": "llmnb.cost",
     "errors": None,
+    "explore": "llmnb.frames.explorers",
     "generation": None,
     "last_run": "llmnb.engine.handle",
     "load_ipython_extension": "llmnb.notebook.extension",

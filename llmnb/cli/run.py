@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replace columns of these names that came with the table",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
-    add_options(parser, ("max_attempts", "max_wait", "burst", "good_finish"))
+    add_options(parser, ("max_attempts", "max_wait", "budget_usd", "burst", "good_finish"))
     parser.add_argument(
         "--resume", action="store_true", help="go on where a run ended; always so, and said here"
     )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llmnb.embeddings.model import EmbeddingModel
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
+    from llmnb.frames.exploring import Explorer
     from llmnb.frames.keywords import (
         CompareOptions,
         EmbedOptions,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from llmnb.frames.sharing import Shares
     from llmnb.frames.table_source import TableSource
     from llmnb.frames.verbs import Labels
+    from llmnb.frames.workbench import Workbench
     from llmnb.running.asking import Model
     from llmnb.running.planning import Plan
 
@@ -520,6 +522,78 @@ class DataFrameLLM(FrameAccessor["Table"]):
         verdicts: Table = self._do("judge", criterion, column, against, scale, options)
         return verdicts
 
+    def workbench(
+        self,
+        prompt: str = "",
+        *,
+        truth: Any = None,
+        model: Model | Sequence[Model] | None = None,
+        params: Any = None,
+        system: str | None = None,
+        schema: Any = None,
+        examples: Any = None,
+        into: Hashable = "response",
+        n: int = 5,
+        seed: int = 0,
+        budget_usd: float = 0.25,
+        project_name: str | None = None,
+    ) -> Workbench:
+        """Return where a prompt is made: a few rows are asked as it changes, version by version.
+
+        In a notebook it shows as a card to write in. Showing it sends nothing. Typing, or setting
+        `.prompt`, asks `n` rows once nothing was changed for 0.6 s; each text that was asked is a
+        version, and going back to one sends nothing. Answers are kept like all others.
+
+        In code: `.prompt`, `.ask()`, `.versions` (each `.prompt`, `.answers`, `.score`),
+        `.score()` over all labelled rows, `.spent`, `.code` (lines that assign the column) and
+        `.run()`, which starts the whole table.
+
+        Args:
+            prompt: A text with columns' names in braces.
+            truth: True labels, as for `score`: then answers are marked right or wrong.
+            model: As for `generate`, as are `params`, `system`, `schema` and `examples`; examples
+                that are labels of rows are left out of scores.
+            params: Fields of the request, such as ``{"temperature": 0}``.
+            system: The system message; columns' names in braces.
+            schema: The form that answers must have.
+            examples: Labels of rows (a series or a dictionary), or a list of pairs of an input and
+                its answer.
+            into: The column that `.code` assigns.
+            n: Rows that are asked as the prompt changes: at random among those with a label, or
+                among all where none has one.
+            seed: Which rows those are.
+            budget_usd: Dollars that may be spent here; the run of the whole table is no part.
+            project_name: Project that keeps the answers.
+
+        Raises:
+            InputError: If truth or examples cannot be matched with rows.
+            ConfigurationError: If a setting has no such value.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", "too late"]})
+            >>> bench = df.llm.workbench("Is this kind? {text}", model="sim/any", into="kind")
+            >>> len(bench.ask().answers)
+            2
+            >>> print(bench.code)
+            df["kind"] = df.llm.generate("Is this kind? {text}", model="sim/any")
+        """
+        settings = {
+            "truth": truth,
+            "model": model,
+            "params": params,
+            "system": system,
+            "schema": schema,
+            "examples": examples,
+            "into": into,
+            "n": n,
+            "seed": seed,
+            "budget_usd": budget_usd,
+            "project_name": project_name,
+        }
+        bench: Workbench = self._do("workbench", prompt, settings)
+        return bench
+
     def score(
         self,
         column: Hashable,
@@ -556,6 +630,34 @@ class DataFrameLLM(FrameAccessor["Table"]):
         """
         score: Score = self._do("score", column, truth, examples, kind)
         return score
+
+    def explore(
+        self, column: Hashable | None = None, other: Any = None, *, truth: Any = None
+    ) -> Explorer:
+        """Return a widget to read rows with their answers: search, filter, mark, correct.
+
+        Nothing is sent. The same can be done in code: see `Explorer`.
+
+        Args:
+            column: The column of answers; None in a frame made with ``details=True``, which has
+                its own.
+            other: Another column, run or details frame of the same rows: what changed most since
+                then comes first, its words marked.
+            truth: The true labels, as for `score`: right and wrong answers can be told apart.
+
+        Raises:
+            InputError: If there is no such column, or the other has more rows or fewer.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["good", "bad"], "mood": ["kind", "kind"]})
+            >>> ex = df.llm.explore("mood", truth=["kind", "unkind"])
+            >>> ex.filter(Truth="wrong")
+            >>> [ex.row(position)["prompt"] for position in ex.positions]
+            ['bad']
+        """
+        explorer: Explorer = self._do("explore", column, other, truth)
+        return explorer
 
     def shares(self, column: Hashable, truth: Any) -> Shares:
         """Return how often each label is among these rows, corrected by a few true labels.
@@ -934,6 +1036,21 @@ class SeriesLLM(SeriesAccessor["Table"]):
         """
         score: Score = self._do("score", "", truth, examples, kind)
         return score
+
+    def explore(self, other: Any = None, *, truth: Any = None) -> Explorer:
+        """Return a widget to read these answers: search, filter, mark; nothing is sent.
+
+        Args:
+            other: As for `DataFrameLLM.explore`.
+            truth: Likewise.
+
+        Example:
+            >>> import pandas as pd
+            >>> pd.Series(["kind", None]).llm.explore().row(0)["answer"]
+            'kind'
+        """
+        explorer: Explorer = self._do("explore", "", other, truth)
+        return explorer
 
     def shares(self, truth: Any) -> Shares:
         """Return how often each of these labels is, corrected by a few true ones.

@@ -94,7 +94,7 @@ class Job(PreparedVerb):
             on_error=options.on_error,
             warns_of_cut=not has_length_limit(options.body),
             about=about,
-            notes=self.form.notes,
+            form=self.form,
         )
 
     def _header(self) -> RunHeader:
@@ -220,8 +220,8 @@ def job(
         options = dataclasses.replace(options, system=system)
     labelled: dict[int, Any] = {}
     if not isinstance(options.examples, list | tuple | None):
-        labels = truth_of(source, options.examples, "examples").labels
-        labelled = {row: label for row, label in enumerate(labels) if label is not None}
+        shown = truth_of(source, options.examples, "examples").labels
+        labelled = {row: label for row, label in enumerate(shown) if label is not None}
         options = dataclasses.replace(options, examples=None)
     columns = source.columns()
     questions = Questions(

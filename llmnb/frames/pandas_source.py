@@ -51,6 +51,11 @@ class PandasSource:
         self._run_id = secrets.token_hex(8)
 
     @property
+    def table(self) -> Any:
+        """The table itself."""
+        return self._table
+
+    @property
     def rows(self) -> int:
         """The number of rows."""
         return len(self._table)

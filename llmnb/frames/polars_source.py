@@ -30,6 +30,11 @@ class PolarsSource:
         self._answers_only = answers_only
 
     @property
+    def table(self) -> pl.DataFrame | pl.Series:
+        """The table as Polars has it."""
+        return self._table
+
+    @property
     def rows(self) -> int:
         """The number of rows."""
         return len(self._table)

@@ -110,6 +110,10 @@ class TableSource(Protocol):
     """
 
     @property
+    def table(self) -> Any:
+        """The table itself, as its owner knows it."""
+
+    @property
     def rows(self) -> int:
         """The number of rows."""
 

@@ -21,9 +21,11 @@ from llmnb.frames.table_source import Keywords, PreparedVerb, Source
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
+    from llmnb.frames.exploring import Explorer
     from llmnb.frames.labelling import Labeller
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
+    from llmnb.frames.workbench import Workbench
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -135,11 +137,25 @@ def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str 
     return column_score(table, column, truth, examples, kind)
 
 
+def explore(table: Source, column: Hashable | None, other: Any, truth: Any) -> Explorer:
+    """Read rows; see `DataFrameLLM.explore`."""
+    from llmnb.frames.explorers import explore_column
+
+    return explore_column(table, column, other, truth)
+
+
 def shares(table: Source, column: Hashable, truth: Any) -> Shares:
     """Return the corrected share of each label; nothing is sent."""
     from llmnb.frames.sharing import column_shares
 
     return column_shares(table, column, truth)
+
+
+def workbench(table: Source, prompt: str, settings: Keywords) -> Workbench:
+    """Return where a prompt is made; nothing is sent."""
+    from llmnb.frames.workbench import Workbench
+
+    return Workbench(table, prompt, **settings)
 
 
 def label(

@@ -72,6 +72,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.notebook.cache_manager._open": "by object, weakly",
     "llmnb.notebook.dashboard._begun_in": "by run, weakly",
     "llmnb.notebook.dashboard._shown": "set while runs are under way",
+    "llmnb.notebook.labeller._shown": "by object, weakly",
     "llmnb.notebook.extension._loaded": "by shell, weakly",
     "llmnb.settings._current": "set by the fixture itself",
     "llmnb.settings._dotenv_cache": "by path and time",
