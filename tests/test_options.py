@@ -308,7 +308,7 @@ def test_every_option_is_tried():
     assert {name for taken in AT.values() for name in taken} == set(OPTIONS)
 
 
-def test_a_number_written_as_a_text_is_told_so():
+def test_a_number_written_as_a_text_is_refused_as_such():
     """
     The message says how it is written.
     """
@@ -316,7 +316,7 @@ def test_a_number_written_as_a_text_is_told_so():
         checked({"max_attempts": "20"})
 
 
-def test_one_project_may_be_named_alone(sim, doors):
+def test_a_project_may_be_named_alone(sim, doors):
     """
     share="Maths" shares with that project, and with no other.
     """
@@ -398,7 +398,7 @@ def test_parameters_may_stand_beside_params(doors, door, tmp_path):
 
 
 @pytest.mark.parametrize("door", TAKES_PARAMS)
-def test_a_parameter_given_twice_must_be_the_same(doors, sim, door, tmp_path):
+def test_a_parameter_passed_twice_must_be_the_same(doors, sim, door, tmp_path):
     """
     Twice and equal is fine; twice and different is an error that names both.
     """

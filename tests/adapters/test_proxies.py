@@ -163,7 +163,7 @@ def test_rows_behind_a_broken_proxy_end_soon_and_cost_nothing(monkeypatch):
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "SOCKS"])
-def test_a_socks_proxy_is_told_before_anything_is_sent(monkeypatch, variable, scheme):
+def test_a_socks_proxy_is_reported_before_anything_is_sent(monkeypatch, variable, scheme):
     """
     The run does not begin: the error names socks, the variable and the way out, not the login.
     """
@@ -181,7 +181,7 @@ def test_a_socks_proxy_is_told_before_anything_is_sent(monkeypatch, variable, sc
 
 
 @pytest.mark.parametrize("proxy", ["http://:80", "http://a:b:c", "http://[::1", "ftp://a:21"])
-def test_a_proxy_that_cannot_be_asked_is_told_before_anything_is_sent(monkeypatch, proxy):
+def test_a_proxy_that_cannot_be_asked_is_reported_before_anything_is_sent(monkeypatch, proxy):
     """
     An address that cannot be read, or of another kind, names its variable.
     """
@@ -191,7 +191,7 @@ def test_a_proxy_that_cannot_be_asked_is_told_before_anything_is_sent(monkeypatc
         resolve("openai/m", api_key="k", url="https://model.example/v1")
 
 
-async def test_a_socks_proxy_that_comes_later_is_told_too(client, monkeypatch):
+async def test_a_socks_proxy_that_comes_later_is_reported_too(client, monkeypatch):
     """
     The environment may change between the beginning of a run and a request.
     """
@@ -203,7 +203,7 @@ async def test_a_socks_proxy_that_comes_later_is_told_too(client, monkeypatch):
     assert "socks" in error.message
 
 
-def test_a_socks_proxy_is_of_no_matter_where_the_way_is_direct(monkeypatch):
+def test_a_socks_proxy_does_not_matter_where_the_connection_is_direct(monkeypatch):
     """
     Hosts of NO_PROXY, and this machine, are reached without it.
     """

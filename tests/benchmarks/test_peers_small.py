@@ -63,7 +63,7 @@ def test_repeated_prompts_are_counted_by_the_provider(name, requests):
 
 
 @pytest.mark.alone
-def test_a_limit_that_is_told_is_kept():
+def test_a_limit_that_is_named_is_kept():
     """
     The provider refuses nothing and no row is lost, also where its bucket holds one second.
     """
@@ -83,7 +83,7 @@ def test_a_client_that_knows_no_limit_is_seen_to_break_it():
     assert use.lost > 0
 
 
-def test_a_peer_that_dies_tells_its_last_words():
+def test_a_peer_that_dies_shows_its_last_lines():
     """
     A missing package is a sentence, not a traceback.
     """

@@ -80,7 +80,7 @@ def test_prompts_are_compared_and_the_best_is_named(sim, table, capsys):
         (["compare", "--prompt", "{text}", "--model", "openai/m"], "at least two"),
     ],
 )
-def test_what_cannot_be_judged_is_one_sentence(sim, table, capsys, words, says):
+def test_what_cannot_be_judged_is_a_single_sentence(sim, table, capsys, words, says):
     """
     The exit is 2, and nothing is sent.
     """

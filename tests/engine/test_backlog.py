@@ -12,7 +12,7 @@ def given_back():
     return []
 
 
-def test_a_place_is_given_back_at_once_while_few_answers_are_on_their_way():
+def test_a_slot_is_returned_at_once_while_the_disk_keeps_up():
     """
     A quick disk slows nothing down.
     """
@@ -22,7 +22,7 @@ def test_a_place_is_given_back_at_once_while_few_answers_are_on_their_way():
     assert not backlog.is_full
 
 
-def test_places_are_kept_while_the_disk_is_behind_and_given_back_in_order(given_back):
+def test_slots_are_kept_while_the_disk_is_behind_and_returned_in_order(given_back):
     """
     As many places are kept as answers are on their way beyond the most.
     """
@@ -39,7 +39,7 @@ def test_places_are_kept_while_the_disk_is_behind_and_given_back_in_order(given_
     assert not backlog.is_full
 
 
-def test_a_kept_place_whose_answer_was_never_handed_over_is_given_back(given_back):
+def test_a_kept_slot_whose_answer_was_never_handed_over_is_returned(given_back):
     """
     An answer that lost a race is not saved; its place does not stay taken for that.
     """

@@ -49,7 +49,7 @@ def others() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", others(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_are_replaced_appended_to_and_made_in_one_place(path):
+def test_files_are_replaced_appended_to_and_made_in_a_single_file(path):
     """
     All others ask adapters/files.py, which finishes what it begins.
     """

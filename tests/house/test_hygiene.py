@@ -103,7 +103,7 @@ def test_the_patterns_find_what_they_look_for(pattern, text):
     assert pattern.search(text)
 
 
-def test_no_file_is_large_or_of_a_foreign_kind():
+def test_no_file_is_large_or_of_an_unknown_kind():
     """
     Weights, caches and archives stay out.
     """

@@ -76,7 +76,7 @@ def test_whatever_a_process_remembers_is_forgotten_between_tests_or_said_why_it_
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
+def test_a_test_finds_nothing_of_an_earlier_test(turn, provider, caplog):
     """
     Neither a level, a price, a word told once, nor a breaker of the same address.
     """

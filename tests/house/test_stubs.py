@@ -203,7 +203,7 @@ def declares(node: ast.AST, option: str) -> bool:
     return False
 
 
-def test_configure_and_its_magic_take_the_same_words():
+def test_configure_and_its_magic_take_the_same_names():
     """
     `llmnb.configure` and `%llm_config` have one list, whose full names are all the settings.
     """

@@ -27,7 +27,7 @@ def section(title: str) -> str:
     return rest.partition("\n## ")[0]
 
 
-def test_a_row_passes_the_functions_that_its_walk_names_in_that_order():
+def test_a_row_passes_the_functions_that_the_page_names_in_that_order():
     """
     From `df.llm.generate` to the socket and back, each function that is named is passed in turn.
     """
@@ -50,7 +50,7 @@ def test_a_row_passes_the_functions_that_its_walk_names_in_that_order():
     assert [told[n] for n in range(1, len(told)) if places[n] < places[n - 1]] == []
 
 
-def test_one_table_in_the_catalog_is_a_provider(tmp_path):
+def test_a_table_in_the_catalog_is_a_provider(tmp_path):
     """
     A copy of llmnb with that table, and no other change, asks the new provider with its key.
     """

@@ -24,7 +24,7 @@ def test_an_answer_is_the_value_of_its_cell(bench):
     assert ran.of("display_data") == []  # a run of a cell before may still renew its own
 
 
-def test_an_answer_is_streamed_into_one_output(bench):
+def test_an_answer_is_streamed_into_a_single_output(bench):
     """
     One display, replaced in place, the last time by the finished answer; no result beside it.
     Its Markdown is rendered as it comes.
@@ -71,7 +71,7 @@ def test_a_mistake_in_a_verb_shows_the_persons_line_and_the_message(bench):
     assert len(rest) <= 6
 
 
-def test_a_failure_is_one_message_and_stops_run_all(bench):
+def test_a_failure_is_a_single_message_and_stops_run_all(bench):
     """
     The reply is an error without a page of traceback; the cells behind it are not run.
     """
@@ -133,7 +133,7 @@ def test_a_key_is_typed_unseen(bench):
     assert bench.run("%llm_models").value["text/plain"].count("found") > 1
 
 
-def test_where_nobody_can_type_the_cell_fails_in_words(bench):
+def test_where_nobody_can_type_the_cell_fails_with_a_sentence(bench):
     """
     A notebook run by a machine is told where else a key can stand.
     """

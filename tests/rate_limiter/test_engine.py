@@ -139,7 +139,7 @@ def test_a_limit_set_in_the_midst_of_a_run_holds_from_then_on(global_limiter, mo
     assert all(outcome.is_answer for outcome in outcomes)
 
 
-def test_without_a_limit_nothing_is_in_the_way(global_limiter, model):
+def test_without_a_limit_nothing_waits(global_limiter, model):
     """
     The engine's own admission is used, untouched.
     """

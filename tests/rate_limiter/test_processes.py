@@ -63,7 +63,7 @@ class Story:
         return [process.result() for process in self.processes]
 
 
-def test_one_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
+def test_a_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
     """
     Every window of 0.1 to 60 seconds keeps the limit, no row is lost, nobody's share lies idle in
     quiet times, and a killed process leaves its own to the others; the status counts what the

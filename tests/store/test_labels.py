@@ -96,7 +96,7 @@ def test_a_label_survives_its_process(store, project):
     }
 
 
-def test_a_label_given_again_replaces_the_first_and_undo_brings_it_back(store, project):
+def test_a_second_label_replaces_the_first_and_undo_brings_it_back(store, project):
     """
     Undo takes back one act; what was said of the row before holds again.
     """
@@ -248,7 +248,7 @@ def test_a_line_that_lacks_its_end_alone_is_whole(store, project):
     assert LabelStore(project, "mood").labels == {"a": "kind", "b": "kind"}
 
 
-def test_a_label_that_cannot_be_saved_is_told_of_and_kept_once_when_it_can(
+def test_a_label_that_cannot_be_saved_is_named_and_kept_once_when_it_can(
     store, project, monkeypatch
 ):
     """

@@ -50,7 +50,7 @@ def test_what_cannot_be_a_name_is_an_input_error(name):
         layout.check_name(name)
 
 
-def test_names_are_compared_by_what_they_say():
+def test_names_are_compared_by_what_they_mean():
     """
     NFC and NFD, upper and lower case: one project. Others: others.
     """

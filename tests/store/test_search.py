@@ -26,7 +26,7 @@ def keys(page):
     return [match.entry.key for match in page.matches]
 
 
-def test_pages_hold_the_newest_first_and_say_how_many_there_are(root):
+def test_pages_hold_the_newest_first_and_count_all(root):
     """
     45 answers are three pages; the page after the last is the last.
     """
@@ -40,7 +40,7 @@ def test_pages_hold_the_newest_first_and_say_how_many_there_are(root):
     assert (beyond.number, beyond.total, beyond.answers) == (2, 45, 45)
 
 
-def test_all_words_must_stand_in_the_prompt_or_in_the_answer(root):
+def test_all_keywords_must_stand_in_the_prompt_or_in_the_answer(root):
     """
     Anywhere, in any case, in any order, instructions included.
     """
@@ -56,7 +56,7 @@ def test_all_words_must_stand_in_the_prompt_or_in_the_answer(root):
     assert search.find(paths, "tuesday").total == 0
 
 
-def test_what_json_writes_differently_is_found_all_the_same(root):
+def test_what_json_writes_differently_matches_all_the_same(root):
     """
     Umlauts, quotes, line breaks, and accents in either way of writing them.
     """

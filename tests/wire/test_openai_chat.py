@@ -58,7 +58,7 @@ def test_messages_go_in_as_they_are():
 
 
 @pytest.mark.parametrize("name", ["prompt", "input"])
-def test_a_prompt_becomes_one_user_message(name):
+def test_a_prompt_becomes_a_user_message(name):
     """
     Under both names that callers know.
     """
@@ -385,7 +385,7 @@ def test_log_probabilities_keep_their_shape():
     assert CHAT.parse(reply(case)).logprobs == case["logprobs"]
 
 
-def test_the_least_that_can_be_an_answer_is_one():
+def test_the_least_that_can_be_an_answer_counts_as_such():
     """
     No id, no usage, no reason, no model: local servers send so little.
     """

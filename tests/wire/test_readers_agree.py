@@ -168,7 +168,7 @@ def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, 
     thoughts=st.one_of(st.just([]), chunks),
     size=st.integers(1, 99),
 )
-def test_the_pieces_joined_are_the_text(name, texts, thoughts, size):
+def test_the_fragments_joined_are_the_text(name, texts, thoughts, size):
     """
     In every dialect, apart from thoughts and commentary, and the body is the same as unstreamed.
     """
