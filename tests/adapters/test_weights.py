@@ -165,7 +165,7 @@ BERT = dataclasses.replace(
     sha256="",
     size_bytes=0,
 )
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"]
 CONFIG = {
     "max_position_embeddings": 16,
     "hidden_size": 8,
@@ -180,7 +180,7 @@ CONFIG = {
 def bert_files() -> dict[str, bytes | str]:
     """Return the files of a BERT of a few numbers, as sentence-transformers keeps them."""
     shapes = {
-        "embeddings.word_embeddings.weight": [len(WORDS), 8],
+        "embeddings.word_embeddings.weight": [len(VOCABULARY), 8],
         "embeddings.position_embeddings.weight": [16, 8],
         "embeddings.token_type_embeddings.weight": [2, 8],
         **{f"embeddings.LayerNorm.{kind}": [8] for kind in ("weight", "bias")},
@@ -206,7 +206,7 @@ def bert_files() -> dict[str, bytes | str]:
     listed = json.dumps(head).encode()
     return {
         "model/config.json": json.dumps(CONFIG),
-        "model/vocab.txt": "".join(f"{word}\n" for word in WORDS),
+        "model/vocab.txt": "".join(f"{word}\n" for word in VOCABULARY),
         "model/model.safetensors": len(listed).to_bytes(8, "little") + listed + numbers.tobytes(),
     }
 

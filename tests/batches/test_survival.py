@@ -24,7 +24,7 @@ import os, sys, llmnb
 from llmnb.batches.start import start_batch
 from llmnb.running.asking import Asking
 asking = Asking(model=sys.argv[1], params={"max_tokens": 50})
-run = start_batch([{"prompt": one} for one in ("a", "b", "c")], asking)
+run = start_batch([{"prompt": letter} for letter in ("a", "b", "c")], asking)
 print(run.run_id, flush=True)
 run.wait()
 """

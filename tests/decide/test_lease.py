@@ -15,7 +15,7 @@ UNIT = 0.01  # 100 a second
 REACH = 0.7
 
 
-class Given:
+class Grants:
     """What a shared limit has given out: the script's rule, in a line."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ def test_four_holders_keep_a_limit_in_every_window(steps):
     """
     However they draw, wait, lapse and catch up: no window of t seconds holds more than t + reach.
     """
-    given_out, leases, now, sent = Given(), [Lease(REACH) for _ in range(4)], 0.0, []
+    given_out, leases, now, sent = Grants(), [Lease(REACH) for _ in range(4)], 0.0, []
     for passed, who, drawn, wanted in steps:
         now += passed
         stretch = given_out.draw(drawn * UNIT, now)
@@ -143,7 +143,7 @@ def test_a_rate_below_once_a_second_keeps_its_distance():
     """
     What goes late has used its permission up: the next comes a whole unit later.
     """
-    unit, lease, given_out, now, sent = 2.0, Lease(2.0), Given(), 0.0, []
+    unit, lease, given_out, now, sent = 2.0, Lease(2.0), Grants(), 0.0, []
     given_out.free = 0.0
     for _ in range(6):
         while (wait := lease.wait(unit, now)) != 0.0:

@@ -27,7 +27,7 @@ def samples(most: float) -> list[float]:
     """Return numbers up to `most`: at every border, and of every size."""
     dice = random.Random(7)
     spread = [10 ** dice.uniform(-6, math.log10(most)) for _ in range(4000)]
-    return [one for one in (0.0, *EDGES, *spread) if one <= most]
+    return [number for number in (0.0, *EDGES, *spread) if number <= most]
 
 
 # ------------------------------------------------------------------------------ dollars

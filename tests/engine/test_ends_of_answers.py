@@ -1,4 +1,4 @@
-"""What is no finished answer is never served as one, and nothing of it is bought twice in vain."""
+"""An answer that is not finished is never served, and nothing of it is bought twice in vain."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ class Asking:
 
     def ask(self, run, requests=1, tokens=0):
         for _ in range(requests):
-            self.tasks.append(asyncio.create_task(self._one(run, tokens)))
+            self.tasks.append(asyncio.create_task(self._admit(run, tokens)))
 
-    async def _one(self, run, tokens):
+    async def _admit(self, run, tokens):
         ticket = await self.gate.admit(tokens, run=run)
         self.tickets.append(ticket)
         self.order.append(run)

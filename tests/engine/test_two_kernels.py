@@ -45,7 +45,8 @@ questions = [{"messages": [{"role": "user", "content": f"question {row}"}]} for 
 run = llm.start(questions)
 run.wait()
 counts = run.status().counts
-print(sum(one.text is not None for one in run.result()), counts.num_requests, counts.num_cached)
+answered = sum(outcome.text is not None for outcome in run.result())
+print(answered, counts.num_requests, counts.num_cached)
 """
 )
 

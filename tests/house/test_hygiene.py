@@ -109,10 +109,10 @@ def test_no_file_is_large_or_of_an_unknown_kind():
     """
     large = [path.name for path in kept_files() if path.stat().st_size > LARGEST_BYTES]
     kinds = TEXT_SUFFIXES | BINARY_SUFFIXES
-    foreign = [path.name for path in kept_files() if path.suffix not in kinds]
+    unknown = [path.name for path in kept_files() if path.suffix not in kinds]
 
     assert large == []
-    assert foreign == []
+    assert unknown == []
 
 
 def test_no_env_file_is_kept():

@@ -98,7 +98,7 @@ _DEFINED = re.compile(
     re.MULTILINE,
 )
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_IN_FLIGHT = re.compile(r"(?:(?<![a-z])in|single)[\s_-]+flights?", re.IGNORECASE)
+_IN_FLIGHT = re.compile(r"(?:(?<![a-z])in|single)[\s_-]*flights?", re.IGNORECASE)
 _METAPHORS = {
     word: (
         stem,

@@ -131,11 +131,11 @@ def test_a_limit_set_in_the_midst_of_a_run_holds_from_then_on(global_limiter, mo
         global_limiter.rate_config["client|request", model] = 1
         while "limit of 1 requests/min" not in run.status().waiting_on:
             run.wait(0.02)
-        held = run.status()
+        slowed = run.status()
         del global_limiter.rate_config["client|request", model]
         outcomes = run.result()
 
-    assert held.counts.num_rows_done < 60
+    assert slowed.counts.num_rows_done < 60
     assert all(outcome.is_answer for outcome in outcomes)
 
 

@@ -317,7 +317,7 @@ def test_a_damaged_database_is_set_aside_and_what_can_be_read_is_kept(root, dama
     if damaged[:6] != b"SQLite" and damaged:
         (aside,) = store.folder.glob("cache.db.damaged-*-0")
         assert aside.read_bytes() == damaged
-        assert any("set aside" in str(one.message) for one in said)
+        assert any("set aside" in str(warning.message) for warning in said)
 
 
 def test_a_process_killed_while_it_makes_a_database_leaves_none(root):

@@ -209,9 +209,9 @@ def test_entries_come_by_record_a_page_at_a_time(root):
     add(index, *(answered(row) for row in range(3)), Outcome(row=3, error=Stopped("Not asked.")))
     store.commit([entry(0), entry(2)])
 
-    found = read(root).entries([2, 1, 3, 0])
+    entries = read(root).entries([2, 1, 3, 0])
 
-    assert [None if one is None else one.key for one in found] == [
+    assert [None if entry is None else entry.key for entry in entries] == [
         *(key_of(2), None, None, key_of(0))
     ]
 
@@ -307,7 +307,7 @@ def test_what_llmnb_has_not_written_is_no_run(root):
     (runs / "run-c.idx").write_bytes(run_index.note(run_index.HEADER, [1, 2]))
     (runs / "run-d.idx").write_bytes(run_index.note(run_index.HEADER, {"verb": 1}))
 
-    assert [one.header.run_id for one in run_index.summaries(root)] == [
+    assert [summary.header.run_id for summary in run_index.summaries(root)] == [
         "run-20261129-214500-3f9a2c"
     ]
 

@@ -65,8 +65,8 @@ def test_what_json_writes_differently_matches_all_the_same(root):
     )
     paths = filled(root, chat(1, "", "a", key=key_of(1)), entry(2, request=escaped))
 
-    for words in ('Straße "5"', "caf\u00e9", "cafe\u0301", '"5"'):
-        assert keys(search.find(paths, words)) == [key_of(2)]
+    for keywords in ('Straße "5"', "caf\u00e9", "cafe\u0301", '"5"'):
+        assert keys(search.find(paths, keywords)) == [key_of(2)]
 
 
 def test_a_search_is_text_and_never_a_pattern(root):

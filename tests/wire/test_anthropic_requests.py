@@ -362,7 +362,7 @@ def test_reasoning_effort_is_translated_for_anthropic(effort, made):
 
 def test_whether_it_is_streamed_is_decided_elsewhere():
     """
-    A `stream` left in the request would bring a reply that nobody reads as one.
+    A `stream` left in the request would bring a reply that nobody reads as such.
     """
     made = body({"prompt": "Hi", "stream": True, "stream_options": {}})
 

@@ -150,7 +150,7 @@ def deep(levels):
 )
 def test_what_json_cannot_express_is_an_input_error(value):
     """
-    Before anything is sent, as one typed error.
+    Before anything is sent, as a typed error.
     """
     for write in (canonical, json_body):
         with pytest.raises(errors.InputError, match="Nothing was sent") as caught:

@@ -144,7 +144,7 @@ def test_a_length_under_the_new_name_is_kept():
 
 def test_whether_it_is_streamed_is_decided_elsewhere():
     """
-    A `stream` left in the request would bring a reply that nobody reads as one.
+    A `stream` left in the request would bring a reply that nobody reads as such.
     """
     made = body({"messages": HI, "stream": True, "stream_options": {}})
 

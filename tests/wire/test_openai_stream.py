@@ -261,7 +261,7 @@ def test_the_older_function_call_is_put_together():
 
 def test_a_refusal_is_put_together():
     """
-    And judged as one.
+    And judged as such.
     """
     stream = chunk(piece({"refusal": "I can"})) + chunk(piece({"refusal": "not."}, "stop"))
     result = parsed(stream)

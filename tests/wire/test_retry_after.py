@@ -244,7 +244,7 @@ def test_a_prompt_far_down_a_large_body_is_not_searched():
 
 def test_a_request_id_is_short_and_harmless():
     """
-    It is shown to people and sent to support desks.
+    It is shown to people and sent to the support.
     """
     assert request_id({}) is None
     assert request_id({"x-request-id": ""}) is None
