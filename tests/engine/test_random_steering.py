@@ -31,7 +31,7 @@ FAULTS = (
 
 ACTS = (
     *("start", "start", "start", "pause", "resume", "stop", "retry", "limits"),
-    *("hold", "release", "release some", "fail", "be well", "serve few"),
+    *("hold", "release", "release some", "fail", "be well", "serve some"),
 )
 
 
