@@ -9,7 +9,9 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.display.texts import cut
+from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.errors import ConfigurationError, InputError
+from llmnb.frames.attached_run import AttachedRun
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.index_rows import IndexRows
 from llmnb.frames.pandas_source import source_of
@@ -31,8 +33,14 @@ def rows_of(source: Any) -> RowSource:
         return source.source
     if isinstance(source, TableRun):
         return RunRows(source)
+    if isinstance(source, AttachedRun):
+        return IndexRows(source.run_id, source.root)
     if isinstance(source, str):
         return IndexRows(source, settings.cache_dir(None))
+    if isinstance(source, RunHandle):
+        if not source.run_id:
+            raise InputError("This run was not written down: its rows cannot be read here.")
+        return IndexRows(source.run_id, settings.cache_dir(None))
     if type(source).__module__.partition(".")[0] == "polars":
         from llmnb.frames.polars_source import PolarsSource
 
@@ -72,9 +80,9 @@ def explore_column(table: Source, column: Hashable | None, other: Any, truth: An
     return Explorer(rows)
 
 
-def explore_run(run: TableRun[Any], other: Any = None) -> Explorer:
-    """Return what reads the rows of a run; see `TableRun.explore`."""
-    rows: RowSource = RunRows(run)
+def explore_run(run: AnyRun, other: Any = None) -> Explorer:
+    """Return what reads the rows of a run; see `RunHandle.explore`."""
+    rows = rows_of(run)
     return Explorer(rows if other is None else PairRows(rows, rows_of(other)))
 
 

@@ -66,14 +66,15 @@ class ExplorerWidget(RequestSurface):
 
     def _follow(self) -> None:
         """Take answers that come, for as long as the widget is open."""
+        was_running = self._explorer.source.is_running
         pause = LOOK_SECONDS
         while not self._ended.wait(pause):
-            was_running = self._explorer.source.is_running
-            self._explorer.refresh()
+            has_changed = self._explorer.refresh()
             is_running = self._explorer.source.is_running
-            if was_running and not is_running:
+            if not is_running and (has_changed or was_running):
                 self._wanted.set()
                 self.renew()
+            was_running = is_running
             pause = LOOK_SECONDS if is_running else REST_SECONDS
 
     def _state(self) -> dict[str, Any]:

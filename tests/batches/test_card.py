@@ -7,7 +7,7 @@ from markup import PAYLOADS, Census, about
 from shells import new_shell
 
 import llmnb
-from llmnb.batches.attaching import RunList, RunNote
+from llmnb.batches.listing import RunList, RunNote
 from llmnb.batches.run import card
 from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook import dashboard
@@ -26,7 +26,7 @@ def until_polled(sim, run):
 
 
 @openai_only
-def test_a_card_under_way_says_how_far_and_what_to_type_later(start, sim):
+def test_the_card_of_a_running_batch_says_how_far_and_what_to_type_later(start, sim):
     """State, rows, the provider's name of the batch, what it waits on, and how to attach."""
     start("a").result(30)
     sim.batches.script.polls = 10**9
@@ -73,10 +73,8 @@ def hostile(payload):
 
 def note(payload):
     """Return a run that is written down, in which everything that is text holds the payload."""
-    names = ("run_id", "state", "provider", "model", "project", "url", "gen_type", "dialect")
-    texts = dict.fromkeys(names, payload)
-    figures = {"rows": 1, "parts": 1, "requests": 1, "created": 0.0}
-    return RunNote(**texts, **figures, share=True, batches=(payload,))
+    names = ("run_id", "state", "verb", "prompt", "column", "model", "project")
+    return RunNote(**dict.fromkeys(names, payload), rows=1, begun=0.0, batches=(payload,))
 
 
 def test_whatever_stands_in_it_is_text():
@@ -97,7 +95,7 @@ def test_whatever_stands_in_it_is_text():
 @openai_only
 def test_the_list_of_runs_is_a_table(start, cache):
     """Each run with its state and model; where there is none, how one begins."""
-    assert "mode='batch'" in text(llmnb.runs()._repr_html_())
+    assert "df.llm.generate" in text(llmnb.runs()._repr_html_())
     run = start("a")
     run.result(30)
     said = text(llmnb.runs()._repr_html_())

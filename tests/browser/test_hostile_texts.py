@@ -35,6 +35,8 @@ CELLS = [
     "%llm_models openai",
     "df.llm.generate('text', details=True, **options)[['response', 'error']].head(3)",
     "%llm_status",
+    "labelled = df.llm.label('text', payloads[:20], fields=['<b>{text}'])\n"
+    "labelled.skip()\nlabelled.give(payloads[7])\nlabelled",
     "df.llm.generate('text', details=True, **options).llm.explore()",
     "run.explore(df.llm.start('{text} <i>now</i>', **options))",
     "x = df.llm.generate('text', **options)",  # its answers in the receipt
@@ -98,7 +100,7 @@ def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, 
     manager.get_by_role("button", name="<svg onload=alert(1)>", exact=True).click()
     expect(manager).to_contain_text("answers, newest first")
 
-    for number in (10, 11):  # rows to read, and what changed in them
+    for number in (11, 12):  # rows to read, and what changed in them
         rows = notebook.output(number).get_by_role("listbox", name="Rows")
         expect(rows.get_by_role("option").first).to_be_visible()
         rows.focus()

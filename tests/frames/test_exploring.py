@@ -293,7 +293,7 @@ def test_any_run_is_read_by_its_name(run, frame, cache_dir):
 
     other = frame.llm.start("Now {text}", on_error="column")
     other.result(60)
-    pair = llmnb.explore(other.run_id, run.run_id)
+    pair = llmnb.attach(other.run_id).explore(run.run_id)
     assert pair.row(3)["before"]["answer"] == "> Ask Pay twice"
 
     clearing.clear(["read"], cache_dir)
