@@ -396,8 +396,10 @@ def part_texts(row: ReadRow) -> dict[str, tuple[str, list[Range]]]:
         texts["tools"] = ("\n".join(row.tool_calls), [])
     if row.answer is not None:
         texts["answer"] = (row.answer, [])
-    if row.before is not None and row.before.line:
-        texts["before"] = (row.before.line, [])
+    if row.as_it_came:
+        texts["raw"] = (row.as_it_came, [])
+    if row.before is not None:
+        texts["before"], texts["now"] = (row.before.line, []), (row.line, [])
     return texts
 
 
@@ -476,7 +478,7 @@ def _answer_parts(
         ]
         parts.append({"name": "Answer", "kind": "fields", "rows": rows})
     elif row.before is None and "answer" in texts and not (row.fields and not row.answer):
-        parts.append({**_text_part("Answer", "answer", texts["answer"], pattern), "isAnswer": True})
+        parts.append(_text_part("Answer", "answer", texts["answer"], pattern))
     elif row.before is None and row.error is None and not row.fields:
         text = {
             "empty": "not asked: every field of its prompt is missing",
@@ -487,6 +489,8 @@ def _answer_parts(
         before = row.before.fields if row.before is not None else {}
         rows = _field_rows(row.fields, before if row.before is not None else None)
         parts.append({"name": "Fields", "kind": "fields", "rows": rows})
+    if "raw" in texts:
+        parts.append(_folded("Reply", "raw", texts["raw"], pattern, "as it came"))
     return parts
 
 
@@ -507,7 +511,7 @@ def _changes(row: ReadRow, pattern: re.Pattern[str] | None) -> list[dict[str, An
         return []
     old, new = before.line, row.line
     if old == new:
-        return [{**_text_part("Answer", "answer", (new, []), pattern), "note": "the same in both"}]
+        return [{**_text_part("Answer", "now", (new, []), pattern), "note": "the same in both"}]
     longest = spans.LONGEST // 5
     return [
         {
@@ -522,7 +526,7 @@ def _changes(row: ReadRow, pattern: re.Pattern[str] | None) -> list[dict[str, An
                 },
                 {
                     "title": f"now, {counted(len(new.split()), 'word')}",
-                    "key": "answer",
+                    "key": "now",
                     "block": _block((new, []), pattern),
                 },
             ],

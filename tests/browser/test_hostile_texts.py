@@ -54,7 +54,7 @@ LIVE = """(output) => {
     if (name.startsWith("mjx-")) found.push(name);
     if (["script", "iframe", "object", "embed", "img", "form", "link", "meta", "base", "video",
          "audio", "math", "template", "marquee"].includes(name)) found.push(name);
-    if (name === "details" && !node.closest(".llmnb-receipt")) found.push(name);
+    if (name === "details" && !node.closest(".llmnb-receipt, .explore")) found.push(name);
     if (name === "svg" && !node.closest(".llmnb, [data-icon]")) found.push(node.outerHTML);
     if (name === "a" && !node.getAttribute("href")?.startsWith("http://127.0.0.1")) found.push("a");
     const isOfPandas = node.textContent.trim().startsWith(".dataframe");
