@@ -228,7 +228,7 @@ function makeSetting(label, name, send, { className = "", placeholder = "", choi
   field.addEventListener("change", apply);
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && tag === "input" && !event.isComposing) { event.preventDefault(); apply(); }
-    if (event.key === "Escape" && field.value !== known) { event.stopPropagation(); event.preventDefault(); field.value = known; tell(""); }
+    if (event.key === "Escape" && tag === "input" && field.value !== known) { event.stopPropagation(); event.preventDefault(); field.value = known; tell(""); }
   });
   return { node, field, patch, apply };
 }
