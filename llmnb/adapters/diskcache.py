@@ -291,6 +291,40 @@ class Database:
             )
         return [key for (key,) in rows]
 
+    def numbers(self, until: Extent) -> Sequence[int]:
+        """Return the numbers of all rows, in order; reads no value.
+
+        Args:
+            until: How far the database reaches.
+
+        Raises:
+            StoreError: If it cannot be read, or was cleared meanwhile.
+        """
+        if until.last == until.rows:  # none was ever removed
+            return range(1, until.rows + 1)
+        with self._lock:
+            rows = self._rows("SELECT rowid FROM Cache")
+        return sorted(number for (number,) in rows)
+
+    def numbered(self, numbers: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+        """Return the keys and values of rows that are ours, by their numbers.
+
+        Raises:
+            StoreError: If they cannot be read, or were cleared meanwhile.
+        """
+        found: dict[int, tuple[str, bytes]] = {}
+        for start in range(0, len(numbers), _QUERY_KEYS):
+            some = numbers[start : start + _QUERY_KEYS]
+            marks = ",".join("?" * len(some))
+            with self._lock:
+                rows = self._rows(
+                    "SELECT rowid, key, value FROM Cache WHERE raw = 1 AND mode = 1 "
+                    f"AND typeof(value) = 'blob' AND typeof(key) = 'text' AND rowid IN ({marks})",
+                    *some,
+                )
+            found.update((number, (key, value)) for number, key, value in rows)
+        return found
+
     def _rows(self, query: str, *values: Any) -> list[Any]:
         try:
             return self._reader.execute(query, values).fetchall()

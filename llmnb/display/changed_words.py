@@ -15,6 +15,8 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u3130-\u318f\u31a0-\u31bf\u31f0-\u9fff"
     "\ua000-\ua4cf\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
+_CROWDED = re.compile(f"[{_UNSPACED}]")
+
 # A word, or a sign, with the blanks behind it.
 _TOKEN = re.compile(rf"\s+|(?:[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+|[^\w\s])\s*")
 
@@ -62,7 +64,10 @@ def changed(before: str, after: str) -> list[tuple[str, str]]:
         parts.append(("", "".join(new[done:k])))
         removed, added = "".join(old[i:j]), "".join(new[k:m])
         if added[:1].isalnum():  # a removed word and the one in its place stand apart
-            parts += [("del", removed.rstrip()), ("", removed[len(removed.rstrip()) :])]
+            apart = removed[len(removed.rstrip()) :]
+            if not apart and removed[-1:].isalnum() and not _CROWDED.search(removed[-1] + added[0]):
+                apart = " "
+            parts += [("del", removed.rstrip()), ("", apart)]
         else:
             parts.append(("del", removed))
         parts += [("ins", added.rstrip()), ("", added[len(added.rstrip()) :])]

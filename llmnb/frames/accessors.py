@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llmnb.embeddings.model import EmbeddingModel
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
+    from llmnb.frames.exploring import Explorer
     from llmnb.frames.keywords import (
         CompareOptions,
         EmbedOptions,
@@ -630,6 +631,34 @@ class DataFrameLLM(FrameAccessor["Table"]):
         score: Score = self._do("score", column, truth, examples, kind)
         return score
 
+    def explore(
+        self, column: Hashable | None = None, other: Any = None, *, truth: Any = None
+    ) -> Explorer:
+        """Return a widget to read rows with their answers: search, filter, mark, correct.
+
+        Nothing is sent. The same can be done in code: see `Explorer`.
+
+        Args:
+            column: The column of answers; None in a frame made with ``details=True``, which has
+                its own.
+            other: Another column, run or details frame of the same rows: what changed most since
+                then comes first, its words marked.
+            truth: The true labels, as for `score`: right and wrong answers can be told apart.
+
+        Raises:
+            InputError: If there is no such column, or the other has more rows or fewer.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["good", "bad"], "mood": ["kind", "kind"]})
+            >>> ex = df.llm.explore("mood", truth=["kind", "unkind"])
+            >>> ex.filter(Truth="wrong")
+            >>> [ex.row(position)["prompt"] for position in ex.positions]
+            ['bad']
+        """
+        explorer: Explorer = self._do("explore", column, other, truth)
+        return explorer
+
     def shares(self, column: Hashable, truth: Any) -> Shares:
         """Return how often each label is among these rows, corrected by a few true labels.
 
@@ -1007,6 +1036,21 @@ class SeriesLLM(SeriesAccessor["Table"]):
         """
         score: Score = self._do("score", "", truth, examples, kind)
         return score
+
+    def explore(self, other: Any = None, *, truth: Any = None) -> Explorer:
+        """Return a widget to read these answers: search, filter, mark; nothing is sent.
+
+        Args:
+            other: As for `DataFrameLLM.explore`.
+            truth: Likewise.
+
+        Example:
+            >>> import pandas as pd
+            >>> pd.Series(["kind", None]).llm.explore().row(0)["answer"]
+            'kind'
+        """
+        explorer: Explorer = self._do("explore", "", other, truth)
+        return explorer
 
     def shares(self, truth: Any) -> Shares:
         """Return how often each of these labels is, corrected by a few true ones.

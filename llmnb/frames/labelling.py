@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llmnb.display.escape import html_text, summary, visible
@@ -21,6 +22,22 @@ from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.frames.truth import Labelled
 from llmnb.store.labels import RANDOM, Act, Label, new_act
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What was done last with a labeller.
+
+    Attributes:
+        kind: ``"given"``, ``"skipped"``, ``"undone"``, ``"left"`` (looked at, and left as it is),
+            or ``""``, where nothing was or other rows were asked for.
+        row: The row's position.
+        label: What was said of it, None where it was skipped.
+    """
+
+    kind: str = ""
+    row: int = -1
+    label: Label | None = None
 
 
 class Labeller(Labelled, Shown):
@@ -59,9 +76,19 @@ class Labeller(Labelled, Shown):
         self.unsaved: Act | None = None
         """What was said last and could not be kept; `save_again` tries once more."""
 
+        self.trouble = ""
+        """Why it could not."""
+
+        self.event = Event()
+        """What was done last."""
+
+        self.step = 0
+        """A number that changes with everything that is done."""
+
         self._folded = {_folded(label): label for label in choices}
         self._wanted = n
-        self._first: list[int] = []  # asked before all others
+        self._first: list[int] = []  # asked before all others, the last one first
+        self._is_reviewing = False
         self._settled = 0  # so many of the sample's first need not be looked at
         self._touched = {rows.keys[row] for row in sample.order[:n]}
         self._lock = threading.RLock()
@@ -80,6 +107,11 @@ class Labeller(Labelled, Shown):
         self.begun_at = max((act.at for act in begun), default=0.0)
 
     # ---------------------------------------------------------------------- what is asked
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether the table has columns; a series has only its values."""
+        return "" not in self.rows.source.columns().names
 
     @property
     def column(self) -> str:
@@ -106,7 +138,7 @@ class Labeller(Labelled, Shown):
 
     def _is_open(self, row: int) -> bool:
         act = self.rows.said(row)
-        return act is None or (act.label is not None and self._choice(act.label) is None)
+        return act is None or (act.label is not None and self.known(act.label) is None)
 
     def choice(self, label: Any) -> Label:
         """Return the label that a value means.
@@ -114,13 +146,14 @@ class Labeller(Labelled, Shown):
         Raises:
             InputError: If it is none of the labels.
         """
-        found = self._choice(label)
+        found = self.known(label)
         if found is None:
             known = ", ".join(repr(choice) for choice in self.choices[:20])
             raise InputError(f"{label!r} is none of the labels: {known}.")
         return found
 
-    def _choice(self, label: Any) -> Label | None:
+    def known(self, label: Any) -> Label | None:
+        """Return the label that a value means, None where it is none of the labels."""
         return self._folded.get(_folded(label))
 
     # -------------------------------------------------------------------- what is done
@@ -171,15 +204,20 @@ class Labeller(Labelled, Shown):
         try:
             self.rows.store.remember_fields(self.rows.fields)
             self.rows.store.keep(act)
-        except StoreError:
-            self.unsaved = act
+        except StoreError as error:
+            self.unsaved, self.trouble = act, str(error)
             self._changed()
             raise
         self.unsaved = None
         self._touched.add(act.key)
+        kind = "skipped" if act.label is None else "given"
+        self._go_on(Event(kind, self._row_of(act), act.label))
+
+    def _go_on(self, event: Event) -> None:
         if self._first:
             self._first.pop()
-        self._changed()
+        self._is_reviewing = self._is_reviewing and bool(self._first)
+        self._changed(event)
 
     def undo(self) -> None:
         """Take back what was said last, and ask about that row again.
@@ -196,9 +234,10 @@ class Labeller(Labelled, Shown):
                 raise InputError("Nothing was said that could be taken back.")
             self.rows.store.undo(act.id)
             self.unsaved = None
-            self._first.append(self._row_of(act))
+            row = self._row_of(act)
+            self._first.append(row)
             self._settled = 0
-            self._changed()
+            self._changed(Event("undone", row, act.label))
 
     @property
     def last(self) -> Act | None:
@@ -207,8 +246,10 @@ class Labeller(Labelled, Shown):
         return next((act for act in acts if act.key in self._touched), None)
 
     def _row_of(self, act: Act) -> int:
-        among = (row for row in self.sample.order if self.rows.keys[row] == act.key)
-        return next(among, self.rows.keys.index(act.key))
+        for row in self.asked:
+            if self.rows.keys[row] == act.key:
+                return row
+        return self.rows.keys.index(act.key)
 
     def more(self, n: int = 50) -> None:
         """Ask about more rows, chosen likewise.
@@ -217,22 +258,41 @@ class Labeller(Labelled, Shown):
             n: How many; fewer where the table has no more.
         """
         with self._lock:
-            self._wanted = min(self._wanted, len(self.sample.order)) + _positive(n)
+            self._wanted = len(self.asked) + _positive(n)
             self._touched.update(self.rows.keys[row] for row in self.asked)
             self._changed()
 
     def ask_skipped(self) -> None:
-        """Ask once more about the rows that were skipped."""
-        with self._lock:
-            said = {row: self.rows.said(row) for row in self.asked}
-            self._first = [row for row, act in said.items() if act and act.label is None][::-1]
-            self._changed()
+        """Ask once more about the rows of the sample that were skipped."""
+        said = {row: self.rows.said(row) for row in self.asked}
+        self._ask_first([row for row, act in said.items() if act and act.label is None])
 
     def ask_again(self) -> None:
         """Ask first about the rows whose label is none of the labels any more."""
+        self._ask_first(list(self.foreign_rows()))
+
+    def review(self) -> None:
+        """Go once more through the rows of the sample whose label the model does not share.
+
+        A label that is given replaces the first; `leave` leaves it as it is.
+        """
+        self._ask_first(self.differing(), is_review=True)
+
+    @property
+    def is_reviewing(self) -> bool:
+        """Whether the row at `position` has a label that may stay."""
+        return self._is_reviewing
+
+    def leave(self) -> None:
+        """Leave the label of the row at `position` as it is, and go on in a review."""
         with self._lock:
-            foreign = self.foreign_rows()
-            self._first = list(foreign)[::-1]
+            if self._is_reviewing:
+                self._go_on(Event("left", self._first[-1], self.label_of(self._first[-1])))
+
+    def _ask_first(self, rows: Sequence[int], *, is_review: bool = False) -> None:
+        with self._lock:
+            self._first = list(rows)[::-1]
+            self._is_reviewing = is_review and bool(rows)
             self._changed()
 
     # -------------------------------------------------------------------- what it came to
@@ -240,7 +300,7 @@ class Labeller(Labelled, Shown):
     @property
     def labels(self) -> Any:
         """The label of each row of the table, as a column of its library; NA where none is."""
-        found = [None if said is None else self._choice(said) for said in self.rows.of_rows()]
+        found = [None if said is None else self.known(said) for said in self.rows.of_rows()]
         column = AnswerColumn(found, "category", list(self.choices))
         return self.rows.source.filled({self.column: column}, into=False, is_frame=False)
 
@@ -281,13 +341,13 @@ class Labeller(Labelled, Shown):
     def label_of(self, row: int) -> Label | None:
         """Return the label of the row at a position, None where it has none of the labels."""
         act = self.rows.said(row)
-        return None if act is None or act.label is None else self._choice(act.label)
+        return None if act is None or act.label is None else self.known(act.label)
 
     def foreign_rows(self) -> dict[int, Label]:
         """Return the first row of each content whose label is none of the labels, with that."""
         rows: dict[str, tuple[int, Label]] = {}
         for row, label in enumerate(self.rows.of_rows()):
-            if label is not None and self._choice(label) is None:
+            if label is not None and self.known(label) is None:
                 rows.setdefault(self.rows.keys[row], (row, label))
         return dict(rows.values())
 
@@ -301,7 +361,7 @@ class Labeller(Labelled, Shown):
     def answer_of(self, row: int) -> str | None:
         """Return the model's answer to the row at a position, None where it has none."""
         text = None if self._answers is None else label_text(self._answers[row])
-        known = None if text is None else self._choice(text)
+        known = None if text is None else self.known(text)
         return text if known is None else str(known)
 
     def error_of(self, row: int) -> str:
@@ -315,6 +375,20 @@ class Labeller(Labelled, Shown):
             (str(label), self.answer_of(row)) for row, label in given if label is not None
         )
 
+    def differing(self) -> list[int]:
+        """Return the rows of the sample whose label the model does not share."""
+        labels = {row: self.label_of(row) for row in self.asked}
+        return [
+            row
+            for row, label in labels.items()
+            if label is not None and not self.same(label, self.answer_of(row))
+        ]
+
+    @staticmethod
+    def same(label: Label | None, answer: str | None) -> bool:
+        """Whether an answer of the model is a label; capitals and outer blanks do not matter."""
+        return _folded(label) == _folded(answer)
+
     def agreement(self) -> tuple[int, int]:
         """Return how many labels of the sample are the model's answers too, and of how many."""
         pairs = self.pairs()
@@ -327,7 +401,9 @@ class Labeller(Labelled, Shown):
         """Have a function called after everything that is said, on whichever thread says it."""
         self._listeners.append(listener)
 
-    def _changed(self) -> None:
+    def _changed(self, event: Event | None = None) -> None:
+        self.event = event or Event()
+        self.step += 1
         for listener in list(self._listeners):
             listener()
 
@@ -345,8 +421,8 @@ class Labeller(Labelled, Shown):
             )
         return first, "; ".join(filter(None, rest))
 
-    def notes(self) -> list[str]:
-        """Return sentences on labels that count for nothing here, and on the sample."""
+    def earlier(self) -> list[str]:
+        """Return sentences on labels that were given before and count for nothing here."""
         notes = []
         if foreign := self.foreign_rows():
             texts = list(dict.fromkeys(map(str, foreign.values())))
@@ -362,6 +438,11 @@ class Labeller(Labelled, Shown):
                 f"{counted(unmatched, 'label')} {match} no row of this table: rows are known by "
                 f"the content of {', '.join(visible(name, longest=40) for name in self.fields)}."
             )
+        return notes
+
+    def notes(self) -> list[str]:
+        """Return sentences on labels that count for nothing here, and on the sample."""
+        notes = self.earlier()
         if how := self.not_random:
             notes.append(
                 f"Not at random, but {how}: good for examples and for comparing, not for the "

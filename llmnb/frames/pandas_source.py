@@ -50,6 +50,13 @@ class PandasSource:
         self._table = table
         self._run_id = secrets.token_hex(8)
 
+    library = "pandas"
+
+    @property
+    def table(self) -> Any:
+        """The table itself."""
+        return self._table
+
     @property
     def rows(self) -> int:
         """The number of rows."""

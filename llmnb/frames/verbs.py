@@ -21,6 +21,7 @@ from llmnb.frames.table_source import Keywords, PreparedVerb, Source
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
+    from llmnb.frames.exploring import Explorer
     from llmnb.frames.labelling import Labeller
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
@@ -70,7 +71,7 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
         prompts=[questions.text(row) for row in questions.positions],
     )
     overwriting.check_names(form.names)
-    return dataclasses.replace(whole, questions=questions, form=form)
+    return dataclasses.replace(whole, questions=questions, form=form, verb="")
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
@@ -134,6 +135,13 @@ def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str 
     from llmnb.frames.scoring import column_score
 
     return column_score(table, column, truth, examples, kind)
+
+
+def explore(table: Source, column: Hashable | None, other: Any, truth: Any) -> Explorer:
+    """Read rows; see `DataFrameLLM.explore`."""
+    from llmnb.frames.explorers import explore_column
+
+    return explore_column(table, column, other, truth)
 
 
 def shares(table: Source, column: Hashable, truth: Any) -> Shares:

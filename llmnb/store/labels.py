@@ -8,6 +8,7 @@ kernel, and a row whose content changed has none.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 import threading
@@ -214,9 +215,8 @@ class LabelStore:
             files.make_folder(path.parent)
             files.append_private(path, data, is_synced=True)
         except OSError as error:
-            raise StoreError(
-                f"The label is not saved: {error.strerror or error}. It would stand in {path}."
-            ) from None
+            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+            raise StoreError(f"Not saved: {why}. The label would stand in {path}.") from None
         self.refresh()
 
     # ------------------------------------------------------------------------- reading

@@ -292,7 +292,7 @@ def test_a_label_that_cannot_be_saved_stays_and_is_saved_again(frame, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StoreError, match="not saved: No space left"):
+    with pytest.raises(StoreError, match="Not saved: the disk is full"):
         labelled.give("kind")
     assert labelled.unsaved.label == "kind"
     assert labelled.position == row
