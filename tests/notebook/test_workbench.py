@@ -146,7 +146,9 @@ def test_the_words_follow_a_prompt_from_nothing_to_a_scored_version(frame, truth
     timers.advance(1)
     page.bench.wait(60)
     page.ask(do="score")
-    assert "v2 is right on 0 rows where v1 is wrong, wrong on 5: not shown to be better" in page.foot
+    assert (
+        "v2 is right on 0 rows where v1 is wrong, wrong on 5: not shown to be better" in page.foot
+    )
     assert page.shown["says"] == "v2: 5 of 5 rows answered, 1 right; 50 % right on 10 labels."
     assert page.shown["rail"]["says"].endswith("of 30 rows")
 
