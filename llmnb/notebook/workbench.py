@@ -12,11 +12,15 @@ from typing import Any
 
 from llmnb.errors import InputError
 from llmnb.frames.workbench import Workbench
+from llmnb.frames.workbench_pause import Pause
 from llmnb.frames.workbench_version import Version
 from llmnb.notebook import workbench_settings, workbench_texts, workbench_view
 from llmnb.notebook.job_queue import JobQueue
 from llmnb.notebook.request_surface import RequestSurface
-from llmnb.notebook.surface import TICK_SECONDS, Bundle
+from llmnb.notebook.surface import TICK_SECONDS, Bundle, CardOutput
+
+STATIC_SECONDS = 1.0
+"""What a saved notebook keeps is put anew once nothing has changed for so long."""
 
 _UNFOLDED = 4_000
 """Characters more of an answer at each unfolding."""
@@ -53,6 +57,8 @@ class WorkbenchWidget(RequestSurface):
         self._rest = threading.Event()
         self._sent: dict[str, Any] = {}
         self._ended: Any = None
+        self._outputs: list[CardOutput] = []
+        self._renewing = Pause(self._renew, STATIC_SECONDS)
         super().__init__(snapshot=workbench_view.snapshot(bench))
         bench.listen(self._on_change)
         if bench.error is None:
@@ -64,9 +70,21 @@ class WorkbenchWidget(RequestSurface):
         """Return the last prompt, the versions and their figures; no text of a row."""
         return {"text/html": self.bench._repr_html_(), "text/plain": str(self.bench)}
 
+    def _ipython_display_(self) -> None:
+        self._outputs.append(CardOutput(self.bundle, self.static()))
+
+    def _renew(self) -> None:
+        static = self.static()
+        for output in self._outputs:
+            output.renew(static)
+
     def on_close(self) -> None:
-        """Draw no more."""
+        """Show the static form for good where the card stood."""
         self._rest.set()
+        self._renewing.cancel()
+        static = self.static()
+        for output in self._outputs:
+            output.finish(static, is_live=False)
 
     def _on_change(self) -> None:
         if not self._is_closed:
@@ -80,6 +98,7 @@ class WorkbenchWidget(RequestSurface):
         if (texts := self._texts()) != self._sent:
             self._sent = texts
             self.tell("texts", texts=texts)
+            self._renewing.begin()
         self._rest.wait(TICK_SECONDS)
         run = self.bench.table_run
         if run is None or run is self._ended:

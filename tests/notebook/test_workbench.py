@@ -342,7 +342,7 @@ def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(frame, truth, sim, brow
     assert area.input_value() == "Which team? {body}"
     until(lambda: bench.current is not None and not bench.is_asking)
     until(lambda: card.locator("td .txt").filter(has_text="billing").count())
-    assert card.locator("svg.g-good").count() == 5
+    until(lambda: card.locator("svg.g-good").count() == 5)
 
     area.press("End")
     page.keyboard.type(" {su")

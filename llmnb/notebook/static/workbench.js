@@ -352,7 +352,7 @@ function render({ model, el }) {
     if (!event.altKey || event.ctrlKey || event.metaKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
     event.preventDefault();
     event.stopPropagation();
-    if (acts() && !typing) send({ do: "step", by: event.key === "ArrowUp" ? -1 : 1 });
+    if (acts()) send({ do: "step", by: event.key === "ArrowUp" ? -1 : 1 });
   });
   assign(editor.area, "aria-keyshortcuts", "Alt+ArrowUp Alt+ArrowDown");
 
