@@ -42,6 +42,7 @@ from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
 from llmnb.signatures import KEYWORDS, full_signature
 from llmnb.store import clearing
+from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
 from llmnb.user_code import warn
 
@@ -374,7 +375,11 @@ class AsyncLLM(MadeWith):
             self.last_run = start_batch(requests, call.asking, **call.options_for("batch"))
         else:
             self.last_run = start(
-                requests, call.asking, account=call.account, **call.options_for("start")
+                requests,
+                call.asking,
+                account=call.account,
+                header=_header(len(requests)) if len(requests) > 1 else None,
+                **call.options_for("start"),
             )
         return self.last_run
 
@@ -394,10 +399,16 @@ class AsyncLLM(MadeWith):
             account=call.account,
             streams=True,
             in_order=in_order,
+            header=_header(None),
             **call.options_for("start"),
         )
         self.last_run = run
         return run
+
+
+def _header(rows: int | None) -> RunHeader:
+    """Return what is written down of a run over a list before its first request."""
+    return RunHeader(verb="AsyncLLM", rows=rows)
 
 
 class _Call:

@@ -250,12 +250,13 @@ OPTIONS: Mapping[str, Option] = {
         note="; asked once, or each for itself",
     ),
     "details": _option(
-        "whether a frame tells model, tokens, dollars and more",
-        YES_OR_NO,
+        "whether a frame tells model, tokens, dollars and more, and what each row asked",
+        choice(True, False, "full"),
         "frames",
         default=False,
         note="; its columns are response, error, model, provider, finish_reason, prompt_tokens, "
-        "completion_tokens, usd, seconds, first_token_seconds, attempts, hedged, cached, key",
+        "completion_tokens, usd, seconds, first_token_seconds, attempts, hedged, cached, key; "
+        '"full" puts the rendered prompt before them',
     ),
     "on_error": _option(
         "what becomes of rows that fail",

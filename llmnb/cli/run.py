@@ -34,6 +34,7 @@ from llmnb.progress import Bars, TwoBars
 from llmnb.running.planning import plan
 from llmnb.running.start import start
 from llmnb.signatures import add_options
+from llmnb.store.run_index import RunHeader
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +75,7 @@ def act(options: argparse.Namespace) -> int:
             asking(options),
             **options_for(options, "start"),
             streams=True,
+            header=RunHeader(verb="llmnb run", prompt=options.prompt or "", column=options.into),
         )
         with TwoBars(run, shown) as bars:
             try:

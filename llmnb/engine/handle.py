@@ -9,6 +9,7 @@ import abc
 import asyncio
 import concurrent.futures
 import dataclasses
+import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
@@ -58,6 +59,15 @@ class About:
 _last_run: RunHandle[Any] | None = None
 
 
+_named: weakref.WeakValueDictionary[str, RunHandle[Any]] = weakref.WeakValueDictionary()
+"""The runs of this process that are written down and still at hand, by their names."""
+
+
+def run_named(run_id: str) -> RunHandle[Any] | None:
+    """Return a run of this process by its name; None where nobody holds it any more."""
+    return _outermost(_named.get(run_id))
+
+
 def last_run() -> RunHandle[Any] | None:
     """Return the run started last in this process, finished or not; None before the first.
 
@@ -72,7 +82,11 @@ def last_run() -> RunHandle[Any] | None:
         >>> run.wait()
         True
     """
-    run = _last_run
+    return _outermost(_last_run)
+
+
+def _outermost(run: RunHandle[Any] | None) -> RunHandle[Any] | None:
+    """Return the run that a person holds, of which another is a part."""
     while run is not None and run.owner is not None:
         run = run.owner
     return run
@@ -112,6 +126,8 @@ class RunHandle(abc.ABC, Generic[T]):
         """Become the run started last; called at the end of a constructor."""
         global _last_run
         _last_run = self
+        if self.run_id:
+            _named[self.run_id] = self
 
     # --------------------------------------------------------------------- reading
 

@@ -72,7 +72,8 @@ class Run(RunHandle[list[Outcome]]):
     def _write_end(self) -> None:
         """Write down the status that the run ends with."""
         if self._index is not None:
-            self._index.end(as_json(self.status()))
+            error = None if self.error is None else (type(self.error).__name__, self.error.message)
+            self._index.end({**as_json(self.status()), "error": error})
 
     # ----------------------------------------------------- from any thread: reading
 

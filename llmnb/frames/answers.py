@@ -14,6 +14,7 @@ from llmnb.engine import gc_thresholds
 from llmnb.errors import SchemaMismatch
 from llmnb.frames.options import Options
 from llmnb.frames.quoting import Quotes
+from llmnb.frames.recipes import recipe_of
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.records import Outcome
 from llmnb.schemas import Output
@@ -62,6 +63,9 @@ class AnswerForm:
     prompts: Sequence[str] | None = None
     """The prompt of every row, where a preview shows them."""
 
+    prompt_of: Callable[[int], str | None] | None = None
+    """Renders the prompt of a row of the table, for a frame that tells all details."""
+
     quotes: Quotes | None = None
     """Looks up the quotes of answers, where fields come with theirs."""
 
@@ -74,8 +78,9 @@ class AnswerForm:
             if self.quotes is not None:
                 answers = self.quotes.looked_up(answers)
             columns = {field.name: self._column(field, outcomes, answers) for field in fields}
+            if (prompts := self._prompts()) is not None:
+                columns = {"prompt": AnswerColumn(prompts, "string"), **columns}
             if self.prompts is not None:
-                columns = {"prompt": AnswerColumn(self.prompts, "string"), **columns}
                 error = with_suffix(self.options.name, "error")
                 if error in columns and not any(columns[error].values):
                     del columns[error]  # no row failed
@@ -90,11 +95,34 @@ class AnswerForm:
         """Return what a receipt tells of the answers, by name: how many quotes were found."""
         return {} if self.quotes is None else self.quotes.counted(self._answer_fields(outcomes))
 
+    def recipe(self) -> dict[str, Any]:
+        """Return in values of JSON how the columns are made; empty where that cannot be said."""
+        return recipe_of(
+            self.options,
+            self.output,
+            labels=self.labels,
+            library=self.source.library,
+            has_quotes=self.quotes is not None,
+        )
+
     @property
     def names(self) -> list[Hashable]:
         """The names of the columns that `table` makes; one may be there twice."""
-        prompt: list[Hashable] = [] if self.prompts is None else ["prompt"]
+        prompt: list[Hashable] = (
+            ["prompt"] if self.prompts is not None or self._tells_prompts else []
+        )
         return prompt + [field.name for field in self._fields()]
+
+    @property
+    def _tells_prompts(self) -> bool:
+        return self.options.details == "full"
+
+    def _prompts(self) -> Sequence[str | None] | None:
+        """Return the prompt of every row, rendered only now; None where none are shown."""
+        if not self._tells_prompts or self.prompt_of is None:
+            return self.prompts
+        prompts = [self.prompt_of(row) for row in self.positions]
+        return in_rows(prompts, self.positions, self.source.rows)
 
     def _answer_fields(self, outcomes: Outcomes) -> Sequence[Mapping[str, Any]]:
         """Return the fields of structured answers, empty where there is none."""

@@ -50,7 +50,7 @@ class Job(PreparedVerb):
     """Makes of outcomes what the caller gets back."""
 
     verb: str = "generate"
-    """What was called."""
+    """What was called; empty: a look at a few rows, of which nothing is written down."""
 
     def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
         """Start it and return at once.
@@ -77,7 +77,7 @@ class Job(PreparedVerb):
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
                 # A part of a run elsewhere is not listed as a run of its own.
-                header=self._header() if cache_dir is None else None,
+                header=self._header() if self.verb and cache_dir is None else None,
                 row_of=None if self.questions.asks_each_row else self.questions.row_of,
                 **self.options.for_door("start"),
             )
@@ -106,6 +106,7 @@ class Job(PreparedVerb):
             column=str(self.options.name),
             rows=questions.rows,
             group=questions.group,
+            form=self.form.recipe(),
             traits=_traits(self, ""),
             empty=questions.empty,
         )
@@ -240,6 +241,7 @@ def job(
         positions=questions.positions,
         output=output,
         labels=labels,
+        prompt_of=questions.prompt_of,
         quotes=Quotes(questions, output) if isinstance(output, QuotedOutput) else None,
     )
     call = call or VerbCall("generate", (prompt,), {"into": options.into})

@@ -26,7 +26,7 @@ class GenerateOptions(TypedDict, total=False):
     use_cache: bool
     share: bool | str | list[str]
     duplicates: Literal["merge", "sample"]
-    details: bool
+    details: bool | Literal["full"]
     on_error: Literal["null", "column", "raise"]
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
@@ -66,7 +66,7 @@ class ExtractOptions(TypedDict, total=False):
     use_cache: bool
     share: bool | str | list[str]
     duplicates: Literal["merge", "sample"]
-    details: bool
+    details: bool | Literal["full"]
     on_error: Literal["null", "column", "raise"]
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
@@ -177,7 +177,7 @@ class JudgeOptions(TypedDict, total=False):
     use_cache: bool
     share: bool | str | list[str]
     duplicates: Literal["merge", "sample"]
-    details: bool
+    details: bool | Literal["full"]
     on_error: Literal["null", "column", "raise"]
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
@@ -247,7 +247,7 @@ class FrameOptions:
     use_cache: bool = ...
     share: bool | str | list[str] = ...
     duplicates: Literal["merge", "sample"] = ...
-    details: bool = ...
+    details: bool | Literal["full"] = ...
     on_error: Literal["null", "column", "raise"] = ...
     max_requests_per_minute: Rate | None = ...
     max_tokens_per_minute: Rate | None = ...

@@ -50,6 +50,8 @@ class PandasSource:
         self._table = table
         self._run_id = secrets.token_hex(8)
 
+    library = "pandas"
+
     @property
     def table(self) -> Any:
         """The table itself."""

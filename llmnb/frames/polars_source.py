@@ -29,6 +29,8 @@ class PolarsSource:
         self._table = table
         self._answers_only = answers_only
 
+    library = "polars"
+
     @property
     def table(self) -> pl.DataFrame | pl.Series:
         """The table as Polars has it."""

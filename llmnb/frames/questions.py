@@ -144,6 +144,13 @@ class Questions(InMemory):
         """Whether a row's prompt comes with pictures."""
         return self._pictures is not None and bool(pictures_in(self._pictures[row]))
 
+    def prompt_of(self, row: int) -> str | None:
+        """Return the rendered prompt of a row of the table; None where there is none to show."""
+        try:
+            return self.text(row)
+        except InputError:  # its row says what is wrong
+            return None
+
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""
         return self.positions[request // self.group]
@@ -221,6 +228,8 @@ def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bo
             "What is to be asked? Give a prompt, or messages=… with a column of conversations. "
             "Nothing was sent."
         )
+    if isinstance(prompt, Template):
+        return prompt
     if not isinstance(prompt, str):
         if name_of(prompt) not in names:
             raise InputError(

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from llmnb.evaluation.quotes import CellTexts, is_supported
-from llmnb.frames.questions import Questions
 from llmnb.schemas.quotes import QuotedOutput, quote_name, supported_name
 
 _NAMED = 5
 """Fields that a receipt names."""
+
+
+class AskedRows(Protocol):
+    """The rows of a table that were asked about."""
+
+    def row_of(self, request: int) -> int:
+        """Return the row of the table that a request belongs to."""
+
+    def cells_of(self, row: int) -> Sequence[str | None]:
+        """Return the texts that a row's prompt shows."""
+
+    def shows_pictures(self, row: int) -> bool:
+        """Whether a row's prompt comes with pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class Quotes:
         output: The form of the answers.
     """
 
-    questions: Questions
+    questions: AskedRows
     output: QuotedOutput
 
     def looked_up(self, answers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, RunWrapper
 from llmnb.engine.status import StatusSnapshot
-from llmnb.errors import InputError, Stopped
+from llmnb.errors import Stopped
 from llmnb.frames import failures
 from llmnb.frames.answers import AnswerForm, Outcomes
 from llmnb.frames.questions import Questions
@@ -92,7 +92,11 @@ class TableRun(RunWrapper[T]):
         """Return at most so many of the first rows with their answers."""
         asked = self._questions
         return [
-            RowAnswer(_prompt(asked, request), _answer(outcome), _what_became(outcome, asked))
+            RowAnswer(
+                asked.prompt_of(asked.row_of(request)) or "",
+                _answer(outcome),
+                _what_became(outcome, asked),
+            )
             for request, outcome in enumerate(self._run.partial()[:most])
         ]
 
@@ -188,13 +192,6 @@ class TableRun(RunWrapper[T]):
             about=dataclasses.replace(self.about, is_reported=False),
             form=self.form,
         )
-
-
-def _prompt(questions: Questions, request: int) -> str:
-    try:
-        return questions.text(questions.row_of(request))
-    except InputError:  # its row says what is wrong
-        return ""
 
 
 def _answer(outcome: Outcome | None) -> str:

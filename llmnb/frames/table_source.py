@@ -110,6 +110,10 @@ class TableSource(Protocol):
     """
 
     @property
+    def library(self) -> str:
+        """Name of the library."""
+
+    @property
     def table(self) -> Any:
         """The table itself, as its owner knows it."""
 

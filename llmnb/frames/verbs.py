@@ -71,7 +71,7 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
         prompts=[questions.text(row) for row in questions.positions],
     )
     overwriting.check_names(form.names)
-    return dataclasses.replace(whole, questions=questions, form=form)
+    return dataclasses.replace(whole, questions=questions, form=form, verb="")
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:

@@ -150,6 +150,7 @@ def _index_of(
         project.paths, known, row_of=row_of, write_soon=project.write_index_soon
     )
     project.index = writer
+    project.write_index_soon()  # so that the run is listed from its beginning
     return writer
 
 

@@ -12,8 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -209,20 +209,35 @@ class ProjectStore:
         Raises:
             StoreError: If they cannot be saved.
         """
-        if not self._root_is_made or not self.paths.lock.exists():
-            self._make_root()
-        with locked(self.paths.lock):
-            if entries:
-                with self.claims.committing():
-                    database = databases.open(self.paths)
-                    database.put_many((entry.key, encode(entry)) for entry in entries)
+        with self._locked():
+            with self.claims.committing():
+                database = databases.open(self.paths)
+                database.put_many((entry.key, encode(entry)) for entry in entries)
             if self.index is not None:
                 self.index.write()
-        if is_bought and entries:
+        if is_bought:
             try:
                 usage.log_spending(self.paths.spend, entries)
             except OSError as error:
                 logger.warning("The spend log cannot be written: %s", error)
+
+    def write_index(self) -> None:
+        """Write what waits in the index; called by the writer.
+
+        Raises:
+            StoreError: If the project cannot be locked.
+        """
+        if self.index is not None:
+            with self._locked():
+                self.index.write()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the project's lock, in a cache folder that is made if it is missing."""
+        if not self._root_is_made or not self.paths.lock.exists():
+            self._make_root()
+        with locked(self.paths.lock):
+            yield
 
     def _make_root(self) -> None:
         try:

@@ -34,6 +34,7 @@ import orjson
 from llmnb.adapters import files
 from llmnb.adapters.file_lock import try_lock_byte
 from llmnb.errors import ConfigurationError, StoreError
+from llmnb.records import Source
 from llmnb.store import layout
 from llmnb.store.entry import KEY_LENGTH, Entry
 from llmnb.store.layout import ProjectPaths
@@ -46,7 +47,7 @@ its answer; it shares an identical row's; it failed or was refused; the run ende
 
 ANSWERED, KEPT, REUSED, MERGED, FAILED, REFUSED, NOT_ASKED = range(1, len(STATES))
 
-SOURCES = ("sent", "cached", "reused", "merged")
+SOURCES: tuple[Source, ...] = ("sent", "cached", "reused", "merged")
 """Where an answer came from, by the lowest bits of a record's flags."""
 
 SIMULATED, HEDGED = 4, 8
@@ -130,6 +131,9 @@ class RunSummary:
 
     end: Mapping[str, Any] | None
     """Its status when it ended; None where it goes on, or its process died."""
+
+    written: float
+    """When it was written to last, in seconds since the epoch."""
 
     is_running: bool
 
@@ -336,7 +340,8 @@ def summarize(path: Path) -> RunSummary | None:
             header = RunHeader(**{name: values[name] for name in known & values.keys()})
             if header.run_id != path.stem or not isinstance(header.begun, int | float):
                 return None
-            records = os.fstat(file.fileno()).st_size // RECORD_BYTES
+            state = os.fstat(file.fileno())
+            records = state.st_size // RECORD_BYTES
             end = _read_end(file, records)
     except (OSError, ValueError, TypeError, AttributeError, struct.error):
         return None
@@ -345,6 +350,7 @@ def summarize(path: Path) -> RunSummary | None:
         header=header,
         records=max(0, records - 2 - len(orjson.dumps(values)) // RECORD_BYTES),
         end=end,
+        written=state.st_mtime,
         is_running=end is None and _is_alive(path),
     )
 

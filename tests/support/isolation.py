@@ -33,6 +33,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
     "llmnb.adapters.egress": ("_redirects", "_warn_once", "safe_url"),
     "llmnb.adapters.prices": ("_known", "_manual"),
     "llmnb.engine.cost_events": ("listeners",),
+    "llmnb.engine.handle": ("_named",),
     "llmnb.frames.failures": ("log_once",),
     "llmnb.frames.overwriting": ("_remembered",),
     "llmnb.notebook.answer": ("_announced",),
