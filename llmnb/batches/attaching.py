@@ -40,11 +40,6 @@ def attach_batch(
 
     Raises:
         ConfigurationError: If there is no such run, or its provider's key is missing.
-
-    Example:
-        >>> attach("batch-20261121-101500-000000")
-        Traceback (most recent call last):
-        llmnb.errors.ConfigurationError: ...
     """
     api_key = secret(api_key)
     options = checked({"cache_dir": cache_dir, "good_finish": good_finish})
