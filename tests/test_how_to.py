@@ -83,9 +83,9 @@ def test_a_page_runs_from_top_to_bottom(path, sim):
             run(code, names)
             continue
         for line in code.splitlines():
-            command, *words = shlex.split(line, comments=True) or [""]
-            if command == "llmnb" and words[0] not in NOT_OURS:
-                assert cli.main(words) == 0, line
+            command, *arguments = shlex.split(line, comments=True) or [""]
+            if command == "llmnb" and arguments[0] not in NOT_OURS:
+                assert cli.main(arguments) == 0, line
 
 
 @pytest.mark.local_model
@@ -103,7 +103,7 @@ def test_the_local_model_labels_reviews_as_people_do():
     assert set(answers["model"]) == {"negative", "positive"}
 
 
-def test_projects_are_cleared_one_some_or_all(folder):
+def test_a_project_some_or_all_are_cleared(folder):
     """
     After the last line of its page only what that line asked is kept.
     """
@@ -119,12 +119,12 @@ def test_five_dollars_are_not_overshot(folder, sim):
     Of a table that costs more a budget buys a part, on the command line as well, and the same
     command with more money buys the rest.
     """
-    words = "run reviews.csv --prompt {text} --model openai/gpt-4o-mini --max-tokens 4 --quiet"
+    arguments = "run reviews.csv --prompt {text} --model openai/gpt-4o-mini --max-tokens 4 --quiet"
     before = sim.ledger.totals()
 
-    assert cli.main([*words.split(), "--budget", "0.0005"]) == 1
+    assert cli.main([*arguments.split(), "--budget", "0.0005"]) == 1
     part = sim.ledger.totals()
-    assert cli.main([*words.split(), "--budget", "5"]) == 0
+    assert cli.main([*arguments.split(), "--budget", "5"]) == 0
 
     assert 0 < part.finished - before.finished < 240
     assert 0 < part.usd - before.usd <= 0.0005

@@ -132,8 +132,8 @@ def test_a_list_of_requests_is_answered_in_a_sentence_each(reader):
 
 def test_no_block_is_left_out(reader):
     """
-    Each block of Python begins as one of those that are typed here.
+    Each block of Python begins like a block that is typed here.
     """
     typed = re.findall(r'reader\.type\("([^"]+)"\)', Path(__file__).read_text("utf-8"))
 
-    assert [next(one for one in typed if block.startswith(one)) for block in BLOCKS] == typed
+    assert [next(start for start in typed if block.startswith(start)) for block in BLOCKS] == typed
