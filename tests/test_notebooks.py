@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).parents[1]
 NOTEBOOKS = sorted((HERE / "notebooks").glob("*.ipynb"))
 EXAMPLES = sorted((HERE / "examples").glob("*.py"))
 APPLICATIONS = sorted((HERE / "examples").glob("*.ipynb"))  # tests/voila uses them
-ROWS = 30
+ROWS = 24
 """Of the table of reviews, in tests; the stored notebooks read all 240."""
 
 
