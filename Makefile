@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-slow matrix notebooks bench bench-peers lint dist clean
+.PHONY: help demo quick test test-slow matrix notebooks bench bench-peers docs lint dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,11 @@ bench-peers: ## the same work done by llmnb and by its peers, each in its own en
 	@bash tools/bootstrap python
 	@$(PYTHON) -m benchmarks.peers --write docs/benchmarks.md
 
+docs: ## build the documentation's site into site/, strictly
+	@bash tools/bootstrap docs
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo "docs: site/index.html; with search: $(PYTHON) -m http.server -d site"
+
 lint: ## ruff, mypy and the contracts of the floors
 	@bash tools/bootstrap python
 	@bash tools/check lint
@@ -48,5 +53,5 @@ dist: ## build wheel and sdist, install them into an empty environment, run the 
 	@bash tools/dist
 
 clean: ## remove everything that was made here, answers in .cache/ excepted
-	@rm -rf .venv .tools build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .tools build dist site .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,8 +15,11 @@ In a notebook::
     ``%llm_cache`` and ``%llm_models`` stand beside them once ``%load_ext llmnb`` was run.
 `configure`, `set_key`
     The model, limits, budget and more for all that follows; a provider's key, kept in memory.
+`explore`
+    What a project keeps, to be read and searched; runs and ``df.llm`` have an ``explore``, too.
 `last_run`, `runs`, `attach`
-    The run that was started last; batch runs, also those of an earlier kernel, and one of them.
+    The run that was started last; the runs that are written down, also those of other kernels and
+    other days, and one of them, for nothing.
 `AsyncLLM`, `GenerationMaster`, `LLM`, `LocalModel`, `LiteLLMModel`
     Lists of requests, and models as objects, without a table.
 """
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
     from llmnb import errors, generation, rate_limiter, testing, widgets
     from llmnb.adapters.prices import set_price
-    from llmnb.batches.attaching import attach, runs
+    from llmnb.batches.listing import runs
     from llmnb.chat.llm_model import LLMModel
     from llmnb.chat.messages import Message
     from llmnb.chat.results import LLMResult
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
     from llmnb.engine.handle import last_run
     from llmnb.engine.status import StatusTracker
+    from llmnb.frames.attaching import attach
+    from llmnb.frames.explorers import explore
     from llmnb.frames.registration import register_accessor
     from llmnb.master import GenerationMaster
     from llmnb.models.in_process import LocalModel, VLLMModel
@@ -94,6 +99,7 @@ __all__ = [  # noqa: RUF022 - sorted as a person sorts
     "embedding_model_factory",
     "enable_cost_tracking",
     "errors",
+    "explore",
     "generation",
     "last_run",
     "load_ipython_extension",
@@ -131,12 +137,13 @@ _HOMES = {
     "StatusTracker": "llmnb.engine.status",
     "VLLMModel": "llmnb.models.in_process",
     "allow_nested_asyncio": "llmnb.notebook.nested",
-    "attach": "llmnb.batches.attaching",
+    "attach": "llmnb.frames.attaching",
     "configure": "llmnb.settings",
     "cost_tracking_ctx": "llmnb.cost",
     "embedding_model_factory": "llmnb.embeddings.factory",
     "enable_cost_tracking": "llmnb.cost",
     "errors": None,
+    "explore": "llmnb.frames.explorers",
     "generation": None,
     "last_run": "llmnb.engine.handle",
     "load_ipython_extension": "llmnb.notebook.extension",
@@ -144,7 +151,7 @@ _HOMES = {
     "rate_limiter": None,
     "redundant_llms": "llmnb.models.llm",
     "register_accessor": "llmnb.frames.registration",
-    "runs": "llmnb.batches.attaching",
+    "runs": "llmnb.batches.listing",
     "set_key": "llmnb.settings",
     "set_price": "llmnb.adapters.prices",
     "task_id_generator": "llmnb.client",

@@ -6,7 +6,6 @@ engine. `APIRequest`, one request under its seed name, is thinner still.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import dataclasses
 import itertools
@@ -35,7 +34,7 @@ from llmnb.options import (
     refuse_with_batch,
     with_params,
 )
-from llmnb.progress import Bars, aattend, attend
+from llmnb.progress import Bars, aattend, attended
 from llmnb.rates import Rate
 from llmnb.records import Limits, Outcome, secret, secret_url
 from llmnb.running.asking import Asking, Model
@@ -43,6 +42,7 @@ from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
 from llmnb.signatures import KEYWORDS, full_signature
 from llmnb.store import clearing
+from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
 from llmnb.user_code import warn
 
@@ -210,8 +210,8 @@ class AsyncLLM(MadeWith):
         checked({"progress": progress})
         requests = _request_list(request_list)
         run = self._start(requests, options)
-        attend(run, bars=progress)
-        return _rows(requests, run, task_id_generator)
+        with attended(run, bars=progress):
+            return _rows(requests, run, task_id_generator)
 
     @full_signature
     async def agenerate(
@@ -233,8 +233,7 @@ class AsyncLLM(MadeWith):
         checked({"progress": progress})
         requests = _request_list(request_list)
         run = await bridge.made_in_thread(lambda: self._start(requests, options), RunHandle.stop)
-        await aattend(run, bars=progress)
-        return await asyncio.to_thread(_rows, requests, run, task_id_generator)
+        return await aattend(run, lambda: _rows(requests, run, task_id_generator), bars=progress)
 
     @full_signature
     def start(
@@ -376,7 +375,11 @@ class AsyncLLM(MadeWith):
             self.last_run = start_batch(requests, call.asking, **call.options_for("batch"))
         else:
             self.last_run = start(
-                requests, call.asking, account=call.account, **call.options_for("start")
+                requests,
+                call.asking,
+                account=call.account,
+                header=_header(len(requests)) if len(requests) > 1 else None,
+                **call.options_for("start"),
             )
         return self.last_run
 
@@ -396,10 +399,16 @@ class AsyncLLM(MadeWith):
             account=call.account,
             streams=True,
             in_order=in_order,
+            header=_header(None),
             **call.options_for("start"),
         )
         self.last_run = run
         return run
+
+
+def _header(rows: int | None) -> RunHeader:
+    """Return what is written down of a run over a list before its first request."""
+    return RunHeader(verb="AsyncLLM", rows=rows)
 
 
 class _Call:

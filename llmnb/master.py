@@ -24,6 +24,7 @@ from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.store.run_index import RunHeader
 
 
 @full_signature
@@ -142,6 +143,7 @@ class GenerationMaster:
             Asking(model=tuple(self.llms), params=self._params),
             max_concurrent_requests=self.num_workers,
             max_attempts=self.max_retries + 1,
+            header=RunHeader(verb="GenerationMaster", rows=len(texts)) if len(texts) > 1 else None,
             **self._options,
         )
 

@@ -199,6 +199,15 @@ OPTIONS: Mapping[str, Option] = {
         default=False,
         note="; False: their addresses are passed on to providers that take them",
     ),
+    "quotes": _option(
+        "whether each field of a schema comes with the words of the text that say so",
+        YES_OR_NO,
+        "frames",
+        default=False,
+        note="; in ``<field>_quote``. ``<field>_supported`` is False where they are not in the "
+        "row's cells (capitals, white space and typography folded) or there are none, and missing "
+        "where the field itself is missing or empty",
+    ),
     "n": _option(
         "the number of answers to every row",
         whole_number(1, 1024),
@@ -241,12 +250,13 @@ OPTIONS: Mapping[str, Option] = {
         note="; asked once, or each for itself",
     ),
     "details": _option(
-        "whether a frame tells model, tokens, dollars and more",
-        YES_OR_NO,
+        "whether a frame tells model, tokens, dollars and more, and what each row asked",
+        choice(True, False, "full"),
         "frames",
         default=False,
         note="; its columns are response, error, model, provider, finish_reason, prompt_tokens, "
-        "completion_tokens, usd, seconds, first_token_seconds, attempts, hedged, cached, key",
+        "completion_tokens, usd, seconds, first_token_seconds, attempts, hedged, cached, key; "
+        '"full" puts the rendered prompt before them',
     ),
     "on_error": _option(
         "what becomes of rows that fail",

@@ -13,9 +13,9 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType, TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import tqdm
 import tqdm.auto
@@ -26,6 +26,8 @@ from llmnb.display import numbers
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.user_code import shell, warn
+
+T = TypeVar("T")
 
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
@@ -318,11 +320,19 @@ class Interrupts:
 
 
 def attend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
-    """Block until a run is done, showing its bars.
+    """Block until a run is done, showing its bars; see `attended`."""
+    with attended(run, bars=bars, interrupt=interrupt):
+        pass
+
+
+@contextlib.contextmanager
+def attended(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> Iterator[None]:
+    """Block until a run is done, showing its bars; then the block takes the result.
 
     A first interrupt stops the run: nothing new is sent, the partial result
     is there within a second, answers in flight go to the store. A second one
-    drops what is in flight.
+    drops what is in flight. One that comes while the block takes the result is
+    too late to change anything, and is not raised.
 
     Args:
         run: The run.
@@ -332,47 +342,66 @@ def attend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -
     Raises:
         KeyboardInterrupt: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
     """
-    with Interrupts(run) as interrupts, TwoBars(run, bars) as shown:
-        interrupts.wait(shown.draw)
-    if interrupts.count:
-        if not _returns(interrupt):
-            raise KeyboardInterrupt
-        _warn_of_stop(run)
+    with Interrupts(run) as interrupts:
+        with TwoBars(run, bars) as shown:
+            interrupts.wait(shown.draw)
+        if interrupts.count:
+            if not _returns(interrupt):
+                raise KeyboardInterrupt
+            _warn_of_stop(run)
+        yield
 
 
-async def aattend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
-    """Await a run on the caller's loop, showing its bars.
+async def aattend(
+    run: AnyRun,
+    take: Callable[[], T] = lambda: None,  # type: ignore[assignment, return-value]
+    *,
+    bars: Bars = "auto",
+    interrupt: Interrupt = "auto",
+) -> T:
+    """Await a run on the caller's loop, showing its bars, and what its result is taken by.
 
-    A cancelled task, which is what an interrupted cell is, stops and keeps.
+    A cancelled task, which is what an interrupted cell is, stops and keeps; see `attended`.
 
     Args:
         run: The run.
+        take: Called on a thread once the run is done.
         bars: Whether to show bars.
         interrupt: What an interrupt does once the answers are safe.
 
     Raises:
         CancelledError: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
     """
-    done = asyncio.ensure_future(run.ended())
     interrupts = Interrupts(run)
-    cancelled: asyncio.CancelledError | None = None
     with TwoBars(run, bars) as shown:
-        while not done.done():
-            shown.draw()
-            try:
-                # A short sleep wakes the loop, so that an interrupt of the cell is noticed.
-                await asyncio.wait({done}, timeout=bridge.SLICE_SECONDS)
-            except asyncio.CancelledError as error:
-                cancelled = error
-                interrupts.press()
-    done.result()  # raises what ended the run
-    if cancelled is not None:
+        await _outlast(run.ended(), interrupts, shown.draw)
+    if interrupts.count:
         if not _returns(interrupt):
-            raise cancelled
+            raise asyncio.CancelledError
+        _warn_of_stop(run)
+    try:
+        return await _outlast(asyncio.to_thread(take), interrupts)
+    finally:
         task = asyncio.current_task()
         for _ in range(interrupts.count if task is not None else 0):
             task.uncancel()  # type: ignore[union-attr]
-        _warn_of_stop(run)
+
+
+async def _outlast(
+    awaited: Coroutine[Any, Any, T],
+    interrupts: Interrupts,
+    draw: Callable[[], None] = lambda: None,
+) -> T:
+    """Await it, however often the task is cancelled meanwhile; each is an interrupt of the run."""
+    done = asyncio.ensure_future(awaited)
+    while not done.done():
+        draw()
+        try:
+            # A short sleep wakes the loop, so that an interrupt of the cell is noticed.
+            await asyncio.wait({done}, timeout=bridge.SLICE_SECONDS)
+        except asyncio.CancelledError:
+            interrupts.press()
+    return done.result()
 
 
 def _warn_of_stop(run: AnyRun) -> None:

@@ -92,8 +92,10 @@ FRAME_KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     "ExtractOptions": _listed(_FRAMES, without=("messages", "schema")),
     "PreviewOptions": _listed(_FRAMES, without=("messages", "n", "into", "details")),
     "CompareOptions": _listed(
-        _FRAMES, without=("messages", "n", "into", "details", "model", "mode", "params")
+        _FRAMES,
+        without=("messages", "n", "into", "details", "model", "mode", "params", "quotes"),
     ),
+    "JudgeOptions": _listed(_FRAMES, without=("messages", "schema", "quotes")),
     "EmbedOptions": _listed(("params", "dimensions", "max_tokens"), names("embed")),
     "NearestOptions": _listed(
         ("params", "dimensions", "max_tokens", "project_name", "into", "overwrite"),
@@ -176,7 +178,7 @@ def full_signature(function: F) -> F:
         >>> inspect.signature(ask).parameters["seed"]
         <Parameter "seed: int | None = None">
     """
-    rest = [*inspect.signature(_shown(function)).parameters.values()][-1]
+    *_, rest = inspect.signature(function).parameters.values()
     options = KEYWORDS[re.findall(r"Unpack\[(\w+)\]", str(rest.annotation))[0]]
     show_keywords(function, _parameters(options))
     if function.__doc__:
@@ -228,21 +230,17 @@ def show_keywords(
     function: Any, keywords: Iterable[inspect.Parameter], *, keeps_rest: bool = False
 ) -> None:
     """Show keywords in the place of the last parameter of a function or a class, or before it."""
-    shown = _shown(function)
-    bare = inspect.signature(shown)
-    *own, rest = map(_readable, bare.parameters.values())
-    names_of_own = {parameter.name for parameter in own}
-    own += [_readable(keyword) for keyword in keywords if keyword.name not in names_of_own]
+    carrier: Any = function.__init__ if inspect.isclass(function) else function
+    bare = inspect.signature(carrier)
+    *shown, rest = bare.parameters.values()
+    shown += [keyword for keyword in keywords if keyword.name not in bare.parameters]
+    if keeps_rest:
+        shown.append(rest)
     result = bare.return_annotation
-    shown.__signature__ = bare.replace(
-        parameters=[*own, rest] if keeps_rest else own,
+    carrier.__signature__ = bare.replace(
+        parameters=list(map(_readable, shown)),
         return_annotation=_Readable(result) if isinstance(result, str) else result,
     )
-
-
-def _shown(function: Any) -> Any:
-    """Return what carries the signature of a function or a class."""
-    return function.__init__ if inspect.isclass(function) else function
 
 
 def _readable(parameter: inspect.Parameter) -> inspect.Parameter:

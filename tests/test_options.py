@@ -58,6 +58,7 @@ WRONG = {
     "files_root": [5, ""],
     "overwrite": [1, "yes", None],
     "fetch_files": ["yes", 1],
+    "quotes": ["yes", 1, None],
     "batch_size": [0, "8"],
     "progress": ["no", 1],
     "truncate": ["middle"],
@@ -91,6 +92,7 @@ RIGHT = {
     "on_error": "raise",
     "details": False,
     "fetch_files": True,
+    "quotes": False,
     "batch_size": 8,
     "progress": False,
     "truncate": "start",
@@ -470,6 +472,7 @@ SHOWN_AT = {
     "details": ("frames",),
     "files_root": ("frames",),
     "fetch_files": ("frames",),
+    "quotes": ("frames",),
     "on_error": ("frames", "embed"),
     "allow_urls": ("generation",),
     "allow_http": ("configure",),  # it says so

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
+import threading
 
 import pytest
 from asking import ask, questions, texts
@@ -140,3 +142,40 @@ async def test_a_cancelled_wait_in_a_script_is_raised_again(stream):
             await waiting
         sim.release()
     assert run.is_done
+
+
+def test_an_interrupt_while_the_result_is_taken_comes_too_late(stream):
+    """
+    The run is done and its answers are there: ■ then neither raises nor loses the result.
+    """
+    stream(io.StringIO())
+    with Laboratory(reply=lambda prompt: prompt) as sim:
+        run = ask(sim, questions(3))
+        with progress.attended(run):
+            signal.raise_signal(signal.SIGINT)
+            taken = texts(run)
+    assert None not in taken
+
+
+async def test_a_cancellation_while_the_result_is_taken_comes_too_late(stream):
+    """
+    The same for an `await` cell, whose task is not counted as cancelled afterwards.
+    """
+    stream(io.StringIO())
+    loop, was_cancelled = asyncio.get_running_loop(), threading.Event()
+    with Laboratory(reply=lambda prompt: prompt) as sim:
+        run = ask(sim, questions(3))
+
+        def cancel():
+            waiting.cancel()
+            was_cancelled.set()
+
+        def take():
+            loop.call_soon_threadsafe(cancel)
+            assert was_cancelled.wait(60)
+            return texts(run)
+
+        waiting = asyncio.ensure_future(progress.aattend(run, take))
+        taken = await waiting
+    assert None not in taken
+    assert not waiting.cancelling()

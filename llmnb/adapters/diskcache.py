@@ -291,6 +291,40 @@ class Database:
             )
         return [key for (key,) in rows]
 
+    def numbers(self, until: Extent) -> Sequence[int]:
+        """Return the numbers of all rows, in order; reads no value.
+
+        Args:
+            until: How far the database reaches.
+
+        Raises:
+            StoreError: If it cannot be read, or was cleared meanwhile.
+        """
+        if until.last == until.rows:  # none was ever removed
+            return range(1, until.rows + 1)
+        with self._lock:
+            rows = self._rows("SELECT rowid FROM Cache")
+        return sorted(number for (number,) in rows)
+
+    def numbered(self, numbers: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+        """Return the keys and values of rows that are ours, by their numbers.
+
+        Raises:
+            StoreError: If they cannot be read, or were cleared meanwhile.
+        """
+        found: dict[int, tuple[str, bytes]] = {}
+        for start in range(0, len(numbers), _QUERY_KEYS):
+            some = numbers[start : start + _QUERY_KEYS]
+            marks = ",".join("?" * len(some))
+            with self._lock:
+                rows = self._rows(
+                    "SELECT rowid, key, value FROM Cache WHERE raw = 1 AND mode = 1 "
+                    f"AND typeof(value) = 'blob' AND typeof(key) = 'text' AND rowid IN ({marks})",
+                    *some,
+                )
+            found.update((number, (key, value)) for number, key, value in rows)
+        return found
+
     def _rows(self, query: str, *values: Any) -> list[Any]:
         try:
             return self._reader.execute(query, values).fetchall()
@@ -373,14 +407,11 @@ def _is_missing(path: Path) -> bool:
     """Return whether there is no database yet. Raises `Damaged` where only a journal is left."""
     if path.exists() and path.stat().st_size:
         return False
-    if any(journal.stat().st_size for journal in _journals(path)):
-        raise Damaged(f"{path} is gone or empty, and its journal is not.")
+    for kind in ("wal", "journal"):
+        journal = path.with_name(f"{path.name}-{kind}")
+        if journal.exists() and journal.stat().st_size:
+            raise Damaged(f"{path} is gone or empty, and its journal is not.")
     return True
-
-
-def _journals(path: Path) -> list[Path]:
-    names = [path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal")]
-    return [name for name in names if name.exists()]
 
 
 def _make(path: Path) -> None:
@@ -397,8 +428,8 @@ def _make(path: Path) -> None:
         made = draft / FILE_NAME
         files.create(made, is_private=True).close()  # an empty file is an empty database
         _cache(draft).close()  # the last connection to close leaves one file, without journals
-        for stale in (*_journals(path), path.with_name(f"{path.name}-shm")):
-            stale.unlink(missing_ok=True)  # they would be taken for the new file's own
+        for kind in ("wal", "journal", "shm"):  # they would be taken for the new file's own
+            path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
         files.replace_file(made, path)
 
 

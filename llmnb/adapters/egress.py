@@ -279,14 +279,15 @@ def _proxy_fault(proxy: str) -> str | None:
     return f"of the kind {parts.scheme}://, and llmnb does not speak {kind}"
 
 
-def tls_context() -> ssl.SSLContext:
-    """Return a TLS context that verifies certificates, with those that the environment names.
+@functools.lru_cache(maxsize=4)
+def tls_context(bundle: str | None, folder: str | None) -> ssl.SSLContext:
+    """Return a TLS context that verifies certificates; those of a file and of a folder count, too.
 
-    Honours ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``REQUESTS_CA_BUNDLE``.
+    Args:
+        bundle: File, or folder, of further certificates.
+        folder: Folder of further certificates.
     """
     context = ssl.create_default_context()
-    bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
-    folder = os.environ.get("SSL_CERT_DIR")
     if bundle and os.path.isfile(bundle):
         context.load_verify_locations(cafile=bundle)
     elif bundle and os.path.isdir(bundle):

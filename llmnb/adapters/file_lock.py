@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import struct
 import sys
@@ -138,7 +139,7 @@ if sys.platform != "win32":
                     raise
                 return _lock_by_library(path, timeout)  # it knows another way
             if descriptor is not None:
-                return lambda: _unlock_whole(descriptor)
+                return functools.partial(_unlock_whole, descriptor)
             if time.monotonic() >= until:
                 raise TimeoutError
             time.sleep(_POLL_SECONDS)

@@ -62,18 +62,29 @@ def scratch_folder(parent: Path | None = None, *, prefix: str = "llmnb-") -> Ite
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def create(path: Path, *, is_private: bool = False, buffering: int = -1) -> IO[bytes]:
+def create(
+    path: Path, *, is_private: bool = False, must_be_new: bool = False, buffering: int = -1
+) -> IO[bytes]:
     """Open a file for writing; empty it, or create it if it is missing.
 
     Args:
         path: The file.
         is_private: Whether a new one can be read by its owner only (0600).
+        must_be_new: Whether an existing file is an error.
         buffering: As for `open`.
 
     Raises:
         OSError: If it cannot be opened.
     """
-    return _open_to_write(path, os.O_TRUNC, is_private, buffering)
+    mode = 0o600 if is_private else 0o666
+    flag = os.O_EXCL if must_be_new else os.O_TRUNC
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag | _BINARY, mode)
+    try:
+        _allow_owner(path, os.fstat(descriptor).st_mode, 0o600, is_private)
+        return open(descriptor, "wb", buffering=buffering)
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def new_draft(path: Path, *, is_private: bool = False) -> Path:
@@ -83,7 +94,7 @@ def new_draft(path: Path, *, is_private: bool = False) -> Path:
         OSError: If it cannot be made.
     """
     draft = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
-    _open_to_write(draft, os.O_EXCL, is_private).close()
+    create(draft, is_private=is_private, must_be_new=True).close()
     return draft
 
 
@@ -166,6 +177,20 @@ def append_private(path: Path, lines: bytes, *, is_synced: bool = False) -> None
         os.close(descriptor)
 
 
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Append bytes to an open file that only this process writes to: all of them, or none.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    try:
+        _write_all(descriptor, data)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
+
+
 def open_shared(path: Path, *, size: int) -> int:
     """Open a file that processes share in place, made for its owner only if it is missing.
 
@@ -199,6 +224,15 @@ def open_shared(path: Path, *, size: int) -> int:
     return descriptor
 
 
+def open_existing(path: Path) -> int:
+    """Open a file that is there, and no link, to read and write; return its descriptor.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    return os.open(path, os.O_RDWR | _BINARY | getattr(os, "O_NOFOLLOW", 0))
+
+
 _BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows writes CRLF for LF
 
 
@@ -210,17 +244,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
         if not written:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         left = left[written:]
-
-
-def _open_to_write(path: Path, flag: int, is_private: bool, buffering: int = -1) -> IO[bytes]:
-    mode = 0o600 if is_private else 0o666
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag | _BINARY, mode)
-    try:
-        _allow_owner(path, os.fstat(descriptor).st_mode, 0o600, is_private)
-        return open(descriptor, "wb", buffering=buffering)
-    except BaseException:
-        os.close(descriptor)
-        raise
 
 
 def _allow_owner(path: Path, mode: int, wanted: int, is_private: bool) -> None:

@@ -1,22 +1,16 @@
-"""The batch runs of a cache folder: listed, and found again after the kernel is gone."""
+"""The batch runs of a cache folder, found again after the kernel is gone."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llmnb import bridge, settings
 from llmnb.batches import records
 from llmnb.batches.poller import pollers_of
 from llmnb.batches.records import Record
-from llmnb.batches.run import CARD, LONGEST, BatchRun
-from llmnb.display import moments
-from llmnb.display.aligned import columns
-from llmnb.display.escape import visible
-from llmnb.display.html_fragments import box, cell, line, table
-from llmnb.display.palette import FAINT
+from llmnb.batches.run import BatchRun
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
 from llmnb.records import secret
@@ -26,75 +20,7 @@ from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider, provider_of_url
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunNote(Record):
-    """What is written down of one batch run; `attach` takes its `run_id`."""
-
-    state: str
-    """``"under way"`` or ``"finished"``."""
-
-    requests: int
-    """Requests that were to be submitted."""
-
-    batches: tuple[str, ...]
-    """The provider's names of its batches."""
-
-
-class RunList(list[RunNote]):
-    """Batch runs, the newest first; shows itself as a table."""
-
-    def __repr__(self) -> str:
-        if not self:
-            return "no batch runs"
-        return "\n".join(columns([_HEAD, *map(_cells, self)], right={3}))
-
-    def _repr_html_(self) -> str:
-        if not self:
-            return box(line("No batch runs yet: mode='batch' starts one."), name=CARD)
-        rows = [[cell(text, longest=LONGEST) for text in _cells(note)] for note in self]
-        return box(
-            table([[cell(name, FAINT, head="col") for name in _HEAD], *rows]),
-            line("llmnb.attach('…') goes on with a run, and its card says how far it is.", FAINT),
-            name=CARD,
-        )
-
-
-_HEAD = ("run", "begun", "state", "requests", "model", "project")
-
-
-def _cells(note: RunNote) -> tuple[str, ...]:
-    begun = moments.moment(note.created)
-    model = visible(f"{note.provider}/{note.model}")
-    return note.run_id, begun, note.state, f"{note.requests:,}", model, visible(note.project)
-
-
-def runs(cache_dir: str | Path | None = None) -> RunList:
-    """Return the batch runs that are written down, the newest first; asks no provider.
-
-    Args:
-        cache_dir: Folder of all projects; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``.
-
-    Example:
-        >>> runs("no such folder")
-        no batch runs
-    """
-    folder = settings.cache_dir(cache_dir) / records.FOLDER
-    notes = RunList()
-    for run_folder, record in records.all_records(folder):
-        parts = records.parts_of(run_folder, record)
-        notes.append(
-            RunNote(
-                **asdict(record),
-                state="under way" if any(part.is_open for part in parts) else "finished",
-                requests=sum(part.standing.requests for part in parts),
-                batches=tuple(part.standing.batch for part in parts if part.standing.batch),
-            )
-        )
-    notes.sort(key=lambda note: -note.created)
-    return notes
-
-
-def attach(
+def attach_batch(
     run_id: str,
     *,
     api_key: str | None = None,
@@ -107,7 +33,7 @@ def attach(
     them all; the run itself gives outcomes in the order of the rows.
 
     Args:
-        run_id: Its name, as `runs` lists it.
+        run_id: Its name, as `llmnb.runs` lists it.
         api_key: The account's key, where it was given with the call; it is not written down.
         cache_dir: Folder of all projects.
         good_finish: Finish reasons that are good though llmnb does not know them.

@@ -34,6 +34,7 @@ from llmnb.progress import Bars, TwoBars
 from llmnb.running.planning import plan
 from llmnb.running.start import start
 from llmnb.signatures import add_options
+from llmnb.store.run_index import RunHeader
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replace columns of these names that came with the table",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
-    add_options(parser, ("max_attempts", "max_wait", "burst", "good_finish"))
+    add_options(parser, ("max_attempts", "max_wait", "budget_usd", "burst", "good_finish"))
     parser.add_argument(
         "--resume", action="store_true", help="go on where a run ended; always so, and said here"
     )
@@ -74,6 +75,7 @@ def act(options: argparse.Namespace) -> int:
             asking(options),
             **options_for(options, "start"),
             streams=True,
+            header=RunHeader(verb="llmnb run", prompt=options.prompt or "", column=options.into),
         )
         with TwoBars(run, shown) as bars:
             try:

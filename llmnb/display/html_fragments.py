@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 
-from llmnb.display.escape import html_text, visible
+from llmnb.display.escape import html_lines, html_text, visible
 from llmnb.display.palette import FAINT, FONT, PATTERNS, PLAIN
 from llmnb.display.texts import cut
 
@@ -126,6 +126,12 @@ def cell(
     styles += [style] if style else []
     styles += ["font-weight:400"] if head else []
     return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
+
+
+def text_cell(text: str) -> str:
+    """Return a cell of a table with the text of a person or a model, in its own direction."""
+    style = "text-align:start;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
+    return f'<td dir="auto" style="{style};padding:2px 18px 2px 0">{html_lines(text)}</td>'
 
 
 def raw_cell(html: str, style: str) -> str:

@@ -15,10 +15,15 @@ def clock(when: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(when))
 
 
+def day(when: float) -> str:
+    """Return a day, such as ``14 Nov 2026``."""
+    local = time.localtime(when)
+    return f"{local.tm_mday} {_MONTHS[local.tm_mon - 1]} {local.tm_year}"
+
+
 def moment(when: float) -> str:
     """Return a day and a moment of it, such as ``14 Nov 2026, 14:39:21``."""
-    local = time.localtime(when)
-    return f"{local.tm_mday} {_MONTHS[local.tm_mon - 1]} {local.tm_year}, {clock(when)}"
+    return f"{day(when)}, {clock(when)}"
 
 
 def coming(seconds: float, now: float) -> str:

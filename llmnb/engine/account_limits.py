@@ -158,11 +158,6 @@ class AccountLimits:
             self.admission.reason = self.announced.reason
         return delay
 
-    def admit(self, ticket: Ticket, now: float, estimate: float = 0.0) -> None:
-        """Let one request go, for which we count so many tokens; ask `wait` first."""
-        self.admission.admit(ticket.reserved, now)
-        ticket.sent = self.announced.on_sent(now, ticket.reserved, estimate)
-
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> float:
         """Take back a request that has ended; return the tokens that it used of a limit."""
         if used > 0 and self.announced.charge.is_before:

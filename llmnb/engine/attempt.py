@@ -106,16 +106,14 @@ class Attempt:
     on_error: Callable[[LLMNBError], None] | None = field(default=None, init=False)
     """Given what came instead of an answer before the slot goes to the next request."""
 
-    began: float = field(init=False)
+    began: float = field(default=0.0, init=False)
     first_token: float | None = field(default=None, init=False)
     """Seconds from sending to the first token."""
-
-    def __post_init__(self) -> None:
-        self.began = self.gate.clock()
 
     async def send(self) -> ReceivedReply | LLMNBError:
         """Return what was read, or the error that came instead."""
         target, gate, ticket = self.call.target, self.gate, self.ticket
+        self.began = gate.clock()
         used, was_sent = ticket.reserved, True
         try:
             raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)

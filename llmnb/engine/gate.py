@@ -276,7 +276,8 @@ class Gate:
             *(tokens, sequence, now, is_probe, False, False, row, recovery, lane, finding),
             lane.is_sharing,
         )
-        account.admit(ticket, now, estimate)
+        account.admission.admit(tokens, now)
+        ticket.sent = account.announced.on_sent(now, tokens, estimate)
         if recovery is not None:
             ticket.in_flight = self.in_flight
         return ticket

@@ -9,6 +9,7 @@ import abc
 import asyncio
 import concurrent.futures
 import dataclasses
+import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
@@ -48,9 +49,6 @@ class About:
     empty: int = 0
     """Rows of the table that ask nothing."""
 
-    notes: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Further lines of its receipt, by name."""
-
     shows_answers: bool = False
     """Whether its receipt may show answers."""
 
@@ -61,12 +59,25 @@ class About:
 _last_run: RunHandle[Any] | None = None
 
 
+_named: weakref.WeakValueDictionary[str, RunHandle[Any]] = weakref.WeakValueDictionary()
+"""The runs of this process that are written down and still at hand, by their names."""
+
+
+def run_named(run_id: str) -> RunHandle[Any] | None:
+    """Return a run of this process by its name; None where nobody holds it any more."""
+    return _outermost(_named.get(run_id))
+
+
 def last_run() -> RunHandle[Any] | None:
     """Return the run started last in this process, finished or not; None before the first.
 
     It is the very object that `start` returned, or that a blocking call waited for.
     """
-    run = _last_run
+    return _outermost(_last_run)
+
+
+def _outermost(run: RunHandle[Any] | None) -> RunHandle[Any] | None:
+    """Return the run that a person holds, of which another is a part."""
     while run is not None and run.owner is not None:
         run = run.owner
     return run
@@ -106,6 +117,8 @@ class RunHandle(abc.ABC, Generic[T]):
         """Become the run started last; called at the end of a constructor."""
         global _last_run
         _last_run = self
+        if self.run_id:
+            _named[self.run_id] = self
 
     # --------------------------------------------------------------------- reading
 
@@ -120,7 +133,7 @@ class RunHandle(abc.ABC, Generic[T]):
 
     @property
     def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
         return ""
 
     @property
@@ -149,6 +162,10 @@ class RunHandle(abc.ABC, Generic[T]):
     def first_answers(self, most: int) -> list[RowAnswer]:
         """Return at most so many of the first rows with their answers, where it knows prompts."""
         return []
+
+    def notes(self) -> Mapping[str, str]:
+        """Return further lines of its receipt, by name."""
+        return {}
 
     @property
     def is_done(self) -> bool:

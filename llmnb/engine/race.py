@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmnb.engine import cost_events
 from llmnb.engine.attempt import Attempt, ReceivedReply
@@ -206,9 +206,7 @@ class _Rival(Attempt):
     """A redundant request: it takes the next free slot, and may be dropped before it has one."""
 
     race: Race
-
-    def __post_init__(self) -> None:
-        self.is_sent = False
+    is_sent: bool = field(default=False, init=False)
 
     async def send(self) -> Result:
         """Wait for a slot before all of its run who wait for theirs, then send."""
@@ -224,6 +222,5 @@ class _Rival(Attempt):
             self.gate.release(self.ticket, used=0.0, was_sent=False)
             return error
         self.is_sent = True
-        self.began = self.gate.clock()
         self.race.on_sent()
         return await Attempt.send(self)  # `super` does not know a class with slots

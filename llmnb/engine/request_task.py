@@ -440,7 +440,8 @@ class RequestTask(SharedRequest):
                 on_delta=self._on_delta,
             )
         others = [call for call in self.left if call is not self.call]
-        outcome = await self._racing.run(attempt, others, self.started or attempt.began)
+        assert self.started is not None
+        outcome = await self._racing.run(attempt, others, self.started)
         if isinstance(outcome, ReceivedReply):
             self.call = outcome.call
         return outcome

@@ -21,6 +21,7 @@ from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
 from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot, StatusTracker
+from llmnb.engine.status_record import as_json
 from llmnb.engine.target import Prepare
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
@@ -44,6 +45,7 @@ class Run(RunHandle[list[Outcome]]):
         store: The project's store.
         options: How the run behaves.
         on_outcome: Called on the loop thread with each outcome.
+        at_end: Called on the loop thread at its end, before anybody is told.
     """
 
     def __init__(
@@ -53,17 +55,32 @@ class Run(RunHandle[list[Outcome]]):
         store: Store,
         options: RunOptions,
         on_outcome: Callable[[Outcome], None] | None = None,
+        at_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
+        self._index = options.index
         self._loop = bridge.loop_thread().loop
         self._prepare = prepare
         self._store = store
-        self._run_loop = RunLoop(inputs, prepare, store, options, self._loop, on_outcome)
+        self._run_loop = RunLoop(
+            inputs, prepare, store, options, self._loop, on_outcome, at_end or self._write_end
+        )
         self._done = self._run_loop.done
         self._set_last_run()
         self._loop.call_soon_threadsafe(self._run_loop.begin)
 
+    def _write_end(self) -> None:
+        """Write down the status that the run ends with."""
+        if self._index is not None:
+            error = None if self.error is None else (type(self.error).__name__, self.error.message)
+            self._index.end({**as_json(self.status()), "error": error})
+
     # ----------------------------------------------------- from any thread: reading
+
+    @property
+    def run_id(self) -> str:
+        """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
+        return "" if self._index is None else self._index.run_id
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
@@ -200,8 +217,9 @@ class Run(RunHandle[list[Outcome]]):
             [outcome.tag for outcome in failed],
             self._prepare,
             self._store,
-            dataclasses.replace(options, budget=budget_for(options.budget_usd)),
+            dataclasses.replace(options, budget=budget_for(options.budget_usd), index=None),
             lambda outcome: self._run_loop.replace_failed(rows[outcome.row], outcome),
+            self._write_end,
         )
         run.row_of = lambda number: self.row_of(rows[number])
         return run

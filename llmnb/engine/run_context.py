@@ -21,6 +21,7 @@ from llmnb.errors import LLMNBError
 from llmnb.records import Delta, Limits
 from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
+from llmnb.store.run_index_writer import RunIndexWriter
 
 Asker = Literal["process", "run"]
 """Who may ask the same row at the same time."""
@@ -91,6 +92,9 @@ class RunOptions:
 
     streams: bool = False
     """Whether outcomes are handed over and forgotten, instead of kept for `result()`."""
+
+    index: RunIndexWriter | None = None
+    """Takes down what becomes of every row; None: nothing is written down."""
 
     in_order: bool = True
     """Whether outcomes that are handed over come in the order of the rows, or as they are ready."""

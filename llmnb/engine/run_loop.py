@@ -66,6 +66,7 @@ class RunLoop:
         options: How the run behaves.
         loop: llmnb's own loop.
         on_outcome: Called with every outcome.
+        at_end: Called once every row has its outcome, before anybody is told.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class RunLoop:
         options: RunOptions,
         loop: asyncio.AbstractEventLoop,
         on_outcome: Callable[[Outcome], None] | None,
+        at_end: Callable[[], None] | None = None,
     ) -> None:
         self.context = RunContext(store, options, self._on_disabled)
         self.counts = self.context.counters.tracker
@@ -96,6 +98,8 @@ class RunLoop:
         self._prepare = prepare
         self._loop = loop
         self._on_outcome = on_outcome
+        self._at_end = at_end
+        self._index = options.index
         self._handover: Handover = self.streamed or self.kept
         self._items: dict[int, Any] = {}
         """Inputs whose outcome is not there yet."""
@@ -131,6 +135,8 @@ class RunLoop:
     def begin(self) -> None:
         """Start; an error in it is the run's end, and not only the loop's concern."""
         gc_thresholds.raise_thresholds()
+        if self.context.claims is not None:
+            self.context.claims.enter()
         try:
             self._engine = engine()
             self._share_commits()
@@ -140,18 +146,16 @@ class RunLoop:
             self._end(error)
 
     async def _drive(self) -> None:
-        claims = self.context.claims
         try:
-            with contextlib.nullcontext() if claims is None else claims.in_use():
-                # A stop does not wait for a slow source: it cancels the pulling.
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._pulling
-                if self.total not in (None, self.counts.num_rows):
-                    await self._skip_the_rest()
-                while self.counts.num_rows_done < self.counts.num_rows:
-                    self._idle.clear()
-                    await self._idle.wait()
-                await bridge.LISTENERS.drain(LISTENING_SECONDS)
+            # A stop does not wait for a slow source: it cancels the pulling.
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pulling
+            if self.total not in (None, self.counts.num_rows):
+                await self._skip_the_rest()
+            while self.counts.num_rows_done < self.counts.num_rows:
+                self._idle.clear()
+                await self._idle.wait()
+            await bridge.LISTENERS.drain(LISTENING_SECONDS)
         except BaseException as error:
             self._end(error)
             if not isinstance(error, Exception):
@@ -160,10 +164,20 @@ class RunLoop:
             self._end(None)
 
     def _end(self, error: BaseException | None) -> None:
+        if self.context.claims is not None:
+            self.context.claims.leave()
         self.context.close()
         gc_thresholds.restore_thresholds()
         self.context.counters.end()
         self.state = self.context.counters.end_state
+        try:
+            if self._at_end is not None:
+                self._at_end()
+        finally:
+            self._tell(error)
+
+    def _tell(self, error: BaseException | None) -> None:
+        """Tell whoever waits that the run has ended."""
         if error is None:
             self.done.set_result(None)
         else:
@@ -435,6 +449,8 @@ class RunLoop:
         self.context.counters.enter(outcome)
         if request_log.requests_log.level != request_log.SILENT:
             request_log.log_end(outcome)
+        if self._index is not None:
+            self._index.add(outcome)
         if self._on_outcome is not None:
             self._on_outcome(outcome)
         self.release(self._handover.put(outcome))
@@ -455,6 +471,8 @@ class RunLoop:
         self.kept.outcomes[row] = later = dataclasses.replace(outcome, row=row)
         self.context.counters.replace(before, later)
         self.context.counters.enter_price(outcome.usd or 0.0, outcome.simulated)
+        if self._index is not None:
+            self._index.add(later)
 
     # -------------------------------------------------------------------------- stop and go
 

@@ -113,6 +113,8 @@ class InFlightRegistry:
         """Those that take waiters."""
 
         self._results: dict[str, TaskResult] = {}
+        """Answers that came while a look-up was under way."""
+
         self._lookups = 0
 
     @contextmanager
@@ -141,8 +143,7 @@ class InFlightRegistry:
         if request is not None:
             request.waiters.append((waiter, run))
             return True
-        result = self._results.get(key) if self._results else None
-        if result is None or (result.outcome is not None and result.outcome.error is not None):
+        if (result := self._results.get(key)) is None:
             return False
         waiter(result, True)
         return True
@@ -156,7 +157,9 @@ class InFlightRegistry:
         """Close a request and give every waiter its result."""
         if not request.is_aside:
             del self.requests[request.key]
-        if self._lookups:
+        outcome = result.outcome
+        # What came out of a store is found there, by those who may look into it.
+        if self._lookups and outcome is not None and outcome.error is None:
             self._results[request.key] = result
         is_merged = False
         for waiter, _ in request.waiters:

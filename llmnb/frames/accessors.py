@@ -38,19 +38,23 @@ if TYPE_CHECKING:
     from llmnb.embeddings.model import EmbeddingModel
     from llmnb.frames.answers import Table
     from llmnb.frames.comparing import Comparison
+    from llmnb.frames.exploring import Explorer
     from llmnb.frames.keywords import (
         CompareOptions,
         EmbedOptions,
         ExtractOptions,
         GenerateOptions,
+        JudgeOptions,
         NearestOptions,
         PreviewOptions,
     )
+    from llmnb.frames.labelling import Labeller
     from llmnb.frames.run import TableRun
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
     from llmnb.frames.table_source import TableSource
     from llmnb.frames.verbs import Labels
+    from llmnb.frames.workbench import Workbench
     from llmnb.running.asking import Model
     from llmnb.running.planning import Plan
 
@@ -485,7 +489,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
         against: Hashable | None = None,
         *,
         scale: tuple[int, int] = (1, 5),
-        **options: Unpack[ExtractOptions],
+        **options: Unpack[JudgeOptions],
     ) -> Table:
         """Have a model judge the answers of a column, or which of two columns is better.
 
@@ -517,6 +521,78 @@ class DataFrameLLM(FrameAccessor["Table"]):
         """
         verdicts: Table = self._do("judge", criterion, column, against, scale, options)
         return verdicts
+
+    def workbench(
+        self,
+        prompt: str = "",
+        *,
+        truth: Any = None,
+        model: Model | Sequence[Model] | None = None,
+        params: Any = None,
+        system: str | None = None,
+        schema: Any = None,
+        examples: Any = None,
+        into: Hashable = "response",
+        n: int = 5,
+        seed: int = 0,
+        budget_usd: float = 0.25,
+        project_name: str | None = None,
+    ) -> Workbench:
+        """Return where a prompt is made: a few rows are asked as it changes, version by version.
+
+        In a notebook it shows as a card to write in. Showing it sends nothing. Typing, or setting
+        `.prompt`, asks `n` rows once nothing was changed for 0.6 s; each text that was asked is a
+        version, and going back to one sends nothing. Answers are kept like all others.
+
+        In code: `.prompt`, `.ask()`, `.versions` (each `.prompt`, `.answers`, `.score`),
+        `.score()` over all labelled rows, `.spent`, `.code` (lines that assign the column) and
+        `.run()`, which starts the whole table.
+
+        Args:
+            prompt: A text with columns' names in braces.
+            truth: True labels, as for `score`: then answers are marked right or wrong.
+            model: As for `generate`, as are `params`, `system`, `schema` and `examples`; examples
+                that are labels of rows are left out of scores.
+            params: Fields of the request, such as ``{"temperature": 0}``.
+            system: The system message; columns' names in braces.
+            schema: The form that answers must have.
+            examples: Labels of rows (a series or a dictionary), or a list of pairs of an input and
+                its answer.
+            into: The column that `.code` assigns.
+            n: Rows that are asked as the prompt changes: at random among those with a label, or
+                among all where none has one.
+            seed: Which rows those are.
+            budget_usd: Dollars that may be spent here; the run of the whole table is no part.
+            project_name: Project that keeps the answers.
+
+        Raises:
+            InputError: If truth or examples cannot be matched with rows.
+            ConfigurationError: If a setting has no such value.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", "too late"]})
+            >>> bench = df.llm.workbench("Is this kind? {text}", model="sim/any", into="kind")
+            >>> len(bench.ask().answers)
+            2
+            >>> print(bench.code)
+            df["kind"] = df.llm.generate("Is this kind? {text}", model="sim/any")
+        """
+        settings = {
+            "truth": truth,
+            "model": model,
+            "params": params,
+            "system": system,
+            "schema": schema,
+            "examples": examples,
+            "into": into,
+            "n": n,
+            "seed": seed,
+            "budget_usd": budget_usd,
+            "project_name": project_name,
+        }
+        bench: Workbench = self._do("workbench", prompt, settings)
+        return bench
 
     def score(
         self,
@@ -555,6 +631,34 @@ class DataFrameLLM(FrameAccessor["Table"]):
         score: Score = self._do("score", column, truth, examples, kind)
         return score
 
+    def explore(
+        self, column: Hashable | None = None, other: Any = None, *, truth: Any = None
+    ) -> Explorer:
+        """Return a widget to read rows with their answers: search, filter, mark, correct.
+
+        Nothing is sent. The same can be done in code: see `Explorer`.
+
+        Args:
+            column: The column of answers; None in a frame made with ``details=True``, which has
+                its own.
+            other: Another column, run or details frame of the same rows: what changed most since
+                then comes first, its words marked.
+            truth: The true labels, as for `score`: right and wrong answers can be told apart.
+
+        Raises:
+            InputError: If there is no such column, or the other has more rows or fewer.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["good", "bad"], "mood": ["kind", "kind"]})
+            >>> ex = df.llm.explore("mood", truth=["kind", "unkind"])
+            >>> ex.filter(Truth="wrong")
+            >>> [ex.row(position)["prompt"] for position in ex.positions]
+            ['bad']
+        """
+        explorer: Explorer = self._do("explore", column, other, truth)
+        return explorer
+
     def shares(self, column: Hashable, truth: Any) -> Shares:
         """Return how often each label is among these rows, corrected by a few true labels.
 
@@ -579,6 +683,87 @@ class DataFrameLLM(FrameAccessor["Table"]):
         """
         shares: Shares = self._do("shares", column, truth)
         return shares
+
+    def label(
+        self,
+        column: Hashable,
+        labels: Labels,
+        n: int = 50,
+        sample: Literal["random", "disagreement", "uncertain"] = "random",
+        seed: int = 0,
+        fields: Hashable | Sequence[Hashable] | None = None,
+        comparison: Any = None,
+        confidence: Any = None,
+        *,
+        project_name: str | None = None,
+    ) -> Labeller:
+        """Return a card in which a person labels rows, one key a row; nothing is sent.
+
+        Each label is on the disk before the next row shows, is known by the content of the row's
+        fields, and outlives the kernel and the clearing of the project. Rows of the same content
+        are asked once and share the label. What comes back stands wherever truth does: in `score`,
+        `shares`, `compare` and `examples=`; `labels` is its column.
+
+        Args:
+            column: What the question is called: the column of the model's answers, which need not
+                be there. The answer to a row is shown once the person's is given.
+            labels: As for `classify`.
+            n: Rows.
+            sample: Which rows: ``"random"``; those on which the answers of a `comparison` differ;
+                or those of which the model is least sure. Only a random sample says something of
+                the whole table.
+            seed: Of chance.
+            fields: Columns that are shown and make a row's key; None: those of the labels given
+                before, and at first all that hold no answer.
+            comparison: For ``"disagreement"``: what `compare` returned.
+            confidence: For ``"uncertain"``: a column's name, or a number for each row; None:
+                ``<column>_confidence``.
+            project_name: Where labels are kept; None: the project in use.
+
+        Raises:
+            InputError: If there is no such column, or no row.
+            ConfigurationError: If a label or an option cannot be used.
+            StoreError: If the labels given before cannot be read.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so good", "so bad"], "mood": ["kind", "kind"]})
+            >>> labelled = df.llm.label("mood", ["kind", "unkind"], fields="text")
+            >>> for _ in range(2):
+            ...     text = df.text[labelled.position]
+            ...     labelled.give("kind" if "good" in text else "unkind")
+            >>> labelled.position, labelled.labels.tolist()
+            (None, ['kind', 'unkind'])
+            >>> df.llm.score("mood", labelled).accuracy
+            0.5
+        """
+        labeller: Labeller = self._do(
+            "label", column, labels, n, sample, seed, fields, comparison, confidence, project_name
+        )
+        return labeller
+
+    def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
+        """Return the frame with what people said over a column's answers, and say how many.
+
+        Nothing is sent. What was said in `label`, and what was corrected in `explore`, replaces
+        the answers of all rows of the same content; all other rows stay.
+
+        Args:
+            column: The column; it is made where it is not there.
+            project_name: Where labels are kept; None: the project in use.
+
+        Raises:
+            InputError: If nobody said anything of a row of this frame.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["so nice", "so bad"], "tone": ["cold", "cold"]})
+            >>> df.llm.label("tone", ["warm", "cold"], n=2, fields="text").give("warm")
+            >>> sorted(df.llm.apply_labels("tone")["tone"])
+            ['cold', 'warm']
+        """
+        table: Table = self._do("apply_labels", column, project_name)
+        return table
 
     agenerate = awaited(FrameAccessor.generate)
     aextract = awaited(FrameAccessor.extract)
@@ -852,6 +1037,21 @@ class SeriesLLM(SeriesAccessor["Table"]):
         score: Score = self._do("score", "", truth, examples, kind)
         return score
 
+    def explore(self, other: Any = None, *, truth: Any = None) -> Explorer:
+        """Return a widget to read these answers: search, filter, mark; nothing is sent.
+
+        Args:
+            other: As for `DataFrameLLM.explore`.
+            truth: Likewise.
+
+        Example:
+            >>> import pandas as pd
+            >>> pd.Series(["kind", None]).llm.explore().row(0)["answer"]
+            'kind'
+        """
+        explorer: Explorer = self._do("explore", "", other, truth)
+        return explorer
+
     def shares(self, truth: Any) -> Shares:
         """Return how often each of these labels is, corrected by a few true ones.
 
@@ -866,6 +1066,43 @@ class SeriesLLM(SeriesAccessor["Table"]):
         """
         shares: Shares = self._do("shares", "", truth)
         return shares
+
+    def label(
+        self,
+        column: Hashable,
+        labels: Labels,
+        n: int = 50,
+        sample: Literal["random", "disagreement", "uncertain"] = "random",
+        seed: int = 0,
+        *,
+        comparison: Any = None,
+        confidence: Any = None,
+        project_name: str | None = None,
+    ) -> Labeller:
+        """Return a card in which a person labels values, one key a value; nothing is sent.
+
+        Args:
+            column: What the question is called.
+            labels: As for `classify`.
+            n: Values.
+            sample: As for `DataFrameLLM.label`, as is what follows.
+            seed: Likewise.
+            comparison: Likewise.
+            confidence: A number for each value.
+            project_name: Likewise.
+
+        Example:
+            >>> import pandas as pd
+            >>> texts = pd.Series(["so good", "so bad"], name="text")
+            >>> labelled = texts.llm.label("kindness", ["kind", "unkind"])
+            >>> labelled.skip()
+            >>> labelled
+            <Labeller of kindness: 0 of 2 rows labelled, 1 skipped>
+        """
+        labeller: Labeller = self._do(
+            "label", column, labels, n, sample, seed, None, comparison, confidence, project_name
+        )
+        return labeller
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)

@@ -13,9 +13,13 @@ from typing import Any
 from llmnb.engine import gc_thresholds
 from llmnb.errors import SchemaMismatch
 from llmnb.frames.options import Options
+from llmnb.frames.quoting import Quotes
+from llmnb.frames.recipes import recipe_of
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.records import Outcome
 from llmnb.schemas import Output
+from llmnb.schemas.parts import WRAPPER
+from llmnb.schemas.quotes import supported_name
 
 Outcomes = Sequence[Outcome | None]
 """Outcomes by request; None where there is none yet."""
@@ -59,20 +63,24 @@ class AnswerForm:
     prompts: Sequence[str] | None = None
     """The prompt of every row, where a preview shows them."""
 
+    prompt_of: Callable[[int], str | None] | None = None
+    """Renders the prompt of a row of the table, for a frame that tells all details."""
+
+    quotes: Quotes | None = None
+    """Looks up the quotes of answers, where fields come with theirs."""
+
     def table(self, outcomes: Outcomes) -> Table:
         """Return the answers so far, n rows for the table's n rows."""
         with gc_thresholds.raised():
             fields = self._fields()
             output = self.output
-            answers: Sequence[Mapping[str, Any]] = []
-            if output is not None:
-                answers = [
-                    output.as_mapping(row.value) if row is not None and row.is_answer else {}
-                    for row in outcomes
-                ]
+            answers = self._answer_fields(outcomes)
+            if self.quotes is not None:
+                answers = self.quotes.looked_up(answers)
             columns = {field.name: self._column(field, outcomes, answers) for field in fields}
+            if (prompts := self._prompts()) is not None:
+                columns = {"prompt": AnswerColumn(prompts, "string"), **columns}
             if self.prompts is not None:
-                columns = {"prompt": AnswerColumn(self.prompts, "string"), **columns}
                 error = with_suffix(self.options.name, "error")
                 if error in columns and not any(columns[error].values):
                     del columns[error]  # no row failed
@@ -83,11 +91,47 @@ class AnswerForm:
                 is_frame=not is_single or (output is not None and not output.is_wrapped),
             )
 
+    def notes(self, outcomes: Outcomes) -> dict[str, str]:
+        """Return what a receipt tells of the answers, by name: how many quotes were found."""
+        return {} if self.quotes is None else self.quotes.counted(self._answer_fields(outcomes))
+
+    def recipe(self) -> dict[str, Any]:
+        """Return in values of JSON how the columns are made; empty where that cannot be said."""
+        return recipe_of(
+            self.options,
+            self.output,
+            labels=self.labels,
+            library=self.source.library,
+            has_quotes=self.quotes is not None,
+        )
+
     @property
     def names(self) -> list[Hashable]:
         """The names of the columns that `table` makes; one may be there twice."""
-        prompt: list[Hashable] = [] if self.prompts is None else ["prompt"]
+        prompt: list[Hashable] = (
+            ["prompt"] if self.prompts is not None or self._tells_prompts else []
+        )
         return prompt + [field.name for field in self._fields()]
+
+    @property
+    def _tells_prompts(self) -> bool:
+        return self.options.details == "full"
+
+    def _prompts(self) -> Sequence[str | None] | None:
+        """Return the prompt of every row, rendered only now; None where none are shown."""
+        if not self._tells_prompts or self.prompt_of is None:
+            return self.prompts
+        prompts = [self.prompt_of(row) for row in self.positions]
+        return in_rows(prompts, self.positions, self.source.rows)
+
+    def _answer_fields(self, outcomes: Outcomes) -> Sequence[Mapping[str, Any]]:
+        """Return the fields of structured answers, empty where there is none."""
+        if (output := self.output) is None:
+            return []
+        return [
+            output.as_mapping(row.value) if row is not None and row.is_answer else {}
+            for row in outcomes
+        ]
 
     # ----------------------------------------------------------------- which columns
 
@@ -105,28 +149,37 @@ class AnswerForm:
         return fields
 
     def _structured(self, output: Output) -> list[_Field]:
-        options, root = self.options, output.json_schema
+        root = output.json_schema
         fields = []
+        quotes = None if self.quotes is None else self.quotes.output
         for field, kind in output.fields:
-            if output.is_wrapped:  # one value, not an object with fields
-                name = "response_value" if options.details else options.name
-            elif options.into is None and not options.details:
-                name = field
-            else:
-                name = with_suffix(options.name, field)
             schema = root.get("properties", {}).get(field, root)
             values = schema.get("enum") if schema is not root else None
             listed = [value for value in values if value is not None] if values else None
             fields.append(
                 _Field(
-                    name,
+                    self._name_of(field, output),
                     kind,
                     field=field,
-                    categories=self.labels or listed,
+                    categories=(self.labels if field == WRAPPER else None) or listed,
                     schema=(schema, root),
                 )
             )
+            if quotes is not None and (of := quotes.field_of(field)) is not None:
+                marked = supported_name(of)
+                fields.append(_Field(self._name_of(marked, output), "boolean", field=marked))
         return fields
+
+    def _name_of(self, field: str, output: Output) -> Hashable:
+        """Return the name of the column for a field of the answers."""
+        options = self.options
+        if output.is_wrapped:  # one value, not an object with fields
+            _, _, suffix = field.partition(f"{WRAPPER}_")
+            name = "response_value" if options.details else options.name
+            return with_suffix(name, suffix) if suffix else name
+        if options.into is None and not options.details:
+            return field
+        return with_suffix(options.name, field)
 
     def _text(self, outcome: Outcome) -> str | None:
         """Return an answer's text, even if it does not fit the schema."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
@@ -12,6 +11,7 @@ from llmnb import bridge, progress
 from llmnb.decide.quality import has_length_limit
 from llmnb.display.texts import cut
 from llmnb.engine.handle import About, RunHandle
+from llmnb.errors import ConfigurationError
 from llmnb.frames.answers import AnswerForm
 from llmnb.frames.failures import log_once
 from llmnb.frames.images import MOST_IN_HAND
@@ -19,17 +19,24 @@ from llmnb.frames.options import Options
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
+from llmnb.frames.quoting import Quotes
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import WHOLE, PreparedVerb, Source
+from llmnb.frames.template import escaped
 from llmnb.frames.truth import truth_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan, plan
 from llmnb.running.start import start
-from llmnb.schemas import output_of
+from llmnb.schemas import QuotedOutput, output_of, quoted
+from llmnb.schemas.quotes import INSTRUCTIONS
+from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
 from llmnb.user_code import warn
 from llmnb.wire.batches import PRICE_FACTOR
+
+_LONGEST_PROMPT = 20_000
+"""Characters of a prompt's template that are written down of a run."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,9 @@ class Job(PreparedVerb):
     options: Options
     form: AnswerForm
     """Makes of outcomes what the caller gets back."""
+
+    verb: str = "generate"
+    """What was called; empty: a look at a few rows, of which nothing is written down."""
 
     def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
         """Start it and return at once.
@@ -66,6 +76,9 @@ class Job(PreparedVerb):
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
+                # A part of a run elsewhere is not listed as a run of its own.
+                header=self._header() if self.verb and cache_dir is None else None,
+                row_of=None if self.questions.asks_each_row else self.questions.row_of,
                 **self.options.for_door("start"),
             )
         questions, options = self.questions, self.options
@@ -81,6 +94,21 @@ class Job(PreparedVerb):
             on_error=options.on_error,
             warns_of_cut=not has_length_limit(options.body),
             about=about,
+            form=self.form,
+        )
+
+    def _header(self) -> RunHeader:
+        """Return what is written down of the run before its first row."""
+        questions = self.questions
+        return RunHeader(
+            verb=self.verb,
+            prompt=cut(questions.prompt, _LONGEST_PROMPT),
+            column=str(self.options.name),
+            rows=questions.rows,
+            group=questions.group,
+            form=self.form.recipe(),
+            traits=_traits(self, ""),
+            empty=questions.empty,
         )
 
     def finish(self) -> Any:
@@ -90,14 +118,14 @@ class Job(PreparedVerb):
         interrupt is raised again once the answers are safe.
         """
         run = self.start()
-        progress.attend(run, bars=self.options.progress)
-        return run.result()
+        with progress.attended(run, bars=self.options.progress):
+            return run.result()
 
     async def afinish(self) -> Any:
         """Await what `finish` returns, on the caller's loop."""
         run = await bridge.made_in_thread(self.start, lambda late: late.stop())
-        await progress.aattend(run, bars=self.options.progress)
-        return run.reported(await asyncio.to_thread(run.partial))
+        table = await progress.aattend(run, run.partial, bars=self.options.progress)
+        return run.reported(table)
 
     def plan(self, *, cache_dir: str | None = None) -> Plan:
         """Estimate what it would take and cost; nothing is sent.
@@ -181,10 +209,20 @@ def job(
             with the table would be replaced; nothing was sent.
     """
     source = source_of(table)
+    output = None if options.schema is None else output_of(options.schema)
+    if options.quotes:
+        if output is None:
+            raise ConfigurationError(
+                "quotes=True goes with a schema, for each of whose fields it asks for the words "
+                "of the text. Nothing was sent."
+            )
+        output = quoted(output)
+        system = with_instructions(options.system, INSTRUCTIONS)
+        options = dataclasses.replace(options, system=system)
     labelled: dict[int, Any] = {}
     if not isinstance(options.examples, list | tuple | None):
-        labels = truth_of(source, options.examples, "examples").labels
-        labelled = {row: label for row, label in enumerate(labels) if label is not None}
+        shown = truth_of(source, options.examples, "examples").labels
+        labelled = {row: label for row, label in enumerate(shown) if label is not None}
         options = dataclasses.replace(options, examples=None)
     columns = source.columns()
     questions = Questions(
@@ -196,7 +234,6 @@ def job(
             "The prompt names no column, so every row asks the same. A column stands in braces; "
             f"there is: {cut(names, 600)}."
         )
-    output = None if options.schema is None else output_of(options.schema)
     form = AnswerForm(
         # The answers go into the table as it was when they were asked for.
         source=source if options.into is None else source.snapshot(),
@@ -204,10 +241,17 @@ def job(
         positions=questions.positions,
         output=output,
         labels=labels,
+        prompt_of=questions.prompt_of,
+        quotes=Quotes(questions, output) if isinstance(output, QuotedOutput) else None,
     )
     call = call or VerbCall("generate", (prompt,), {"into": options.into})
     source.check_columns(form.names, into=options.into, overwrite=options.overwrite, call=call)
     asking = Asking(
         model=options.model, params=options.body, duplicates=options.duplicates, output=output
     )
-    return Job(questions=questions, asking=asking, options=options, form=form)
+    return Job(questions=questions, asking=asking, options=options, form=form, verb=call.verb)
+
+
+def with_instructions(system: str | None, instructions: str) -> str:
+    """Return a system message with instructions of ours after the caller's."""
+    return f"{system}\n\n{escaped(instructions)}" if system else escaped(instructions)

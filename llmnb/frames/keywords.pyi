@@ -20,12 +20,13 @@ class GenerateOptions(TypedDict, total=False):
     overwrite: bool
     files_root: str | os.PathLike[str] | None
     fetch_files: bool
+    quotes: bool
     n: int
     project_name: str | None
     use_cache: bool
     share: bool | str | list[str]
     duplicates: Literal["merge", "sample"]
-    details: bool
+    details: bool | Literal["full"]
     on_error: Literal["null", "column", "raise"]
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
@@ -59,12 +60,13 @@ class ExtractOptions(TypedDict, total=False):
     overwrite: bool
     files_root: str | os.PathLike[str] | None
     fetch_files: bool
+    quotes: bool
     n: int
     project_name: str | None
     use_cache: bool
     share: bool | str | list[str]
     duplicates: Literal["merge", "sample"]
-    details: bool
+    details: bool | Literal["full"]
     on_error: Literal["null", "column", "raise"]
     max_requests_per_minute: Rate | None
     max_tokens_per_minute: Rate | None
@@ -98,6 +100,7 @@ class PreviewOptions(TypedDict, total=False):
     overwrite: bool
     files_root: str | os.PathLike[str] | None
     fetch_files: bool
+    quotes: bool
     project_name: str | None
     use_cache: bool
     share: bool | str | list[str]
@@ -159,6 +162,45 @@ class CompareOptions(TypedDict, total=False):
     presence_penalty: float | None
     seed: int | None
 
+class JudgeOptions(TypedDict, total=False):
+    model: Model | Sequence[Model] | None
+    into: Hashable | None
+    system: str | None
+    examples: Any
+    params: Any
+    images: Hashable | None
+    overwrite: bool
+    files_root: str | os.PathLike[str] | None
+    fetch_files: bool
+    n: int
+    project_name: str | None
+    use_cache: bool
+    share: bool | str | list[str]
+    duplicates: Literal["merge", "sample"]
+    details: bool | Literal["full"]
+    on_error: Literal["null", "column", "raise"]
+    max_requests_per_minute: Rate | None
+    max_tokens_per_minute: Rate | None
+    max_concurrent_requests: int | None
+    max_attempts: int
+    max_wait: float | None
+    budget_usd: float | None
+    time_limit: float | None
+    hedge_after: float | Literal["p95"] | None
+    burst: Literal["announced", "smooth"] | None
+    good_finish: str | Sequence[str]
+    mode: Literal["live", "batch"]
+    progress: bool | Literal["auto"]
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    stop_tokens: str | Sequence[str] | None
+    stop: str | Sequence[str] | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    seed: int | None
+
 class EmbedOptions(TypedDict, total=False):
     params: Any
     overwrite: bool
@@ -199,12 +241,13 @@ class FrameOptions:
     overwrite: bool = ...
     files_root: str | os.PathLike[str] | None = ...
     fetch_files: bool = ...
+    quotes: bool = ...
     n: int = ...
     project_name: str | None = ...
     use_cache: bool = ...
     share: bool | str | list[str] = ...
     duplicates: Literal["merge", "sample"] = ...
-    details: bool = ...
+    details: bool | Literal["full"] = ...
     on_error: Literal["null", "column", "raise"] = ...
     max_requests_per_minute: Rate | None = ...
     max_tokens_per_minute: Rate | None = ...

@@ -44,6 +44,11 @@ class Options(FrameOptions):
                 "details=True gives a frame of its own, so it does not go with into=…: leave one "
                 "of them out. Nothing was sent."
             )
+        if self.quotes and self.messages is not None:
+            raise ConfigurationError(
+                "quotes=True looks quotes up in the cells that a prompt names, so it does not go "
+                "with messages=…: leave one of them out. Nothing was sent."
+            )
         if self.messages is not None and self.images is not None:
             raise ConfigurationError(
                 "images= goes with a prompt: in messages=… pictures are parts of the messages. "

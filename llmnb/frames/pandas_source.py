@@ -13,6 +13,7 @@ import pandas as pd
 
 from llmnb.display.texts import mended
 from llmnb.errors import InputError
+from llmnb.evaluation.labels import number
 from llmnb.frames import overwriting
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
@@ -48,6 +49,13 @@ class PandasSource:
     def __init__(self, table: pd.DataFrame | pd.Series[Any]) -> None:
         self._table = table
         self._run_id = secrets.token_hex(8)
+
+    library = "pandas"
+
+    @property
+    def table(self) -> Any:
+        """The table itself."""
+        return self._table
 
     @property
     def rows(self) -> int:
@@ -89,6 +97,21 @@ class PandasSource:
             if taken:
                 raise overwriting.would_replace(taken, call)
 
+    def written(self) -> set[str]:
+        """Return the names that the frame's `attrs` hold."""
+        return _written(self._table) if isinstance(self._table, pd.DataFrame) else set()
+
+    def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
+        """Return a copy of the frame with some values of a column replaced."""
+        frame = pd.DataFrame(self._table).copy()
+        label = _label(frame, name)
+        if label in frame.columns:
+            frame[label] = _with_values(frame[label], values)
+        else:
+            cells = [values.get(row) for row in range(len(frame))]
+            frame[label] = series_of(AnswerColumn(cells, "category"), frame.index).array
+        return frame
+
     def snapshot(self) -> Self:
         """Return a copy."""
         return type(self)(self._table.copy())
@@ -98,7 +121,12 @@ class PandasSource:
     ) -> Any:
         """Return columns as a series, a frame, or a copy of the whole frame with them."""
         if into and isinstance(self._table, pd.DataFrame):
-            return self._with_columns(self._table.copy(), columns)
+            frame = self._table.copy()
+            labels = [_label(frame, name) for name in columns]
+            for label, column in zip(labels, columns.values(), strict=True):
+                frame[label] = self._series(column, frame.index, label).array
+            _sign(frame, labels, self._run_id)
+            return frame
         if len(columns) == 1 and not is_frame:
             ((name, column),) = columns.items()
             return self._series(column, self._table.index, name)
@@ -166,15 +194,6 @@ class PandasSource:
     def _frame(self, columns: Mapping[Any, AnswerColumn], index: pd.Index[Any]) -> pd.DataFrame:
         arrays = {name: self._series(column, index, name).array for name, column in columns.items()}
         return pd.DataFrame(arrays, index=index)
-
-    def _with_columns(
-        self, frame: pd.DataFrame, columns: Mapping[Hashable, AnswerColumn]
-    ) -> pd.DataFrame:
-        labels = [_label(frame, name) for name in columns]
-        for label, column in zip(labels, columns.values(), strict=True):
-            frame[label] = self._series(column, frame.index, label).array
-        _sign(frame, labels, self._run_id)
-        return frame
 
 
 class PartitionSource(PandasSource):
@@ -261,6 +280,31 @@ def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None)
         pass  # a number that no column of numbers can hold, or a value of another kind
     objects = [pd.NA if value is None else value for value in values]
     return pd.Series(objects, index=index, dtype="object", name=name)
+
+
+def _with_values(series: pd.Series[Any], values: Mapping[int, Any]) -> pd.Series[Any]:
+    """Return a series with some values replaced, of objects where its dtype cannot hold them."""
+    series = series.copy()
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        lacking = [
+            value for value in dict.fromkeys(values.values()) if value not in series.cat.categories
+        ]
+        series = series.cat.add_categories(lacking)
+    elif pd.api.types.is_numeric_dtype(series.dtype):  # corrections are typed
+        values = {
+            row: value if (found := number(value)) is None else found
+            for row, value in values.items()
+        }
+    cells = list(values.values())
+    rows = np.fromiter(values, dtype=np.intp)
+    try:
+        fitting: Any = pd.Series(cells, dtype=series.dtype).array
+        series.iloc[rows] = fitting
+    except (TypeError, ValueError, OverflowError):
+        series = series.astype("object")
+        for row, value in values.items():
+            series.iloc[row] = value
+    return series
 
 
 def _label(frame: pd.DataFrame, name: Hashable) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from llmnb.display.texts import mended
+from llmnb.evaluation.labels import number
 from llmnb.frames import table_source
 from llmnb.frames.table_source import AnswerColumn
 from llmnb.schemas import parts
@@ -51,6 +52,30 @@ def series_of(column: AnswerColumn, name: str) -> pl.Series:
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         # Half a character, a number that is too large, or no value of that kind.
         return pl.Series(name, [_text(value) for value in values], dtype=pl.String())
+
+
+def with_values(series: pl.Series, values: Mapping[int, Any]) -> pl.Series:
+    """Return a series with some values replaced, as text where its type cannot hold them.
+
+    Example:
+        >>> with_values(pl.Series("n", [1, 2]), {1: "3"}).to_list()
+        [1, 3]
+        >>> moods = pl.Series("mood", ["a", "b"], dtype=pl.Enum(["a", "b"]))
+        >>> with_values(moods, {0: "c"}).to_list()
+        ['c', 'b']
+    """
+    kind = pl.String() if series.dtype == pl.Null else series.dtype
+    cells = series.to_list()
+    is_number = kind.is_numeric()
+    for row, value in values.items():
+        if is_number and (found := number(value)) is not None:  # corrections are typed
+            value = int(found) if kind.is_integer() and found.is_integer() else found
+        cells[row] = value
+    try:
+        return pl.Series(series.name, cells, dtype=kind)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        texts = [None if cell is None else _text(cell) for cell in cells]
+        return pl.Series(series.name, texts, dtype=pl.String())
 
 
 def _type_of(kind: str, categories: Sequence[Any] | None = None) -> pl.DataType:

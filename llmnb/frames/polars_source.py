@@ -29,6 +29,13 @@ class PolarsSource:
         self._table = table
         self._answers_only = answers_only
 
+    library = "polars"
+
+    @property
+    def table(self) -> pl.DataFrame | pl.Series:
+        """The table as Polars has it."""
+        return self._table
+
     @property
     def rows(self) -> int:
         """The number of rows."""
@@ -63,6 +70,29 @@ class PolarsSource:
             derived = names[names[0] == into :]
             if taken := overwriting.unknown(derived, frame.columns):
                 raise overwriting.would_replace(taken, call)
+
+    def written(self) -> set[str]:
+        """Return the names that this process has written."""
+        from llmnb.frames import overwriting
+
+        if not isinstance(self._table, pl.DataFrame):
+            return set()
+        names = self._table.columns
+        return set(names).difference(map(str, overwriting.unknown(names, names)))
+
+    def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
+        """Return the frame with some values of a column replaced."""
+        _check_name(name)
+        from llmnb.frames.polars_columns import with_values
+
+        frame = self._table
+        if not isinstance(frame, pl.DataFrame):
+            frame = frame.to_frame()
+        column = str(name)
+        before = (
+            frame[column] if column in frame.columns else pl.Series(column, [None] * len(frame))
+        )
+        return frame.with_columns(with_values(before, values))
 
     def snapshot(self) -> PolarsSource:
         """Return the same: tables of Polars do not change."""

@@ -78,6 +78,7 @@ class Questions(InMemory):
             cells = {name: columns.texts(name) for name in worded.fields}
             renderers[own] = _renderer_where_asked(worded, cells)
             texts = {**texts, **cells}
+        shown = dict(texts)
         self._files_root = options.files_root
         self._pictured = Fetched if options.fetch_files else Pictured
         self._pictures = None if images is None else columns.cells(name_of(images))
@@ -88,14 +89,18 @@ class Questions(InMemory):
         if options.system:
             system = Template(options.system, columns.names)
             cells = {name: columns.texts(name) for name in system.fields}
+            shown |= cells
             self._system = _renderer(system, cells)
+        self._shown = list(shown.values())
         self._example_turns = _example_turns(options.examples, template) if options.examples else []
         self._samples = options.n
         self._variants = tuple(variants)
         self._texts = [renderers[own] for own in prompts or [prompt] * len(self._variants)]
         """Returns the prompt of a row for each variant, None where it asks nothing."""
 
-        self._labelled = [_labelled_turns(text, labelled or {}) for text in self._texts]
+        self._labelled = [
+            _labelled_turns(text, labelled) if labelled else {} for text in self._texts
+        ]
         """The turns of rows whose answers are known, for each variant."""
 
         self.group = options.n * len(self._variants)
@@ -131,6 +136,21 @@ class Questions(InMemory):
         self.text = lambda row: last_text(cells[row])
         return None, {"": [None if _says_nothing(cell) else "" for cell in cells]}
 
+    def cells_of(self, row: int) -> list[str | None]:
+        """Return the texts of a row's cells that its prompt and its system message show."""
+        return [column[row] for column in self._shown]
+
+    def shows_pictures(self, row: int) -> bool:
+        """Whether a row's prompt comes with pictures."""
+        return self._pictures is not None and bool(pictures_in(self._pictures[row]))
+
+    def prompt_of(self, row: int) -> str | None:
+        """Return the rendered prompt of a row of the table; None where there is none to show."""
+        try:
+            return self.text(row)
+        except InputError:  # its row says what is wrong
+            return None
+
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""
         return self.positions[request // self.group]
@@ -146,6 +166,11 @@ class Questions(InMemory):
         twin.positions = positions
         twin.empty = 0
         return twin
+
+    @property
+    def asks_each_row(self) -> bool:
+        """Whether each row of the table is one request, so that both have the same number."""
+        return self.group == 1 and self.positions == range(self.rows)
 
     def __len__(self) -> int:
         return len(self.positions) * self.group
@@ -203,6 +228,8 @@ def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bo
             "What is to be asked? Give a prompt, or messages=… with a column of conversations. "
             "Nothing was sent."
         )
+    if isinstance(prompt, Template):
+        return prompt
     if not isinstance(prompt, str):
         if name_of(prompt) not in names:
             raise InputError(

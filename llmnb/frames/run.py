@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, RunWrapper
 from llmnb.engine.status import StatusSnapshot
-from llmnb.errors import InputError, Stopped
+from llmnb.errors import Stopped
 from llmnb.frames import failures
-from llmnb.frames.answers import Outcomes
+from llmnb.frames.answers import AnswerForm, Outcomes
 from llmnb.frames.questions import Questions
 from llmnb.records import Outcome
+
+if TYPE_CHECKING:
+    from llmnb.frames.exploring import Explorer
 
 T = TypeVar("T")
 
@@ -29,6 +33,8 @@ class TableRun(RunWrapper[T]):
         warns_of_cut: Whether answers that reach their longest length are warned of.
         awaited: The run that is waited for, where it is another one that mends this.
         about: What displays tell of it.
+        form: The table that it is about, and how columns are made of answers, where `shape` does
+            nothing else.
     """
 
     def __init__(
@@ -41,12 +47,14 @@ class TableRun(RunWrapper[T]):
         warns_of_cut: bool = True,
         awaited: AnyRun | None = None,
         about: About | None = None,
+        form: AnswerForm | None = None,
     ) -> None:
         super().__init__()
+        self.form = form
         self.about = about or self.about
         self._run = run
         run.row_of = questions.row_of
-        self._questions = questions
+        self._questions = self.questions = questions
         self._shape = shape
         self._on_error = on_error
         self._warns_of_cut = warns_of_cut
@@ -64,10 +72,13 @@ class TableRun(RunWrapper[T]):
 
     def partial(self) -> T:
         """Return the table as it is now: n rows, missing where there is no answer yet."""
-        outcomes = self._run.partial()
+        return self._shape(self.outcomes())
+
+    def outcomes(self) -> list[Outcome | None]:
+        """Return what became of each request so far; None where nothing has yet."""
+        outcomes: list[Outcome | None] = list(self._run.partial())
         # A run that has not pulled its first row yet may not know how many there are.
-        outcomes += [None] * (len(self._questions) - len(outcomes))
-        return self._shape(outcomes)
+        return outcomes + [None] * (len(self._questions) - len(outcomes))
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors; their `row` is the position in the table."""
@@ -81,13 +92,44 @@ class TableRun(RunWrapper[T]):
         """Return at most so many of the first rows with their answers."""
         asked = self._questions
         return [
-            RowAnswer(_prompt(asked, request), _answer(outcome), _what_became(outcome, asked))
+            RowAnswer(
+                asked.prompt_of(asked.row_of(request)) or "",
+                _answer(outcome),
+                _what_became(outcome, asked),
+            )
             for request, outcome in enumerate(self._run.partial()[:most])
         ]
 
+    def explore(self, other: Any = None) -> Explorer:
+        """Return a widget to read its rows, while it goes on or afterwards; nothing is sent.
+
+        Search, filter and mark rows in it, or in code: see `Explorer`.
+
+        Args:
+            other: A run, or a details frame, of the same rows, asked otherwise before: what
+                changed most comes first, its words marked.
+
+        Raises:
+            InputError: If the other has more rows or fewer.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"text": ["good", "bad"]})
+            >>> run = df.llm.start("Kind? {text}", model="sim/any")
+            >>> run.explore().row(1)["prompt"]
+            'Kind? bad'
+        """
+        explorers = importlib.import_module("llmnb.frames.explorers")
+        explorer: Explorer = explorers.explore_run(self, other)
+        return explorer
+
+    def notes(self) -> Mapping[str, str]:
+        """Return further lines of its receipt, by name."""
+        return {} if self.form is None else self.form.notes(self._run.partial())
+
     @property
     def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds a batch run again; empty for others."""
+        """Name by which `llmnb.attach` finds it again, in another kernel or another day."""
         return self._run.run_id
 
     def _repr_html_(self) -> str:
@@ -148,14 +190,8 @@ class TableRun(RunWrapper[T]):
             warns_of_cut=self._warns_of_cut,
             awaited=self._run.retry_failed(causes, mode=mode),
             about=dataclasses.replace(self.about, is_reported=False),
+            form=self.form,
         )
-
-
-def _prompt(questions: Questions, request: int) -> str:
-    try:
-        return questions.text(questions.row_of(request))
-    except InputError:  # its row says what is wrong
-        return ""
 
 
 def _answer(outcome: Outcome | None) -> str:

@@ -110,6 +110,14 @@ class TableSource(Protocol):
     """
 
     @property
+    def library(self) -> str:
+        """Name of the library."""
+
+    @property
+    def table(self) -> Any:
+        """The table itself, as its owner knows it."""
+
+    @property
     def rows(self) -> int:
         """The number of rows."""
 
@@ -134,6 +142,19 @@ class TableSource(Protocol):
             ConfigurationError: If `into` is no name for a column; nothing was sent.
             InputError: If two names are the same, or a column that came with the table would be
                 replaced; nothing was sent.
+        """
+
+    def written(self) -> set[str]:
+        """Return the names of the table's columns that llmnb is known to have written."""
+
+    def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
+        """Return the whole table with some values of a column replaced.
+
+        The column keeps its type where that can hold them; one that is not there is made.
+
+        Args:
+            name: The column's.
+            values: They, by the rows' positions.
         """
 
     def snapshot(self) -> TableSource:

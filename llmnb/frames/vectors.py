@@ -107,8 +107,8 @@ class Embedding(PreparedVerb):
         run = self.start()
         if run is None:
             return self._in_every_row(self.model.packed_vectors_sync(self._present_texts))
-        progress.attend(run, bars=self._bars)
-        return self.finished(run)
+        with progress.attended(run, bars=self._bars):
+            return self.finished(run)
 
     async def afinish(self) -> Any:
         """Await the table on the caller's loop."""
@@ -116,8 +116,8 @@ class Embedding(PreparedVerb):
         if run is None:
             vectors = await self.model.packed_vectors(self._present_texts)
             return await asyncio.to_thread(self._in_every_row, vectors)
-        await progress.aattend(run, bars=self._bars)
-        return self._warned(run, await asyncio.to_thread(self._table_of, run))
+        table = await progress.aattend(run, lambda: self._table_of(run), bars=self._bars)
+        return self._warned(run, table)
 
     def finished(self, run: EmbeddingRun, *, is_reporting: bool = True) -> Any:
         """Return the table of a finished run; warn of texts that failed or were cut.

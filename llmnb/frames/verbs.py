@@ -12,18 +12,20 @@ from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
-from llmnb.frames.job import Job, job
+from llmnb.frames.job import Job, job, with_instructions
 from llmnb.frames.options import options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
-from llmnb.frames.template import escaped
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
+    from llmnb.frames.exploring import Explorer
+    from llmnb.frames.labelling import Labeller
     from llmnb.frames.scoring import Score
     from llmnb.frames.sharing import Shares
+    from llmnb.frames.workbench import Workbench
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -69,7 +71,7 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
         prompts=[questions.text(row) for row in questions.positions],
     )
     overwriting.check_names(form.names)
-    return dataclasses.replace(whole, questions=questions, form=form)
+    return dataclasses.replace(whole, questions=questions, form=form, verb="")
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
@@ -135,11 +137,63 @@ def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str 
     return column_score(table, column, truth, examples, kind)
 
 
+def explore(table: Source, column: Hashable | None, other: Any, truth: Any) -> Explorer:
+    """Read rows; see `DataFrameLLM.explore`."""
+    from llmnb.frames.explorers import explore_column
+
+    return explore_column(table, column, other, truth)
+
+
 def shares(table: Source, column: Hashable, truth: Any) -> Shares:
     """Return the corrected share of each label; nothing is sent."""
     from llmnb.frames.sharing import column_shares
 
     return column_shares(table, column, truth)
+
+
+def workbench(table: Source, prompt: str, settings: Keywords) -> Workbench:
+    """Return where a prompt is made; nothing is sent."""
+    from llmnb.frames.workbench import Workbench
+
+    return Workbench(table, prompt, **settings)
+
+
+def label(
+    table: Source,
+    column: Hashable,
+    labels: Labels,
+    n: int,
+    sample: str,
+    seed: int,
+    fields: Any,
+    comparison: Any,
+    confidence: Any,
+    project: str | None,
+) -> Labeller:
+    """Return what a person labels rows with; nothing is sent."""
+    from llmnb.frames.labelling import labeller
+
+    known, meanings = _labels(labels)
+    return labeller(
+        source_of(table),
+        column,
+        known,
+        meanings,
+        n=n,
+        sample=sample,
+        seed=seed,
+        fields=fields,
+        comparison=comparison,
+        confidence=confidence,
+        project=project,
+    )
+
+
+def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
+    """Return the table with what people said over a column's answers; nothing is sent."""
+    from llmnb.frames import row_labels
+
+    return row_labels.apply_labels(table, column, project)
 
 
 def embed(
@@ -176,10 +230,7 @@ def _refuse_messages(keywords: Keywords) -> None:
 
 
 def _with_instructions(instructions: str, keywords: Keywords) -> Keywords:
-    """Return the keywords with instructions of ours after the caller's system message."""
-    system = keywords.get("system")
-    instructions = escaped(instructions)
-    return {**keywords, "system": f"{system}\n\n{instructions}" if system else instructions}
+    return {**keywords, "system": with_instructions(keywords.get("system"), instructions)}
 
 
 def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:

@@ -13,7 +13,7 @@ from llmnb.frames.options import Options
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, name_of
-from llmnb.frames.template import escaped
+from llmnb.frames.template import Template
 from llmnb.records import Outcome
 
 CHOICE = "choice"
@@ -89,9 +89,11 @@ def better_of_two(
     source = source_of(table)
     names = [name_of(column), name_of(against)]
     cells = [source.columns().texts(name) for name in names]  # refuses what is no column
-    one, other = (f"{{{escaped(name)}}}" for name in names)
     orders = [
-        f"First:\n{first}\n\nSecond:\n{second}" for first, second in ((one, other), (other, one))
+        Template.of_parts(
+            ("First:\n", False), (first, True), ("\n\nSecond:\n", False), (second, True)
+        )
+        for first, second in (names, names[::-1])
     ]
     into = CHOICE if options.into is None else options.into
     columns = [into, *([with_suffix(into, "error")] if options.on_error == "column" else [])]
@@ -107,7 +109,7 @@ def better_of_two(
     both = [row for row in asked.questions.positions if all(column[row] for column in cells)]
     questions = asked.questions.about(both)
     questions.empty = source.rows - len(both)
-    form = _Choice(
+    form = Choice(
         source=source if options.into is None else source.snapshot(),
         options=options,
         positions=both,
@@ -119,11 +121,18 @@ def better_of_two(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Choice(AnswerForm):
+class Choice(AnswerForm):
+    """The form of which of two texts is better."""
+
     columns: list[str]
     """The names of the two columns."""
 
     into: Hashable
+
+    def recipe(self) -> dict[str, Any]:
+        """Return in values of JSON how the column is made; empty where that cannot be said."""
+        made = AnswerForm.recipe(self)
+        return made and {**made, "columns": self.columns, "choice": str(self.into)}
 
     def table(self, outcomes: Outcomes) -> Any:
         """Return which column is better in each row, or that it is undecided."""

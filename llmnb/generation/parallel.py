@@ -19,7 +19,7 @@ from llmnb.generation.window import Fitter
 from llmnb.keywords import ParallelOptions
 from llmnb.models.response_rows import ResponseRow, response_row
 from llmnb.options import checked, names, params_in, refuse_unknown, with_params
-from llmnb.progress import Bars, aattend, attend
+from llmnb.progress import Bars, aattend, attended
 from llmnb.rates import Rate
 from llmnb.records import secret
 from llmnb.running.start import start
@@ -84,8 +84,7 @@ async def openai_parallel_generate(
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
     limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
-        await aattend(run, bars=batch.bars)
-    return _rows(listed, run)
+        return await aattend(run, lambda: _rows(listed, run), bars=batch.bars)
 
 
 @described_as(openai_parallel_generate)
@@ -108,9 +107,8 @@ def openai_parallel_generate_sync(
         return []  # without a request no model or key is looked for
     batch = _batch(listed, request_url, api_key, token_encoding_name, options)
     limits = max_requests_per_minute, max_tokens_per_minute
-    with batch.running(limits, max_attempts, logging_level) as run:
-        attend(run, bars=batch.bars)
-    return _rows(listed, run)
+    with batch.running(limits, max_attempts, logging_level) as run, attended(run, bars=batch.bars):
+        return _rows(listed, run)
 
 
 class Batch:

@@ -4,8 +4,8 @@ Nothing that the page sends is believed: a message names a project of the store 
 this manager has given out, and is looked up again before anything is done. No path ever comes
 from the page.
 
-Whatever reads or writes answers happens on a thread of its own, one job after
-another, so that the kernel stays free and a large cache holds nobody up.
+Whatever reads or writes answers happens on the widget's own thread, so that the kernel stays
+free and a large cache holds nobody up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import logging
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,13 @@ import traitlets
 
 from llmnb import settings
 from llmnb.display.escape import visible
-from llmnb.display.texts import counted, single_line
+from llmnb.display.texts import counted
 from llmnb.engine.status import Clock
-from llmnb.errors import InputError, LLMNBError, StoreError
+from llmnb.errors import InputError, StoreError
 from llmnb.notebook import cache_view
 from llmnb.notebook.cache_view import ClearedProject
-from llmnb.notebook.surface import Bundle, OutputSlot, Surface
+from llmnb.notebook.request_surface import RequestSurface
+from llmnb.notebook.surface import Bundle
 from llmnb.store import clearing, layout, projects, search, transfer
 from llmnb.store.entry import Entry
 from llmnb.store.layout import ProjectPaths
@@ -54,7 +54,7 @@ AGE_SECONDS = 60.0
 _EXPORTS = {"csv": transfer.export_csv, "jsonl": transfer.export_project}
 
 
-class CacheManager(Surface):
+class CacheManager(RequestSurface):
     """The projects of a cache folder, with what can be done about them.
 
     It follows what happens in the folder within seconds, in this kernel and in others.
@@ -84,9 +84,9 @@ class CacheManager(Surface):
         >>> manager.close()
     """
 
-    scripts = ("parts.js", "cache_manager.js")
-    styles = ("tokens.css", "cache_manager.css")
-    _is_closed = True  # until it has been made
+    scripts = ("parts.js", "requests.js", "cache_manager.js")
+    styles = ("tokens.css", "reading.css", "cache_manager.css")
+    overtaken = frozenset({"open"})
 
     state = traitlets.Enum(("looking", "empty", "list", "closed"), "looking", read_only=True)
     """``"looking"`` while a large cache is added up for the first time, ``"empty"`` where no
@@ -109,15 +109,11 @@ class CacheManager(Surface):
     ) -> None:
         self._project = None if project is None else layout.check_name(project)
         self._root = settings.cache_dir(cache_dir).absolute()
-        self._jobs = JobQueue()
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._cleared: dict[int, ClearedProject] = {}
         self._number = 0
-        self._slots: list[OutputSlot] = []
         super().__init__(snapshot={"view": "looking", "where": cache_view.folder_text(self._root)})
-        self._is_closed = False
-        self.on_msg(self._on_message)
         changes = projects.changes(self._root)
         self._jobs.put(self.look)
         self._jobs.wait(PATIENCE_SECONDS)
@@ -221,35 +217,21 @@ class CacheManager(Surface):
 
     def close(self) -> None:
         """Delete for good what was cleared here, and close the widget."""
-        if not self._end():
-            return
-        shown = self._listed()
-        static = {"text/html": cache_view.html(shown), "text/plain": cache_view.text(shown)}
-        for slot in self._slots:
-            slot.put(static)
-        widget_layout = self.layout
-        # Programs that execute notebooks keep the last state even of what was closed.
-        self.snapshot = {}
         super().close()
-        widget_layout.close()
         self.set_traits_safely(state="closed")
 
-    def _end(self) -> bool:
-        """Empty this manager's part of the trash; returns False where that was done before."""
-        if self._is_closed:
-            return False
-        with self._lock:
-            self._is_closed = True
-            self._ended.set()
-            cleared, self._cleared = list(self._cleared.values()), {}
+    def on_close(self) -> None:
+        """Empty this manager's part of the trash."""
         _open.discard(self)
+        self._ended.set()
+        with self._lock:
+            cleared, self._cleared = list(self._cleared.values()), {}
         self._jobs.wait(PATIENCE_SECONDS)
         for project in cleared:
             try:
                 clearing.discard(project.token, self._root)
             except StoreError as error:
                 logger.warning("%s", error)
-        return True
 
     # ---------------------------------------------------------------------- on display
 
@@ -258,11 +240,10 @@ class CacheManager(Surface):
         """The list of projects as text."""
         return cache_view.text(self._listed())
 
-    def bundle(self, text: str | None = None) -> Bundle:
-        """Return what an output holds: the widget, and what stands for it where there is none."""
+    def static(self) -> Bundle:
+        """Return the list of projects as it stands where no widget shows."""
         shown = self._listed()
-        bundle = super().bundle(text if text is not None else cache_view.text(shown))
-        return {**bundle, "text/html": cache_view.html(shown)}
+        return {"text/html": cache_view.html(shown), "text/plain": cache_view.text(shown)}
 
     def _listed(self) -> dict[str, Any]:
         shown: dict[str, Any] = self.snapshot
@@ -270,27 +251,11 @@ class CacheManager(Surface):
             return cache_view.list_view([], [], self._root, Clock.wall())
         return shown
 
-    def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
-        return self.bundle(), {}
-
-    def _ipython_display_(self) -> None:
-        self._slots.append(OutputSlot(self.bundle()))
-
     # ------------------------------------------------------------------- from the page
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, dict) or self._is_closed:
-            return
-        turn = content.get("turn")
-        turn = turn if isinstance(turn, str) and len(turn) <= 40 else ""
-        job = self._job(content, turn)
-        if job is not None:
-            # An outdated search of the same page is not worth doing any more.
-            only = turn.partition("#")[0] if content["do"] == "open" else ""
-            self._jobs.put(lambda: self._try(job, turn), only=only)
-
-    def _job(self, message: dict[str, Any], turn: str) -> Callable[[], None] | None:
-        match message:
+    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
+        """Return what does a request of the page; None where it is none."""
+        match request:
             case {"do": "look"}:
                 return self.look
             case {"do": "open", "project": str(name), "search": str(text), "page": int(page)}:
@@ -308,7 +273,7 @@ class CacheManager(Surface):
             ):
                 return lambda: self._export(chosen, to, turn)
             case {"do": "answer", "project": str(name), "key": str(key)}:
-                return lambda: self._reply(
+                return lambda: self.reply(
                     turn, "answer", text=search.answer(self._find_answer(name, key))
                 )
             case {"do": "forget", "project": str(name), "key": str(key)}:
@@ -316,21 +281,6 @@ class CacheManager(Surface):
             case {"do": "close"}:
                 return self.close
         return None
-
-    def _try(self, job: Callable[[], None], turn: str) -> None:
-        try:
-            job()
-        except LLMNBError as error:
-            self._reply(turn, "fault", text=visible(single_line(str(error))))
-        except Exception as error:  # the page must learn of a fault of ours, too
-            logger.exception("the cache manager could not do it; please report this")
-            self._reply(turn, "fault", text=f"This could not be done ({type(error).__name__}).")
-        else:
-            self._reply(turn, "done")
-
-    def _reply(self, turn: str, kind: str, **more: Any) -> None:
-        if not self._is_closed:
-            self.send({"turn": turn, "kind": kind, **more})
 
     def _find_project(self, name: str) -> ProjectPaths:
         project = layout.find_project(self._root, name)
@@ -350,7 +300,7 @@ class CacheManager(Surface):
     def _send_page(self, name: str, text: str, number: int, turn: str) -> None:
         project = self._find_project(name)
         page = search.find(project, text, page=number)
-        self._reply(turn, "page", page=cache_view.page_view(page, project.name, Clock.wall()))
+        self.reply(turn, "page", page=cache_view.page_view(page, project.name, Clock.wall()))
 
     def _send_question(self, name: str | None, turn: str) -> None:
         if name is None:
@@ -358,7 +308,7 @@ class CacheManager(Surface):
         else:
             weight = clearing.weigh(self._find_project(name))
             question = cache_view.clear_question(weight, Clock.wall())
-        self._reply(turn, "weighed", question=question)
+        self.reply(turn, "weighed", question=question)
 
     def _export(self, name: str | None, to: str, turn: str) -> None:
         exported = self._stored() if name is None else [self._find_project(name)]
@@ -377,13 +327,13 @@ class CacheManager(Surface):
             f"Wrote {counted(count, 'answer')}",
             f" to {visible(what)} in {cache_view.folder_text(folder)}.",
         ]
-        self._reply(turn, "exported", parts=parts)
+        self.reply(turn, "exported", parts=parts)
 
     def _forget(self, name: str, key: str, turn: str) -> None:
         self._find_answer(name, key)
         clearing.forget(self._find_project(name), key)
         self.look()
-        self._reply(turn, "forgotten")
+        self.reply(turn, "forgotten")
 
 
 def _free_path(folder: Path, stem: str, suffix: str) -> Path:
@@ -395,57 +345,10 @@ def _free_path(folder: Path, stem: str, suffix: str) -> Path:
     return path
 
 
-class JobQueue:
-    """Does one job after another on a thread, which ends when there is none left.
-
-    The thread is a daemon: a long job keeps no process alive.
-    """
-
-    def __init__(self) -> None:
-        self._jobs: deque[tuple[str, Callable[[], None]]] = deque()
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-
-    def put(self, job: Callable[[], None], *, only: str = "") -> None:
-        """Take a job.
-
-        Args:
-            job: What to do.
-            only: A name; jobs of that name which have not begun are dropped.
-        """
-        with self._changed:
-            if only:
-                self._jobs = deque(waiting for waiting in self._jobs if waiting[0] != only)
-            self._jobs.append((only, job))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="llmnb-jobs", daemon=True)
-                self._thread.start()
-
-    def wait(self, timeout: float) -> bool:
-        """Wait until everything taken so far is done; at once where a job itself asks."""
-        with self._changed:
-            if self._thread is threading.current_thread():
-                return False
-            return self._changed.wait_for(lambda: self._thread is None, timeout)
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                if not self._jobs:
-                    self._thread = None
-                    self._changed.notify_all()
-                    return
-                _, job = self._jobs.popleft()
-            try:
-                job()
-            except Exception:
-                logger.exception("a job of a widget failed; please report this")
-
-
 _open: weakref.WeakSet[CacheManager] = weakref.WeakSet()
 
 
 @atexit.register
 def _end_all() -> None:
     for manager in list(_open):
-        manager._end()
+        manager.end()

@@ -124,6 +124,32 @@ class Surface(anywidget.AnyWidget):
         if isinstance(content, dict) and "do" in content:
             self.send({"kind": "heard"})
 
+    def open(self) -> None:
+        """Register it with the page."""
+        super().open()
+        self._hear_pages_where_they_send()
+
+    def send_state(self, key: Any = None) -> None:
+        """Send the page its state, or a part of it."""
+        super().send_state(key)
+        self._hear_pages_where_they_send()
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send the page a message that is no part of the state."""
+        super().send(content, buffers)
+        self._hear_pages_where_they_send()
+
+    def _hear_pages_where_they_send(self) -> None:
+        """Undo that replies go to the subshell under which was sent last.
+
+        ipykernel 7.4 notes at each message of a comm which subshell the latest request ran in,
+        and hands over there what the page sends, instead of where the page sends it. What a
+        thread sends is no reply: its latest request is anybody's. Of a page that was loaded anew
+        it is one in a subshell that is deleted by now, and every click of the new page is lost.
+        """
+        if self.comm is not None:
+            self.comm.__dict__.pop("_reply_subshell_id", None)
+
     def set_traits_safely(self, **traits: object) -> None:
         """Set some, one after the other; what an observer raises is logged and does no harm."""
         for name, value in traits.items():

@@ -21,7 +21,7 @@ from llmnb.keywords import PlanOptions
 from llmnb.records import Limits, Usage
 from llmnb.running.asking import Asking, Duplicates
 from llmnb.running.preparer import Preparer
-from llmnb.running.start import limits_in
+from llmnb.running.start import limits_in, names_of
 from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 
@@ -247,9 +247,8 @@ def plan(
     limits, account = limits_in(options)
     limits = limits.intersect(account).intersect(preparer.limits.get(targets[0].pool, Limits()))
     budget = options["budget_usd"]
-    further = f", then {len(targets) - 1} more" if len(targets) > 1 else ""
     return Plan(
-        model=f"{targets[0].provider}/{targets[0].model}{further}",
+        model=names_of(targets),
         project=store.name,
         **figures,
         answer_tokens_bound=bound,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Unpack
@@ -14,6 +15,7 @@ from llmnb.engine.budget import budget_for
 from llmnb.engine.run import Run
 from llmnb.engine.run_context import RunOptions, Store
 from llmnb.engine.source import InputSource
+from llmnb.engine.status import Clock
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import StartOptions
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -21,7 +23,9 @@ from llmnb.records import Delta, Limits, Outcome, Usage
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer, names_its_model
 from llmnb.signatures import full_signature, taken
-from llmnb.store.project import open_project
+from llmnb.store.project import ProjectStore, open_project
+from llmnb.store.run_index import RunHeader, new_run_id
+from llmnb.store.run_index_writer import RunIndexWriter
 from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.target import HTTPTarget
 
@@ -38,6 +42,8 @@ def start(
     account: Limits | None = None,
     store: Store | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    header: RunHeader | None = None,
+    row_of: Callable[[int], int] | None = None,
     **keywords: Unpack[StartOptions],
 ) -> Run:
     """Start a run over request dictionaries and return it at once.
@@ -53,6 +59,9 @@ def start(
             the arguments below bind this run alone.
         store: What keeps the answers, in place of the project's own store.
         on_outcome: Called on the loop thread with each outcome, before anybody else sees it.
+        header: What is to be written down of it, so that it can be listed and taken up later;
+            None: nothing.
+        row_of: Which row of the caller's table a request belongs to; None: its own number.
         **keywords: See `llmnb.options`.
 
     Raises:
@@ -86,11 +95,17 @@ def start(
                 "or leave the budget out. Nothing was sent."
             )
     limits, bound = limits_in(options, account)
+    index = None
+    if store is None:
+        store = project = open_project(
+            options["project_name"], options["cache_dir"], share=options["share"]
+        )
+        if header is not None:
+            index = _index_of(project, header, row_of, () if is_elsewhere else targets)
     run = Run(
         requests,
         preparer,
-        store
-        or open_project(options["project_name"], options["cache_dir"], share=options["share"]),
+        store,
         RunOptions(
             policy=RetryPolicy(
                 max_attempts=options["max_attempts"], cooldown=options["cooldown"], **patience
@@ -107,6 +122,7 @@ def start(
             on_delta=on_delta,
             prepare=functools.partial(_get_ready, targets),
             streams=streams,
+            index=index,
             in_order=in_order,
             window=window,
         ),
@@ -114,6 +130,36 @@ def start(
     )
     GLOBAL_LIMITER.attend(run)
     return run
+
+
+def _index_of(
+    project: ProjectStore,
+    header: RunHeader,
+    row_of: Callable[[int], int] | None,
+    targets: Sequence[HTTPTarget],
+) -> RunIndexWriter:
+    """Return what writes down what becomes of a run's rows, with the project's commits."""
+    known = dataclasses.replace(
+        header,
+        run_id=new_run_id(),
+        project=project.name,
+        model=names_of(targets),
+        begun=Clock.wall(),
+    )
+    writer = RunIndexWriter(
+        project.paths, known, row_of=row_of, write_soon=project.write_index_soon
+    )
+    project.index = writer
+    project.write_index_soon()  # so that the run is listed from its beginning
+    return writer
+
+
+def names_of(targets: Sequence[HTTPTarget]) -> str:
+    """Return who is asked, such as ``"openai/gpt-5-mini, then 2 more"``."""
+    if not targets:
+        return ""
+    further = f", then {len(targets) - 1} more" if len(targets) > 1 else ""
+    return f"{targets[0].provider}/{targets[0].model}{further}"
 
 
 def limits_in(options: Mapping[str, Any], account: Limits | None = None) -> tuple[Limits, Limits]:

@@ -53,7 +53,7 @@ def structured_call(
             prompt = "\n\n".join(str(message.get("content", "")) for message in messages)
             request = {"prompt": prompt, **fields}
         call = target.call(request, params, sample=sample, extra=extra)
-        call.check = functools.partial(_value, output)
+        call.check = functools.partial(value_in, output)
         call.checks_in_thread = output.has_code
         return call
 
@@ -62,9 +62,14 @@ def structured_call(
     return call
 
 
-def _value(output: Output, reply: Reply) -> Any:
+def value_in(output: Output, reply: Reply) -> Any:
+    """Return the value that a reply holds; None where it asks for a tool first.
+
+    Raises:
+        SchemaMismatch: If there is none that fits.
+    """
     if reply.tool_calls and not reply.text.strip():
-        return None  # it asks for a tool first; the answer comes in a later turn
+        return None  # the answer comes in a later turn
     return output.validate(reply.text)
 
 

@@ -10,13 +10,16 @@ from llmnb.schemas.output import (
     repair_messages,
     response_format,
 )
+from llmnb.schemas.quotes import QuotedOutput, quoted
 
 __all__ = [
     "Output",
+    "QuotedOutput",
     "arguments",
     "function_schema",
     "instruction",
     "output_of",
+    "quoted",
     "repair_messages",
     "response_format",
 ]

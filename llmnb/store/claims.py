@@ -105,11 +105,6 @@ class _Commits:
         self.cells = cells
         self.own = 0
 
-    def begin(self) -> None:
-        # It is odd where a process died in the midst of its commit.
-        self.cells[_COMMITS] += self.cells[_COMMITS] & 1
-        self.step()
-
     def step(self) -> None:
         self.cells[_COMMITS] += 1
         self.own += 1
@@ -189,7 +184,9 @@ class Claims:
                     self._open(0)
             commits = self._commits
             if commits is not None:
-                commits.begin()
+                # The count is odd where a process died in the midst of its commit.
+                commits.cells[_COMMITS] += commits.cells[_COMMITS] & 1
+                commits.step()
             try:
                 yield
             finally:
@@ -330,15 +327,6 @@ class Claims:
             self._close_if_unused()
 
     # --------------------------------------------------------------------- the files
-
-    @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Keep the files open for a while, once they are."""
-        self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
 
     def enter(self) -> None:
         """Keep the files open until `leave`, once they are."""

@@ -127,14 +127,20 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
 def _remove(folder: Path) -> None:
     """Delete llmnb's own files of a folder, and the folder when nothing else is in it."""
     try:
-        for name in layout.OWN_FILES:
-            path = folder / name
+        own = [folder / name for name in layout.OWN_FILES]
+        for path in (*own, *layout.run_files(folder)):
             if path.is_symlink() or path.is_file():
                 path.unlink()  # a link itself, never what it points to
     except OSError as error:
         raise StoreError(f"{folder} cannot be cleared: {error}") from None
-    with suppress(OSError):  # a stranger's file keeps it
-        folder.rmdir()
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a project's folder when nothing is in it; a stranger's file keeps it."""
+    for empty in (folder / layout.RUNS, folder):
+        with suppress(OSError):
+            empty.rmdir()
 
 
 def _to_trash(project: ProjectPaths) -> str:
@@ -149,11 +155,28 @@ def _to_trash(project: ProjectPaths) -> str:
                 path.unlink()
             elif path.is_file():
                 files.move(path, target / name)
+        _move_runs(project.folder, target)
     except OSError as error:
         raise StoreError(f"Project {project.name!r} cannot be cleared: {error}") from None
-    with suppress(OSError):
-        project.folder.rmdir()
+    _remove_empty(project.folder)
     return token
+
+
+def _move_runs(source: Path, target: Path) -> None:
+    """Move the indexes of runs from one project's folder into another's."""
+    runs = layout.run_files(source)
+    if not runs:
+        return
+    if len(runs) == len(os.listdir(source / layout.RUNS)):
+        with suppress(OSError):  # there are some already
+            files.move(source / layout.RUNS, target / layout.RUNS)
+            return
+    files.make_folder(target / layout.RUNS)
+    for path in runs:
+        if path.is_symlink():
+            path.unlink()
+        else:
+            files.move(path, target / layout.RUNS / path.name)
 
 
 def undo(token: str, cache_dir: Path) -> int:
@@ -176,6 +199,7 @@ def undo(token: str, cache_dir: Path) -> int:
             count = _restore(source, databases.open(project))
         finally:
             source.close()
+        _move_runs(folder, project.folder)
     usage.add_hits(project.folder, usage.stored_hits(folder))
     _remove(folder)
     return count

@@ -8,6 +8,7 @@ kernel, and a row whose content changed has none.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 import threading
@@ -150,6 +151,10 @@ class LabelStore:
         every = {key: self.said(key) for key in self._of_row}
         return {key: act for key, act in every.items() if act is not None}
 
+    def acts(self) -> list[Act]:
+        """Return what was said and not taken back, the oldest first."""
+        return [act for act in self._acts.values() if act.id not in self._taken_back]
+
     @property
     def labels(self) -> dict[str, Label]:
         """The label of each row that has one, by the row's key."""
@@ -210,9 +215,8 @@ class LabelStore:
             files.make_folder(path.parent)
             files.append_private(path, data, is_synced=True)
         except OSError as error:
-            raise StoreError(
-                f"The label is not saved: {error.strerror or error}. It would stand in {path}."
-            ) from None
+            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+            raise StoreError(f"Not saved: {why}. The label would stand in {path}.") from None
         self.refresh()
 
     # ------------------------------------------------------------------------- reading

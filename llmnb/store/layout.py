@@ -4,6 +4,7 @@
 
     <cache_dir>/
         maths-1a2b3c4d5e6f/      a project: project.json (the mark), cache.db, hits.json
+            runs/                what became of the rows of each run: see run_index.py
         .locks/                  one lock a project, and who is asking which of its rows
         .spend/                  one append-only log a project; clearing leaves it alone
         .labels/                 what people said of rows, one append-only log a project; likewise
@@ -31,6 +32,8 @@ from llmnb.errors import InvalidProjectName
 MARK = "project.json"
 HITS = "hits.json"
 OWN_FILES = (MARK, HITS, "cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal")
+RUNS = "runs"
+RUN_SUFFIX = ".idx"
 LOCKS, SPEND, LABELS, TRASH = ".locks", ".spend", ".labels", ".trash"
 MAX_CHARACTERS = 200
 """Characters of a project's name at most."""
@@ -110,6 +113,7 @@ class ProjectPaths:
     def __post_init__(self) -> None:
         folder = folder_name(self.name)
         self.folder = self.root / folder
+        self.runs = self.folder / RUNS
         self.lock = self.root / LOCKS / f"{folder}.lock"
         self.claims = self.root / LOCKS / f"{folder}.claims"
         """Which process is asking for which of its answers."""
@@ -155,6 +159,27 @@ def make_root(root: Path) -> None:
     files.make_folder(root)
     for name in (LOCKS, SPEND):
         files.make_folder(root / name)
+
+
+def make_project(paths: ProjectPaths) -> None:
+    """Make a project's folder with its mark, and whatever it stands in."""
+    make_root(paths.root)
+    files.make_folder(paths.folder)
+    write_mark(paths)
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Return the indexes of runs in a project's folder, the oldest first; links are not followed.
+
+    Args:
+        folder: A project's, in its place or in the trash.
+    """
+    runs = folder / RUNS
+    try:
+        names = [] if runs.is_symlink() else sorted(os.listdir(runs))
+    except OSError:
+        return []
+    return [runs / name for name in names if name.endswith(RUN_SUFFIX)]
 
 
 def write_mark(paths: ProjectPaths) -> None:

@@ -12,9 +12,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from llmnb import settings
 from llmnb.adapters import files
@@ -28,6 +29,14 @@ from llmnb.store.writer import Job, writer
 from llmnb.user_code import warn
 
 logger = logging.getLogger("llmnb")
+
+
+class Index(Protocol):
+    """What is written down of a run, as the store sees it."""
+
+    def write(self) -> None:
+        """Write what waits; called with the project's lock held."""
+
 
 Share = bool | list[str]
 """Whose answers may be reused: all projects', none, or those of the projects named."""
@@ -72,6 +81,9 @@ class ProjectStore:
         self.claims = claims.of(paths)
         self.share = share
         self._neighbours: tuple[float, list[ProjectPaths]] = (0.0, [])
+        self.index: Index | None = None
+        """What is written down of the run that uses this; None: nothing."""
+
         self.enough = 64
         self._is_lookup_broken = False
         self._root_is_made = False
@@ -103,9 +115,9 @@ class ProjectStore:
     def _find(self, keys: Sequence[str]) -> tuple[dict[str, Entry], set[str]]:
         """Return what is answered, and which of it an older release has kept under another key."""
         entries = self._read_all(keys)
-        missing: list[RenamedKey] = []
-        if RenamedKey in map(type, keys):  # hardly ever
-            missing = [key for key in keys if isinstance(key, RenamedKey) and key not in entries]
+        if RenamedKey not in map(type, keys):  # nearly always
+            return entries, set()
+        missing = [key for key in keys if isinstance(key, RenamedKey) and key not in entries]
         before = self._read_all([key.older for key in missing]) if missing else {}
         renamed = {
             str(key): dataclasses.replace(entry, key=str(key))
@@ -187,22 +199,45 @@ class ProjectStore:
         """Save an entry soon; `flush` waits for it."""
         writer().put(Job(self, entry))
 
+    def write_index_soon(self) -> None:
+        """Have the writer write what waits in the index."""
+        writer().put(Job(self, None))
+
     def commit(self, entries: Sequence[Entry], *, is_bought: bool = True) -> None:
-        """Save entries in one commit; called by the writer.
+        """Save entries in one commit, and what waits in the index; called by the writer.
 
         Raises:
             StoreError: If they cannot be saved.
         """
-        if not self._root_is_made or not self.paths.lock.exists():
-            self._make_root()
-        with locked(self.paths.lock), self.claims.committing():
-            database = databases.open(self.paths)
-            database.put_many((entry.key, encode(entry)) for entry in entries)
+        with self._locked():
+            with self.claims.committing():
+                database = databases.open(self.paths)
+                database.put_many((entry.key, encode(entry)) for entry in entries)
+            if self.index is not None:
+                self.index.write()
         if is_bought:
             try:
                 usage.log_spending(self.paths.spend, entries)
             except OSError as error:
                 logger.warning("The spend log cannot be written: %s", error)
+
+    def write_index(self) -> None:
+        """Write what waits in the index; called by the writer.
+
+        Raises:
+            StoreError: If the project cannot be locked.
+        """
+        if self.index is not None:
+            with self._locked():
+                self.index.write()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the project's lock, in a cache folder that is made if it is missing."""
+        if not self._root_is_made or not self.paths.lock.exists():
+            self._make_root()
+        with locked(self.paths.lock):
+            yield
 
     def _make_root(self) -> None:
         try:

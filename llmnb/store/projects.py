@@ -185,9 +185,9 @@ def changes(cache_dir: Path) -> object:
 
 def _size(folder: Path) -> int:
     total = 0
-    for name in layout.OWN_FILES:
+    for path in (*(folder / name for name in layout.OWN_FILES), *layout.run_files(folder)):
         with suppress(OSError):
-            total += (folder / name).stat().st_size
+            total += path.stat().st_size
     return total
 
 

@@ -65,6 +65,11 @@ def answer(entry: Entry) -> str:
     return "\n".join(f"[{call.name}({call.arguments})]" for call in reply.tool_calls)
 
 
+def text_of(part: Any) -> str:
+    """Return the text of a message, or of its content; what is no text is named in brackets."""
+    return "\n".join(_texts_of(part))
+
+
 # Where the dialects put what is asked; each body holds some of them.
 _INSTRUCTIONS = ("system", "systemInstruction", "system_instruction", "instructions")
 _QUESTIONS = ("messages", "contents", "prompt", "input")

@@ -44,7 +44,10 @@ class Saves(Protocol):
     """Answers that are worth a commit of their own, however soon after the last."""
 
     def commit(self, entries: Sequence[Entry], *, is_bought: bool) -> None:
-        """Save entries in one commit. Raises `StoreError`."""
+        """Save entries in one commit, and what waits in the index. Raises `StoreError`."""
+
+    def write_index(self) -> None:
+        """Write what waits in the index. Raises `StoreError`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +55,9 @@ class Job:
     """One entry to save, and whom to tell."""
 
     store: Saves
-    entry: Entry
+    entry: Entry | None
+    """None: only what waits in the store's index is to be written."""
+
     is_bought: bool = True
     """False for copies from another project."""
 
@@ -122,7 +127,11 @@ class Writer:
         for (_, is_bought), group in groups.items():
             error: LLMNBError | None = None
             try:
-                group[0].store.commit([job.entry for job in group], is_bought=is_bought)
+                store, entries = group[0].store, [job.entry for job in group if job.entry]
+                if entries:
+                    store.commit(entries, is_bought=is_bought)
+                else:
+                    store.write_index()
             except LLMNBError as caught:
                 error = caught
             except Exception as caught:  # the thread must outlive a fault of ours

@@ -7,7 +7,7 @@ from markup import PAYLOADS, Census, about
 from shells import new_shell
 
 import llmnb
-from llmnb.batches.attaching import RunList, RunNote
+from llmnb.batches.listing import RunList, RunNote
 from llmnb.batches.run import card
 from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook import dashboard
@@ -73,10 +73,8 @@ def hostile(payload):
 
 def note(payload):
     """Return a run that is written down, in which everything that is text holds the payload."""
-    names = ("run_id", "state", "provider", "model", "project", "url", "gen_type", "dialect")
-    texts = dict.fromkeys(names, payload)
-    figures = {"rows": 1, "parts": 1, "requests": 1, "created": 0.0}
-    return RunNote(**texts, **figures, share=True, batches=(payload,))
+    names = ("run_id", "state", "verb", "prompt", "column", "model", "project")
+    return RunNote(**dict.fromkeys(names, payload), rows=1, begun=0.0, batches=(payload,))
 
 
 def test_whatever_stands_in_it_is_text():
@@ -97,7 +95,7 @@ def test_whatever_stands_in_it_is_text():
 @openai_only
 def test_the_list_of_runs_is_a_table(start, cache):
     """Each run with its state and model; where there is none, how one begins."""
-    assert "mode='batch'" in text(llmnb.runs()._repr_html_())
+    assert "df.llm.generate" in text(llmnb.runs()._repr_html_())
     run = start("a")
     run.result(30)
     said = text(llmnb.runs()._repr_html_())

@@ -68,7 +68,7 @@ def test_a_killed_process_loses_nothing(asking, sim, cache):
         process.wait(10)
     sim.batches.script.polls = 0
     [note] = llmnb.runs()
-    assert (note.run_id, note.state, note.requests) == (run_id, "under way", 3)
+    assert (note.run_id, note.state, note.rows) == (run_id, "under way", 3)
     run = llmnb.attach(run_id)
     assert texts(run) == ["> a", "> b", "> c"]
     assert len(sim.batches.batches) == 1
@@ -274,7 +274,7 @@ def test_a_batch_that_the_provider_does_not_know(start, sim, cache, days):
 
 def test_runs_lists_without_asking_anybody(start, sim, cache):
     """`runs` reads what is written down; it says so where there is nothing."""
-    assert repr(llmnb.runs()) == "no batch runs"
+    assert repr(llmnb.runs()) == "no runs"
     run = start("a")
     run.result(30)
     polls = len(sim.batches.polls)

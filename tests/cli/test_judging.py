@@ -76,7 +76,10 @@ def test_prompts_are_compared_and_the_best_is_named(sim, table, capsys):
     [
         (["score", "--column", "modl", "--truth", "label"], "no column 'modl'"),
         (["score", "--column", "model", "--truth", "lable"], "no column 'lable'"),
-        (["score", "--column", "model", "--truth", "label", "--examples", "x"], "--examples"),
+        (
+            ["score", "--column", "model", "--truth", "label", "--examples", "shwn"],
+            "Did you mean 'shown'",
+        ),
         (["compare", "--prompt", "{text}", "--model", "openai/m"], "at least two"),
     ],
 )

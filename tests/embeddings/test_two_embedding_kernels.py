@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from claims import in_use
 from embedding import embed, order, right
 from two_processes import OWNER, WITH_ITS_PARENT, program
 
@@ -60,7 +61,7 @@ def other():
     """Another process on the project "both", as its claims and its commits show it."""
     store = ProjectStore(layout.paths_of(settings.cache_dir(), "both"))
     store.claims = Claims(store.paths)
-    with store.claims.in_use():
+    with in_use(store.claims):
         yield store
 
 

@@ -12,9 +12,10 @@ from asking import ask, kinds, questions, texts
 from laboratory import Laboratory
 from two_processes import OWNER, WITH_ITS_PARENT, program
 
-from llmnb import settings
+from llmnb import bridge, settings
 from llmnb.engine.request_task import RequestTask
 from llmnb.engine.row_claim import LATEST_LOOK_SECONDS, SOONEST_LOOK_SECONDS
+from llmnb.engine.shared import engine
 from llmnb.engine.status import Clock
 from llmnb.models.llm import LLM
 from llmnb.records import REQUEST_SECONDS
@@ -53,6 +54,17 @@ print(sum(one.text is not None for one in run.result()), counts.num_requests, co
 def sim():
     with Laboratory(latency=0.01, reply=lambda prompt: prompt) as simulated:
         yield simulated
+
+
+@pytest.fixture
+def look_up():
+    """A look-up of some run in its store, which takes as long as the test."""
+
+    async def registry():
+        return engine().registry
+
+    with bridge.call(registry()).lookup():
+        yield
 
 
 @dataclass
@@ -355,10 +367,15 @@ def test_a_project_that_is_cleared_meanwhile_costs_the_answer_again(sim, other):
     assert len(sim.ledger.received) == 1
 
 
-def test_rows_of_two_projects_of_one_process_each_find_what_is_theirs(sim, other):
+@pytest.mark.parametrize("is_looked_up", [False, True], ids=["", "while a look-up is under way"])
+def test_rows_of_two_projects_of_one_process_each_find_what_is_theirs(
+    sim, other, is_looked_up, request
+):
     """
     A row of a third project that shared the waiting request looks into its own store.
     """
+    if is_looked_up:  # until it ends, results are kept for those who look up meanwhile
+        request.getfixturevalue("look_up")
     other.takes(0)
     run = here(sim, questions(1))
     until_it_waits(run)

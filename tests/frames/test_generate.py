@@ -428,3 +428,17 @@ def test_a_list_of_models_is_an_order_of_fallback(frame):
 
     assert details["response"].tolist() == ["yes"] * 3
     assert details["model"].tolist() == ["works"] * 3
+
+
+def test_labelled_examples_leave_the_categories_alone():
+    """
+    The labels that `classify` was given are its answers' categories, whatever rows are examples.
+    """
+    frame = pd.DataFrame({"text": ["so good", "so bad", "fine"]})
+    shown = pd.Series({0: "kind"})
+    with SimulatedProvider(reply="unkind") as sim:
+        model = LLM(sim.base_url, "key", "any")
+        moods = frame.llm.classify("text", ["kind", "unkind"], examples=shown, model=model)
+
+    assert moods.cat.categories.tolist() == ["kind", "unkind"]
+    assert moods.tolist() == ["unkind"] * 3

@@ -74,7 +74,7 @@ def test_all_is_every_extra_for_users():
     (everything,) = extras["all"]
 
     assert everything == f"llmnb[{','.join(extra for extra in extras if extra in EXTRAS)}]"
-    assert set(extras) == {*EXTRAS, "all", "dev"}
+    assert set(extras) == {*EXTRAS, "all", "dev", "docs"}
 
 
 def test_every_dependency_has_a_floor():

@@ -17,7 +17,8 @@ from widget_page import WidgetPage
 
 from llmnb.errors import InputError, InvalidProjectName
 from llmnb.notebook import cache_manager, cache_view
-from llmnb.notebook.cache_manager import CacheManager, JobQueue
+from llmnb.notebook.cache_manager import CacheManager
+from llmnb.notebook.job_queue import JobQueue
 from llmnb.store import clearing, layout, projects
 from llmnb.store.project import open_project
 

@@ -345,6 +345,7 @@ def test_a_click_that_is_not_heard_is_explained(open_card):
     Where another cell holds the kernel the card says when it will act.
     """
     page = open_card(running(), frozen=True)
+    page.page.evaluate("() => { window.answers = false; }")
     page.page.get_by_role("button", name="Pause").click()
     page.page.clock.run_for(2000)
     assert page.page.get_by_text("The kernel is busy with a cell").is_visible()
@@ -505,7 +506,27 @@ def test_a_button_that_nobody_hears_gives_way_to_a_line_of_code(open_card, state
     page.answer()
     expect(code).to_be_hidden()
     expect(button).to_have_attribute("aria-disabled", "false")
+    page.sent()
     button.click()
     assert len(page.sent()) == 1
     page.page.clock.run_for(3100)  # this time nobody hears the click
     expect(code).to_be_visible()
+
+
+def test_a_silent_kernel_is_greeted_again_until_it_answers(open_card):
+    """
+    A greeting that a page lost costs seconds: another comes after 3 s, 6, 12, at last every minute.
+    """
+    page = open_card(over(failed_card(finished())), frozen=True, answers=False)
+    page.sent()
+    greetings = []
+    for seconds in (3, 6, 12, 24, 48, 60, 60):
+        page.page.clock.run_for(1000 * seconds)
+        greetings.append(page.sent())
+    assert greetings == [[{"do": "hello"}]] * 7
+
+    page.answer()
+    retry = page.page.get_by_role("button", name="Retry these 9")
+    expect(retry).to_have_attribute("aria-disabled", "false")
+    page.page.clock.run_for(120_000)
+    assert page.sent() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from claims import in_use
 
 from llmnb.store import claims, layout
 
@@ -15,5 +16,5 @@ def paths(tmp_path):
 @pytest.fixture
 def mine(paths):
     """The claims of a process that a run of its own keeps in use."""
-    with (one := claims.of(paths)).in_use():
-        yield one
+    with in_use(claims.of(paths)) as claimed:
+        yield claimed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from claims import in_use
 from entries import entry, key_of
 
 from llmnb.store import claims, layout
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def theirs(paths):
     """What another process has: files opened on its own, and its own count of its commits."""
-    with (claimed := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as claimed:
         yield claimed
 
 
@@ -186,7 +187,7 @@ def test_files_are_open_only_while_somebody_needs_them(paths):
     """
     before = open_files()
     claimed = claims.of(paths)
-    with claimed.in_use():
+    with in_use(claimed):
         for number in range(50):
             assert claimed.take(key_of(number))
         assert open_files() > before

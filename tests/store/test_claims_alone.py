@@ -6,6 +6,7 @@ import os
 import random
 
 import pytest
+from claims import in_use
 from entries import key_of
 
 from llmnb.store import claims
@@ -57,7 +58,7 @@ def test_a_newcomer_finds_what_was_claimed_before_it_came_until_it_is_given_up(p
     """
     keys = [key_of(number) for number in range(100)]
     assert all(mine.take(key) for key in keys)
-    with (theirs := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as theirs:
         assert not any(theirs.take(key) for key in keys)
         for key in keys[::2]:
             mine.release(key)
@@ -71,7 +72,7 @@ def test_what_is_claimed_after_a_newcomer_came_is_found_by_both(paths, mine):
     From then on neither is alone.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as theirs:
         assert theirs.take(key_of(1))
         assert mine.take(key_of(2))
         assert mine.take(key_of(3))
@@ -85,7 +86,7 @@ def test_a_claim_that_was_given_up_and_made_again_meanwhile_still_counts(paths, 
     It stood in the table first, and is a lock now.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as theirs:
         assert theirs.take(key_of(1))
         mine.release(key_of(0))
         assert mine.take(key_of(0))
@@ -99,7 +100,7 @@ def test_more_claims_than_the_table_holds_are_found_too(paths, mine):
     """
     keys = [key_of(number) for number in range(5000)]
     assert all(mine.take(key) for key in keys)
-    with (theirs := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as theirs:
         assert not any(theirs.take(key) for key in keys)
         for key in keys:
             mine.release(key)
@@ -111,7 +112,7 @@ def test_a_process_that_is_alone_again_soon_locks_no_rows_any_more(paths, mine, 
     A question from another kernel slows no long run down for good.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as theirs:
         turn_over(theirs, [1])
         turn_over(mine, [2])
     turn_over(mine, range(3, 1000))
@@ -120,7 +121,7 @@ def test_a_process_that_is_alone_again_soon_locks_no_rows_any_more(paths, mine, 
     turn_over(mine, range(1000, 2000))
 
     assert not locks
-    with (theirs := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as theirs:
         assert not theirs.take(key_of(0))
 
 
@@ -129,7 +130,7 @@ def test_a_newcomer_that_goes_before_anybody_noticed_leaves_the_other_alone(path
     The table is taken up again at the next claim.
     """
     assert mine.take(key_of(0))
-    with (theirs := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as theirs:
         turn_over(theirs, [1])
     turn_over(mine, [2])
     locks.clear()
@@ -151,13 +152,13 @@ def test_a_newcomer_is_not_kept_from_rows_by_an_owner_that_died(paths):
         os.read(go[0], 1)
         os._exit(0)
     os.read(ready[0], 1)
-    with (mine := Claims(paths)).in_use():
+    with in_use(Claims(paths)) as mine:
         assert not mine.take(key_of(1))
         os.write(go[1], b"x")
         os.waitpid(child, 0)
 
         assert mine.take(key_of(1))
-        with (theirs := Claims(paths)).in_use():
+        with in_use(Claims(paths)) as theirs:
             assert not theirs.take(key_of(1))
             assert theirs.take(key_of(2))
     for end in (*ready, *go):
@@ -166,13 +167,13 @@ def test_a_newcomer_is_not_kept_from_rows_by_an_owner_that_died(paths):
 
 def come_and_go(paths, folder, seed):
     """Claim few keys in many visits, with a mark for each; return whether one was there already."""
-    dice, one = random.Random(seed), Claims(paths)
+    dice, claimed = random.Random(seed), Claims(paths)
     is_twice = False
     for _ in range(80):
-        with one.in_use():
+        with in_use(claimed):
             for _ in range(dice.choice([1, 3, 40])):
                 key = key_of(dice.randrange(4))
-                if not one.take(key):
+                if not claimed.take(key):
                     continue
                 mark = folder / key
                 try:
@@ -180,7 +181,7 @@ def come_and_go(paths, folder, seed):
                 except FileExistsError:
                     is_twice = True
                 mark.unlink(missing_ok=True)
-                one.release(key)
+                claimed.release(key)
     return is_twice
 
 

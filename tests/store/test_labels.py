@@ -261,7 +261,7 @@ def test_a_label_that_cannot_be_saved_is_told_of_and_kept_once_when_it_can(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StoreError, match="No space left on device"):
+    with pytest.raises(StoreError, match="disk is full"):
         store.keep(act)
     monkeypatch.setattr(os, "fsync", sync)
     store.keep(act)

@@ -167,7 +167,8 @@ def ask(
                 return
             del waiting[0]
             ticket = Ticket(account.announced.charge.of(guess), began=now)
-            account.admit(ticket, now, guess)
+            account.admission.admit(ticket.reserved, now)
+            ticket.sent = account.announced.on_sent(now, ticket.reserved, guess)
             arrive(number, row, ticket)
 
     def arrive(number: int, row: Row, ticket: Ticket) -> None:

@@ -9,7 +9,7 @@ import queue
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,8 @@ from jupyter_client.manager import KernelManager
 
 PATIENCE_SECONDS = 100.0
 """For what a busy machine may take its time with; a test as a whole has 120."""
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 PYTHONS = [path for path in os.environ.get("LLMNB_TEST_KERNELS", "").split(os.pathsep) if path]
 """Interpreters with llmnb's dependencies and some ipykernel; the tests' own where none is named."""
@@ -158,11 +160,42 @@ class Kernel:
         """Press ■."""
         self.manager.interrupt_kernel()
 
-    def press(self, comm: str, **content: Any) -> None:
-        """Send what a widget's page sends when a button is pressed."""
+    def press(self, comm: str, *, subshell: str | None = None, **content: Any) -> str:
+        """Send what a page sends when a button is pressed; returns what `wait_heard` takes."""
         data = {"method": "custom", "content": content}
         message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
         self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def wait_heard(self, pressed: str) -> None:
+        """Wait until the widget has said that it heard what was sent."""
+        self._wait_for(
+            lambda: any(
+                sent["data"].get("content") == {"kind": "heard"}
+                for sent in self._messages_of(pressed).of("comm_msg")
+            )
+        )
+
+    def wait_card(self, cell: str) -> str:
+        """Wait until a cell that was begun shows a widget; returns the name of its comm."""
+        views: list[str] = []
+
+        def is_shown() -> bool:
+            shown = self._messages_of(cell).shown
+            views[:] = [one["data"][WIDGET]["model_id"] for one in shown if WIDGET in one["data"]]
+            return bool(views)
+
+        self._wait_for(is_shown)
+        return views[0]
+
+    def _wait_for(self, has_come: Callable[[], bool]) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not has_come():
+            if time.monotonic() > until:
+                raise TimeoutError("it has not come")
+            self._listen()
 
     def stop(self) -> None:
         """End the kernel."""

@@ -104,7 +104,9 @@ class WidgetPage:
         self._carry()
         return self.page.locator(f"#{name}")
 
-    def until(self, is_so: Callable[[], Any], *, seconds: float = 100.0) -> None:
+    def until(
+        self, is_so: Callable[[], Any], *, seconds: float = 100.0, pause_ms: float = 15
+    ) -> None:
         """Carry messages to and fro until something is so."""
         end = time.monotonic() + seconds
         while True:
@@ -112,7 +114,7 @@ class WidgetPage:
             if is_so():
                 return
             assert time.monotonic() < end, "this did not come about in the page"
-            self.page.wait_for_timeout(15)
+            self.page.wait_for_timeout(pause_ms)
 
     def _carry(self) -> None:
         while True:

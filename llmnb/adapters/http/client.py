@@ -280,17 +280,13 @@ class HttpClient:
         return known[1]
 
 
-@functools.lru_cache(maxsize=1024)
-def _url(address: str) -> URL:
-    return URL(address)
+_url = functools.lru_cache(maxsize=1024)(URL)
 
 
 def tls() -> ssl.SSLContext:
-    """Return the process's TLS context; reading the certificates takes some time once."""
-    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR")
-    return _tls_of(tuple(map(os.environ.get, names)))
+    """Return the process's TLS context; reading the certificates takes some time once.
 
-
-@functools.lru_cache(maxsize=4)
-def _tls_of(_environment: tuple[str | None, ...]) -> ssl.SSLContext:
-    return egress.tls_context()
+    Honours ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``REQUESTS_CA_BUNDLE``.
+    """
+    bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return egress.tls_context(bundle, os.environ.get("SSL_CERT_DIR"))

@@ -93,12 +93,12 @@ async def _is_right(ask: Any) -> bool:
                     is_right: bool = await ask(pool, session, url)
                 if ask is _by_exchange:
                     expected = _HEAD.format(port=port, length=len(_BODY)).encode() + _BODY
-                    is_right = is_right and [peer.received for peer in peers] == [expected * 3]
+                    is_right = is_right and len(peers) == 1 and peers[0].received == expected * 3
                 return is_right
             finally:
                 server.close()
                 for peer in peers:
-                    peer.end()
+                    peer.transport.abort()
     except Exception as error:  # whatever it is, the library is not as it is known here
         _logger.debug("aiohttp's inside is unlike: %s", type(error).__name__)
         return False
@@ -145,29 +145,23 @@ async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> 
 class _Peer(asyncio.Protocol):
     """The server of the trial: answers two requests, and never the third."""
 
+    transport: Any
+
     def __init__(self, peers: list[_Peer]) -> None:
-        peers.append(self)
         self.received = bytearray()
+        self._peers = peers
         self._answered = 0
-        self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self.transport = transport
+        self._peers.append(self)
 
     def data_received(self, data: bytes) -> None:
         self.received += data
         while self.received.count(_BODY) > self._answered:
             self._answered += 1
             if self._answered == 1:
-                self._write(_WHOLE)
+                self.transport.write(_WHOLE)
             elif self._answered == 2:
-                self._write(_CHUNKS[0])
-                asyncio.get_running_loop().call_soon(self._write, _CHUNKS[1])
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def end(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+                self.transport.write(_CHUNKS[0])
+                asyncio.get_running_loop().call_soon(self.transport.write, _CHUNKS[1])

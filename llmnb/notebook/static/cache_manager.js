@@ -1,4 +1,4 @@
-// The cache manager: a list of projects, and one project's answers; parts.js stands before it.
+// The cache manager: a list of projects, and one project's answers; parts.js and requests.js stand before it.
 //
 // What all pages share (the projects, what can be undone) comes as the widget's
 // snapshot. What one page has asked for (a page of answers, what clearing would
@@ -8,46 +8,6 @@
 const COLUMNS = [["answers", "answers", ""], ["size", "size", "opt3"], ["age", "age", "opt2 opt"], ["used", "last use", "opt2"], ["rate", "hit rate", "opt2"], ["saved", "saved", ""]];
 const SEARCH_PAUSE_MS = 250;
 const DEAF_CACHE = [`${DEAF_TEXT} In a cell, `, "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
-
-// --------------------------------------------------------------------------- asking
-
-/** What is asked in the kernel, and who waits for the answer. */
-function makeAsker(model, onBusy, onTurn) {
-  const page = uniqueId();
-  const link = makeLink(model, onTurn);
-  let count = 0;
-  const waiting = new Map();
-  const settle = (turn) => {
-    clearTimeout(waiting.get(turn)?.timer);
-    waiting.delete(turn);
-    onBusy(false);
-  };
-  const ask = (request, answers = {}) => {
-    const turn = `${page}#${count += 1}`;
-    // A search that was overtaken is dropped in the kernel, and never answered.
-    if (request.do === "open") for (const [old, pending] of waiting) if (pending.request.do === "open") settle(old);
-    // Nobody has asked for a look; so nobody waits for it.
-    const timer = request.do === "look" ? 0 : setTimeout(() => onBusy(true), BUSY_AFTER_MS);
-    waiting.set(turn, { request, answers, timer });
-    link.send({ ...request, turn });
-  };
-  const onMessage = (message) => {
-    const pending = waiting.get(message?.turn);
-    if (!pending) return;
-    pending.answers[message.kind]?.(message);
-    if (message.kind === "done" || message.kind === "fault") settle(message.turn);
-  };
-  model.on("msg:custom", onMessage);
-  return {
-    ask,
-    link,
-    end() {
-      link.end();
-      model.off("msg:custom", onMessage);
-      for (const turn of [...waiting.keys()]) settle(turn);
-    },
-  };
-}
 
 // ----------------------------------------------------------------- asked once more
 
@@ -325,24 +285,6 @@ function makeHit({ asker, report, project, onForgotten }) {
   return { node, patch, more };
 }
 
-async function putOnClipboard(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Pages without https have no clipboard: a field that is copied from does as well.
-    const field = make("textarea", { class: "vh", "aria-hidden": "true", tabindex: "-1" });
-    const focused = document.activeElement;
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    const isDone = document.execCommand("copy");
-    field.remove();
-    focused?.focus();
-    return isDone;
-  }
-}
-
 function makeProject({ asker, report }) {
   let project = null;
   let number = 0;
@@ -462,10 +404,14 @@ function render({ model, el }) {
   const speaker = makeSpeaker();
   const foot = makeFoot((gone) => undo(gone), () => asker.ask({ do: "close" }));
   const report = (parts, isBad) => { foot.report(parts, isBad); speaker.announce(foot.text); };
-  const asker = makeAsker(model, (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.announce(foot.text); }, () => {
-    foot.deaf(asker.link.isDeaf);
-    if (asker.link.isDeaf) speaker.announce(foot.text);
-    listen();
+  const asker = makeRequests(model, {
+    overtaken: ["open"],
+    onBusy: (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.announce(foot.text); },
+    onTurn: () => {
+      foot.deaf(asker.link.isDeaf);
+      if (asker.link.isDeaf) speaker.announce(foot.text);
+      listen();
+    },
   });
   const listen = () => { for (const part of [head.buttons, list.node, project.node]) part.inert = !asker.link.acts; };
   const questions = makeQuestions(asker, report, () => {});
@@ -476,7 +422,7 @@ function render({ model, el }) {
     questions.close(false);
     opened = null;
     project.close();
-    asker.ask({ do: "look" });
+    asker.ask({ do: "look" }, {}, { isQuiet: true });
     patch();
     list.find((row) => row.name === name && !row.gone)?.name.focus();
   };
@@ -557,12 +503,12 @@ function render({ model, el }) {
   keepKeys(root);
   const unfollow = followScheme(root);
   el.append(root);
-  const onVisible = () => { if (!document.hidden) asker.ask({ do: "look" }); };
+  const onVisible = () => { if (!document.hidden) asker.ask({ do: "look" }, {}, { isQuiet: true }); };
   document.addEventListener("visibilitychange", onVisible);
   model.on("change:snapshot", patch);
   patch();
   listen();
-  asker.ask({ do: "look" });
+  asker.ask({ do: "look" }, {}, { isQuiet: true });
   return () => {
     model.off("change:snapshot", patch);
     document.removeEventListener("visibilitychange", onVisible);

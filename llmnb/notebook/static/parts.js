@@ -163,6 +163,7 @@ const BUSY_TEXT = "The kernel is busy with a cell: it does this as soon as that 
 // -------------------------------------------------------------------- the kernel's ear
 
 const DEAF_AFTER_MS = 3000;
+const ASKED_AGAIN_WITHIN_MS = 60_000;
 const DEAF_TEXT = "The kernel does not answer.";
 const GONE_TEXT = { gone: "The kernel is gone.", restarted: "The kernel was restarted." };
 
@@ -191,12 +192,15 @@ function makeLife(model, onChange) {
  *
  *  Buttons act only once it has answered, and where it stays silent a line of code stands in
  *  their place; an answer that comes later brings them back. `onChange` is called at each turn.
+ *  A page that was just loaded can lose a message, so a silent kernel is greeted again: after
+ *  three seconds, and then after twice as long each time, up to once a minute.
  */
 function makeLink(model, onChange) {
   let isHeard = false;
   let isDeaf = false;
   let timer = 0;
   let sentAt = 0; // when the first was sent that is not answered yet
+  let patienceMs = DEAF_AFTER_MS;
   const life = makeLife(model, onChange);
   const turn = (heard, deaf) => {
     if (heard === isHeard && deaf === isDeaf) return;
@@ -207,15 +211,22 @@ function makeLink(model, onChange) {
     if (message?.kind !== "heard") return;
     clearTimeout(timer);
     timer = sentAt = 0;
+    patienceMs = DEAF_AFTER_MS;
     turn(true, false);
+  };
+  const onSilence = () => {
+    timer = 0;
+    turn(isHeard, true);
+    patienceMs = Math.min(2 * patienceMs, ASKED_AGAIN_WITHIN_MS);
+    link.send({ do: "hello" });
   };
   model.on("msg:custom", onMessage);
   const link = {
     send(message) {
       if (link.gone) return;
-      model.send(message);
       sentAt ||= Date.now();
-      timer ||= setTimeout(() => { timer = 0; turn(isHeard, true); }, DEAF_AFTER_MS);
+      timer ||= setTimeout(onSilence, patienceMs);
+      model.send(message);
     },
     /** Why the kernel can never answer: empty, "gone" or "restarted". */
     get gone() { return life.gone; },

@@ -1,0 +1,109 @@
+"""Explorers of whatever has rows: a run, a column, a details frame, a project."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Hashable
+from typing import Any
+
+from llmnb import settings
+from llmnb.display.texts import cut
+from llmnb.errors import ConfigurationError, InputError
+from llmnb.frames.exploring import Explorer
+from llmnb.frames.pandas_source import source_of
+from llmnb.frames.row_sources import PairRows, RowSource, TableRows
+from llmnb.frames.run import TableRun
+from llmnb.frames.run_rows import KeptRows, RunRows
+from llmnb.frames.table_source import Source, name_of
+from llmnb.frames.truth import truth_of
+from llmnb.store import layout
+
+
+def rows_of(source: Any) -> RowSource:
+    """Return the rows of a run, of an explorer, or of a details frame.
+
+    Raises:
+        InputError: If it is none of these.
+    """
+    if isinstance(source, Explorer):
+        return source.source
+    if isinstance(source, TableRun):
+        return RunRows(source)
+    if type(source).__module__.partition(".")[0] == "polars":
+        from llmnb.frames.polars_source import PolarsSource
+
+        source = PolarsSource(source)
+    elif hasattr(source, "columns") and hasattr(source, "iloc"):
+        source = source_of(source)
+    if hasattr(source, "row_labels"):
+        return TableRows(source, _details_column(source))
+    raise InputError(
+        "Rows are read of a run, a details frame, df.llm.explore(column) or a project's name, "
+        f"not of {type(source).__name__}."
+    )
+
+
+def _details_column(source: Any) -> str:
+    labels = source.columns().labels
+    if "response" in labels:
+        return "response"
+    raise InputError(
+        "Which column holds the answers? Say df.llm.explore('column'); a frame made with "
+        "details=True names it itself."
+    )
+
+
+def explore_column(table: Source, column: Hashable | None, other: Any, truth: Any) -> Explorer:
+    """Return what reads a table's column of answers; see `DataFrameLLM.explore`."""
+    source = source_of(table)
+    if column is None:
+        column = _details_column(source)
+    labels = None if truth is None else truth_of(source, truth).labels
+    before = other if isinstance(other, str) and other in source.columns().labels else None
+    rows: RowSource = TableRows(source, column, labels, without=before)
+    if before is not None:
+        rows = PairRows(rows, TableRows(source, before, without=name_of(column)))
+    elif other is not None:
+        rows = PairRows(rows, rows_of(other))
+    return Explorer(rows)
+
+
+def explore_run(run: TableRun[Any], other: Any = None) -> Explorer:
+    """Return what reads the rows of a run; see `TableRun.explore`."""
+    rows: RowSource = RunRows(run)
+    return Explorer(rows if other is None else PairRows(rows, rows_of(other)))
+
+
+def explore(
+    project: str | None = None, *, cache_dir: str | os.PathLike[str] | None = None
+) -> Explorer:
+    """Return the answers that a project keeps, to be read, searched and marked.
+
+    Nothing is sent. As a cell's last line it shows a widget.
+
+    Args:
+        project: Its name; None: the project in use.
+        cache_dir: Folder of all projects; None: the one in use.
+
+    Raises:
+        ConfigurationError: If there is no such project.
+
+    Example:
+        >>> import llmnb
+        >>> llmnb.explore("no such project")
+        Traceback (most recent call last):
+        llmnb.errors.ConfigurationError: There is no project 'no such project' in ...
+    """
+    # This room imports pandas, perhaps before anybody else, who then wants df.llm.
+    importlib.import_module("llmnb.frames.registration").attach()
+    root = settings.cache_dir(cache_dir)
+    name = settings.project_name(project)
+    paths = layout.find_project(root, name)
+    if paths is None:
+        known = ", ".join(repr(one.name) for one in layout.stored_projects(root))
+        raise ConfigurationError(
+            f"There is no project {name!r} in {root}. "
+            f"{'There is: ' + cut(known, 300) if known else 'No answers are kept there yet'}."
+        )
+    return Explorer(KeptRows(paths))

@@ -1,0 +1,602 @@
+"""Reading rows: filter, search, open one, mark it, correct its answer. The widget is elsewhere."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from llmnb.display.escape import summary
+from llmnb.display.texts import counted, cut
+from llmnb.errors import InputError
+from llmnb.frames import static_rows
+from llmnb.frames.pandas_source import PandasSource
+from llmnb.frames.row_labels import RowLabels
+from llmnb.frames.row_sources import (
+    FAILED,
+    OUTCOMES,
+    Codes,
+    Facet,
+    Mask,
+    PairRows,
+    ReadRow,
+    RowSource,
+)
+from llmnb.frames.shown import Shown
+from llmnb.frames.table_source import AnswerColumn
+
+CORRECTION = "correction"
+"""How labels are marked that correct an answer; they are of no random sample."""
+
+LONGEST_SEARCH = 200
+"""Characters of a search."""
+
+_CHUNK = 2_000
+"""Rows that a search reads between two looks whether it was stopped."""
+
+_PAUSE_SECONDS = 0.001
+"""A search lets everybody else have their turn between two chunks."""
+
+_WAIT_SECONDS = 0.1
+
+_MOST_LOOKED_UP = 20_000
+"""Rows whose contents are read unasked, to know them again."""
+
+
+class Explorer(Shown):
+    """Rows to read: what was asked, what came back, what it cost.
+
+    As a cell's last line it shows a widget with a list, an open row, a search and filters. The
+    same can be done in code, and an open widget follows.
+
+    Made by `explore()` of a run, of ``df.llm`` and of `llmnb`.
+
+    Args:
+        source: The rows.
+
+    Example:
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"text": ["good", "bad", "fine"], "mood": ["kind", None, "kind"]})
+        >>> ex = df.llm.explore("mood")
+        >>> ex.filter(outcome="failed")
+        >>> ex.positions.tolist(), ex.row(1)["prompt"]
+        ([1], 'bad')
+        >>> ex.filter()
+        >>> ex.search("GOO")
+        >>> ex.positions.tolist()
+        [0]
+        >>> ex.mark(0)
+        >>> df[ex.marks]["text"].tolist()
+        ['good']
+    """
+
+    _widget_name = "llmnb.notebook.explorer.ExplorerWidget"
+
+    def __init__(self, source: RowSource) -> None:
+        self._source = source
+        self._lock = threading.RLock()
+        self._listeners: list[Callable[[], None]] = []
+        count = len(source)
+        self._marks: Mask = np.zeros(count, np.bool_)
+        self._labels: RowLabels | None = None
+        """What keeps corrections, once somebody asks for them."""
+
+        self._outcomes: frozenset[int] = frozenset()
+        self._marked: bool | None = None
+        self._chosen: dict[str, frozenset[int]] = {}
+        self._facets: list[Facet] | None = None
+        self._text = ""
+        self._hits: Mask | None = None
+        self._read = 0
+        self._stop = threading.Event()
+        self._searching: threading.Thread | None = None
+        self._began = 0.0
+        self._shown: npt.NDArray[np.intp] | None = None
+        self._order = source.order()
+        self._opened_with_filter()
+
+    def _opened_with_filter(self) -> None:
+        """Begin with what changed, where two runs are compared and anything has."""
+        if not isinstance(self._source, PairRows):
+            return
+        for facet in self.facets:
+            if facet.name == "Answer" and facet.counts(np.ones(len(self), np.bool_))[0]:
+                self._chosen["Answer"] = frozenset({0})
+            return
+
+    # ---------------------------------------------------------------------- in code
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @property
+    def positions(self) -> npt.NDArray[np.intp]:
+        """Positions of the rows that are shown, in the order in which they are read."""
+        with self._lock:
+            if self._shown is None:
+                mask = self._mask()
+                order = self._order
+                self._shown = np.flatnonzero(mask) if order is None else order[mask[order]]
+            return self._shown
+
+    def filter(
+        self,
+        *,
+        outcome: str | Iterable[str] | None = None,
+        marked: bool | None = None,
+        **values: str | Iterable[str],
+    ) -> None:
+        """Show only some rows; without arguments all of them again, and no search.
+
+        Args:
+            outcome: What became of them: ``"answered"``, ``"reused"``, ``"merged"``, ``"empty"``,
+                ``"failed"``, ``"waiting"``, or several of these.
+            marked: Only rows that are marked, or that are not; None: both.
+            **values: Values of a field or a column, by its name.
+
+        Raises:
+            InputError: If there is no such outcome, name or value.
+        """
+        wanted = frozenset(_number(name, OUTCOMES, "outcome") for name in _texts(outcome))
+        chosen: dict[str, frozenset[int]] = {}
+        for name, value in values.items():
+            facet = self._facet(name)
+            chosen[name] = frozenset(_number(one, facet.values, name) for one in _texts(value))
+        with self._lock:
+            if outcome is None and marked is None and not values:
+                self.stop()
+                self._text, self._hits = "", None
+            self._outcomes, self._marked, self._chosen = wanted, marked, chosen
+        self._changed()
+
+    def search(self, text: str) -> None:
+        """Show only rows whose prompt or answer holds a text, anywhere and in any case.
+
+        Blocks until all rows are read; an interrupt stops it, and what was found stays.
+
+        Args:
+            text: Taken literally; empty ends the search.
+
+        Raises:
+            InputError: If it is longer than 200 characters.
+        """
+        self.begin_search(text)
+        try:
+            while self.is_searching:
+                thread = self._searching
+                if thread is not None:
+                    thread.join(_WAIT_SECONDS)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop a search; what it has found stays."""
+        self._stop.set()
+
+    def row(self, position: int) -> dict[str, Any]:
+        """Return one row, as it is.
+
+        Args:
+            position: Its position in the table, from 0; negative ones count from the end.
+
+        Returns:
+            A dictionary with ``prompt``, ``answer``, ``error`` and ``model`` among others; of two
+            runs also ``added`` and ``removed``, the numbers of words, and ``before``.
+
+        Raises:
+            InputError: If there is no such row.
+        """
+        return _as_dict(self.read([self._checked(position)], whole=True)[0])
+
+    def mark(self, position: int, on: bool = True) -> None:
+        """Mark a row, or take its mark away.
+
+        Args:
+            position: Its position in the table.
+            on: Whether it is marked.
+
+        Raises:
+            InputError: If there is no such row.
+        """
+        self._marks[self._checked(position)] = bool(on)
+        self._changed()
+
+    @property
+    def marks(self) -> Any:
+        """Which rows are marked: a series of booleans over the table."""
+        return self._over_rows("marked", self._marks.tolist(), "boolean")
+
+    def correct(self, position: int, answer: str) -> None:
+        """Say what a row's answer should be; it is kept as a label, on disk when this returns.
+
+        Rows of the same content share it. `df.llm.apply_labels` writes corrections over a column.
+
+        Args:
+            position: The row's position in the table.
+            answer: The right answer.
+
+        Raises:
+            InputError: If there is no such row, or the rows are of no table.
+            StoreError: If it could not be kept.
+        """
+        row = self._checked(position)
+        self._kept_labels().give(row, answer, sample=CORRECTION)
+        self._changed()
+
+    def take_back(self, position: int) -> None:
+        """Take the correction of a row back, if it has one."""
+        labels, row = self._kept_labels(), self._checked(position)
+        act = labels.said(row)
+        if act is not None and act.sample == CORRECTION:
+            labels.store.undo(act.id)
+            self._changed()
+
+    def correction(self, position: int) -> str | None:
+        """Return what a row's answer was corrected to; None where it was not.
+
+        Of a large table it is not looked up before something is corrected.
+        """
+        if not self.can_correct or (self._labels is None and len(self) > _MOST_LOOKED_UP):
+            return None
+        try:
+            act = self._kept_labels().said(position)
+        except InputError:
+            self._is_keyless = True
+            return None
+        is_correction = act is not None and act.sample == CORRECTION
+        return str(act.label) if act is not None and is_correction else None
+
+    @property
+    def can_correct(self) -> bool:
+        """Whether answers can be corrected: those of a table can."""
+        table = self._source.table()
+        return table is not None and bool(self._source.question) and not self._is_keyless
+
+    @property
+    def corrections(self) -> Any:
+        """What answers were corrected to: a series over the table, missing where they were not."""
+        if self.can_correct:
+            self._kept_labels()
+        values = [self.correction(row) for row in range(len(self))]
+        return self._over_rows(self._source.question or "corrections", values, "string")
+
+    _is_keyless = False
+    """Whether nothing but answers is in the table, so that no row can be told from another."""
+
+    def _kept_labels(self) -> RowLabels:
+        table, question = self._source.table(), self._source.question
+        if table is None or not question:
+            raise InputError(
+                "Answers are corrected over a table: explore a run of it, or a column with "
+                "df.llm.explore(column)."
+            )
+        if self._labels is None:
+            self._labels = RowLabels(table, question, project=self._source.project or None)
+        return self._labels
+
+    # ---------------------------------------------------------------- for the widget
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called whenever anything changes; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _changed(self) -> None:
+        with self._lock:
+            self._shown = None
+        for listener in list(self._listeners):
+            listener()
+
+    @property
+    def source(self) -> RowSource:
+        """The rows."""
+        return self._source
+
+    @property
+    def facets(self) -> list[Facet]:
+        """By what rows can be filtered beside their outcome."""
+        if self._facets is None:
+            self._facets = self._source.facets()
+        return self._facets
+
+    @property
+    def has_facets(self) -> bool:
+        """Whether the facets are known: of many rows that takes a moment."""
+        return self._facets is not None
+
+    @property
+    def chosen(self) -> dict[str, frozenset[int]]:
+        """Values that are chosen of facets, by their numbers."""
+        return dict(self._chosen)
+
+    @property
+    def outcomes(self) -> frozenset[int]:
+        """Outcomes that are chosen, by their numbers."""
+        return self._outcomes
+
+    @property
+    def marked(self) -> bool | None:
+        """Whether only marked rows are shown, or only others."""
+        return self._marked
+
+    def choose_outcome(self, number: int) -> None:
+        """Choose an outcome beside those that are chosen, or leave it out again."""
+        self._outcomes ^= {number}
+        self._changed()
+
+    def choose_marked(self) -> None:
+        """Show only marked rows, or all again."""
+        self._marked = None if self._marked else True
+        self._changed()
+
+    def choose(self, name: str, number: int) -> None:
+        """Choose a value of a facet beside those that are chosen, or leave it out again."""
+        self._chosen = {**self._chosen, name: self._chosen.get(name, frozenset()) ^ {number}}
+        self._changed()
+
+    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
+        """Return some rows with all their texts; see `RowSource.read`."""
+        return self._source.read(positions, whole=whole)
+
+    def is_marked(self, position: int) -> bool:
+        """Whether a row is marked."""
+        return bool(self._marks[position])
+
+    def refresh(self) -> bool:
+        """Take what has come since; return whether anything has."""
+        if not self._source.refresh():
+            return False
+        with self._lock:
+            count = len(self._source)
+            if count != len(self._marks):
+                self._marks = _longer(self._marks, count)
+                if self._hits is not None:
+                    self._hits = _longer(self._hits, count)
+            self._facets = None
+        self._changed()
+        return True
+
+    def codes(self) -> Codes:
+        """Return what became of each row."""
+        return self._source.codes()
+
+    def all_counts(self) -> list[int]:
+        """Return how many rows there are of each outcome, whatever is filtered by."""
+        counts: list[int] = np.bincount(self.codes(), minlength=len(OUTCOMES)).tolist()
+        return counts
+
+    @property
+    def marks_total(self) -> int:
+        """How many rows are marked, whatever is filtered by."""
+        return int(np.count_nonzero(self._marks))
+
+    def outcome_counts(self) -> list[int]:
+        """Return how many rows there are of each outcome, of those that other filters leave."""
+        codes = self.codes()[self._mask("outcome")]
+        counts: list[int] = np.bincount(codes, minlength=len(OUTCOMES)).tolist()
+        return counts
+
+    def marked_count(self) -> int:
+        """Return how many rows are marked, of those that other filters leave."""
+        return int(np.count_nonzero(self._marks & self._mask("marked")))
+
+    def facet_counts(self, facet: Facet) -> list[int]:
+        """Return how many rows have each value, of those that other filters leave."""
+        return facet.counts(self._mask(facet.name))
+
+    def bins(self, count: int) -> tuple[list[int], list[int], int]:
+        """Return the table from left to right: rows shown and rows failed in each part.
+
+        Args:
+            count: Parts, if there are so many rows.
+
+        Returns:
+            Both, and how many rows the largest part has.
+        """
+        rows = len(self)
+        parts = min(count, rows) or 1
+        positions = self.positions
+        failed = np.flatnonzero(self.codes() == FAILED)
+        shown = np.bincount(positions * parts // max(rows, 1), minlength=parts)
+        bad = np.bincount(failed * parts // max(rows, 1), minlength=parts)
+        return shown.tolist(), bad.tolist(), -(-rows // parts)
+
+    def rank(self, position: int) -> int:
+        """Return which of the shown rows a row is; where it is not shown, the one after it."""
+        positions = self.positions
+        if self._order is None:
+            return int(np.searchsorted(positions, position))
+        found = np.flatnonzero(positions == position)
+        return int(found[0]) if len(found) else 0
+
+    def next_failed(self, position: int) -> int | None:
+        """Return the next shown row that failed, from the first again after the last one."""
+        positions = self.positions
+        failed = positions[self.codes()[positions] == FAILED]
+        if not len(failed):
+            return None
+        rank = self.rank(position)
+        ranks = (
+            np.array([self.rank(int(row)) for row in failed])
+            if self._order is not None
+            else (np.searchsorted(positions, failed))
+        )
+        later = failed[ranks > rank] if position in positions else failed[ranks >= rank]
+        return int(later[0] if len(later) else failed[0])
+
+    # ------------------------------------------------------------------- searching
+
+    @property
+    def searched(self) -> str:
+        """What is searched for; empty: nothing."""
+        return self._text
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether rows are still being read for it."""
+        thread = self._searching
+        return thread is not None and thread.is_alive()
+
+    @property
+    def rows_read(self) -> int:
+        """How many rows a search has read."""
+        return self._read
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long a search takes still; None where nobody knows yet."""
+        if not self._read or not self.is_searching:
+            return None
+        return (time.monotonic() - self._began) * (len(self) - self._read) / self._read
+
+    def pattern(self) -> re.Pattern[str] | None:
+        """Return what finds the text that is searched for; None: nothing is."""
+        return _pattern(self._text) if self._text else None
+
+    def begin_search(self, text: str) -> None:
+        """Search on a thread of its own; see `search`."""
+        if not isinstance(text, str):
+            raise InputError(f"A search is a text, not {type(text).__name__}.")
+        if len(text) > LONGEST_SEARCH:
+            raise InputError(f"A search has at most {LONGEST_SEARCH} characters.")
+        self.stop()
+        before = self._searching
+        if before is not None and before is not threading.current_thread():
+            before.join()
+        with self._lock:
+            self._stop = stop = threading.Event()
+            self._text, self._read = text.strip(), 0
+            self._hits = np.zeros(len(self), np.bool_) if self._text else None
+            self._searching = None
+        if self._text:
+            self._began = time.monotonic()
+            self._searching = threading.Thread(
+                target=self._search,
+                args=(_pattern(self._text), stop),
+                daemon=True,
+                name="llmnb-search",
+            )
+            self._searching.start()
+        self._changed()
+
+    def _search(self, pattern: re.Pattern[str], stop: threading.Event) -> None:
+        count, told = len(self), time.monotonic()
+        for start in range(0, count, _CHUNK):
+            if stop.wait(_PAUSE_SECONDS):
+                break
+            end = min(count, start + _CHUNK)
+            found = self._source.find(pattern, start, end)
+            with self._lock:
+                hits = self._hits
+                if hits is None or stop.is_set():
+                    break
+                hits[found] = True
+                self._read, self._shown = end, None
+            if time.monotonic() - told > _WAIT_SECONDS:
+                told = time.monotonic()
+                self._changed()
+        self._searching = None
+        self._changed()
+
+    # -------------------------------------------------------------------- inside
+
+    def _mask(self, without: str = "") -> Mask:
+        """Return which rows all filters leave, but for one."""
+        with self._lock:
+            mask: Mask = np.ones(len(self), np.bool_)
+            if self._outcomes and without != "outcome":
+                mask &= np.isin(self.codes(), list(self._outcomes))
+            if self._marked is not None and without != "marked":
+                mask &= self._marks == self._marked
+            if self._hits is not None:
+                mask &= self._hits
+            for name, numbers in self._chosen.items():
+                if numbers and name != without:
+                    facet = self._facet(name)
+                    kept = np.zeros(len(self), np.bool_)
+                    for number in numbers:
+                        kept |= facet.mask(number)
+                    mask &= kept
+            return mask
+
+    def _facet(self, name: str) -> Facet:
+        for facet in self.facets:
+            if facet.name == name:
+                return facet
+        names = ", ".join(repr(facet.name) for facet in self.facets)
+        raise InputError(
+            f"Rows cannot be filtered by {name!r}. "
+            f"There is: outcome, marked{', ' if names else ''}{cut(names, 300)}."
+        )
+
+    def _checked(self, position: Any) -> int:
+        count = len(self)
+        if isinstance(position, bool) or not isinstance(position, int | np.integer):
+            raise InputError(f"A row is a number, not {type(position).__name__}.")
+        if not -count <= position < count:
+            raise InputError(f"There is no row {position:,}: there are {counted(count, 'row')}.")
+        return int(position) % count
+
+    def _over_rows(self, name: str, values: list[Any], kind: str) -> Any:
+        table = self._source.table()
+        if table is None:
+            import pandas as pd
+
+            table = PandasSource(pd.Series(np.arange(len(values)), name=None))
+        return table.filled({name: AnswerColumn(values, kind)}, into=False, is_frame=False)
+
+    def _repr_html_(self) -> str:
+        return static_rows.html(self)
+
+    def __str__(self) -> str:
+        return static_rows.text(self)
+
+    def __repr__(self) -> str:
+        shown = counted(len(self.positions), self._source.noun)
+        return summary("Explorer", f"{shown} of {len(self):,}, {self._source.subject}")
+
+
+def _longer(mask: Mask, count: int) -> Mask:
+    longer: Mask = np.zeros(count, np.bool_)
+    longer[: min(count, len(mask))] = mask[:count]
+    return longer
+
+
+def _texts(values: str | Iterable[str] | None) -> list[Any]:
+    if values is None:
+        return []
+    return [values] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
+
+
+def _number(value: Any, values: Sequence[str], name: str) -> int:
+    text = "yes" if value is True else "no" if value is False else str(value)
+    if text in values:
+        return list(values).index(text)
+    raise InputError(f"There is no {name} {value!r}. There is: {cut(', '.join(values), 300)}.")
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    forms = {re.escape(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")}
+    return re.compile("|".join(sorted(forms)), re.IGNORECASE)
+
+
+_TOLD = (
+    *("position", "outcome", "prompt", "answer", "error", "model", "provider", "fields", "truth"),
+    *("system", "reasoning", "prompt_tokens", "completion_tokens", "usd", "seconds", "key"),
+)
+
+
+def _as_dict(row: ReadRow) -> dict[str, Any]:
+    told = {name: getattr(row, name) for name in _TOLD}
+    told["fields"] = dict(row.fields)
+    if row.before is not None:
+        told["added"], told["removed"] = row.changes()
+        told["before"] = _as_dict(row.before)
+    return told

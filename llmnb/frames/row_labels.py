@@ -1,0 +1,181 @@
+"""What a person says of a table's rows: labels, and corrections of a column's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llmnb.display.texts import counted
+from llmnb.errors import InputError
+from llmnb.evaluation.labels import label_text
+from llmnb.frames.pandas_source import source_of
+from llmnb.frames.table_source import Source, TableSource, name_of
+from llmnb.progress import print_line
+from llmnb.store.labels import Act, Label, LabelStore, open_labels, row_keys
+
+
+class RowLabels:
+    """What is kept of a table's rows as answers to one question.
+
+    A row is known by the content of its fields, so rows of the same content share their label,
+    and a row whose fields changed has none.
+
+    Args:
+        source: The table.
+        question: The question's name: the column that its answers stand in, or will.
+        project: Where labels are kept; None: the project in use.
+        fields: Names of the columns that make a row's key; None: those of the labels given
+            before, and before the first label all that hold no answer.
+
+    Raises:
+        InputError: If the table lacks a field, or has none.
+        StoreError: If the labels cannot be read.
+    """
+
+    def __init__(
+        self,
+        source: TableSource,
+        question: Hashable,
+        *,
+        project: str | None = None,
+        fields: Sequence[Hashable] | Hashable | None = None,
+    ) -> None:
+        self.source = source
+        self.question = name_of(question)
+        self.store: LabelStore = open_labels(self.question, project)
+        self.fields = self._fields(fields)
+        columns = source.columns()
+        self.texts: Mapping[str, Sequence[str | None]] = {
+            field: columns.texts(field) for field in self.fields
+        }
+        """The cells of the fields as texts, by the fields' names."""
+
+        self.keys = row_keys(self.texts)
+        """What each row is known by."""
+
+    def _fields(self, fields: Sequence[Hashable] | Hashable | None) -> list[str]:
+        columns = self.source.columns()
+        if fields is not None:
+            is_one = isinstance(fields, str) or not isinstance(fields, Sequence)
+            names = [name_of(field) for field in ([fields] if is_one else fields)]  # type: ignore[union-attr]
+        elif self.store.fields is not None:
+            names = list(self.store.fields)
+            if lacking := [name for name in names if name not in columns.names]:
+                known = ", ".join(map(repr, names))
+                raise InputError(
+                    f"Rows labelled for {self.question!r} are known by {known}, and this table "
+                    f"has no {lacking[0]!r}. Say by which columns with fields=[…]; labels of other "
+                    "fields then match no row, and are kept."
+                )
+        elif "" in columns.names:  # of a series its name, where it has one
+            names = [columns.labels[-1]]
+        else:
+            answers = self.source.written()
+            names = [
+                name
+                for name in columns.names
+                if name not in answers
+                and name != self.question
+                and not name.startswith(f"{self.question}_")
+            ]
+        if not names:
+            raise InputError(
+                f"The table has no column but {self.question!r} and what llmnb wrote: name what a "
+                "row is about with fields=[…]."
+            )
+        for name in names:
+            columns.cells(name)  # that says what is wrong with it
+        return list(dict.fromkeys(names))
+
+    # ------------------------------------------------------------------------ what is said
+
+    def said(self, row: int) -> Act | None:
+        """Return what was last said of the row at a position."""
+        return self.store.said(self.keys[row])
+
+    def of_rows(self) -> list[Label | None]:
+        """Return each row's label, None where it has none."""
+        labels = self.store.labels
+        return [labels.get(key) for key in self.keys]
+
+    @property
+    def unmatched(self) -> int:
+        """Labels of the question that belong to no row of this table."""
+        return len(self.store.labels.keys() - set(self.keys))
+
+    def give(self, row: int, label: Label, *, sample: str = "random") -> Act:
+        """Give the row at a position, and all of the same content, a label.
+
+        It is on the disk when this returns. `store.undo` takes it back.
+
+        Raises:
+            StoreError: If it could not be kept; then nothing has changed.
+        """
+        self.store.remember_fields(self.fields)
+        return self.store.give(self.keys[row], label, sample=sample)
+
+
+# ------------------------------------------------------------------- over the column
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedLabels:
+    """What writing labels over a column has done.
+
+    Attributes:
+        table: The table with the column.
+        written: Rows that have a label.
+        changed: Those of them that said otherwise, or nothing, before.
+        unmatched: Labels that belong to no row.
+    """
+
+    table: Any
+    written: int
+    changed: int
+    unmatched: int
+
+    def line(self, column: str) -> str:
+        """Return a sentence about it."""
+        changed = f"{self.changed:,} of them changed it" if self.changed else "none changed it"
+        rest = ""
+        if self.unmatched:
+            match = "matches" if self.unmatched == 1 else "match"
+            rest = f"; {counted(self.unmatched, 'label')} {match} no row of this table"
+        return f"{counted(self.written, 'label')} written over {column}: {changed}{rest}."
+
+
+def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
+    """Return the table with what people said over a column's answers, and say how many.
+
+    Raises:
+        InputError: If nobody said anything, or nothing of a row of the table.
+    """
+    applied = applied_labels(source_of(table), column, project)
+    print_line(applied.line(name_of(column)))
+    return applied.table
+
+
+def applied_labels(source: TableSource, column: Hashable, project: str | None) -> AppliedLabels:
+    """Write labels over a column, and count them; see `apply_labels`."""
+    rows = RowLabels(source, column, project=project)
+    name = rows.question
+    where = f"project {rows.store.project.name!r}"
+    if not rows.store.labels:
+        raise InputError(
+            f"Nobody has labelled or corrected {name!r} in {where}: there is nothing to write."
+        )
+    values = {row: label for row, label in enumerate(rows.of_rows()) if label is not None}
+    if not values:
+        raise InputError(
+            f"None of the {counted(rows.unmatched, 'label')} of {name!r} in {where} belongs to a "
+            f"row of this table: rows are known by the content of {', '.join(rows.fields)}."
+        )
+    columns = source.columns()
+    before = columns.texts(name) if name in columns.names else [None] * source.rows
+    return AppliedLabels(
+        table=source.replaced(column, values),
+        written=len(values),
+        changed=sum(label_text(before[row]) != label_text(said) for row, said in values.items()),
+        unmatched=rows.unmatched,
+    )

@@ -1,0 +1,462 @@
+"""The rows of a run, under way or finished, and those that a project keeps."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from llmnb.display import moments
+from llmnb.engine.counters import DESCRIPTIONS
+from llmnb.errors import ConfigurationError, InputError, LLMNBError, Stopped, StoreError
+from llmnb.frames.answers import AnswerForm
+from llmnb.frames.questions import Questions
+from llmnb.frames.row_sources import (
+    ANSWERED,
+    EMPTY,
+    FAILED,
+    MERGED,
+    OUTCOMES,
+    REUSED,
+    WAITING,
+    Codes,
+    Facet,
+    ReadRow,
+    RowSource,
+    facet_of,
+    fills,
+    shown,
+)
+from llmnb.frames.run import TableRun
+from llmnb.frames.table_source import TableSource, name_of
+from llmnb.frames.template import Template
+from llmnb.records import Outcome, Reply
+from llmnb.store import search
+from llmnb.store.entry import Entry, decode
+from llmnb.store.layout import ProjectPaths
+from llmnb.store.project import databases
+from llmnb.wire.dialect import dialect
+
+_BY_SOURCE = {"sent": ANSWERED, "cached": REUSED, "reused": REUSED, "merged": MERGED}
+
+
+def _code(outcome: Outcome | None) -> int:
+    if outcome is None:
+        return WAITING
+    if outcome.error is not None:
+        return FAILED
+    return _BY_SOURCE[outcome.source]
+
+
+def _reply_facts(row: ReadRow, reply: Reply) -> None:
+    """Add what a reply tells beside its answer."""
+    row.reasoning = reply.reasoning or ""
+    row.tool_calls = tuple(f"{call.name}({call.arguments})" for call in reply.tool_calls)
+    usage = reply.usage
+    if usage is not None:
+        row.prompt_tokens, row.completion_tokens = usage.known_prompt, usage.known_completion
+        row.cached_tokens = usage.cache_read or None
+        row.reasoning_tokens = usage.reasoning or None
+
+
+def _request_facts(row: ReadRow, request: Any) -> None:
+    """Add what was asked beside the prompt: instructions, earlier turns, pictures."""
+    turns: list[tuple[str, str]] = []
+    messages = request.get("messages") if isinstance(request, Mapping) else None
+    for message in messages or ():
+        if not isinstance(message, Mapping):
+            continue
+        text = search.text_of(message)
+        if message.get("role") in ("system", "developer"):
+            row.system = "\n\n".join(filter(None, (row.system, text)))
+        else:
+            turns.append((str(message.get("role", "")), text))
+        row.files += tuple(_files_of(message.get("content")))
+    if isinstance(request, Mapping) and isinstance(own := request.get("system"), str):
+        row.system = own
+    row.turns = tuple(turns[:-1])
+
+
+def _files_of(content: Any) -> list[str]:
+    if not isinstance(content, list):
+        return []
+    kinds = [part.get("type") for part in content if isinstance(part, Mapping)]
+    return [str(kind).replace("_", " ") for kind in kinds if kind not in ("text", None)]
+
+
+class RunRows(RowSource):
+    """The rows of a run over a table, while it goes on and afterwards.
+
+    Args:
+        run: The run.
+    """
+
+    can_retry = True
+
+    def __init__(self, run: TableRun[Any]) -> None:
+        self._run = run
+        self._questions: Questions = run.questions
+        self._form: AnswerForm | None = run.form
+        self._is_by_row = self._questions.group == 1
+        self.project = run.project
+        self.question = "" if run.form is None else name_of(run.form.options.name)
+        models = run.asked or run.about.traits.get("model", "")
+        self.subject = " · ".join(filter(None, (run.project, models)))
+        self._facets: list[Facet] | None = None
+        self._retried: list[Any] = []
+        self._template = _template_of(self._questions)
+        self._named = [f"{{{name}}}" for name in questions_fields(self._template)]
+        self._outcomes: list[Outcome | None] = []
+        self._codes: Codes = np.zeros(0, np.uint8)
+        self._take()
+
+    def _take(self) -> None:
+        outcomes = self._run.outcomes()
+        codes = np.fromiter(map(_code, outcomes), np.uint8, len(outcomes))
+        self._outcomes = outcomes
+        if not self._is_by_row:
+            self._codes = codes
+            return
+        positions = self._questions.positions
+        rows = self._questions.rows
+        if len(positions) == rows:
+            self._codes = codes
+            self._requests: npt.NDArray[np.int64] | None = None
+            return
+        places = np.asarray(positions, np.int64)
+        self._codes = np.full(rows, EMPTY, np.uint8)
+        self._codes[places] = codes
+        self._requests = np.full(rows, -1, np.int64)
+        self._requests[places] = np.arange(len(places))
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def codes(self) -> Codes:
+        """Return what became of each row."""
+        return self._codes
+
+    def refresh(self) -> bool:
+        """Take the answers that have come; return whether there are any."""
+        before = self._codes
+        self._take()
+        has_changed = not np.array_equal(before, self._codes)
+        if has_changed:
+            self._facets = None
+        return has_changed
+
+    @property
+    def is_running(self) -> bool:
+        """Whether answers are still coming, to rows that are asked again included."""
+        self._retried = [run for run in self._retried if not run.is_done]
+        return not self._run.is_done or bool(self._retried)
+
+    def table(self) -> TableSource | None:
+        """Return the table; None where a row has several answers."""
+        return self._form.source if self._form is not None and self._is_by_row else None
+
+    def _request(self, position: int) -> int:
+        """Return the number of a row's request; -1 where it asks nothing."""
+        if not self._is_by_row or self._requests is None:
+            return position
+        return int(self._requests[position])
+
+    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
+        """Return some rows."""
+        return [self._read(position, whole) for position in positions]
+
+    def _read(self, position: int, whole: bool) -> ReadRow:
+        row = ReadRow(position=position, outcome=OUTCOMES[self._codes[position]])
+        request = self._request(position)
+        questions = self._questions
+        place = position if self._is_by_row else questions.row_of(request)
+        row.prompt = self._prompt(place)
+        if self._template is not None:
+            row.fills = fills(self._template.parts, row.prompt)
+        if request < 0:
+            row.prompt, row.fills = f"{' and '.join(self._named)} is empty", ()
+            return row
+        outcome = self._outcomes[request]
+        if outcome is not None:
+            self._add_outcome(row, outcome)
+        if whole:
+            self._add_whole(row, request, place)
+        return row
+
+    def _add_outcome(self, row: ReadRow, outcome: Outcome) -> None:
+        row.model, row.provider = outcome.model, outcome.provider
+        row.usd, row.seconds, row.key = outcome.usd, outcome.seconds, outcome.key
+        error, reply = outcome.error, outcome.reply
+        if error is not None:
+            kind = type(error).__name__
+            row.error = error.message
+            row.cause = "not sent" if isinstance(error, Stopped) else DESCRIPTIONS.get(kind, kind)
+            row.reply = _what_came(error, reply)
+        if reply is not None:
+            if error is None:
+                row.answer = reply.text or None
+            _reply_facts(row, reply)
+        output = None if self._form is None else self._form.output
+        if output is not None and outcome.is_answer:
+            fields = output.as_mapping(outcome.value)
+            if output.is_wrapped:
+                row.answer = "".join(shown(value) for value in fields.values())
+            else:
+                row.fields = dict(fields)
+
+    def _add_whole(self, row: ReadRow, request: int, place: int) -> None:
+        if not self._questions.has_pictures:
+            asked = self._questions[request]
+            if not isinstance(asked, Exception):
+                _request_facts(row, asked)
+        source = None if self._form is None else self._form.source
+        if source is not None:
+            (label,) = source.row_labels([place])
+            row.label = "" if label == f"{row.position:,}" else label
+
+    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
+        """Return which rows of a range hold a text in their prompt, answer, fields or error."""
+        search_in, found = pattern.search, list[int]()
+        output = None if self._form is None else self._form.output
+        for position in range(start, stop):
+            request = self._request(position)
+            if request < 0:
+                continue
+            place = position if self._is_by_row else self._questions.row_of(request)
+            outcome = self._outcomes[request]
+            texts = [self._prompt(place)]
+            if outcome is not None:
+                texts += [outcome.text or "", outcome.error.message if outcome.error else ""]
+                if output is not None and outcome.is_answer:
+                    texts += map(shown, output.as_mapping(outcome.value).values())
+            if any(search_in(text) for text in texts if text):
+                found.append(position)
+        return found
+
+    def _prompt(self, place: int) -> str:
+        try:
+            return self._questions.text(place)
+        except InputError:  # its row says what is wrong
+            return ""
+
+    def facets(self) -> list[Facet]:
+        """Return why rows failed, the fields of the answers, and the models if several."""
+        if self._facets is None:
+            causes = [self._cause(position) for position in range(len(self))]
+            names = [("Cause", causes)]
+            output = None if self._form is None else self._form.output
+            if output is not None:
+                answers = [
+                    {} if row is None or not row.is_answer else output.as_mapping(row.value)
+                    for row in self._outcomes
+                ]
+                for name, _ in output.fields:
+                    title = "Answer" if output.is_wrapped else name
+                    names.append((title, self._in_rows([own.get(name) for own in answers])))
+            else:
+                answered = [None if row is None else row.text for row in self._outcomes]
+                names.append(("Answer", self._in_rows(answered)))
+            models = [None if row is None or row.error else row.model for row in self._outcomes]
+            found = [facet_of(name, cells) for name, cells in names]
+            model = facet_of("model", self._in_rows(models))
+            self._facets = [facet for facet in found if facet is not None]
+            if model is not None and len(model.values) > 1:
+                self._facets.append(model)
+        return self._facets
+
+    def _in_rows(self, values: list[Any]) -> list[Any]:
+        if not self._is_by_row or self._requests is None:
+            return values
+        return [values[request] if request >= 0 else None for request in self._requests.tolist()]
+
+    def _cause(self, position: int) -> str | None:
+        if self._codes[position] != FAILED:
+            return None
+        outcome = self._outcomes[self._request(position)]
+        if outcome is None or outcome.error is None:
+            return None
+        kind = type(outcome.error).__name__
+        return "not sent" if isinstance(outcome.error, Stopped) else DESCRIPTIONS.get(kind, kind)
+
+    def _error_at(self, position: int) -> LLMNBError | None:
+        request = self._request(position)
+        outcome = self._outcomes[request] if request >= 0 else None
+        return None if outcome is None else outcome.error
+
+    def alike(self, position: int) -> int:
+        """Return how many rows failed for the same as this one."""
+        cause = self._cause(position)
+        failed = np.flatnonzero(self._codes == FAILED).tolist()
+        return 0 if cause is None else Counter(map(self._cause, failed))[cause]
+
+    def retry(self, position: int) -> int:
+        """Ask the rows again that failed for the same as this one; returns how many."""
+        error = self._error_at(position)
+        if error is None:
+            raise ConfigurationError("This row has not failed.")
+        count = self.alike(position)
+        self._retried.append(self._run.retry_failed(type(error).__name__))
+        return count
+
+
+def questions_fields(template: Template | None) -> tuple[str, ...]:
+    """Return the names of the columns that a prompt reads."""
+    return () if template is None else template.fields
+
+
+def _template_of(questions: Questions) -> Template | None:
+    try:
+        return Template(questions.prompt, list(questions.fields)) if questions.fields else None
+    except InputError:
+        return None
+
+
+def _what_came(error: LLMNBError, reply: Reply | None) -> str:
+    """Return what the model or the provider said to a failed row."""
+    if reply is not None:
+        return reply.text
+    details = error.details
+    if details.raw is not None:
+        return details.raw.decode(errors="replace")
+    return details.body or ""
+
+
+# ------------------------------------------------------------------------- a project
+
+
+class KeptRows(RowSource):
+    """The answers that a project keeps, oldest first.
+
+    Args:
+        project: Where they are kept.
+    """
+
+    noun = "answer"
+    order_text = "oldest first"
+
+    def __init__(self, project: ProjectPaths) -> None:
+        self._paths = project
+        self.project = project.name
+        self._numbers: Sequence[int] = range(0)
+        self._extent: object = None
+        self._is_cleared = False
+        self.refresh()
+        self.subject = f"{project.name} · what the project keeps"
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def codes(self) -> Codes:
+        """Return that each is answered."""
+        return np.full(len(self), ANSWERED, np.uint8)
+
+    def refresh(self) -> bool:
+        """Look for new answers; what was cleared keeps its place and says so."""
+        database = databases.existing(self._paths)
+        try:
+            extent = None if database is None else database.extent()
+            if extent == self._extent or database is None or extent is None:
+                was_cleared, self._is_cleared = (
+                    self._is_cleared,
+                    database is None and bool(len(self)),
+                )
+                return self._is_cleared != was_cleared
+            numbers = database.numbers(extent)
+        except StoreError:  # cleared a moment ago
+            return False
+        if len(numbers) < len(self._numbers):
+            self._is_cleared = True  # those that are read stay in their places
+            return True
+        self._numbers, self._extent, self._is_cleared = numbers, extent, False
+        return True
+
+    @property
+    def cleared(self) -> int:
+        """How many answers are not kept any more."""
+        if not self._is_cleared:
+            return 0
+        database = databases.existing(self._paths)
+        try:
+            left = 0 if database is None else database.extent().rows
+        except StoreError:
+            left = 0
+        return max(0, len(self) - left)
+
+    def _stored(self, positions: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+        database = databases.existing(self._paths)
+        if database is None:
+            return {}
+        try:
+            found = database.numbered([self._numbers[position] for position in positions])
+        except StoreError:
+            return {}
+        places = {self._numbers[position]: position for position in positions}
+        return {places[number]: pair for number, pair in found.items()}
+
+    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
+        """Return some answers with what was asked."""
+        stored = self._stored(positions)
+        return [self._read(position, stored.get(position), whole) for position in positions]
+
+    def _read(self, position: int, pair: tuple[str, bytes] | None, whole: bool) -> ReadRow:
+        row = ReadRow(position=position, outcome=OUTCOMES[ANSWERED])
+        entry = None if pair is None else decode(pair[1], pair[0])
+        if entry is None:
+            row.is_cleared = True
+            return row
+        return entry_row(row, entry, whole)
+
+    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
+        """Return which answers of a range hold a text; most are passed over unparsed."""
+        plain = plain_needle(pattern)
+        stored = self._stored(range(start, stop))
+        if plain:
+            stored = {at: pair for at, pair in stored.items() if plain in pair[1].lower()}
+        search_in = pattern.search
+        return [
+            position
+            for position, pair in sorted(stored.items())
+            if any(search_in(text) for text in self._read(position, pair, False).searched if text)
+        ]
+
+
+_PLAIN = re.compile(r"[a-z0-9 ,.:;!?_-]+")
+
+
+def plain_needle(pattern: re.Pattern[str]) -> bytes:
+    """Return the bytes that an answer's JSON must hold where it holds a text; empty: nobody knows.
+
+    JSON writes some signs in several ways; of these letters, digits and signs each is itself.
+    """
+    literal = re.sub(r"\\(.)", r"\1", pattern.pattern).lower()
+    return literal.encode() if _PLAIN.fullmatch(literal) and "|" not in pattern.pattern else b""
+
+
+def entry_row(row: ReadRow, entry: Entry, whole: bool) -> ReadRow:
+    """Add to a row what the store holds of it."""
+    row.prompt = search.question(entry)
+    row.model, row.provider, row.key = entry.model, entry.provider, entry.key
+    row.prompt_tokens, row.completion_tokens = entry.prompt_tokens, entry.completion_tokens
+    row.usd, row.seconds = entry.usd, entry.seconds
+    if not whole:
+        row.answer = search.answer(entry)
+        return row
+    try:
+        reply = dialect(entry.dialect).parse(entry.raw)
+    except LLMNBError:
+        row.answer = search.UNREADABLE
+        return row
+    row.answer = search.answer(entry)
+    _reply_facts(row, reply)
+    try:
+        _request_facts(row, orjson.loads(entry.request))
+    except orjson.JSONDecodeError:
+        row.prompt = search.UNREADABLE
+    if entry.created:
+        row.label = f"kept {moments.moment(entry.created)}"
+    return row

@@ -1,0 +1,54 @@
+"""What a notebook shows as a widget of its own, where it can show any."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, ClassVar
+
+from llmnb.user_code import shell
+
+
+class Shown:
+    """An object that is its widget in a notebook, and its static form everywhere else.
+
+    Nothing below the notebook's room knows a widget; so a class names its own, which is loaded
+    when it is first shown, as the formatter of a library's type is. One object has one widget,
+    however often it is shown.
+    """
+
+    _widget_name: ClassVar[str]
+    """Module and class of the widget, which is made of the object alone."""
+
+    _widget: Any = None
+
+    def widget(self) -> Any:
+        """Return the widget, which stands wherever ipywidgets do.
+
+        Raises:
+            ImportError: If no widgets are installed.
+        """
+        if self._widget is None or self._widget.comm is None:  # not yet, or closed
+            module, name = self._widget_name.rsplit(".", 1)
+            self._widget = getattr(importlib.import_module(module), name)(self)
+        return self._widget
+
+    def _ipython_display_(self) -> None:
+        if not hasattr(shell(), "kernel"):
+            raise NotImplementedError  # a terminal: IPython goes on to the text
+        try:
+            widget = self.widget()
+        except ImportError:
+            raise NotImplementedError from None
+        widget._ipython_display_()
+
+    def _display_(self) -> Any:
+        """Return what marimo shows."""
+        marimo: Any = sys.modules["marimo"]
+        try:
+            return marimo.as_html(self.widget())
+        except ImportError:
+            return marimo.Html(self._repr_html_())
+
+    def _repr_html_(self) -> str:
+        raise NotImplementedError

@@ -1,0 +1,79 @@
+"""A pause in typing: something is done once nothing has been heard for a moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """Calls a function once, on a thread of its own; as `threading.Timer`."""
+
+    daemon: bool
+
+    def start(self) -> None:
+        """Begin to wait."""
+
+    def cancel(self) -> None:
+        """Never call it, where it was not called yet."""
+
+
+MakeTimer = Callable[[float, Callable[[], None]], Timer]
+"""Makes a timer of seconds and what to call."""
+
+
+class Pause:
+    """Calls `act` once nothing has begun anew for so many seconds.
+
+    Args:
+        act: What to do, on a thread of the timer's.
+        seconds: How long nothing must have happened.
+        timer: What waits; another one where time is faked.
+    """
+
+    def __init__(
+        self, act: Callable[[], None], seconds: float, timer: MakeTimer = threading.Timer
+    ) -> None:
+        self._act = act
+        self._seconds = seconds
+        self._make = timer
+        self._timer: Timer | None = None
+        self._acting = 0
+        self._lock = threading.Lock()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it acts just now, or will if nothing else happens."""
+        return self._timer is not None or self._acting > 0
+
+    def begin(self) -> None:
+        """Wait from now on, whatever was waited for."""
+        with self._lock:
+            self._drop()
+
+            def due() -> None:
+                with self._lock:
+                    if self._timer is not timer:  # begun anew in the very moment
+                        return
+                    self._timer = None
+                    self._acting += 1
+                try:
+                    self._act()
+                finally:
+                    with self._lock:
+                        self._acting -= 1
+
+            timer = self._timer = self._make(self._seconds, due)
+            timer.daemon = True
+            timer.start()
+
+    def cancel(self) -> None:
+        """Do nothing."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

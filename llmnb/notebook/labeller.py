@@ -1,0 +1,211 @@
+"""The card in which a person labels rows: one key a row, saved before the next row shows."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import traitlets
+
+from llmnb.display import spans
+from llmnb.errors import StoreError
+from llmnb.frames.labelling import Labeller
+from llmnb.notebook import labeller_view
+from llmnb.notebook.request_surface import RequestSurface
+from llmnb.notebook.surface import Bundle, CardOutput
+
+RENEW_SECONDS = 2.0
+"""What a saved notebook keeps is put anew this long after the last label, and when all are done."""
+
+
+class LabellerWidget(RequestSurface):
+    """The card of a `Labeller`.
+
+    It stands wherever ipywidgets do, and its traits (`state`, `labelled`, `total`) can be observed
+    and linked from. They are read-only; observers may be called on a thread of llmnb's own. Of
+    two cards of one question the newer stays.
+
+    Args:
+        labeller: What `df.llm.label` returned.
+
+    Example:
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"text": ["so good", "so bad"]})
+        >>> labelled = df.llm.label("mood", ["kind", "unkind"], project_name="a labeller's card")
+        >>> card = LabellerWidget(labelled)
+        >>> labelled.give("kind")
+        >>> card.labelled, card.total, card.state
+        (1, 2, 'row')
+        >>> card.close()
+    """
+
+    scripts = ("parts.js", "requests.js", "reading.js", "labeller.js")
+    styles = ("tokens.css", "reading.css", "labeller.css")
+    overtaken = frozenset({"text"})
+
+    state = traitlets.Enum(("row", "done", "empty", "closed"), "row", read_only=True)
+    """``"row"`` while a row is asked about, ``"done"``, ``"empty"`` where there is no row to ask
+    about, or ``"closed"``."""
+
+    labelled = traitlets.Int(0, read_only=True)
+    """Rows of the sample that are labelled."""
+
+    total = traitlets.Int(0, read_only=True)
+    """Rows of the sample."""
+
+    def __init__(self, labeller: Labeller) -> None:
+        self.labeller = labeller
+        self._rows = labeller_view.Rows(labeller) if labeller.asked else None
+        self._notes = " ".join(labeller.earlier())
+        self._is_hidden = False
+        self._outputs: list[CardOutput] = []
+        self._renewing: threading.Timer | None = None
+        super().__init__(snapshot=labeller_view.head(labeller))
+        self._set_traits()
+        labeller.on_change(self._on_change)
+
+    # ------------------------------------------------------------------- from the page
+
+    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
+        """Return what does a request; one that speaks of a row which has gone by does nothing."""
+        labeller = self.labeller
+        match request:
+            case {"do": "look"}:
+                return lambda: self._send_all(turn)
+            case {"do": "text", "shown": int(shown)} if self._rows is not None and shown > 0:
+                return lambda: self._send_text(turn, shown)
+            case {"do": "hide", "on": bool(is_hidden)}:
+                return lambda: self._hide(is_hidden)
+            case {"do": "give", "label": int(index), "step": int(step)} if (
+                0 <= index < len(labeller.choices)
+            ):
+                return self._at(step, lambda: labeller.give(labeller.choices[index]))
+            case {"do": "skip", "step": int(step)}:
+                return self._at(step, self._skip)
+            case {"do": "undo", "step": int(step)}:
+                return self._at(step, labeller.undo)
+            case {"do": "save", "step": int(step)}:
+                return self._at(step, labeller.save_again)
+            case {"do": "differ", "step": int(step)}:
+                return self._at(step, labeller.review)
+            case {"do": "skipped", "step": int(step)}:
+                return self._at(step, labeller.ask_skipped)
+            case {"do": "foreign", "step": int(step)}:
+                return self._at(step, labeller.ask_again)
+            case {"do": "more", "step": int(step)}:
+                return self._at(step, labeller.more)
+        return None
+
+    def _at(self, step: int, act: Callable[[], None]) -> Callable[[], None]:
+        """Return what acts if nothing was done since a page has shown that step."""
+
+        def acted() -> None:
+            if self.labeller.step != step:
+                self._tell_view()
+                return
+            try:
+                act()
+            except StoreError:
+                if self.labeller.unsaved is None:
+                    raise  # not of a label: nothing on the card says so yet
+
+        return acted
+
+    def _skip(self) -> None:
+        if self.labeller.is_reviewing:
+            self.labeller.leave()
+        else:
+            self.labeller.skip()
+
+    def _hide(self, is_hidden: bool) -> None:
+        self._is_hidden = is_hidden
+        self._tell_view()
+
+    # --------------------------------------------------------------------- to the page
+
+    def _view(self) -> dict[str, Any]:
+        return labeller_view.card(self.labeller, self._rows, self._notes, is_hidden=self._is_hidden)
+
+    def _send_all(self, turn: str) -> None:
+        self.reply(turn, "labels", labels=labeller_view.choices(self.labeller))
+        self.reply(turn, "view", view=self._view())
+
+    def _tell_view(self) -> None:
+        self.tell("view", view=self._view())
+
+    def _send_text(self, turn: str, shown: int) -> None:
+        row = self.labeller.position
+        if self._rows is not None and row is not None:
+            whole = self._rows.whole_text(row)
+            self.reply(turn, "text", text=spans.block(whole, shown=shown))
+
+    def _on_change(self) -> None:
+        """Show what was done, here or in code."""
+        if self._is_closed:
+            return
+        if self._rows is None and self.labeller.asked:
+            self._rows = labeller_view.Rows(self.labeller)
+        self._tell_view()
+        self.snapshot = labeller_view.head(self.labeller)
+        self._set_traits()
+        self._renew_later()
+
+    def _set_traits(self) -> None:
+        shown = self.snapshot
+        self.set_traits_safely(labelled=shown["now"], total=shown["max"], state=shown["view"])
+
+    # ---------------------------------------------------------------------- on display
+
+    def static(self) -> Bundle:
+        """Return what a saved notebook keeps: what it came to, and no text of a row."""
+        return {"text/html": self.labeller._repr_html_(), "text/plain": str(self.labeller)}
+
+    def _ipython_display_(self) -> None:
+        _close_others(self)
+        self._outputs.append(CardOutput(self.bundle, self.static()))
+
+    def _renew_later(self) -> None:
+        """Put the static form anew once nothing was done for a while: no key waits for it."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if not self._outputs:
+            return
+        pause = RENEW_SECONDS if self.labeller.position is not None else 0.0
+        self._renewing = threading.Timer(pause, self._renew)
+        self._renewing.daemon = True
+        self._renewing.start()
+
+    def _renew(self) -> None:
+        static = self.static()
+        for output in list(self._outputs):
+            output.renew(static)
+
+    def on_close(self) -> None:
+        """Show the static form for good where the card stood."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        static = self.static()
+        for output in self._outputs:
+            output.finish(static, is_live=False)
+        self.set_traits_safely(state="closed")
+
+
+_shown: weakref.WeakSet[LabellerWidget] = weakref.WeakSet()
+"""Cards on display."""
+
+
+def _close_others(card: LabellerWidget) -> None:
+    """Close the cards of the same question: a cell that is run again leaves none behind."""
+    store = card.labeller.rows.store
+    for other in list(_shown):
+        theirs = other.labeller.rows.store
+        if (
+            other is not card
+            and theirs.project == store.project
+            and (theirs.question == store.question)
+        ):
+            _shown.discard(other)
+            other.close()
+    _shown.add(card)

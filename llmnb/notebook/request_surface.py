@@ -1,0 +1,136 @@
+"""What widgets share whose page asks for what it shows: the cache manager, and those for reading.
+
+Texts of rows travel as messages to the page that asked. None is ever part of a widget's state,
+nor of a saved notebook.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from llmnb.display.escape import visible
+from llmnb.display.texts import single_line
+from llmnb.errors import LLMNBError
+from llmnb.notebook.job_queue import JobQueue
+from llmnb.notebook.surface import Bundle, OutputSlot, Surface
+
+logger = logging.getLogger("llmnb")
+
+LONGEST_TURN = 40
+"""Characters of what a page calls one of its requests."""
+
+
+class RequestSurface(Surface):
+    """A widget that does what its page asks for, one thing after the other, on its own thread.
+
+    A request is a dictionary: ``do`` says what is wanted, ``turn`` is what the page calls it. The
+    page gets any number of replies with that turn, then one whose ``kind`` is ``"done"``, or
+    ``"fault"`` with a ``text`` of what went wrong. Nothing that a page sends is believed: `job`
+    looks at it before anything is done.
+
+    A subclass says what is done (`job`) and what stands where no widget shows (`static`); what it
+    has opened it gives back in `on_close`.
+    """
+
+    overtaken: ClassVar[frozenset[str]] = frozenset()
+    """What is asked for anew before it was begun, such as a search: only the newest is done, and
+    the page waits for no other (`makeRequests` of the page gets the same names)."""
+
+    _is_closed = True  # until it has been made
+
+    def __init__(self, *, snapshot: dict[str, Any]) -> None:
+        self._jobs = JobQueue()
+        self._slots: list[OutputSlot] = []
+        self._closing = threading.Lock()
+        super().__init__(snapshot=snapshot)
+        self._is_closed = False
+        self.on_msg(self._on_request)
+
+    # --------------------------------------------------------------- of each subclass
+
+    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
+        """Return what does a request; None where it is none. What it raises is told the page."""
+        raise NotImplementedError
+
+    def static(self) -> Bundle:
+        """Return what stands where no widget shows, and in a saved notebook: HTML and text."""
+        raise NotImplementedError
+
+    def on_close(self) -> None:
+        """Give back what was opened."""
+
+    # ------------------------------------------------------------------- from the page
+
+    def _on_request(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if not isinstance(content, dict) or self._is_closed:
+            return
+        turn = content.get("turn")
+        turn = turn if isinstance(turn, str) and len(turn) <= LONGEST_TURN else ""
+        job = self.job(content, turn)
+        if job is not None:
+            wanted = content["do"]
+            only = f"{turn.partition('#')[0]} {wanted}" if wanted in self.overtaken else ""
+            self._jobs.put(lambda: self._try(job, turn), only=only)
+
+    def _try(self, job: Callable[[], None], turn: str) -> None:
+        try:
+            job()
+        except LLMNBError as error:
+            self.reply(turn, "fault", text=visible(single_line(str(error))))
+        except Exception as error:  # the page must learn of a fault of ours, too
+            logger.exception("%s could not do it; please report this", type(self).__name__)
+            self.reply(turn, "fault", text=f"This could not be done ({type(error).__name__}).")
+        else:
+            self.reply(turn, "done")
+
+    # --------------------------------------------------------------------- to the page
+
+    def reply(self, turn: str, kind: str, **more: Any) -> None:
+        """Tell the page that asked."""
+        self.tell(kind, turn=turn, **more)
+
+    def tell(self, kind: str, **more: Any) -> None:
+        """Tell every page."""
+        if not self._is_closed:
+            self.send({"kind": kind, **more})
+
+    # ---------------------------------------------------------------------- on display
+
+    def bundle(self, text: str | None = None) -> Bundle:
+        """Return what an output holds: the widget, and what stands for it where there is none."""
+        static = self.static()
+        bundle = super().bundle(static["text/plain"] if text is None else text)
+        return {**bundle, "text/html": static["text/html"]}
+
+    def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
+        return self.bundle(), {}
+
+    def _ipython_display_(self) -> None:
+        self._slots.append(OutputSlot(self.bundle()))
+
+    def end(self) -> bool:
+        """Take no more requests and give back what was opened; False where that was done before."""
+        with self._closing:
+            if self._is_closed:
+                return False
+            self._is_closed = True
+        self.on_close()
+        return True
+
+    def close(self) -> None:
+        """Close the widget; its static form stands where it was shown."""
+        if self._is_closed:
+            return
+        static = self.static()
+        if not self.end():
+            return
+        for slot in self._slots:
+            slot.put(static)
+        widget_layout = self.layout
+        # Programs that execute notebooks keep the last state even of what was closed.
+        self.snapshot = {}
+        super().close()
+        widget_layout.close()

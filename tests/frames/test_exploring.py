@@ -1,0 +1,329 @@
+"""Reading rows in code: over runs, columns, details frames, projects, and two of them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import llmnb
+from llmnb.errors import ConfigurationError, InputError
+from llmnb.store import clearing
+
+
+@pytest.fixture
+def frame():
+    texts = ["pay me back", None, "fail here", "Pay twice", "pay me back"]
+    return pd.DataFrame({"text": texts, "kind": list("aabbb")}, index=[10, 11, 12, 13, 14])
+
+
+@pytest.fixture
+def run(sim, frame):
+    run = frame.llm.start("Ask {text}", system="Be kind.", on_error="column", project_name="read")
+    run.result(60)
+    return run
+
+
+def test_a_run_is_read_row_by_row(run):
+    """
+    Prompt, answer, error and model of each row of the table; what asks nothing says so.
+    """
+    ex = run.explore()
+
+    row = ex.row(0)
+    assert (row["prompt"], row["answer"], row["model"]) == (
+        "Ask pay me back",
+        "> Ask pay me back",
+        "m",
+    )
+    assert (row["outcome"], row["error"], row["system"]) == ("answered", None, "Be kind.")
+    assert ex.row(2)["outcome"] == "failed"
+    assert "400" in ex.row(2)["error"]
+    assert ex.row(2)["answer"] is None
+    assert [ex.row(place)["outcome"] for place in (1, 4, -1)] == ["empty", "merged", "merged"]
+    assert len(ex) == 5
+
+
+def test_rows_are_filtered_searched_and_marked(run, frame):
+    """
+    Each narrows what the other leaves; without arguments a filter clears everything.
+    """
+    ex = run.explore()
+
+    ex.filter(outcome="failed")
+    assert ex.positions.tolist() == [2]
+    ex.filter(outcome=["answered", "merged"])
+    assert ex.positions.tolist() == [0, 3, 4]
+    ex.search("PAY TW")
+    assert ex.positions.tolist() == [3]
+    ex.filter(outcome="merged")
+    assert ex.positions.tolist() == []
+    ex.filter()
+    assert ex.positions.tolist() == [0, 1, 2, 3, 4]
+
+    ex.mark(3)
+    ex.mark(0)
+    ex.mark(0, on=False)
+    ex.filter(marked=True)
+    assert ex.positions.tolist() == [3]
+    assert ex.marks.index.equals(frame.index)
+    assert frame[ex.marks].text.tolist() == ["Pay twice"]
+
+
+def test_a_search_is_literal_and_knows_no_capitals(run):
+    """
+    Signs of patterns are signs, and a composed letter is found decomposed.
+    """
+    frame = pd.DataFrame(
+        {"text": ["a.c", "abc", "Cafe\u0301", "x"], "said": ["1", "2", "3", "(A.C"]}
+    )
+    ex = frame.llm.explore("said")
+
+    ex.search("a.c")
+    assert ex.positions.tolist() == [0, 3]
+    ex.search("CAF\u00c9")
+    assert ex.positions.tolist() == [2]
+    ex.search("")
+    assert len(ex.positions) == 4
+
+
+def test_a_run_under_way_fills_as_it_goes(sim, frame):
+    """
+    Rows wait at their places; `refresh` takes what has come, and marks stay.
+    """
+    sim.hold()
+    run = frame.llm.start("{text}", on_error="column")
+    ex = run.explore()
+    ex.mark(3)
+    ex.filter(outcome="waiting")
+    assert ex.positions.tolist() == [0, 2, 3, 4]
+    assert ex.source.is_running
+
+    sim.release()
+    run.wait(60)
+    assert ex.refresh()
+    assert ex.positions.tolist() == []
+    ex.filter(outcome=["answered", "merged"], marked=True)
+    assert ex.positions.tolist() == [3]
+    assert not ex.source.is_running
+
+
+def test_failed_rows_are_asked_again_from_the_explorer(sim, frame):
+    """
+    A retry asks the rows that failed for the same; their answers appear in their places.
+    """
+    run = frame.llm.start("{text}", on_error="column")
+    run.wait(60)
+    ex = run.explore()
+    assert ex.source.alike(2) == 1
+    with pytest.raises(ConfigurationError, match="not failed"):
+        ex.source.retry(0)
+
+    sim.hold()
+    assert ex.source.retry(2) == 1
+    ex.refresh()
+    assert ex.source.is_running
+    sim.release()
+    llmnb.last_run().wait(60)
+    assert not ex.source.is_running
+    assert ex.row(2)["outcome"] == "failed"
+
+
+def test_a_column_of_a_frame_is_read_without_a_run():
+    """
+    The longest texts stand for the prompt, few values are a facet, missing answers failed.
+    """
+    frame = pd.DataFrame(
+        {
+            "id": [1, 2, 3],
+            "body": ["long text", "other text", "third"],
+            "mood": ["kind", None, "un"],
+        }
+    )
+    ex = frame.llm.explore("mood")
+
+    assert (ex.row(0)["prompt"], ex.row(0)["answer"]) == ("long text", "kind")
+    ex.filter(mood=["kind", "un"])
+    assert ex.positions.tolist() == [0, 2]
+    ex.filter(outcome="failed")
+    assert ex.positions.tolist() == [1]
+    with pytest.raises(InputError, match=r"outcome, marked, 'mood'"):
+        ex.filter(nothing="x")
+    with pytest.raises(InputError, match="kind, un"):
+        ex.filter(mood="happy")
+
+
+def test_a_details_frame_names_its_own_columns(sim, frame):
+    """
+    `df.llm.explore()` of it needs no column; errors, models and prices stand in their rows.
+    """
+    details = frame.llm.generate("Ask {text}", details=True, on_error="column")
+    ex = details.llm.explore()
+
+    assert ex.row(0)["answer"] == "> Ask pay me back"
+    assert ex.row(0)["model"] == "m"
+    assert "400" in ex.row(2)["error"]
+    with pytest.raises(InputError, match="Which column"):
+        frame.llm.explore()
+
+
+def test_polars_has_the_same():
+    """
+    Marks and corrections come back as Polars' own series.
+    """
+    ex = pl.DataFrame({"text": ["a", "b"], "mood": ["kind", None]}).llm.explore("mood")
+    ex.mark(1)
+
+    assert isinstance(ex.marks, pl.Series)
+    assert ex.marks.to_list() == [False, True]
+    assert ex.row(0)["prompt"] == "a"
+
+
+def test_truth_tells_right_from_wrong():
+    """
+    Right, wrong and unlabelled rows can be filtered, and so can each pair that was confused.
+    """
+    frame = pd.DataFrame({"text": list("abcd"), "mood": ["kind", "kind", "un", "un"]})
+    ex = frame.llm.explore("mood", truth=["Kind ", "un", "un", None])
+
+    ex.filter(Truth="wrong")
+    assert ex.positions.tolist() == [1]
+    assert ex.row(1)["truth"] == "un"
+    ex.filter(Truth="right")
+    assert ex.positions.tolist() == [0, 2]
+    ex.filter(Pair="un → kind")
+    assert ex.positions.tolist() == [1]
+
+
+def test_two_runs_show_what_changed_most_first(sim, run, frame):
+    """
+    Rows whose answers changed come first, by the number of words; each tells both.
+    """
+    now = pd.DataFrame({"text": list("abcd"), "new": ["a b c", "x y", "same", None]})
+    now["old"] = ["a b d", "p q r s", "same", "gone"]
+    ex = now.llm.explore("new", "old")
+
+    assert ex.positions.tolist() == [1, 0]
+    assert (ex.row(1)["added"], ex.row(1)["removed"]) == (2, 4)
+    assert ex.row(1)["before"]["answer"] == "p q r s"
+    ex.filter(Answer="same")
+    assert ex.positions.tolist() == [2]
+    ex.filter()
+    assert ex.positions.tolist() == [1, 0, 3, 2]
+
+    both = run.explore(frame.llm.start("Ask {text} now", on_error="column"))
+    assert len(both) == 5
+    with pytest.raises(InputError, match="compared by position"):
+        run.explore(now.llm.explore("new"))
+
+
+def test_a_corrected_answer_is_kept_as_a_label(run, frame):
+    """
+    On disk at once, known to the next explorer, and taken back again.
+    """
+    ex = run.explore()
+    ex.correct(0, "right")
+
+    assert ex.corrections.tolist()[:1] == ["right"]
+    again = run.explore()
+    assert again.correction(0) == "right"
+    assert again.corrections.index.equals(frame.index)
+    assert again.corrections.isna().tolist()[1:4] == [True, True, True]
+
+    ex.correct(3, "other")
+    ex.take_back(3)
+    assert ex.correction(3) is None
+
+
+@pytest.fixture
+def kept(run):
+    return llmnb.explore("read")
+
+
+def test_a_project_is_read_from_its_store(kept):
+    """
+    Its answers, oldest first, with what was asked; a search looks into both.
+    """
+    prompts = [kept.row(place)["prompt"] for place in range(len(kept))]
+    assert sorted(prompts) == ["Ask Pay twice", "Ask pay me back"]
+    assert kept.row(0)["system"] == "Be kind."
+    kept.search("TWICE")
+    assert [kept.row(place)["answer"] for place in kept.positions] == ["> Ask Pay twice"]
+    with pytest.raises(ConfigurationError, match="'read'"):
+        llmnb.explore("another")
+
+
+def test_a_project_cleared_under_an_open_explorer_says_so(kept, cache_dir):
+    """
+    Rows keep their places, and tell that their answers were cleared.
+    """
+    kept.mark(1)
+    clearing.clear(["read"], cache_dir)
+
+    assert kept.refresh()
+    assert len(kept) == 2
+    assert kept.source.cleared == 2
+    assert kept.read([0])[0].is_cleared
+    assert kept.row(0)["answer"] is None
+    assert kept.is_marked(1)
+
+
+@dataclass
+class Slow:
+    """Rows whose search waits at each look until it may go on."""
+
+    inner: object
+
+    def __post_init__(self):
+        self.may_go, self.looked = threading.Event(), threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def __len__(self):
+        return len(self.inner)
+
+    def find(self, pattern, start, stop):
+        self.looked.set()
+        assert self.may_go.wait(60)
+        return self.inner.find(pattern, start, stop)
+
+
+def test_a_search_can_be_stopped_and_keeps_what_it_found():
+    """
+    It reads in order, tells how far it is, and what was found until then stays shown.
+    """
+    frame = pd.DataFrame({"text": ["find me"] * 10_000, "said": ["x"] * 10_000})
+    ex = frame.llm.explore("said")
+    ex._source = slow = Slow(ex.source)
+
+    ex.begin_search("find")
+    assert slow.looked.wait(60)
+    thread = ex._searching
+    ex.stop()
+    slow.may_go.set()
+    thread.join(60)
+
+    assert not ex.is_searching
+    assert ex.rows_read < 10_000
+    assert len(ex.positions) in (0, ex.rows_read)
+
+
+def test_what_is_no_row_is_refused(run):
+    """
+    A number beyond the table, a text and a truth value are told apart from rows.
+    """
+    ex = run.explore()
+    for position in (5, -6, "0", True, 1.0, None):
+        with pytest.raises(InputError, match="row"):
+            ex.row(position)
+    with pytest.raises(InputError, match="outcome 'lost'"):
+        ex.filter(outcome="lost")
+    with pytest.raises(InputError, match="200 characters"):
+        ex.search("x" * 201)
+    assert np.array_equal(ex.positions, np.arange(5))
+    assert "5 rows" in repr(ex)

@@ -1,0 +1,121 @@
+"""Promises of the pages that tell how to do things: what they show runs, and does what it says."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from laboratory import Laboratory
+from needs import ROOT
+
+from llmnb import cli
+from llmnb.batches import poller
+from llmnb.testing import SimulatedRequest
+
+DOCS = ROOT / "docs"
+NEEDS_WEIGHTS = {"local-model"}
+PAGES = [
+    pytest.param(path, id=path.stem, marks=pytest.mark.local_model)
+    if path.stem in NEEDS_WEIGHTS
+    else pytest.param(path, id=path.stem)
+    for path in [DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
+]
+NOT_OURS = ("pull", "demo", "doctor", "simulate")
+"""Commands that fetch, ask the local model or serve: they have tests of their own."""
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """Return a page's blocks of code in one language."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def answer(prompt: str, request: SimulatedRequest) -> str:
+    """Answer as each page's question wants to be answered."""
+    if "stars" in str(request.body.get("response_format")):
+        return '{"topic": "food", "stars": 4}'
+    return "negative" if "not" in prompt.lower() else "positive"
+
+
+@pytest.fixture(scope="module")
+def sim():
+    """Answer for OpenAI, Groq and a server of one's own."""
+    with Laboratory(latency=0, reply=answer) as laboratory:
+        yield laboratory
+
+
+@pytest.fixture
+def folder(sim, tmp_path, monkeypatch):
+    """Be where a reader is: beside the table, with keys of providers that are simulated."""
+    shutil.copy(ROOT / "examples" / "data" / "reviews.csv", tmp_path)
+    for provider in ("OPENAI", "GROQ"):
+        monkeypatch.setenv(f"{provider}_API_KEY", sim.api_key)
+        monkeypatch.setenv(f"LLMNB_{provider}_BASE_URL", sim.base_url)
+    monkeypatch.setattr(poller, "FIRST_SECONDS", 0.05)  # until a batch is asked after
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(code: str, names: dict[str, Any]) -> None:
+    """Run a block as a notebook does: `await` may stand anywhere."""
+    compiled = compile(code, "block", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if compiled.co_flags & inspect.CO_COROUTINE:
+        asyncio.run(eval(compiled, names))
+    else:
+        exec(compiled, names)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_runs_from_top_to_bottom(path, sim, request):
+    """
+    Each block of Python and each command runs after the one before it.
+    """
+    if path.stem in NEEDS_WEIGHTS:
+        request.getfixturevalue("weights")
+    text = path.read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for language, code in re.findall(r"^```(python|bash)\n(.*?)^```$", text, re.M | re.S):
+        # The address that a page makes up is the simulated one.
+        code = code.replace("http://127.0.0.1:8000/v1", sim.base_url)
+        if language == "python":
+            run(code, names)
+            continue
+        for line in code.splitlines():
+            command, *words = shlex.split(line, comments=True) or [""]
+            if command == "llmnb" and words[0] not in NOT_OURS:
+                assert cli.main(words) == 0, line
+
+
+def test_five_dollars_are_not_overshot(folder, sim):
+    """
+    Of a table that costs more a budget buys a part, on the command line as well, and the same
+    command with more money buys the rest.
+    """
+    words = "run reviews.csv --prompt {text} --model openai/gpt-4o-mini --max-tokens 4 --quiet"
+    before = sim.ledger.totals()
+
+    assert cli.main([*words.split(), "--budget", "0.0005"]) == 1
+    part = sim.ledger.totals()
+    assert cli.main([*words.split(), "--budget", "5"]) == 0
+
+    assert 0 < part.finished - before.finished < 240
+    assert 0 < part.usd - before.usd <= 0.0005
+    assert sim.ledger.totals().finished - before.finished == 240
+
+
+def test_every_task_has_its_page():
+    """
+    The overview names each page, and no other.
+    """
+    overview = (DOCS / "how-to" / "index.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (DOCS / "how-to").glob("*.md")} - {"index.md"}
+
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", overview)) == pages
