@@ -89,9 +89,9 @@ def test_a_page_runs_from_top_to_bottom(path, sim, request):
             run(code, names)
             continue
         for line in code.splitlines():
-            command, *words = shlex.split(line, comments=True) or [""]
-            if command == "llmnb" and words[0] not in NOT_OURS:
-                assert cli.main(words) == 0, line
+            command, *arguments = shlex.split(line, comments=True) or [""]
+            if command == "llmnb" and arguments[0] not in NOT_OURS:
+                assert cli.main(arguments) == 0, line
 
 
 def test_five_dollars_are_not_overshot(folder, sim):
@@ -99,12 +99,12 @@ def test_five_dollars_are_not_overshot(folder, sim):
     Of a table that costs more a budget buys a part, on the command line as well, and the same
     command with more money buys the rest.
     """
-    words = "run reviews.csv --prompt {text} --model openai/gpt-4o-mini --max-tokens 4 --quiet"
+    arguments = "run reviews.csv --prompt {text} --model openai/gpt-4o-mini --max-tokens 4 --quiet"
     before = sim.ledger.totals()
 
-    assert cli.main([*words.split(), "--budget", "0.0005"]) == 1
+    assert cli.main([*arguments.split(), "--budget", "0.0005"]) == 1
     part = sim.ledger.totals()
-    assert cli.main([*words.split(), "--budget", "5"]) == 0
+    assert cli.main([*arguments.split(), "--budget", "5"]) == 0
 
     assert 0 < part.finished - before.finished < 240
     assert 0 < part.usd - before.usd <= 0.0005

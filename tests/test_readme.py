@@ -146,7 +146,7 @@ def test_a_model_is_an_object_with_tools(reader):
     assert "'A reply.'" in ended.value["text/plain"]
 
 
-def test_a_limit_of_everything_is_set_by_one_line(reader):
+def test_a_limit_of_everything_is_set_by_a_line(reader):
     """
     It stands where it was put.
     """
@@ -166,7 +166,7 @@ def test_several_models_answer_for_each_other(reader):
     assert answers.count("A reply.") == 2
 
 
-def test_projects_are_cleared_one_some_or_all(reader):
+def test_a_project_some_or_all_are_cleared(reader):
     """
     After the last line only what it asked is kept.
     """
@@ -185,8 +185,8 @@ def test_a_ledger_tells_what_a_test_sent(reader):
 
 def test_no_block_is_left_out(reader):
     """
-    Each block of Python begins as one of those that are typed here.
+    Each block of Python begins like a block that is typed here.
     """
     typed = re.findall(r'reader\.type\("([^"]+)"\)', Path(__file__).read_text("utf-8"))
 
-    assert [next(one for one in typed if block.startswith(one)) for block in BLOCKS] == typed
+    assert [next(start for start in typed if block.startswith(start)) for block in BLOCKS] == typed

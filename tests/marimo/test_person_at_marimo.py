@@ -95,8 +95,8 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     expect(plan).to_contain_text("40 to send")
     begun = output(page, 3).get_by_role("region", name=runs)
     plan.get_by_role("button", name="Run 10").click()
-    few = output(page, 3).get_by_role("region", name="First rows of project tickets")
-    expect(few).to_contain_text("All 10 rows answered")
+    first_rows = output(page, 3).get_by_role("region", name="First rows of project tickets")
+    expect(first_rows).to_contain_text("All 10 rows answered")
     plan.get_by_role("button", name="Run 40").click()
     expect(begun).to_contain_text("All 40 rows answered")
     assert len(provider.ledger.received) == 8 + 42 + 40
