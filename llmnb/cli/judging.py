@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from llmnb.cli.table_questions import add_table_arguments
-from llmnb.errors import ConfigurationError
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.pandas_source import frame_of
 from llmnb.frames.tables import error_of, open_table
@@ -64,17 +63,9 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 def score(options: argparse.Namespace) -> int:
     """Print how often a column is right; nothing is sent."""
-    examples = None
-    table = _read(options)
-    if options.examples is not None:
-        if options.examples not in table.columns:
-            raise ConfigurationError(
-                f"--examples names no column. Columns: {', '.join(map(str, table.columns))[:500]}."
-            )
-        examples = table[options.examples]
     print(
-        DataFrameLLM(table).score(
-            options.column, options.truth, examples=examples, kind=options.kind
+        DataFrameLLM(_read(options)).score(
+            options.column, options.truth, examples=options.examples, kind=options.kind
         )
     )
     return 0
@@ -85,14 +76,14 @@ def compare(options: argparse.Namespace) -> int:
     table = _read(options)
     if options.limit is not None:
         table = table.head(options.limit)
-    given = {name: value for name in _ASKED if (value := getattr(options, name)) is not None}
+    chosen = {name: value for name in _ASKED if (value := getattr(options, name)) is not None}
     compared = DataFrameLLM(table).compare(
         options.prompt,
         options.model,
         truth=options.truth,
         on_error="column",
         progress=False if options.quiet else "auto",
-        **given,
+        **chosen,
     )
     print(compared)
     return 1 if compared.models["failed"].sum() else 0

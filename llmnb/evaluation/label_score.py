@@ -84,7 +84,10 @@ def label_score(answers: Sequence[str | None], truth: Sequence[str]) -> LabelSco
         (0.5, 1, 0.3333333333333333)
     """
     pairs = Counter(zip(truth, answers, strict=True))
-    true, said = Counter(truth), Counter(answers)
+    true, said = Counter[str](), Counter[str | None]()
+    for (label, answer), rows in pairs.items():
+        true[label] += rows
+        said[answer] += rows
     labels = {}
     for label, rows in true.most_common():
         hits = pairs[label, label]

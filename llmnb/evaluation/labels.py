@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -21,6 +22,17 @@ def label_text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip() or None
+
+
+def folded(text: str) -> str:
+    """Return a text as labels are compared: without capitals and outer blanks, composed.
+
+    Example:
+        >>> folded(" Caf\u0065\u0301 ") == folded("CAF\u00c9")
+        True
+    """
+    text = text.strip().casefold()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 class Spellings:
@@ -42,17 +54,49 @@ class Spellings:
         text = label_text(value)
         if text is None:
             return None
-        key = text.casefold()
+        key = folded(text)
         self._shown.setdefault(key, text)
         return key
 
     def keys(self, values: Iterable[Any]) -> list[str | None]:
         """Return the forms in which values are compared."""
-        return [self.key(value) for value in values]
+        values = list(values)
+        if len(set(map(type, values)) - {type(None)}) > 1:  # True and 1 are not one label
+            return [self.key(value) for value in values]
+        try:
+            # Most columns hold few labels: each is read once.
+            return list(map(_Keys(self).__getitem__, values))
+        except TypeError:  # a list or a mapping
+            return [self.key(value) for value in values]
 
     def shown(self, key: str | None) -> str:
         """Return how a label was written first; empty where there is none."""
         return "" if key is None else self._shown[key]
+
+
+class _Keys(dict[Any, str | None]):
+    """The form in which each value is compared, filled as they are asked for."""
+
+    def __init__(self, spellings: Spellings) -> None:
+        super().__init__()
+        self._key = spellings.key
+
+    def __missing__(self, value: Any) -> str | None:
+        key = self[value] = self._key(value)
+        return key
+
+
+def numbers(values: Sequence[Any]) -> list[float | None]:
+    """Return values as numbers, None where one is missing or none.
+
+    Example:
+        >>> numbers([1, 2.5, "3", None, "a few"])
+        [1.0, 2.5, 3.0, None, None]
+    """
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {float}:
+        return [value if value is not None and math.isfinite(value) else None for value in values]
+    return list(map(number, values))
 
 
 def number(value: Any) -> float | None:
@@ -66,6 +110,6 @@ def number(value: Any) -> float | None:
         return None
     try:
         as_float = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return as_float if math.isfinite(as_float) else None

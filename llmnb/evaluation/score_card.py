@@ -67,6 +67,8 @@ class ScoreCard:
         wrong: The worst rows, as many as are shown at most.
         made: When, in seconds since the epoch.
         shown: Returns a label as it was written.
+        unsupported: Rows whose answer quotes words that are not in their text, and how many of
+            these are wrong; None where nobody knows.
     """
 
     score: LabelScore | NumberScore
@@ -78,6 +80,7 @@ class ScoreCard:
     wrong: Sequence[WrongRow]
     made: float
     shown: Callable[[str], str]
+    unsupported: tuple[int, int] | None = None
 
     def line(self) -> str:
         """Return the score in one line."""
@@ -159,6 +162,13 @@ class ScoreCard:
                 )
         if self.examples:
             sentences.append(f"{counted(self.examples, 'example')} left out.")
+        if self.unsupported is not None and self.unsupported[0]:
+            marked, wrong = self.unsupported
+            verb = "quotes" if marked == 1 else "quote"
+            sentences.append(
+                f"{counted(marked, 'answer')} {verb} words that are not in the text; "
+                f"{wrong:,} of these {'is' if wrong == 1 else 'are'} wrong."
+            )
         if self.strangers:
             sentences.append(without_a_row(self.strangers))
         return " ".join(sentences)

@@ -28,6 +28,7 @@ class SharesCard:
         labelled: How many of them have a true label.
         strangers: Labels of truth that belong to no row.
         made: When, in seconds since the epoch.
+        missing: Rows without an answer.
     """
 
     shares: Mapping[str, LabelShare]
@@ -35,6 +36,7 @@ class SharesCard:
     labelled: int
     strangers: int
     made: float
+    missing: int = 0
 
     def line(self) -> str:
         """Return the headline as one line."""
@@ -93,6 +95,9 @@ class SharesCard:
             sentences.append("So few labels say little.")
         if self.strangers:
             sentences.append(without_a_row(self.strangers))
+        if self.missing:
+            verb = "has" if self.missing == 1 else "have"
+            sentences.append(f"{counted(self.missing, 'row')} {verb} no answer.")
         return " ".join(sentences)
 
     def _footer(self) -> str:

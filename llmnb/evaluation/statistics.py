@@ -144,17 +144,12 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 
 def _ranks(numbers: Sequence[float]) -> list[float]:
-    order = sorted(range(len(numbers)), key=numbers.__getitem__)
-    ranks = [0.0] * len(numbers)
-    start = 0
-    while start < len(order):
-        end = start
-        while end < len(order) and numbers[order[end]] == numbers[order[start]]:
-            end += 1
-        for row in order[start:end]:
-            ranks[row] = (start + end + 1) / 2
-        start = end
-    return ranks
+    ordered = sorted(numbers)
+    last = dict(zip(ordered, range(1, len(ordered) + 1), strict=True))
+    if len(last) == len(ordered):
+        return list(map(last.__getitem__, numbers))
+    first = dict(zip(reversed(ordered), range(len(ordered), 0, -1), strict=True))
+    return [(first[number] + last[number]) / 2 for number in numbers]
 
 
 def _centred(numbers: Iterable[float]) -> list[float]:

@@ -19,7 +19,7 @@ from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError
 from llmnb.evaluation.comparison_card import ComparisonCard, RivalCosts
 from llmnb.evaluation.comparison_score import Rival, rank
-from llmnb.evaluation.labels import Spellings, label_text
+from llmnb.evaluation.labels import Spellings, folded, label_text
 from llmnb.frames import overwriting
 from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
@@ -474,9 +474,9 @@ def _against_truth(rival: Rival) -> dict[str, Any]:
 
 
 def _compared(value: Any) -> str:
-    """Return an answer as it is compared: in lower case and without outer white space."""
+    """Return an answer as it is compared."""
     if isinstance(value, str):
-        return value.strip().casefold()
+        return folded(value)
     return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS).decode()
 
 

@@ -228,6 +228,8 @@ def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bo
             "What is to be asked? Give a prompt, or messages=… with a column of conversations. "
             "Nothing was sent."
         )
+    if isinstance(prompt, Template):
+        return prompt
     if not isinstance(prompt, str):
         if name_of(prompt) not in names:
             raise InputError(

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import operator
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmnb.errors import ConfigurationError, InputError
+from llmnb.engine import gc_thresholds
+from llmnb.errors import ConfigurationError
 from llmnb.evaluation.card_parts import Carded
 from llmnb.evaluation.label_score import LabelScore, label_score
-from llmnb.evaluation.labels import Spellings, number
+from llmnb.evaluation.labels import Spellings, numbers
 from llmnb.evaluation.number_score import NumberScore, number_score
 from llmnb.evaluation.score_card import ScoreCard, WrongRow, missing_name
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, TableSource, name_of
-from llmnb.frames.template import is_missing
+from llmnb.frames.template import known_cells
 from llmnb.frames.truth import (
+    answers_and_truth,
     longest_texts,
-    truth_of,
-    warn_unless_random,
+    means_numbers,
     without_examples,
 )
 
@@ -50,6 +53,8 @@ class Score(Carded):
             (``<column>_confidence``), else the commonest confusion first; numbers by the largest
             error. Unanswered rows stand last, of numbers first.
         examples: Labelled rows that were left out as examples.
+        unsupported: Rows whose answer quotes words that are not in their text, where the frame
+            tells (``<column>_supported``, as ``extract(…, quotes=True)`` gives it); else None.
     """
 
     n: int
@@ -67,6 +72,7 @@ class Score(Carded):
     matrix: Any = None
     wrong: Any
     examples: int
+    unsupported: int | None
     _card: ScoreCard
 
 
@@ -82,20 +88,36 @@ def column_score(
     if kind not in (None, "label", "number"):
         raise ConfigurationError(f'kind= is "label" or "number", not {kind!r}.')
     source = source_of(table)
-    answers = [
-        None if is_missing(cell) else cell for cell in source.columns().cells(name_of(column))
-    ]
-    true = truth_of(source, truth)
-    warn_unless_random(truth)
-    labels = without_examples(source, true.labels, examples)
-    compared = [row for row, label in enumerate(labels) if label is not None]
-    left_out = sum(label is not None for label in true.labels) - len(compared)
-    pairs = [(row, answers[row], true.labels[row]) for row in compared]
-    shown = name_of(column) or "answers"
-    common = _Common(source, shown, true.name, left_out, true.strangers)
-    if _means_numbers(pairs, kind):
-        return _scored_numbers(common, pairs)
-    return _scored_labels(common, pairs, _confidence(source, column))
+    with gc_thresholds.raised():
+        answers, true = answers_and_truth(source, column, truth)
+        labels = without_examples(source, true.labels, examples)
+        compared = _Compared(range(source.rows), answers, labels)
+        if None in labels:
+            rows = [row for row, label in enumerate(labels) if label is not None]
+            compared = _Compared(
+                rows, [answers[row] for row in rows], [labels[row] for row in rows]
+            )
+        common = _Common(
+            source=source,
+            column=name_of(column) or "answers",
+            truth=true.name,
+            supported=_of_answers(source, column, "supported"),
+            examples=len(true.labels) - true.labels.count(None) - len(compared.rows),
+            strangers=true.strangers,
+        )
+        if means_numbers(compared.answers, compared.truth, kind):
+            return _scored_numbers(common, compared)
+        sure = _of_answers(source, column, "confidence")
+        return _scored_labels(common, compared, None if sure is None else numbers(sure))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The rows that have a true label, each with what was answered and what is true."""
+
+    rows: Sequence[int]
+    answers: Sequence[Any]
+    truth: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +129,14 @@ class _Common:
     truth: str
     examples: int
     strangers: int
+    supported: list[Any] | None
 
     def score(
         self,
         figures: LabelScore | NumberScore,
-        wrong: Sequence[tuple[int, str, str | None]],
+        compared: _Compared,
+        wrong: Sequence[int],
+        written: Callable[[int], tuple[str, str | None]],
         shown: Callable[[str], str],
         **own: Any,
     ) -> Score:
@@ -119,16 +144,24 @@ class _Common:
 
         Args:
             figures: What was counted.
-            wrong: The wrong rows, worst first: position, truth, and answer where there is one.
+            compared: The rows.
+            wrong: Places of the wrong ones, worst first.
+            written: Returns the truth at a place, and the answer where there is one.
             shown: Returns a label as it was written.
             **own: What only this kind of score has.
         """
-        first = [row for row, _, _ in wrong[:_SHOWN]]
+        rows = list(map(compared.rows.__getitem__, wrong))
+        unsupported = None
+        if (marks := self.supported) is not None:
+            said = Spellings().keys(marks)  # a file has them as texts
+            marked = {row for row in compared.rows if said[row] == "false"}
+            unsupported = len(marked), sum(row in marked for row in rows)
+        first = rows[:_SHOWN]
         names = self.source.row_labels(first)
         texts = longest_texts(self.source, first, without=[self.column, self.truth])
         named = [
             WrongRow(row=name, truth=true, answered=answer, text=text)
-            for (_, true, answer), name, text in zip(wrong, names, texts, strict=False)
+            for (true, answer), name, text in zip(map(written, wrong), names, texts, strict=False)
         ]
         card = ScoreCard(
             score=figures,
@@ -140,91 +173,56 @@ class _Common:
             wrong=named,
             made=time.time(),
             shown=shown,
+            unsupported=unsupported,
         )
         return Score(
             n=figures.n,
             missing=figures.missing,
             interval=figures.interval,
-            wrong=self.source.own_rows([row for row, _, _ in wrong]),
+            wrong=self.source.own_rows(rows),
             examples=self.examples,
+            unsupported=None if unsupported is None else unsupported[0],
             _card=card,
             **own,
         )
 
 
-def _means_numbers(pairs: Sequence[tuple[int, Any, Any]], kind: str | None) -> bool:
-    """Whether truth is numbers.
-
-    Raises:
-        InputError: If numbers stand against texts.
-    """
-    said = [answer for _, answer, _ in pairs if answer is not None]
-    true = [label for _, _, label in pairs]
-    are_numbers = kind == "number" or (kind is None and all(map(_is_number, true)))
-    if are_numbers and said and not any(number(answer) is not None for answer in said):
-        raise InputError(
-            f"Truth is numbers and the answers are texts, such as {str(said[0])[:60]!r}: nothing "
-            'can be compared. Where the numbers are names of labels, say kind="label".'
-        )
-    if kind is None and not are_numbers and said and all(map(_is_number, said)):
-        texts = [label for label in true if number(label) is None]
-        if len(texts) == len(true):
-            raise InputError(
-                f"The answers are numbers and truth is texts, such as {str(texts[0])[:60]!r}: "
-                "nothing can be compared."
-            )
-    return are_numbers
-
-
-def _is_number(value: Any) -> bool:
-    return number(value) is not None and not isinstance(value, str)
-
-
-def _confidence(source: TableSource, column: Hashable) -> list[float | None]:
-    """Return the model's confidence in each row's answer, where the table has it."""
+def _of_answers(source: TableSource, column: Hashable, what: str) -> list[Any] | None:
+    """Return what the table tells of each row's answer, in a column called after it; else None."""
     columns = source.columns()
-    name = f"{name_of(column)}_confidence"
-    if name not in columns.names:
-        return [None] * source.rows
-    return [number(cell) for cell in columns.cells(name)]
+    name = f"{name_of(column)}_{what}"
+    return known_cells(columns.cells(name)) if name in columns.names else None
 
 
 def _scored_labels(
-    common: _Common, pairs: Sequence[tuple[int, Any, Any]], confidence: Sequence[float | None]
+    common: _Common, compared: _Compared, confidence: Sequence[float | None] | None
 ) -> Score:
     spellings = Spellings()
-    truth = [spellings.key(label) or "" for _, _, label in pairs]
-    answers = spellings.keys(answer for _, answer, _ in pairs)
+    truth = [key or "" for key in spellings.keys(compared.truth)]
+    answers = spellings.keys(compared.answers)
     figures = label_score(answers, truth)
-    wrong = [
-        place
-        for place, (answer, true) in enumerate(zip(answers, truth, strict=True))
-        if answer != true
-    ]
-    confusions = Counter((truth[place], answers[place]) for place in wrong)
-
-    def worst(place: int) -> tuple[Any, ...]:
-        sure = confidence[pairs[place][0]]
-        return (
-            answers[place] is None,
-            sure is None,
-            -(sure or 0.0),
-            -confusions[truth[place], answers[place]],
-            truth[place],
-            answers[place] or "",
+    wrong = list(itertools.compress(range(len(truth)), map(operator.ne, answers, truth)))
+    confusions = [pair for pair in figures.pairs if pair[0] != pair[1]]
+    confusions.sort(
+        key=lambda pair: (pair[1] is None, -figures.pairs[pair], pair[0], pair[1] or "")
+    )
+    ranks = {pair: rank for rank, pair in enumerate(confusions)}
+    wrong.sort(key=lambda place: ranks[truth[place], answers[place]])
+    if confidence is not None:
+        sure = [confidence[row] for row in compared.rows]
+        wrong.sort(
+            key=lambda place: (answers[place] is None, sure[place] is None, -(sure[place] or 0.0))
         )
 
-    wrong.sort(key=worst)
+    def written(place: int) -> tuple[str, str | None]:
+        said = answers[place]
+        return spellings.shown(truth[place]), None if said is None else spellings.shown(said)
+
     return common.score(
         figures,
-        [
-            (
-                pairs[place][0],
-                spellings.shown(truth[place]),
-                None if (said := answers[place]) is None else spellings.shown(said),
-            )
-            for place in wrong
-        ],
+        compared,
+        wrong,
+        written,
         spellings.shown,
         right=figures.right,
         accuracy=figures.accuracy,
@@ -236,38 +234,32 @@ def _scored_labels(
     )
 
 
-def _scored_numbers(common: _Common, pairs: Sequence[tuple[int, Any, Any]]) -> Score:
-    answers = [number(answer) for _, answer, _ in pairs]
-    true = [_true_number(label) for _, _, label in pairs]
+def _scored_numbers(common: _Common, compared: _Compared) -> Score:
+    answers = numbers(compared.answers)
+    true = [label for label in numbers(compared.truth) if label is not None]  # all, as checked
     figures = number_score(answers, true)
     errors = [
-        None if answer is None else abs(answer - label)
+        -1.0 if answer is None else abs(answer - label)
         for answer, label in zip(answers, true, strict=True)
     ]
-    wrong = [place for place, error in enumerate(errors) if error != 0]
-    wrong.sort(key=lambda place: (errors[place] is not None, -(errors[place] or 0.0)))
+    wrong = [place for place, error in enumerate(errors) if error]
+    # Those without an answer first, then the largest error.
+    wrong.sort(key=[math.inf if error < 0 else error for error in errors].__getitem__, reverse=True)
+
+    def written(place: int) -> tuple[str, str | None]:
+        said = answers[place]
+        return f"{true[place]:g}", None if said is None else f"{said:g}"
+
     return common.score(
         figures,
-        [
-            (
-                pairs[place][0],
-                f"{true[place]:g}",
-                None if (said := answers[place]) is None else f"{said:g}",
-            )
-            for place in wrong
-        ],
+        compared,
+        wrong,
+        written,
         str,
         mae=figures.mae,
         rmse=figures.rmse,
         rank_correlation=figures.rank_correlation,
     )
-
-
-def _true_number(label: Any) -> float:
-    value = number(label)
-    if value is None:
-        raise InputError(f"Truth has {str(label)[:60]!r}, which is no number.")
-    return value
 
 
 def _labels_table(source: TableSource, figures: LabelScore, spellings: Spellings) -> Any:

@@ -12,9 +12,8 @@ from llmnb.evaluation.labels import Spellings
 from llmnb.evaluation.shares import shares
 from llmnb.evaluation.shares_card import SharesCard
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import AnswerColumn, Source, name_of
-from llmnb.frames.template import is_missing
-from llmnb.frames.truth import truth_of, warn_unless_random
+from llmnb.frames.table_source import AnswerColumn, Source
+from llmnb.frames.truth import answers_and_truth, means_numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -40,12 +39,11 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
         InputError: If the table is empty, has no such column, or truth cannot be matched.
     """
     source = source_of(table)
-    cells = source.columns().cells(name_of(column))
-    true = truth_of(source, truth)
-    warn_unless_random(truth)
+    answers, true = answers_and_truth(source, column, truth)
+    means_numbers(answers, [label for label in true.labels if label is not None], advice="")
     spellings = Spellings()
     known = spellings.keys(true.labels)  # first, so that truth's spelling is shown
-    said = spellings.keys(None if is_missing(cell) else cell for cell in cells)
+    said = spellings.keys(answers)
     labelled = sum(label is not None for label in known)
     labels = dict.fromkeys(key for key in [*known, *said] if key is not None)
     found = shares(said, known, labels)
@@ -69,6 +67,7 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
             rows=source.rows,
             labelled=labelled,
             strangers=true.strangers,
+            missing=said.count(None),
             made=time.time(),
         ),
     )

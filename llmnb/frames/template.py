@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 from llmnb.errors import InputError, UnknownField
 from llmnb.wire.json_text import duration_text, exact_json, is_container, json_text
@@ -46,8 +46,29 @@ class Template:
         self.fields: tuple[str, ...] = (text,)
         """Names of the columns that it reads, each once."""
 
+        self._text = text
         if text not in columns:
             self._compile(text, columns)
+
+    @classmethod
+    def of_parts(cls, *parts: tuple[str, bool]) -> Self:
+        """Return the template of literal texts and names of columns, whatever is in these.
+
+        Args:
+            *parts: Texts; True marks a column's name.
+
+        Example:
+            >>> Template.of_parts(("Hi ", False), ("a {b}", True)).render({"a {b}": "Ann"})
+            'Hi Ann'
+        """
+        made = cls("", [""])
+        made.parts = list(parts)
+        made.fields = tuple(dict.fromkeys(part for part, is_field in parts if is_field))
+        made._text = "".join(f"{{{part}}}" if is_field else part for part, is_field in parts)
+        return made
+
+    def __str__(self) -> str:
+        return self._text
 
     def _compile(self, text: str, columns: Sequence[str]) -> None:
         self.parts = []
@@ -175,6 +196,24 @@ def is_missing(cell: Any) -> bool:
     if isinstance(cell, Real):  # a float of numpy's other than float64
         return cell != cell  # only NaN differs from itself
     return type(cell).__name__ in ("NAType", "NaTType")
+
+
+_NEVER_MISSING = frozenset((str, int, bool, type(None)))
+
+
+def known_cells(cells: Sequence[Any]) -> list[Any]:
+    """Return cells with None in the place of each that is missing.
+
+    Example:
+        >>> known_cells(["a", float("nan"), 1.5])
+        ['a', None, 1.5]
+    """
+    kinds = set(map(type, cells)) - _NEVER_MISSING
+    if not kinds:
+        return list(cells)
+    if kinds == {float}:
+        return [None if cell != cell else cell for cell in cells]  # only NaN differs from itself
+    return [None if is_missing(cell) else cell for cell in cells]
 
 
 # ----------------------------------------------------------------------- conversations

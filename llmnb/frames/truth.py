@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
-from llmnb.display.texts import counted
+from llmnb.display.texts import counted, cut
 from llmnb.errors import InputError
-from llmnb.frames.table_source import TableSource
-from llmnb.frames.template import is_missing
+from llmnb.evaluation.labels import number, numbers
+from llmnb.frames.table_source import TableSource, name_of
+from llmnb.frames.template import known_cells
 from llmnb.user_code import warn
+from llmnb.wire.json_text import is_container, json_text
 
 
 class Labelled(ABC):
@@ -45,11 +49,13 @@ class Truth:
         labels: In the rows' order.
         strangers: Labels that belong to no row of the table.
         name: What the truth is called.
+        listed: The first row that has a list or a mapping of labels.
     """
 
     labels: Sequence[Any]
     strangers: int
     name: str
+    listed: int | None = None
 
 
 def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
@@ -79,18 +85,95 @@ def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
     return found
 
 
+def answers_and_truth(source: TableSource, column: Hashable, truth: Any) -> tuple[list[Any], Truth]:
+    """Return a column's answers, None where they are missing, and the true labels of its rows.
+
+    Raises:
+        InputError: If there is no such column, it is truth itself, a row has several true labels
+            and no answer is a list, or as `truth_of` says.
+    """
+    if isinstance(truth, str) and truth == name_of(column):
+        raise InputError(f"{truth!r} is the very column that is compared with truth=.")
+    cells = source.columns().cells(name_of(column))
+    true = truth_of(source, truth)
+    if true.listed is not None and not any(map(is_container, cells)):
+        shown = cut(true.labels[true.listed], 60)
+        raise InputError(
+            f"truth= has {shown} for the row at position {true.listed:,}: there is one true label "
+            "for each row."
+        )
+    warn_unless_random(truth)
+    return _plain(cells), true
+
+
+_NAMES_OF_LABELS = 'Where the numbers are names of labels, say kind="label".'
+
+
+def means_numbers(
+    answers: Sequence[Any],
+    truth: Sequence[Any],
+    kind: str | None = None,
+    *,
+    advice: str = _NAMES_OF_LABELS,
+) -> bool:
+    """Whether numbers are compared, truth being numbers.
+
+    Args:
+        answers: What is answered in some rows, None where nothing is.
+        truth: What is true of them.
+        kind: "label" or "number" where the caller says it.
+        advice: What to do where numbers stand against texts.
+
+    Raises:
+        InputError: If numbers stand against texts or booleans, or one is none of a finite size.
+    """
+    said = [answer for answer in answers if answer is not None]
+    kinds = {_kind_of(truth): truth, _kind_of(said): said} if said else {}
+    other = next((name for name in ("texts", "booleans") if name in kinds), None)
+    is_uneven = kind is None and other is not None and "numbers" in kinds
+    if is_uneven and not any(number(value) is not None for value in kinds[other or ""]):
+        raise InputError(
+            f"Truth is {_kind_of(truth)}, such as {_shown(truth)}, and the answers are "
+            f"{_kind_of(said)}, such as {_shown(said)}: nothing can be compared. "
+            f"{advice if other == 'texts' else ''}".rstrip()
+        )
+    if kind == "label" or (kind is None and _kind_of(truth) != "numbers"):
+        return False
+    if said and not any(number(answer) is not None for answer in said):
+        raise InputError(f"No answer is a number, such as {_shown(said)}: nothing can be compared.")
+    if None in (known := numbers(truth)):
+        wrong = truth[known.index(None)]
+        raise InputError(f"Truth has {_shown([wrong])}, which is no finite number.")
+    return True
+
+
+def _kind_of(values: Sequence[Any]) -> str:
+    """Return "numbers", "booleans" or "texts" where all values are such; else nothing."""
+    kinds: set[type] = set(map(type, values))
+    if all(kind.__name__ in ("bool", "bool_") for kind in kinds):
+        return "booleans"
+    if all(issubclass(kind, Real | Decimal) for kind in kinds - {bool}) and bool not in kinds:
+        return "numbers"
+    return "texts" if all(issubclass(kind, str) for kind in kinds) else ""
+
+
+def _shown(values: Sequence[Any]) -> str:
+    return cut(repr(values[0]), 60)
+
+
 def without_examples(source: TableSource, labels: Sequence[Any], examples: Any) -> list[Any]:
     """Return labels without those of rows that the prompt has shown: these prove nothing.
 
     Args:
         source: The table.
         labels: The true label of each row.
-        examples: Labels of the rows that were shown, as `truth_of` takes them; None: no rows.
+        examples: Labels of the rows that were shown, as `truth_of` takes them; None, and pairs
+            of an input and its answer: no rows.
 
     Raises:
         InputError: If no label is left, or the examples cannot be matched.
     """
-    if examples is None:
+    if examples is None or _are_pairs(examples):
         return list(labels)
     shown = _labels_of(source, examples, "examples").labels
     left = [
@@ -105,7 +188,8 @@ def _labels_of(source: TableSource, truth: Any, argument: str) -> Truth:
     name = argument
     if isinstance(truth, Labelled):
         truth = truth.labels
-    if not hasattr(truth, "__iter__") or hasattr(truth, "columns"):
+    is_unordered = isinstance(truth, Set | bytes | bytearray)
+    if is_unordered or not hasattr(truth, "__iter__") or hasattr(truth, "columns"):
         raise InputError(
             f"{argument}= is a series, a list in the rows' order, a dictionary from the rows' "
             f"labels, or the name of a column, not {type(truth).__name__}."
@@ -115,8 +199,40 @@ def _labels_of(source: TableSource, truth: Any, argument: str) -> Truth:
     else:
         labels, strangers = source.aligned(truth, argument)
         name = str(getattr(truth, "name", None) or argument)
-    labels = [None if is_missing(label) else label for label in labels]
-    return Truth(labels, strangers, name)
+    listed = None
+    if _may_hold_lists(labels):
+        listed = next((row for row, label in enumerate(labels) if is_container(label)), None)
+    return Truth(_without_blanks(_plain(labels)), strangers, name, listed)
+
+
+def _plain(cells: Sequence[Any]) -> list[Any]:
+    """Return cells as they are compared: None where missing, lists and mappings as JSON text."""
+    cells = known_cells(cells)
+    if _may_hold_lists(cells):
+        return [json_text(cell) if is_container(cell) else cell for cell in cells]
+    return cells
+
+
+def _may_hold_lists(cells: Sequence[Any]) -> bool:
+    kinds = set(map(type, cells))
+    return any(issubclass(kind, _HOLDING) or hasattr(kind, "shape") for kind in kinds)
+
+
+_HOLDING = (list, tuple, Set, Mapping)
+
+
+def _are_pairs(examples: Any) -> bool:
+    return isinstance(examples, list | tuple) and all(
+        isinstance(example, list | tuple) and len(example) == 2 for example in examples
+    )
+
+
+def _without_blanks(labels: list[Any]) -> list[Any]:
+    """Return labels with None in the place of each blank text: it is no label."""
+    if str not in set(map(type, labels)):
+        return labels
+    blank = [label for label in set(labels) if isinstance(label, str) and not label.strip()]
+    return [None if label in blank else label for label in labels] if blank else labels
 
 
 def check_length(labels: Sequence[Any], rows: int, argument: str) -> None:

@@ -13,7 +13,7 @@ from llmnb.frames.options import Options
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, name_of
-from llmnb.frames.template import escaped
+from llmnb.frames.template import Template
 from llmnb.records import Outcome
 
 CHOICE = "choice"
@@ -89,9 +89,11 @@ def better_of_two(
     source = source_of(table)
     names = [name_of(column), name_of(against)]
     cells = [source.columns().texts(name) for name in names]  # refuses what is no column
-    one, other = (f"{{{escaped(name)}}}" for name in names)
     orders = [
-        f"First:\n{first}\n\nSecond:\n{second}" for first, second in ((one, other), (other, one))
+        Template.of_parts(
+            ("First:\n", False), (first, True), ("\n\nSecond:\n", False), (second, True)
+        )
+        for first, second in (names, names[::-1])
     ]
     into = CHOICE if options.into is None else options.into
     columns = [into, *([with_suffix(into, "error")] if options.on_error == "column" else [])]

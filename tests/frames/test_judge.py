@@ -88,6 +88,16 @@ def test_polars_and_the_awaited_twin_judge_too(sim, frame):
     assert verdicts["score"].dropna().tolist() == [1, 5]
 
 
+def test_columns_may_be_called_anything(sim, frame):
+    """
+    Braces in their names are no fields of the prompt.
+    """
+    named = frame.set_axis(["{a} b", "c {{"], axis=1)
+    better = named.llm.judge("politeness", "{a} b", "c {{")
+    assert better.dropna().tolist() == ["c {{", "undecided"]
+    assert llmnb.last_run().about.traits["prompt"].startswith("First:\n{{a} b}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "says"),
     [

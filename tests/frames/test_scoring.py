@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from markup import PAYLOADS, Census, about
 
 from llmnb.errors import ConfigurationError, InputError
+from llmnb.evaluation.labels import label_text
 
 MOODS = ["kind", "Kind ", None, "unkind", "rude", "kind"]
 TRUTH = ["kind", "kind", "kind", "unkind", "unkind", "unkind"]
@@ -136,8 +140,25 @@ def test_booleans_and_categories_are_labels():
             pd.Series(["a", "b"], index=[10, 10]),
             "truth= has the index value 10 more than once",
         ),
-        ("mood", [1, 2, 3, 4, 5, 6], "Truth is numbers and the answers are texts, such as 'kind'"),
-        ("length", TRUTH, "The answers are numbers and truth is texts, such as 'kind'"),
+        ("mood", set("abcdef"), "truth= is a series, a list .* not set"),
+        ("mood", b"abcdef", "not bytes"),
+        ("mood", "mood", "'mood' is the very column that is compared"),
+        ("mood", ["", " ", None, "", "", "\t"], "no label for any row"),
+        (
+            "mood",
+            [*TRUTH[:5], ["kind", "rude"]],
+            r'has \["kind","rude"\] for the row at position 5',
+        ),
+        ("mood", np.zeros((6, 2)), "one true label for each row"),
+        (
+            "mood",
+            [1, 2, 3, 4, 5, 6],
+            "Truth is numbers, such as 1, and the answers are texts, such",
+        ),
+        ("length", TRUTH, "Truth is texts, such as 'kind', and the answers are numbers, such as 7"),
+        ("length", [True] * 6, "Truth is booleans, such as True, and the answers are numbers"),
+        ("length", [1, 2, 3, 4, 5, float("inf")], "Truth has inf, which is no finite number"),
+        ("length", [10**400, 2, 3, 4, 5, 6], "Truth has 1000.*, which is no finite number"),
         (
             "moood",
             TRUTH,
@@ -147,8 +168,8 @@ def test_booleans_and_categories_are_labels():
 )
 def test_truth_that_does_not_fit_is_an_error_that_says_how(frame, column, truth, says):
     """
-    Another length, nothing in common, all missing, repeated, numbers against texts, a misspelt
-    column.
+    Another length, nothing in common, all missing, repeated, without an order, the column itself,
+    two labels for a row, numbers against texts or booleans, no finite number, a misspelt column.
     """
     with pytest.raises(InputError, match=says):
         frame.assign(length=frame["text"].str.len()).llm.score(column, truth)
@@ -166,6 +187,76 @@ def test_a_frame_with_repeated_labels_or_without_rows_is_an_error(frame):
         frame.llm.score("mood", TRUTH, examples=TRUTH)
     with pytest.raises(ConfigurationError, match="kind="):
         frame.llm.score("mood", TRUTH, kind="labels")
+
+
+def test_labels_are_the_same_however_their_letters_are_composed():
+    """
+    An accent of its own, capitals, outer blanks; a blank text is no label.
+    """
+    score = pd.Series(["caf\u00e9", "CAFE\u0301 ", "tea"]).llm.score(
+        ["cafe\u0301", "Caf\u00e9", " "]
+    )
+    assert (score.n, score.right) == (2, 2)
+
+
+def test_lists_are_compared_where_answers_are_lists_too():
+    """
+    As they are written, arrays among them.
+    """
+    tags = pd.Series([["a", "b"], np.array(["a", "b"], dtype=object), ["b"]])
+    assert tags.llm.score([["a", "b"], ["a", "b"], ["b", "a"]]).right == 2
+
+
+def test_pairs_that_were_examples_leave_no_row_out(frame):
+    """
+    They are of no row, so that what `classify` took does for `score`.
+    """
+    assert frame.llm.score("mood", TRUTH, examples=[("so nice", "kind")]).n == 6
+
+
+@pytest.mark.parametrize("kind", [pd, pl], ids=["pandas", "polars"])
+def test_answers_whose_quotes_are_not_in_their_text_are_counted(kind):
+    """
+    With those that are wrong among them; where nobody has looked, nothing is said.
+    """
+    table = kind.DataFrame(
+        {"m": ["a", "b", "b", None], "m_supported": [True, False, False, None], "t": list("aaba")}
+    )
+    score = table.llm.score("m", "t")
+    assert score.unsupported == 2
+    told = " ".join(str(score).split())
+    assert "2 answers quote words that are not in the text; 1 of these is wrong." in told
+    as_text = kind.DataFrame({"m": ["a", "b"], "m_supported": ["True", "False"]})
+    assert as_text.llm.score("m", ["a", "b"]).unsupported == 1
+    assert kind.DataFrame({"m": ["a"]}).llm.score("m", ["a"]).unsupported is None
+
+
+def test_a_table_of_any_kind_scores_as_row_by_row():
+    """
+    Figures do not depend on how cells are read: the same of texts, booleans, mixed and lists.
+    """
+    values: list[Any] = ["a", "A ", True, 1, 1.0, "1", None, float("nan"), 2.5, "2.5", "true"]
+    answers = [value for value in values for _ in values]
+    truth = [value for _ in values for value in values]
+    score = pd.Series(answers, dtype=object).llm.score(pd.Series(truth, dtype=object))
+    pairs = [
+        (label_text(said), label_text(true))
+        for said, true in zip(answers, truth, strict=True)
+        if label_text(true) is not None
+    ]
+    assert score.n == len(pairs)
+    assert score.right == sum(said.casefold() == true.casefold() for said, true in pairs if said)
+    assert score.missing == sum(said is None for said, _ in pairs)
+
+
+def test_shares_tell_of_rows_without_an_answer_and_of_kinds_that_cannot_be_compared(frame):
+    """
+    Nothing is dropped without a word.
+    """
+    told = " ".join(str(frame.llm.shares("mood", TRUTH[:3] + [None] * 3)).split())
+    assert "1 row has no answer." in told
+    with pytest.raises(InputError, match="Truth is numbers, such as 1, and the answers are texts"):
+        frame.llm.shares("mood", [1, 2, None, None, None, None])
 
 
 def test_polars_is_matched_by_position_and_numbers_its_rows():
