@@ -72,6 +72,15 @@ def last_run() -> RunHandle[Any] | None:
     """Return the run started last in this process, finished or not; None before the first.
 
     It is the very object that `start` returned, or that a blocking call waited for.
+
+    Example:
+        >>> import llmnb
+        >>> import pandas as pd
+        >>> run = pd.Series(["so good"]).llm.start("Is this kind? {}", model="sim/any")
+        >>> llmnb.last_run() is run
+        True
+        >>> run.wait()
+        True
     """
     return _outermost(_last_run)
 

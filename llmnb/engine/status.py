@@ -515,7 +515,7 @@ def _quantile(values: Sequence[float], part: float) -> float | None:
 
 
 def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
-    """Return each model's pools as one: requests in flight and slots add up, limits do not."""
+    """Return each model's pools together: requests in flight and slots add up, limits do not."""
     pools: dict[tuple[str, str], PoolStatus] = {}
     for pool in (pool for snapshot in snapshots for pool in snapshot.pools):
         known = pools.get((pool.provider, pool.model))

@@ -141,8 +141,8 @@ requests = [{"prompt": f"question {row}"} for row in range(40)]
 try:
     llm.generate(requests)
 except KeyboardInterrupt:
-    found = [one is not None and one.is_answer for one in llmnb.last_run().partial()]
-    print("kept", sum(found), "of", len(found), flush=True)
+    kept = [outcome is not None and outcome.is_answer for outcome in llmnb.last_run().partial()]
+    print("kept", sum(kept), "of", len(kept), flush=True)
     raise SystemExit(130)
 """
 

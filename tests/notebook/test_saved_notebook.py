@@ -294,6 +294,7 @@ def day(executed: Executed) -> Any:
         FRAME,
         "df['a'] = df.llm.generate('Say {text}', **options)",
         "df.llm.generate('Say {text}', **options)",
+        "a_cell_that = 'runs nothing and shows nothing'",
         """
         for number in range(10):
             df.llm.generate('Say {text}', params={'temperature': number / 10}, **options)
@@ -324,14 +325,15 @@ def day(executed: Executed) -> Any:
     )["cells"][2:]
 
 
-ASSIGNED, DISPLAYED, LOOP, SILENT, PRIVATE, FAILED, FAILING_LOOP, PREVIEW, PLANNED, PASTED = range(
-    10
+ASSIGNED, DISPLAYED, _, LOOP, SILENT, PRIVATE, FAILED, FAILING_LOOP, PREVIEW, PLANNED, PASTED = (
+    range(11)
 )
 
 
 def test_answers_that_a_cell_does_not_show_stand_open_in_its_receipt(day):
     """
-    Prompt, answer and status of five rows as text; a cell that shows its result folds them.
+    Prompt, answer and status of five rows as text; a cell that shows its result folds them, and
+    they stay so when the next cell shows nothing.
     """
     (assigned,) = shown(day[ASSIGNED])
     (displayed, _) = shown(day[DISPLAYED])
