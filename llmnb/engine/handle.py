@@ -122,6 +122,9 @@ class RunHandle(abc.ABC, Generic[T]):
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
 
+        self.on_retry: Callable[[AnyRun], None] | None = None
+        """What a display wants to be told of, whoever asks failed rows again."""
+
     def _set_last_run(self) -> None:
         """Become the run started last; called at the end of a constructor."""
         global _last_run
@@ -299,6 +302,8 @@ class RunHandle(abc.ABC, Generic[T]):
             return self._retries[-1][1]
         run = self._ask_again(again, mode)
         self._retries.append((frozenset(outcome.row for outcome in again), run))
+        if self.on_retry is not None:
+            self.on_retry(run)
         return run
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[T]:
