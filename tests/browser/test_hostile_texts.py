@@ -35,6 +35,8 @@ CELLS = [
     "%llm_models openai",
     "df.llm.generate('text', details=True, **options)[['response', 'error']].head(3)",
     "%llm_status",
+    "labelled = df.llm.label('text', payloads[:20], fields=['<b>{text}'])\n"
+    "labelled.skip()\nlabelled.give(payloads[7])\nlabelled",
     "x = df.llm.generate('text', **options)",  # its answers in the receipt
     "for tag in ('<svg onload=alert(1)>', '</details><script>alert(1)</script>'):\n"
     "    x = df.head(20).llm.generate(tag + ' {text}', **options)",
