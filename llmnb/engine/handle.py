@@ -73,6 +73,15 @@ def last_run() -> RunHandle[Any] | None:
     """Return the run started last in this process, finished or not; None before the first.
 
     It is the very object that `start` returned, or that a blocking call waited for.
+
+    Example:
+        >>> import llmnb
+        >>> import pandas as pd
+        >>> run = pd.Series(["so good"]).llm.start("Is this kind? {}", model="sim/any")
+        >>> llmnb.last_run() is run
+        True
+        >>> run.wait()
+        True
     """
     return _outermost(_last_run)
 
@@ -113,6 +122,9 @@ class RunHandle(abc.ABC, Generic[T]):
 
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
+
+        self.on_retry: Callable[[AnyRun], None] | None = None
+        """What a display wants to be told of, whoever asks failed rows again."""
 
     def _set_last_run(self) -> None:
         """Become the run started last; called at the end of a constructor."""
@@ -302,6 +314,8 @@ class RunHandle(abc.ABC, Generic[T]):
             return self._retries[-1][1]
         run = self._ask_again(again, mode)
         self._retries.append((frozenset(outcome.row for outcome in again), run))
+        if self.on_retry is not None:
+            self.on_retry(run)
         return run
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[T]:

@@ -41,7 +41,7 @@ ALLOWED = {
         "tests/notebook"
     ),
     "pieces": "tests/notebook",
-    "place": "evaluation frames notebook tests/frames tests/notebook",
+    "place": "evaluation frames notebook tests tests/frames tests/notebook",
     "rail": "notebook tests/notebook",
     "say": "frames tests/frames tests/notebook",
     "strip": "tests/notebook",
