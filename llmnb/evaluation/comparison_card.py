@@ -145,7 +145,7 @@ class ComparisonCard:
             yield (
                 cut(costs.name, 60),
                 f"{verdict}: wrong on {counted(rival.worse, 'row')} that the best has right, right "
-                f"on {rival.better:,} that it has wrong ({_p(rival.p_holm)}).",
+                f"on {rival.better:,} that it has wrong ({p_text(rival.p_holm)}).",
             )
 
     def _test(self) -> str:
@@ -233,7 +233,8 @@ class ComparisonCard:
         return f'<div style="overflow-x:auto">{table([head, *rows])}</div>'
 
 
-def _p(p: float | None) -> str:
+def p_text(p: float | None) -> str:
+    """Return a p-value with its name; empty where there is none."""
     if p is None:
         return ""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.995 else "p = 1"

@@ -18,7 +18,8 @@ options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concur
 
 def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
     """
-    The dashboard acts at once; a plan shows its card, the cache manager its projects.
+    The dashboard acts at once; a plan shows its card, the cache manager its projects; rows
+    are labelled by keys.
     """
     with Laboratory(reply=lambda prompt: prompt.upper()) as provider:
         provider.hold()
@@ -29,6 +30,8 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
                 "run = df.llm.start('Say {text}', **options)",
                 "df.llm.plan('Ask {text}', **options)",
                 "%llm_cache",
+                "df.llm.label('kind', ['odd', 'even'], n=2)",
+                "run.explore()",
             ],
             provider,
             program="notebook",
@@ -51,3 +54,16 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
         expect(plan).to_contain_text("20 to send")
         manager = notebook.done(3).get_by_role("region", name="Cache manager")
         expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible()
+
+        labels = notebook.done(4).get_by_role("region", name="Label kind")
+        labels.locator(".txt").click()
+        notebook.page.keyboard.press("1")
+        expect(labels).to_contain_text("you say odd.")
+        notebook.page.keyboard.press("2")
+        expect(labels).to_contain_text("labelled, all saved")
+
+        rows = notebook.done(5).get_by_role("region", name="Rows of project tickets")
+        rows.get_by_role("option").nth(1).click()
+        notebook.page.keyboard.press("j")
+        expect(rows.get_by_role("heading", name="Row 2")).to_be_visible()
+        expect(rows).to_contain_text("SAY ROW 2")

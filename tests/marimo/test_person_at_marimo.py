@@ -24,6 +24,8 @@ options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concur
 START = "run = df.llm.start('Say {text}', **options)\nrun"
 PLAN = "df.llm.plan('Ask {text}', **options)"
 WAITS = "answers = df.head(8).llm.generate('Wait {text}', **options)"
+LABEL = "df.llm.label('kind', ['odd', 'even'], n=2)"
+READ = "run.explore()"
 CACHE = "from llmnb.widgets import CacheManager\nCacheManager()"
 
 
@@ -49,6 +51,8 @@ def notebook(tmp_path, provider):
             ("df, options, answers", f"answers\n{START}", "run"),
             ("df, options, run", f"run\n{PLAN}", ""),
             ("answers", f"answers\n{CACHE}", ""),
+            ("df, answers", f"answers\n{LABEL}", ""),
+            ("run", READ, ""),
         ],
     )
     try:
@@ -60,7 +64,8 @@ def notebook(tmp_path, provider):
 def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     """
     A waiting cell shows its dashboard; a started run is paused, resumed, and its failed rows asked
-    again; a plan begins ten rows, then all; the cache manager searches, clears and undoes.
+    again; a plan begins ten rows, then all; the cache manager searches, clears and undoes; rows
+    are labelled by keys.
     """
     provider.hold()
     page = notebook.open(browser)
@@ -92,11 +97,17 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     expect(plan).to_contain_text("40 to send")
     begun = output(page, 3).get_by_role("region", name=runs)
     plan.get_by_role("button", name="Run 10").click()
-    few = output(page, 3).get_by_role("region", name="First rows of project tickets")
-    expect(few).to_contain_text("All 10 rows answered")
+    first_rows = output(page, 3).get_by_role("region", name="First rows of project tickets")
+    expect(first_rows).to_contain_text("All 10 rows answered")
     plan.get_by_role("button", name="Run 40").click()
     expect(begun).to_contain_text("All 40 rows answered")
     assert len(provider.ledger.received) == 8 + 42 + 40
+
+    rows = output(page, 6).get_by_role("region", name="Rows of project tickets")
+    rows.get_by_role("option").nth(1).click()
+    page.keyboard.press("j")
+    expect(rows.get_by_role("heading", name="Row 2")).to_be_visible()
+    expect(rows).to_contain_text("SAY ROW 2")
 
     manager = output(page, 4).get_by_role("region", name="Cache manager")
     manager.get_by_role("button", name="tickets", exact=True).click()
@@ -107,6 +118,13 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     manager.get_by_role("button", name="Clear 88 answers").click()
     manager.get_by_role("button", name="Undo clearing tickets").click()
     expect(manager.get_by_role("button", name="Clear tickets…")).to_be_visible()
+
+    labels = output(page, 5).get_by_role("region", name="Label kind")
+    labels.locator(".txt").click()
+    page.keyboard.press("1")
+    expect(labels).to_contain_text("you say odd.")
+    page.keyboard.press("2")
+    expect(labels).to_contain_text("labelled, all saved")
 
 
 def test_elsewhere_it_says_what_to_do():
