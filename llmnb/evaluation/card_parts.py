@@ -38,7 +38,7 @@ class Carded:
         return str(self._card.html())
 
 
-def breaking(name: str, unbroken: int = 12, widest: int = 112) -> str:
+def breaking(name: str, unbroken: int = 12, widest: int = 95) -> str:
     """Return the style by which a name gives way on a narrow page.
 
     Args:

@@ -176,7 +176,7 @@ class ComparisonCard:
         )
 
     def _rows(self) -> Iterator[list[str]]:
-        small = f"{FAINT};font-size:11px;line-height:14px;padding:0 0 4px 12px"
+        small = f"{FAINT};font-size:11px;line-height:14px;padding:0 0 4px 10px"
         ends = (
             '<div style="display:flex;justify-content:space-between"><span>0</span>'
             "<span>50</span><span>100 %</span></div>"
@@ -188,12 +188,12 @@ class ComparisonCard:
             cell("", "padding:0"),
             raw_cell(ends, f"{small};white-space:nowrap;width:32%;min-width:62px"),
             *(
-                cell(name, f"{small};{_HEAD_WRAPS[place]}", align="right", head="col")
+                cell(name, f"{small};vertical-align:bottom", align="right", head="col")
                 for place, name in enumerate(names)
                 if place not in left_out
             ),
         ]
-        plain = "padding:3px 0 3px 12px;white-space:nowrap"
+        plain = "padding:3px 0 3px 10px;white-space:nowrap"
         for number, (rival, costs) in enumerate(self._shown()):
             drawn = whisker(rival.accuracy, (rival.low, rival.high))
             figures = enumerate(self._figures(rival, costs))
@@ -233,10 +233,6 @@ class ComparisonCard:
             for row in self.disputed
         ]
         return f'<div style="overflow-x:auto">{table([head, *rows])}</div>'
-
-
-_HEAD_WRAPS = [*["vertical-align:bottom;white-space:nowrap"] * 4, "vertical-align:bottom"]
-"""How the heads of figures are broken: the last one is wider than its figures."""
 
 
 def p_text(p: float | None) -> str:
