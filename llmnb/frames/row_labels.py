@@ -154,7 +154,7 @@ class AppliedLabels:
             match = "matches" if self.unmatched == 1 else "match"
             rest = f"; {counted(self.unmatched, 'label')} {match} no row of this table"
         first = f"{counted(self.written, 'label')} written over {visible(column, longest=60)}"
-        return first, f": {changed}{rest}."
+        return first, f"{changed}{rest}."
 
 
 def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:

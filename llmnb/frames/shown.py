@@ -63,7 +63,7 @@ def show_line(first: str, rest: str) -> None:
         first: Its beginning, which is the news.
         rest: The rest of it.
     """
-    text = first + rest
+    text = f"{first}: {rest}"
     if not hasattr(shell(), "kernel"):
         print_line(text)
         return
