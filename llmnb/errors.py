@@ -170,8 +170,8 @@ def without_money(error: LLMNBError) -> LLMNBError:
         'ollama failed (HTTP 500).'
     """
     text = error.message
-    for words in _ABOUT_MONEY:
-        text = text.replace(words, "")
+    for sentence in _ABOUT_MONEY:
+        text = text.replace(sentence, "")
     error.args = (text,)
     return error.with_details(maybe_billed=False)
 

@@ -23,7 +23,7 @@ from llmnb.option_kinds import (
     SECONDS_OR_P95,
     SHARE,
     TEXT,
-    WORDS,
+    TEXTS,
     YES_OR_NO,
     Kind,
     Unfit,
@@ -60,13 +60,13 @@ _LONGEST_SHOWN = 60
 
 
 class Unset:
-    """A default that no value can stand for, such as "as it is"; signatures show its words."""
+    """A default that no value can stand for, such as "as it is"; signatures show its text."""
 
-    def __init__(self, words: str) -> None:
-        self._words = words
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def __repr__(self) -> str:
-        return f"<{self._words}>"
+        return f"<{self._text}>"
 
 
 OWN = Unset("as made")
@@ -107,8 +107,8 @@ class Option:
     @property
     def documentation(self) -> str:
         """The sentence that signatures' documentation has about it."""
-        is_told = self.kind.description and self.kind is not YES_OR_NO
-        kind = f": {self.kind.description}" if is_told else ""
+        is_shown = self.kind.description and self.kind is not YES_OR_NO
+        kind = f": {self.kind.description}" if is_shown else ""
         return f"{self.meaning[:1].upper()}{self.meaning[1:]}{kind}{self.note}."
 
     def checked(self, name: str, value: Any) -> Any:
@@ -338,7 +338,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "good_finish": _option(
         "the finish reasons that are good though llmnb does not know them, such as ['done']",
-        WORDS,
+        TEXTS,
         *(*_RUNS, "batch", "magics", "configure"),
         is_optional=True,
         default=(),
@@ -462,8 +462,8 @@ PARAMS: Mapping[str, Option] = {
     "temperature": _option("how freely a model chooses its words", any_number(0)),
     "top_p": _option("the share of likely words that are chosen from", any_number(0, 1)),
     "top_k": _option("the number of likely words that are chosen from", whole_number()),
-    "stop_tokens": _option("at which texts an answer ends", WORDS),
-    "stop": _option("at which texts an answer ends", WORDS),
+    "stop_tokens": _option("at which texts an answer ends", TEXTS),
+    "stop": _option("at which texts an answer ends", TEXTS),
     "frequency_penalty": _option("the penalty on frequent words", _NUMBER),
     "presence_penalty": _option("the penalty on words that are there already", _NUMBER),
     "seed": _option("the seed of the model's choices", whole_number()),

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import tqdm
@@ -31,9 +31,6 @@ T = TypeVar("T")
 
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
-
-Interrupt = Literal["auto", "raise", "return"]
-"""What an interrupt does once the answers are safe: ``"auto"`` raises in scripts only."""
 
 DRAW_SECONDS = 0.1
 """Bars are drawn no more often than this."""
@@ -57,27 +54,19 @@ class TwoBars:
     Args:
         run: The run to watch.
         shown: Whether to draw anything.
-        total: Rows in all, where the run itself reads them lazily and cannot know.
     """
 
-    def __init__(self, run: AnyRun, shown: Bars = "auto", *, total: int | None = None) -> None:
+    def __init__(self, run: AnyRun, shown: Bars = "auto") -> None:
         self._run = run
-        self._total = total
-        self._display = _display(shown, run, total)
+        self._display = _display(shown, run)
         self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._display is not None:
-            status = self._run.status()
-            self._display.close(status, self._rows(status))
+            self._display.close(self._run.status())
 
     def draw(self) -> None:
         """Show the run as it is now; call it as often as you like."""
@@ -85,30 +74,26 @@ class TwoBars:
         if self._display is None or now - self._drawn < DRAW_SECONDS:
             return
         self._drawn = now
-        status = self._run.status()
-        self._display.draw(status, self._rows(status))
-
-    def _rows(self, status: StatusSnapshot) -> int | None:
-        return status.total if self._total is None else self._total
+        self._display.draw(self._run.status())
 
 
 class Display(Protocol):
     """What draws a run."""
 
-    def draw(self, status: StatusSnapshot, total: int | None) -> None:
-        """Show how far it is; `total` is the number of rows where it is known."""
+    def draw(self, status: StatusSnapshot) -> None:
+        """Show how far it is."""
 
-    def close(self, status: StatusSnapshot, total: int | None) -> None:
+    def close(self, status: StatusSnapshot) -> None:
         """Show how it ended."""
 
 
-def _display(shown: Bars, run: AnyRun, total: int | None) -> Display | None:
+def _display(shown: Bars, run: AnyRun) -> Display | None:
     if not shown or sys.stderr is None:
         return None
     can_draw = _is_interactive()
     if shown == "auto" and not can_draw:
         return None
-    if _display_factory is not None and (display := _display_factory(run, total)) is not None:
+    if _display_factory is not None and (display := _display_factory(run)) is not None:
         return display
     return _TqdmBars() if can_draw else _Lines()
 
@@ -125,22 +110,22 @@ class _TqdmBars:
     def __init__(self) -> None:
         self._bars: list[Any] = []
 
-    def draw(self, status: StatusSnapshot, total: int | None) -> None:
+    def draw(self, status: StatusSnapshot) -> None:
         if not self._bars:
-            self._bars = self._open(total)
+            self._bars = self._open(status.total)
         launched, completed = self._bars
         for bar, count in ((launched, status.launched), (completed, status.completed)):
-            bar.total = total
+            bar.total = status.total
             bar.n = count
         launched.set_postfix_str(status.waiting_on, refresh=False)
         completed.set_postfix_str(figures(status), refresh=False)
         for bar in self._bars:
             bar.refresh()
 
-    def close(self, status: StatusSnapshot, total: int | None) -> None:
+    def close(self, status: StatusSnapshot) -> None:
         if not self._bars and status.completed == 0:
             return  # it ended before anything could be seen
-        self.draw(status, total)
+        self.draw(status)
         # The upper one first: tqdm writes a bar that ends on the line of the uppermost.
         for bar in self._bars:
             bar.close()
@@ -170,17 +155,14 @@ class _Lines:
     def __init__(self) -> None:
         self._printed = Clock.monotonic()
 
-    def draw(self, status: StatusSnapshot, total: int | None) -> None:
+    def draw(self, status: StatusSnapshot) -> None:
         now = Clock.monotonic()
         if now - self._printed >= LINE_SECONDS:
             self._printed = now
-            self._print(status, total)
+            self.close(status)
 
-    def close(self, status: StatusSnapshot, total: int | None) -> None:
-        self._print(status, total)
-
-    def _print(self, status: StatusSnapshot, total: int | None) -> None:
-        of = f" of {total:,}" if total is not None else ""
+    def close(self, status: StatusSnapshot) -> None:
+        of = f" of {status.total:,}" if status.total is not None else ""
         line = f"launched {status.launched:,}{of}, completed {status.completed:,}{of}, "
         because = f". {status.waiting_on}" if status.waiting_on else ""
         print(line + figures(status) + because, file=sys.stderr, flush=True)
@@ -202,20 +184,19 @@ def figures(status: StatusSnapshot) -> str:
     return ", ".join(parts)
 
 
-_display_factory: Callable[[AnyRun, int | None], Display | None] | None = None
+_display_factory: Callable[[AnyRun], Display | None] | None = None
 _show_background: Callable[[AnyRun], object] | None = None
 
 
 def use_display(
-    factory: Callable[[AnyRun, int | None], Display | None] | None,
+    factory: Callable[[AnyRun], Display | None] | None,
     show_background: Callable[[AnyRun], object] | None = None,
 ) -> None:
     """Draw runs by another display than the bars, such as a notebook's dashboard.
 
     Args:
-        factory: Takes a run and the number of its rows where that is known, and
-            returns what draws it, or None to leave it to the bars; None goes back to
-            the bars for all runs.
+        factory: Takes a run and returns what draws it, or None to leave it to the bars; None
+            goes back to the bars for all runs.
         show_background: Shows a run that was started in the background, for which nobody waits.
     """
     global _display_factory, _show_background
@@ -319,14 +300,14 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
-def attend(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> None:
+def attend(run: AnyRun, *, bars: Bars = "auto") -> None:
     """Block until a run is done, showing its bars; see `attended`."""
-    with attended(run, bars=bars, interrupt=interrupt):
+    with attended(run, bars=bars):
         pass
 
 
 @contextlib.contextmanager
-def attended(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto") -> Iterator[None]:
+def attended(run: AnyRun, *, bars: Bars = "auto") -> Iterator[None]:
     """Block until a run is done, showing its bars; then the block takes the result.
 
     A first interrupt stops the run: nothing new is sent, the partial result
@@ -337,7 +318,6 @@ def attended(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto")
     Args:
         run: The run.
         bars: Whether to show bars.
-        interrupt: What an interrupt does once the answers are safe.
 
     Raises:
         KeyboardInterrupt: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
@@ -346,7 +326,7 @@ def attended(run: AnyRun, *, bars: Bars = "auto", interrupt: Interrupt = "auto")
         with TwoBars(run, bars) as shown:
             interrupts.wait(shown.draw)
         if interrupts.count:
-            if not _returns(interrupt):
+            if _in_script():
                 raise KeyboardInterrupt
             _warn_of_stop(run)
         yield
@@ -357,7 +337,6 @@ async def aattend(
     take: Callable[[], T] = lambda: None,  # type: ignore[assignment, return-value]
     *,
     bars: Bars = "auto",
-    interrupt: Interrupt = "auto",
 ) -> T:
     """Await a run on the caller's loop, showing its bars, and what its result is taken by.
 
@@ -367,7 +346,6 @@ async def aattend(
         run: The run.
         take: Called on a thread once the run is done.
         bars: Whether to show bars.
-        interrupt: What an interrupt does once the answers are safe.
 
     Raises:
         CancelledError: In scripts, after an interrupt; `llmnb.last_run()` has the partial.
@@ -376,7 +354,7 @@ async def aattend(
     with TwoBars(run, bars) as shown:
         await _outlast(run.ended(), interrupts, shown.draw)
     if interrupts.count:
-        if not _returns(interrupt):
+        if _in_script():
             raise asyncio.CancelledError
         _warn_of_stop(run)
     try:
@@ -414,15 +392,12 @@ def _warn_of_stop(run: AnyRun) -> None:
     )
 
 
-def _returns(interrupt: Interrupt) -> bool:
-    return _in_ipython() or _in_marimo() if interrupt == "auto" else interrupt == "return"
-
-
 # ------------------------------------------------------------------------ where we are
 
 
-def _in_ipython() -> bool:
-    return shell() is not None
+def _in_script() -> bool:
+    """Whether an interrupt ends what runs, and not a cell."""
+    return shell() is None and not _in_marimo()
 
 
 def _in_notebook() -> bool:

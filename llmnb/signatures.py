@@ -85,7 +85,7 @@ _CONSTRUCTOR = (
 )
 _AS_MADE = dict.fromkeys({*names("AsyncLLM")} - {"use_cache", "progress", "mode", "cooldown"}, OWN)
 _BATCH = (*names("generation"), "api_provider", "gen_type", *PARAMS)
-_GIVEN_BEFORE = ("max_requests_per_minute", "max_tokens_per_minute", "max_attempts")
+_POSITIONAL = ("max_requests_per_minute", "max_tokens_per_minute", "max_attempts")
 
 FRAME_KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     "GenerateOptions": _listed(_FRAMES),
@@ -126,9 +126,9 @@ KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     "MasterOptions": _listed(
         names("GenerationMaster"), PARAMS, without=("time_limit", "hedge_after")
     ),
-    "FileOptions": _listed(_BATCH, without=_GIVEN_BEFORE, defaults={"cooldown": 15.0}),
+    "FileOptions": _listed(_BATCH, without=_POSITIONAL, defaults={"cooldown": 15.0}),
     "ParallelOptions": _listed(
-        _BATCH, without=(*_GIVEN_BEFORE, "allow_urls"), defaults={"cooldown": 15.0}
+        _BATCH, without=(*_POSITIONAL, "allow_urls"), defaults={"cooldown": 15.0}
     ),
     **FRAME_KEYWORDS,
 }

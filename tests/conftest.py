@@ -128,15 +128,15 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     """Run the one browser of this worker."""
     import browsers
 
-    with browsers.chromium(tmp_path_factory.mktemp("chromium")) as one:
-        yield one
+    with browsers.chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
 
 
 @pytest.fixture
 def browser(chromium: Chromium) -> Iterator[Browser]:
     """Lend the browser, with no page open; mark the test with pytest.mark.browser."""
-    with chromium.lent() as one:
-        yield one
+    with chromium.lent() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +159,6 @@ def redis(redis_process: RedisServer) -> RedisServer:
 @pytest.fixture(scope="session")
 def weights() -> Path:
     """Return the file with the weights of smollm2."""
-    found = find_weights()
-    assert found is not None, "mark the test with pytest.mark.local_model"
-    return found
+    weights = find_weights()
+    assert weights is not None, "mark the test with pytest.mark.local_model"
+    return weights

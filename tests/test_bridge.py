@@ -34,7 +34,7 @@ async def test_a_running_loop_may_block_or_await():
     assert await bridge.acall(answer()) == 42
 
 
-def test_eight_threads_share_one_loop():
+def test_eight_threads_share_a_loop():
     """
     Everybody's coroutines run on the same thread.
     """

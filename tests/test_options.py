@@ -221,8 +221,8 @@ AT = {
 
 @pytest.fixture(scope="module")
 def sim():
-    with SimulatedProvider(reply="OK", latency=0) as one:
-        yield one
+    with SimulatedProvider(reply="OK", latency=0) as provider:
+        yield provider
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ LEFT_OUT = {
 
 @pytest.mark.parametrize("door", AT)
 @pytest.mark.parametrize(
-    ("configured", "given", "held"),
+    ("configured", "passed", "held"),
     [
         (None, None, "announced"),
         (None, "smooth", "smooth"),
@@ -275,7 +275,7 @@ LEFT_OUT = {
     ],
 )
 def test_a_call_says_how_limits_are_spent_else_the_settings(
-    doors, monkeypatch, door, configured, given, held
+    doors, monkeypatch, door, configured, passed, held
 ):
     """
     At every door burst= wins over `configure`; without either what is announced is spent at once.
@@ -283,7 +283,7 @@ def test_a_call_says_how_limits_are_spent_else_the_settings(
     claims = claimed_bursts(monkeypatch)
     settings.configure(burst=configured)
 
-    assert getattr(doors, door)(**({} if given is None else {"burst": given})) == "OK"
+    assert getattr(doors, door)(**({} if passed is None else {"burst": passed})) == "OK"
     assert claims
     assert set(claims) == {held}
 
@@ -293,11 +293,11 @@ def test_a_right_value_is_taken(doors, door):
     """
     Every option that the table has for a door is accepted there.
     """
-    given = {name: RIGHT[name] for name in AT[door] if name in RIGHT}
+    passed = {name: RIGHT[name] for name in AT[door] if name in RIGHT}
     if door == "many" or door == "file":
-        given |= {"cache_dir": str(doors.folder / "other")}
+        passed |= {"cache_dir": str(doors.folder / "other")}
 
-    assert getattr(doors, door)(**given) == "OK"
+    assert getattr(doors, door)(**passed) == "OK"
 
 
 def test_every_option_is_tried():
@@ -308,7 +308,7 @@ def test_every_option_is_tried():
     assert {name for taken in AT.values() for name in taken} == set(OPTIONS)
 
 
-def test_a_number_written_as_a_text_is_told_so():
+def test_a_number_written_as_a_text_is_refused_as_such():
     """
     The message says how it is written.
     """
@@ -316,7 +316,7 @@ def test_a_number_written_as_a_text_is_told_so():
         checked({"max_attempts": "20"})
 
 
-def test_one_project_may_be_named_alone(sim, doors):
+def test_a_project_may_be_named_alone(sim, doors):
     """
     share="Maths" shares with that project, and with no other.
     """
@@ -336,10 +336,10 @@ def test_numbers_of_numpy_are_numbers(doors):
     """
     import numpy as np
 
-    found = checked({"max_attempts": np.int64(3), "time_limit": np.float32(0.5)})
+    files = checked({"max_attempts": np.int64(3), "time_limit": np.float32(0.5)})
 
-    assert found == {"max_attempts": 3, "time_limit": 0.5}
-    assert type(found["max_attempts"]) is int
+    assert files == {"max_attempts": 3, "time_limit": 0.5}
+    assert type(files["max_attempts"]) is int
 
 
 def test_an_option_of_a_call_is_no_field_of_its_request(doors, sim):
@@ -398,7 +398,7 @@ def test_parameters_may_stand_beside_params(doors, door, tmp_path):
 
 
 @pytest.mark.parametrize("door", TAKES_PARAMS)
-def test_a_parameter_given_twice_must_be_the_same(doors, sim, door, tmp_path):
+def test_a_parameter_passed_twice_must_be_the_same(doors, sim, door, tmp_path):
     """
     Twice and equal is fine; twice and different is an error that names both.
     """
@@ -406,9 +406,11 @@ def test_a_parameter_given_twice_must_be_the_same(doors, sim, door, tmp_path):
     assert body["temperature"] == 0
 
     before = sent(sim)
-    with pytest.raises(ConfigurationError, match="temperature is given twice, as 1 and in") as told:
+    with pytest.raises(
+        ConfigurationError, match="temperature is given twice, as 1 and in"
+    ) as caught:
         getattr(doors, door)(**{TAKES_PARAMS[door]: {"temperature": 0}}, temperature=1)
-    assert told.value.message.endswith("Nothing was sent.")
+    assert caught.value.message.endswith("Nothing was sent.")
     assert sent(sim) == before
 
 
@@ -545,14 +547,14 @@ def test_advice_can_be_followed():
     """
     Every option that a message names is accepted at the doors where the message is shown.
     """
-    found = {}
+    files = {}
     for name, file in advice():
         if name in OPTIONS:
-            found.setdefault(name, set()).add(file)
+            files.setdefault(name, set()).add(file)
 
-    assert set(found) == set(SHOWN_AT), "say of a new one where it is shown"
+    assert set(files) == set(SHOWN_AT), "say of a new one where it is shown"
     refused = [
-        (name, door, found[name])
+        (name, door, files[name])
         for name, shown_at in SHOWN_AT.items()
         for door in shown_at
         if door not in OPTIONS[name].doors

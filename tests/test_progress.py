@@ -68,13 +68,13 @@ def test_nothing_is_shown_where_nobody_looks(stream):
 
 class _Recorder:
     def __init__(self) -> None:
-        self.closed: list[tuple[StatusSnapshot, int | None]] = []
+        self.closed: list[StatusSnapshot] = []
 
-    def draw(self, status, total):
+    def draw(self, status):
         pass
 
-    def close(self, status, total):
-        self.closed.append((status, total))
+    def close(self, status):
+        self.closed.append(status)
 
 
 def test_another_display_can_be_hung_up(stream):
@@ -82,15 +82,15 @@ def test_another_display_can_be_hung_up(stream):
     It takes the bars' place and is closed once, with the final state.
     """
     terminal, shown = stream(Terminal()), _Recorder()
-    progress.use_display(lambda run, total: shown)
+    progress.use_display(lambda run: shown)
     try:
         with Laboratory() as sim:
             progress.attend(ask(sim, questions(3)))
     finally:
         progress.use_display(None)
 
-    ((status, total),) = shown.closed
-    assert (status.state, status.completed, total) == ("finished", 3, 3)
+    (status,) = shown.closed
+    assert (status.state, status.completed, status.total) == ("finished", 3, 3)
     assert terminal.getvalue() == ""
 
 
@@ -99,7 +99,7 @@ def test_a_display_that_declines_leaves_it_to_the_bars(stream):
     A notebook without widgets still shows something.
     """
     terminal = stream(Terminal())
-    progress.use_display(lambda run, total: None)
+    progress.use_display(lambda run: None)
     try:
         with Laboratory() as sim:
             progress.attend(ask(sim, questions(3)))
@@ -108,15 +108,16 @@ def test_a_display_that_declines_leaves_it_to_the_bars(stream):
     assert "3/3" in terminal.screen[1]
 
 
-async def test_a_cancelled_wait_keeps_what_was_answered(stream):
+async def test_a_cancelled_wait_keeps_what_was_answered(stream, monkeypatch):
     """
     An interrupted `await` cell gets the partial result and one warning; the task lives on.
     """
     stream(io.StringIO())
+    monkeypatch.setattr(progress, "shell", lambda: object())
     with Laboratory(reply=lambda prompt: prompt) as sim:
         run = ask(sim, questions(20), max_concurrent_requests=5)
         sim.hold(lambda request: request.number >= 5)
-        waiting = asyncio.ensure_future(progress.aattend(run, interrupt="return"))
+        waiting = asyncio.ensure_future(progress.aattend(run))
         await sim.await_received(10)
         waiting.cancel()
         with pytest.warns(UserWarning, match="of 20 rows"):

@@ -58,7 +58,7 @@ def test_no_rate_is_no_limit():
         [5],
     ],
 )
-def test_what_is_no_rate_is_refused_in_words(rate):
+def test_what_is_no_rate_is_refused_with_a_sentence(rate):
     """
     The error names every form that is accepted.
     """

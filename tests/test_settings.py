@@ -32,7 +32,7 @@ def test_argument_then_configure_then_environment_then_dotenv_then_default(monke
     assert settings.project_name("from-argument") == "from-argument"
 
 
-def test_dotenv_is_found_upwards_and_read_again_when_changed(monkeypatch, tmp_path):
+def test_dotenv_is_looked_for_upwards_and_read_again_when_changed(monkeypatch, tmp_path):
     """
     A key written into .env after the import is found.
     """

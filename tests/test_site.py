@@ -197,9 +197,9 @@ def test_a_browser_finds_what_is_searched_for_and_asks_nobody_else(site, browser
             if width < 1000:
                 page.locator("label[for=__search]").first.click()
             page.locator(".md-search__input").fill("spend budget")
-            found = page.locator(".md-search-result__link").first
-            found.wait_for()
-            assert "budget" in (found.get_attribute("href") or "")
+            link = page.locator(".md-search-result__link").first
+            link.wait_for()
+            assert "budget" in (link.get_attribute("href") or "")
             context.close()
         server.shutdown()
 

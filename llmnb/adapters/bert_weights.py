@@ -41,14 +41,14 @@ _OF_LAYER = {
 
 
 def write_gguf(
-    target: IO[bytes], *, config: Mapping[str, Any], words: Iterable[str], tensors: IO[bytes]
+    target: IO[bytes], *, config: Mapping[str, Any], vocabulary: Iterable[str], tensors: IO[bytes]
 ) -> None:
     """Write a GGUF file.
 
     Args:
         target: Where.
         config: The model's ``config.json``.
-        words: Its vocabulary, in order: the lines of ``vocab.txt``.
+        vocabulary: In order: the lines of ``vocab.txt``.
         tensors: Its ``model.safetensors``, of 32-bit floats; it must be seekable.
 
     Raises:
@@ -62,7 +62,7 @@ def write_gguf(
         for key, part in sorted(listed.items(), key=lambda item: item[1].get("data_offsets", [0]))
         if (name := _name(key)) is not None
     ]
-    facts = _facts(config, list(words))
+    facts = _facts(config, list(vocabulary))
     target.write(b"GGUF" + struct.pack("<IQQ", _VERSION, len(parts), len(facts)))
     target.write(b"".join(_string(key) + value for key, value in facts.items()))
     offset = 0
@@ -88,9 +88,9 @@ def _name(key: str) -> str | None:
     return f"blk.{layer}.{_OF_LAYER[part]}.{kind}"
 
 
-def _facts(config: Mapping[str, Any], words: list[str]) -> dict[str, bytes]:
+def _facts(config: Mapping[str, Any], vocabulary: list[str]) -> dict[str, bytes]:
     """Return what the head of the file says, each value with its kind."""
-    ids = {word: number for number, word in enumerate(words)}
+    ids = {word: number for number, word in enumerate(vocabulary)}
     special = {"bos": "[CLS]", "eos": "[SEP]", "unknown": "[UNK]", "seperator": "[SEP]"}
     special |= {"padding": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
     sizes = {
@@ -110,8 +110,8 @@ def _facts(config: Mapping[str, Any], words: list[str]) -> dict[str, bytes]:
         "bert.pooling_type": _number(_MEAN),
         "tokenizer.ggml.model": _text("bert"),
         "tokenizer.ggml.token_type_count": _number(config["type_vocab_size"]),
-        "tokenizer.ggml.tokens": struct.pack("<IIQ", _ARRAY, _STRING, len(words))
-        + b"".join(_string(_as_llamacpp(word)) for word in words),
+        "tokenizer.ggml.tokens": struct.pack("<IIQ", _ARRAY, _STRING, len(vocabulary))
+        + b"".join(_string(_as_llamacpp(word)) for word in vocabulary),
         **{f"tokenizer.ggml.{key}_token_id": _number(ids[word]) for key, word in special.items()},
     }
 

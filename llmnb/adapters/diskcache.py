@@ -312,7 +312,7 @@ class Database:
         Raises:
             StoreError: If they cannot be read, or were cleared meanwhile.
         """
-        found: dict[int, tuple[str, bytes]] = {}
+        rows_by_number: dict[int, tuple[str, bytes]] = {}
         for start in range(0, len(numbers), _QUERY_KEYS):
             some = numbers[start : start + _QUERY_KEYS]
             marks = ",".join("?" * len(some))
@@ -322,8 +322,8 @@ class Database:
                     f"AND typeof(value) = 'blob' AND typeof(key) = 'text' AND rowid IN ({marks})",
                     *some,
                 )
-            found.update((number, (key, value)) for number, key, value in rows)
-        return found
+            rows_by_number.update((number, (key, value)) for number, key, value in rows)
+        return rows_by_number
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
         try:

@@ -385,7 +385,9 @@ def _write_bert(got: Path, wanted: Weights, target: IO[bytes]) -> None:
         bert_weights.write_gguf(
             target,
             config=json.load(config),
-            words=[line.rstrip("\n") for line in io.TextIOWrapper(words, "utf-8", newline="\n")],
+            vocabulary=[
+                line.rstrip("\n") for line in io.TextIOWrapper(words, "utf-8", newline="\n")
+            ],
             tensors=tensors,
         )
 

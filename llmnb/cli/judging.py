@@ -76,14 +76,14 @@ def compare(options: argparse.Namespace) -> int:
     table = _read(options)
     if options.limit is not None:
         table = table.head(options.limit)
-    given = {name: value for name in _ASKED if (value := getattr(options, name)) is not None}
+    chosen = {name: value for name in _ASKED if (value := getattr(options, name)) is not None}
     compared = DataFrameLLM(table).compare(
         options.prompt,
         options.model,
         truth=options.truth,
         on_error="column",
         progress=False if options.quiet else "auto",
-        **given,
+        **chosen,
     )
     print(compared)
     return 1 if compared.models["failed"].sum() else 0

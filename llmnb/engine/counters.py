@@ -63,7 +63,7 @@ _FIRST_SLICE = 1.0
 class Quantiles:
     """A uniform sample of all values, from which quantiles are read.
 
-    `quantiles` reads several samples as one, each value with the weight of those that it stands
+    `quantiles` reads several samples together, each value with the weight of those that it stands
     for.
 
     Source: J. S. Vitter, *Random Sampling with a Reservoir*, ACM TOMS 11 (1985),

@@ -50,7 +50,7 @@ def restore_thresholds() -> None:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Raise the thresholds for a block, such as one that makes a row of each of many outcomes."""
+    """Raise the thresholds for a block, such as the making of a row of each of many outcomes."""
     raise_thresholds()
     try:
         yield

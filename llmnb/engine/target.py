@@ -81,7 +81,7 @@ class Call:
 
     target: Target
     body: Mapping[str, Any]
-    """Request body as given to the wire."""
+    """Request body as the wire gets it."""
 
     canonical: bytes
     """The part of the body that decides the answer."""

@@ -210,8 +210,8 @@ _TULU = ("{system}<|user|>\n{question}\n<|assistant|>\n", "<|system|>\n{}\n")
 # --------------------------------------------------------------------- the families
 
 
-def _family(name: str, pattern: str, instruct: str, forms: tuple[str, str]) -> Family:
-    return Family(name, re.compile(pattern), re.compile(instruct), *forms)
+def _family(name: str, pattern: str, instruct: str, brackets: tuple[str, str]) -> Family:
+    return Family(name, re.compile(pattern), re.compile(instruct), *brackets)
 
 
 _ANY_INSTRUCT = re.compile(

@@ -296,18 +296,15 @@ class Shown:
 
     Args:
         run: The run.
-        total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether the cell waits for the run and drives the dashboard.
     """
 
-    def __init__(
-        self, run: AnyRun, total: int | None = None, *, holds_kernel: bool = False
-    ) -> None:
+    def __init__(self, run: AnyRun, *, holds_kernel: bool = False) -> None:
         self._run = run
         self._lock = threading.Lock()
         self._is_closed = False
         self._dashboard = RunDashboard(
-            run, total=total, holds_kernel=holds_kernel, ticks=False, runs=cell_runs.present()
+            run, holds_kernel=holds_kernel, ticks=False, runs=cell_runs.present()
         )
         self.display()
         _shown[run] = self
@@ -321,11 +318,11 @@ class Shown:
                 self._dashboard._ipython_display_()
             return not self._is_closed
 
-    def draw(self, status: StatusSnapshot, total: int | None = None) -> None:
+    def draw(self, status: StatusSnapshot) -> None:
         """Show how far the run is."""
         self._dashboard.draw(status)
 
-    def close(self, status: StatusSnapshot, total: int | None = None) -> None:
+    def close(self, status: StatusSnapshot) -> None:
         """Let the dashboard become the receipt."""
         with self._lock:
             if self._is_closed:
@@ -358,13 +355,13 @@ class ShownBatch:
         if not holds_kernel and not run.is_done:
             watch(run, self.draw, self.close)
 
-    def draw(self, status: StatusSnapshot, total: int | None = None) -> None:
+    def draw(self, status: StatusSnapshot) -> None:
         """Show how far the run is, where that is news."""
         if (worth := self._worth(status)) != self._seen:
             self._seen = worth
             self._slot.put(self._bundle())
 
-    def close(self, status: StatusSnapshot, total: int | None = None) -> None:
+    def close(self, status: StatusSnapshot) -> None:
         """Show how it ended."""
         self._slot.put(self._bundle())
 
@@ -388,7 +385,7 @@ def can_show() -> bool:
     return hasattr(user_code.shell(), "kernel")
 
 
-def display_for(run: AnyRun, total: int | None = None) -> Shown | ShownBatch | None:
+def display_for(run: AnyRun) -> Shown | ShownBatch | None:
     """Show the dashboard of a run that a cell waits for; the factory for `progress.use_display`.
 
     A batch run has a card of its own.
@@ -400,7 +397,7 @@ def display_for(run: AnyRun, total: int | None = None) -> Shown | ShownBatch | N
         return None
     if run.is_batch and not capturing():
         return ShownBatch(run, holds_kernel=True)
-    return Shown(run, total, holds_kernel=True)
+    return Shown(run, holds_kernel=True)
 
 
 def show(run: AnyRun) -> None:

@@ -24,6 +24,11 @@ def load_marimo_extension() -> None:
 
     Raises:
         ConfigurationError: If this is no marimo notebook.
+
+    Example:
+        >>> load_marimo_extension()  # in Jupyter
+        Traceback (most recent call last):
+        llmnb.errors.ConfigurationError: This is no marimo notebook: in Jupyter, %load_ext llmnb.
     """
     marimo = sys.modules.get("marimo")
     if marimo is None or not marimo.running_in_notebook():
@@ -61,18 +66,17 @@ class _Waiting:
 
     Args:
         run: The run.
-        total: Rows in all, where the run itself reads them lazily.
     """
 
-    def __init__(self, run: AnyRun, total: int | None = None) -> None:
-        self._card = RunDashboard(run, total=total, holds_kernel=True, ticks=False)
+    def __init__(self, run: AnyRun) -> None:
+        self._card = RunDashboard(run, holds_kernel=True, ticks=False)
         _marimo().output.append(self._card)
 
-    def draw(self, status: StatusSnapshot, total: int | None) -> None:
+    def draw(self, status: StatusSnapshot) -> None:
         """Show how far the run is."""
         self._card.draw(status)
 
-    def close(self, status: StatusSnapshot, total: int | None) -> None:
+    def close(self, status: StatusSnapshot) -> None:
         """Show how it ended."""
         self._card.end(status)
 

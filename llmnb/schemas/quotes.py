@@ -98,10 +98,10 @@ def quoted(output: Output) -> QuotedOutput:
         for name in [name for name, of in names.items() if of == column]:
             quote = properties[quote_name(name)]
             kinds.append((quote_name(column), parts.kind_of(quote, root)))
-    given = {field.name: getattr(output, field.name) for field in fields(Output)}
+    values = {field.name: getattr(output, field.name) for field in fields(Output)}
     return QuotedOutput(
         **{
-            **given,
+            **values,
             "json_schema": schema,
             "strict_schema": strict_schema(schema),
             "is_wrapped": is_single,

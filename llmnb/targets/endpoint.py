@@ -14,7 +14,7 @@ from llmnb.targets.target import HTTPTarget
 
 
 class Owner(Protocol):
-    """An object that makes the targets of its model, such as one with a loaded engine."""
+    """An object that makes the targets of its model, such as a model with a loaded engine."""
 
     def target(self, gen_type: str = "chat") -> HTTPTarget:
         """Return the target that answers."""

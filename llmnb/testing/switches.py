@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -67,12 +66,7 @@ class forbid_real_requests:
     def __enter__(self) -> None:
         """Do nothing: it acts since it was made."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Go back to what was before."""
         egress.forbid_real_requests(self._before)
 

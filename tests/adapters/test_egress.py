@@ -107,7 +107,7 @@ def test_real_requests_can_be_forbidden():
         ("https://api.example.com/\u200bv1", r"an invisible character \(U\+200B\) at position 25"),
     ],
 )
-def test_a_hidden_character_in_an_address_is_named_with_its_place(url, what):
+def test_a_hidden_character_in_an_address_is_named_with_its_position(url, what):
     """
     It is not cut out in silence, so that another address would be asked.
     """

@@ -12,7 +12,7 @@ from llmnb.adapters.file_lock import locked
 from llmnb.errors import StoreError
 
 
-def test_two_threads_of_one_process_exclude_each_other(tmp_path):
+def test_two_threads_of_a_process_exclude_each_other(tmp_path):
     """
     A lock belongs to whoever took it, not to the process.
     """
@@ -48,7 +48,7 @@ def test_processes_that_lock_through_the_library_are_excluded_too(tmp_path):
         theirs.acquire(timeout=0)
 
 
-def test_a_lock_whose_file_was_removed_meanwhile_is_taken_on_the_new_one(tmp_path):
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_on_its_successor(tmp_path):
     """
     Whoever removes a project's folder leaves nobody with a lock that no other can see.
     """
@@ -61,7 +61,7 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_on_the_new_one(tmp_pat
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_that_was_forked_while_a_lock_was_held_does_not_keep_it(tmp_path):
+def test_a_child_that_was_forked_inside_a_lock_does_not_keep_it(tmp_path):
     """
     The child lives on, and its parent's lock ends with the parent's block all the same.
     """

@@ -210,7 +210,7 @@ async def test_a_silent_reply_ends_after_the_whole_time(client, script):
     assert error.maybe_billed
 
 
-async def test_a_reply_in_one_piece_may_take_longer_than_the_idle_time(impatient):
+async def test_a_reply_that_comes_whole_may_take_longer_than_the_idle_time(impatient):
     """
     A model that thinks says nothing meanwhile; its answer is not given up and bought again.
     """
@@ -277,7 +277,7 @@ async def test_every_body_arrives_whole(client, size):
     assert b"\r\ncontent-length: %d" % size in head.lower()
 
 
-async def test_both_ways_say_the_same(monkeypatch):
+async def test_session_and_exchange_agree(monkeypatch):
     """
     Method, path, headers and body are those that a session would send.
     """
@@ -433,7 +433,7 @@ async def test_a_stream_is_handed_on_as_it_comes(client):
     assert raw.first_token_seconds is not None
 
 
-async def test_a_streamed_request_may_be_answered_in_one_piece(client):
+async def test_a_streamed_request_may_be_answered_whole(client):
     """
     Plain JSON is read whole, as if it had been asked for.
     """

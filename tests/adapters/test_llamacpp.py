@@ -123,7 +123,7 @@ def test_a_second_request_reads_a_common_prefix_from_the_cache(server):
 
 
 @pytest.mark.local_model
-def test_one_file_is_loaded_once(server, weights):
+def test_a_file_is_loaded_once(server, weights):
     """
     Asking again for the same file and settings gives the server that runs.
     """
@@ -353,7 +353,7 @@ def test_without_the_extra_there_are_three_ways_out(tmp_path, monkeypatch):
         assert hint in caught.value.message
 
 
-def test_a_missing_file_says_how_to_name_one(tmp_path):
+def test_a_missing_file_says_how_files_are_named(tmp_path):
     """
     A path that is not there is an error before anything is loaded.
     """

@@ -111,7 +111,7 @@ def test_a_longer_prompt_costs_more_from_its_first_token(prompt):
     assert ours == pytest.approx(table_price("anthropic", "claude-sonnet-4-5", usage, NOON))
 
 
-def test_nearly_every_price_of_the_table_is_told_by_rates():
+def test_rates_give_nearly_every_price_of_the_table():
     """
     The quick way is the usual one; the few prices it cannot tell are asked of the table.
     """
@@ -246,7 +246,7 @@ def test_a_price_set_by_hand_may_tell_cached_tokens_apart():
     assert price("openai", "mine", usage) == 1.0 + 0.5 + 1.5
 
 
-def test_even_a_local_model_may_be_given_a_price():
+def test_even_a_local_model_may_have_a_price():
     """
     Electricity is somebody's money too.
     """

@@ -67,8 +67,8 @@ BEFORE = {
 }
 
 
-@pytest.mark.parametrize(("script", "told"), BEFORE.values(), ids=BEFORE)
-async def test_what_fails_before_the_tunnel_stands_is_unsent(client, monkeypatch, script, told):
+@pytest.mark.parametrize(("script", "message"), BEFORE.values(), ids=BEFORE)
+async def test_what_fails_before_the_tunnel_stands_is_unsent(client, monkeypatch, script, message):
     """
     A proxy that hangs up, is silent, refuses or talks nonsense costs nothing, and is named.
     """
@@ -83,7 +83,7 @@ async def test_what_fails_before_the_tunnel_stands_is_unsent(client, monkeypatch
     assert type(error) is errors.Unsent
     assert not error.maybe_billed
     assert f"http://127.0.0.1:{proxy.port}" in error.message
-    assert told in error.message
+    assert message in error.message
     assert "pass" not in error.message
 
 
@@ -118,13 +118,13 @@ async def test_what_is_lost_within_the_tunnel_may_be_billed(client, monkeypatch,
     """
     heard = []
 
-    def take_one_and_hang_up(connection):
+    def take_a_request_and_hang_up(connection):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
         with context.wrap_socket(connection, server_side=True) as encrypted:
             heard.append(encrypted.recv(65536))
 
-    with ScriptServer([STANDS, take_one_and_hang_up]) as proxy:
+    with ScriptServer([STANDS, take_a_request_and_hang_up]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
         error = await fault(client)
@@ -153,17 +153,17 @@ def test_rows_behind_a_broken_proxy_end_soon_and_cost_nothing(monkeypatch):
         run = ask(Behind, questions(8), max_attempts=100)
         outcomes = run.result(60)
 
-        assert all(one.startswith(b"CONNECT") for one in proxy.requests)
+        assert all(request.startswith(b"CONNECT") for request in proxy.requests)
 
-    assert {type(one.error) for one in outcomes} == {errors.Unsent}
-    assert not any(one.error.maybe_billed for one in outcomes)
-    assert all(f"127.0.0.1:{proxy.port}" in one.error.message for one in outcomes)
+    assert {type(outcome.error) for outcome in outcomes} == {errors.Unsent}
+    assert not any(outcome.error.maybe_billed for outcome in outcomes)
+    assert all(f"127.0.0.1:{proxy.port}" in outcome.error.message for outcome in outcomes)
     assert run.status().counts.shown().usd == 0
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "SOCKS"])
-def test_a_socks_proxy_is_told_before_anything_is_sent(monkeypatch, variable, scheme):
+def test_a_socks_proxy_is_reported_before_anything_is_sent(monkeypatch, variable, scheme):
     """
     The run does not begin: the error names socks, the variable and the way out, not the login.
     """
@@ -172,16 +172,16 @@ def test_a_socks_proxy_is_told_before_anything_is_sent(monkeypatch, variable, sc
     with pytest.raises(errors.ConfigurationError) as caught:
         resolve("openai/m", api_key="k", url="https://model.example/v1")
 
-    told = caught.value.message
-    assert "does not speak socks" in told
-    assert variable.upper() in told
-    assert "Nothing was sent" in told
-    assert "NO_PROXY" in told
-    assert "pass" not in told
+    message = caught.value.message
+    assert "does not speak socks" in message
+    assert variable.upper() in message
+    assert "Nothing was sent" in message
+    assert "NO_PROXY" in message
+    assert "pass" not in message
 
 
 @pytest.mark.parametrize("proxy", ["http://:80", "http://a:b:c", "http://[::1", "ftp://a:21"])
-def test_a_proxy_that_cannot_be_asked_is_told_before_anything_is_sent(monkeypatch, proxy):
+def test_a_proxy_that_cannot_be_asked_is_reported_before_anything_is_sent(monkeypatch, proxy):
     """
     An address that cannot be read, or of another kind, names its variable.
     """
@@ -191,7 +191,7 @@ def test_a_proxy_that_cannot_be_asked_is_told_before_anything_is_sent(monkeypatc
         resolve("openai/m", api_key="k", url="https://model.example/v1")
 
 
-async def test_a_socks_proxy_that_comes_later_is_told_too(client, monkeypatch):
+async def test_a_socks_proxy_that_comes_later_is_reported_too(client, monkeypatch):
     """
     The environment may change between the beginning of a run and a request.
     """
@@ -203,7 +203,7 @@ async def test_a_socks_proxy_that_comes_later_is_told_too(client, monkeypatch):
     assert "socks" in error.message
 
 
-def test_a_socks_proxy_is_of_no_matter_where_the_way_is_direct(monkeypatch):
+def test_a_socks_proxy_does_not_matter_where_the_connection_is_direct(monkeypatch):
     """
     Hosts of NO_PROXY, and this machine, are reached without it.
     """

@@ -41,7 +41,7 @@ def test_what_is_no_address_is_refused_without_being_quoted(text):
     assert "hush" not in str(caught.value)
 
 
-async def test_a_server_that_never_answers_is_given_up_within_a_second():
+async def test_a_server_that_never_answers_is_abandoned_within_a_second():
     """
     A frozen server is noticed by a call's own patience, and its password is in no message.
     """

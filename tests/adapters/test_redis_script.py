@@ -93,7 +93,7 @@ async def test_stretches_never_overlap(store):
     assert all(late - early >= 30_000 for early, late in itertools.pairwise(begins))
 
 
-async def test_of_several_limits_all_is_given_or_nothing(store, redis):
+async def test_of_several_limits_all_is_granted_or_nothing(store, redis):
     """
     A request short of tokens takes no place among the requests.
     """
@@ -109,7 +109,7 @@ async def test_of_several_limits_all_is_given_or_nothing(store, redis):
     assert after.begin - before.begin < 50_000
 
 
-async def test_what_takes_long_to_come_by_is_given_shortly_before_its_time(store):
+async def test_what_takes_long_to_come_by_is_granted_shortly_before_its_time(store):
     """
     A process that is killed takes little with it.
     """
@@ -118,7 +118,7 @@ async def test_what_takes_long_to_come_by_is_given_shortly_before_its_time(store
     assert 58 * SECOND < refused.wait <= 60 * SECOND
 
 
-async def test_what_is_handed_back_is_given_out_again(store):
+async def test_what_is_handed_back_is_granted_again(store):
     """
     Unused permission is not lost.
     """
@@ -155,7 +155,7 @@ async def test_a_clock_moved_forward_gives_no_burst(store, redis):
     assert answer.begin >= answer.now
 
 
-async def test_after_silence_of_everybody_nothing_is_given_until_all_have_noticed(store, redis):
+async def test_after_silence_of_everybody_nothing_is_granted_until_all_have_noticed(store, redis):
     """
     Others may still keep to their shares, and the shares may be all there is.
     """
@@ -170,7 +170,7 @@ async def test_after_silence_of_everybody_nothing_is_given_until_all_have_notice
     assert 0 < again.wait <= answer.wait, "every newcomer must not prolong the pause"
 
 
-async def test_one_that_comes_back_alone_need_not_wait(store):
+async def test_a_process_that_comes_back_alone_need_not_wait(store):
     """
     There is nobody else who could keep to a share.
     """
@@ -179,7 +179,7 @@ async def test_one_that_comes_back_alone_need_not_wait(store):
     assert (await report(store, 10_000, returning=1)).wait <= before.wait
 
 
-async def test_the_dead_are_not_counted(store, redis):
+async def test_processes_that_have_ended_are_not_counted(store, redis):
     """
     A killed process is forgotten after six seconds, well before fifteen.
     """
@@ -258,7 +258,7 @@ async def test_a_script_that_was_forgotten_is_sent_again(store, redis):
     assert (await report(store, 0)).alive == 1
 
 
-async def test_a_read_only_redis_is_a_lost_one(store, redis):
+async def test_a_read_only_redis_counts_as_lost(store, redis):
     """
     A replica cannot share limits; the error says what it is.
     """

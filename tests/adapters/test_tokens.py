@@ -195,7 +195,7 @@ def test_special_tokens_in_somebodys_data_are_text(small):
     assert counted == [len("<|endoftext|>"), False]
 
 
-def test_long_texts_are_counted_in_pieces(small):
+def test_long_texts_are_counted_in_parts(small):
     """
     A million characters are counted as exactly as ten, whatever they are.
     """
@@ -438,7 +438,7 @@ def test_the_fast_estimate_and_the_count_agree_about_prose():
         {"contents": [], "systemInstruction": {"parts": [{"text": "Be brief. " * 50}]}},
     ],
 )
-def test_the_words_of_anthropic_and_gemini_are_counted_too(body):
+def test_texts_of_anthropic_and_gemini_are_counted_too(body):
     """
     The system's text and the conversation stand under other names there.
     """
@@ -465,7 +465,7 @@ def test_a_text_that_surely_fits_need_not_be_counted(text, room):
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=200), st.data())
-def test_the_longest_part_that_fits_is_found_to_the_character(weights, data):
+def test_the_longest_part_that_fits_is_exact_to_the_character(weights, data):
     """
     However unevenly tokens lie in a text; one character more would not fit.
     """

@@ -105,7 +105,7 @@ def kept(folder: Path) -> list[str]:
 # ------------------------------------------------------------------- pulling
 
 
-def test_pip_brings_one_wheel_without_its_dependencies(data, index):
+def test_pip_brings_a_wheel_without_its_dependencies(data, index):
     """
     The file is taken out, checked and put in place; nothing else stays.
     """
@@ -165,7 +165,7 @@ BERT = dataclasses.replace(
     sha256="",
     size_bytes=0,
 )
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"]
 CONFIG = {
     "max_position_embeddings": 16,
     "hidden_size": 8,
@@ -180,7 +180,7 @@ CONFIG = {
 def bert_files() -> dict[str, bytes | str]:
     """Return the files of a BERT of a few numbers, as sentence-transformers keeps them."""
     shapes = {
-        "embeddings.word_embeddings.weight": [len(WORDS), 8],
+        "embeddings.word_embeddings.weight": [len(VOCABULARY), 8],
         "embeddings.position_embeddings.weight": [16, 8],
         "embeddings.token_type_embeddings.weight": [2, 8],
         **{f"embeddings.LayerNorm.{kind}": [8] for kind in ("weight", "bias")},
@@ -206,7 +206,7 @@ def bert_files() -> dict[str, bytes | str]:
     listed = json.dumps(head).encode()
     return {
         "model/config.json": json.dumps(CONFIG),
-        "model/vocab.txt": "".join(f"{word}\n" for word in WORDS),
+        "model/vocab.txt": "".join(f"{word}\n" for word in VOCABULARY),
         "model/model.safetensors": len(listed).to_bytes(8, "little") + listed + numbers.tobytes(),
     }
 
@@ -346,7 +346,7 @@ def test_a_client_that_fails_is_quoted_without_credentials(data, monkeypatch):
         "\x1b[31mERROR: http://ann:secret@h/",
     ],
 )
-def test_last_words_are_masked_whatever_the_client_prints(line, tmp_path):
+def test_the_last_line_is_masked_whatever_the_client_prints(line, tmp_path):
     """
     Neither a password nor a colour code of a client's log reaches a message.
     """
@@ -429,7 +429,7 @@ def test_what_a_killed_process_left_is_swept_away(data, index):
 # -------------------------------------------------------------------- finding
 
 
-def test_an_installed_package_is_found_first_and_not_imported(data, tmp_path, monkeypatch):
+def test_an_installed_package_comes_first_and_is_not_imported(data, tmp_path, monkeypatch):
     """
     Its file is used where it lies; its code never runs.
     """
@@ -445,7 +445,7 @@ def test_an_installed_package_is_found_first_and_not_imported(data, tmp_path, mo
     assert TINY.module not in sys.modules
 
 
-def test_half_a_file_is_not_found(data):
+def test_half_a_file_does_not_count(data):
     """
     What is shorter than it should be counts as missing.
     """
@@ -455,7 +455,7 @@ def test_half_a_file_is_not_found(data):
     assert weights.find("tiny") is None
 
 
-def test_nothing_is_found_and_nothing_made_on_a_fresh_machine(data):
+def test_a_fresh_machine_has_nothing_and_nothing_is_made(data):
     """
     Looking writes nothing.
     """
@@ -463,7 +463,7 @@ def test_nothing_is_found_and_nothing_made_on_a_fresh_machine(data):
     assert not data.exists()
 
 
-def test_the_usual_place_is_the_persons_data_folder(monkeypatch):
+def test_the_usual_folder_is_the_persons_data_folder(monkeypatch):
     """
     Without a word from anybody it is where this system keeps such things.
     """
@@ -480,7 +480,7 @@ def test_an_unknown_name_lists_the_known_ones():
         weights.pull("smollm3")
 
 
-def test_the_first_use_is_announced_in_one_line_with_its_size(data):
+def test_the_first_use_is_announced_in_a_single_line_with_its_size(data):
     """
     Before megabytes come, one line says how many, of what, and to where.
     """

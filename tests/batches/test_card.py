@@ -26,7 +26,7 @@ def until_polled(sim, run):
 
 
 @openai_only
-def test_a_card_under_way_says_how_far_and_what_to_type_later(start, sim):
+def test_the_card_of_a_running_batch_says_how_far_and_what_to_type_later(start, sim):
     """State, rows, the provider's name of the batch, what it waits on, and how to attach."""
     start("a").result(30)
     sim.batches.script.polls = 10**9

@@ -49,7 +49,7 @@ def test_an_expired_batch_keeps_what_is_finished(start, sim):
     assert sim.ledger.count("b", of="billed") == 1
 
 
-def test_a_partial_result_is_told_row_by_row(start, sim):
+def test_a_partial_result_is_reported_row_by_row(start, sim):
     """A request of which the results say nothing is an error; the others stand."""
     sim.batches.script.leaves_out = lambda prompt: prompt == "b"
     run = start("a", "b")
@@ -78,7 +78,7 @@ def test_a_submission_that_is_refused_is_made_again(start, sim, status):
     assert sizes(sim) == [1]
 
 
-def test_a_submission_whose_reply_is_lost_is_found_not_repeated(start, sim):
+def test_a_submission_whose_reply_is_lost_is_recognised_not_repeated(start, sim):
     """What may have been submitted is looked for at the provider before it is sent again."""
     sim.batches.script.lost_replies = 1
     assert texts(start("a", "b")) == ["> a", "> b"]

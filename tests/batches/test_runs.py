@@ -150,7 +150,7 @@ def test_several_models_are_refused(start, asking):
         start_batch(rows, asking)
 
 
-def test_who_has_no_batches_is_told(cache):
+def test_that_there_are_no_batches_is_said(cache):
     """A model without a batch API is refused by name."""
     asking = Asking(model="mistral/m", api_key="k", url="http://127.0.0.1:1/v1")
     with pytest.raises(ConfigurationError, match="no batch API"):
@@ -181,7 +181,7 @@ def test_results_are_fetched_from_our_own_address(start, sim):
     assert texts(start("a")) == ["> a"]
 
 
-def test_its_words(start):
+def test_its_sentences(start):
     """A run says in a line what it is and how far."""
     run = start("<b>a</b>")
     run.result(30)

@@ -24,7 +24,7 @@ import os, sys, llmnb
 from llmnb.batches.start import start_batch
 from llmnb.running.asking import Asking
 asking = Asking(model=sys.argv[1], params={"max_tokens": 50})
-run = start_batch([{"prompt": one} for one in ("a", "b", "c")], asking)
+run = start_batch([{"prompt": letter} for letter in ("a", "b", "c")], asking)
 print(run.run_id, flush=True)
 run.wait()
 """
@@ -92,7 +92,7 @@ def test_the_same_call_again_waits_for_the_same_batch(start, sim):
     assert [len(batch.requests) for batch in sim.batches.batches.values()] == [2, 1]
 
 
-def test_who_stops_is_told_once_how_to_go_on(start, sim, caplog):
+def test_a_stop_says_once_how_to_go_on(start, sim, caplog):
     """The line names the run to attach to; further stops say nothing."""
     sim.batches.script.polls = 10**9
     run = start("a")
@@ -148,7 +148,7 @@ def test_a_step_that_breaks_at_the_end_is_no_error(start, sim, monkeypatch):
         run.result(30)
 
 
-def test_two_runs_of_one_process_share_a_batch(start, sim):
+def test_two_runs_of_a_process_share_a_batch(start, sim):
     """Two runs that ask the same at once submit it once and both have the answers."""
     sim.batches.script.polls = 3
     first, second = start("a", "b"), start("a", "b")

@@ -40,18 +40,18 @@ def test_llmnb_loses_no_row_to_single_failures():
     """
     One more request for each that failed, and none before the time that a refusal named.
     """
-    found = trials.failures(peer("llmnb"), HERE, SMALL)
+    result = trials.failures(peer("llmnb"), HERE, SMALL)
 
-    assert found == FaultsSurvived(lost=0, extra=4, needed=4, early=0)
+    assert result == FaultsSurvived(lost=0, extra=4, needed=4, early=0)
 
 
 def test_a_client_that_asks_nothing_twice_is_seen_to_lose_rows():
     """
     The trial can tell: bare aiohttp loses each row that failed, and sends nothing again.
     """
-    found = trials.failures(peer("aiohttp"), HERE, SMALL)
+    result = trials.failures(peer("aiohttp"), HERE, SMALL)
 
-    assert found == FaultsSurvived(lost=4, extra=0, needed=4, early=0)
+    assert result == FaultsSurvived(lost=4, extra=0, needed=4, early=0)
 
 
 @pytest.mark.parametrize(("name", "requests"), [("llmnb", 6), ("aiohttp", 60)])
@@ -63,7 +63,7 @@ def test_repeated_prompts_are_counted_by_the_provider(name, requests):
 
 
 @pytest.mark.alone
-def test_a_limit_that_is_told_is_kept():
+def test_a_limit_that_is_named_is_kept():
     """
     The provider refuses nothing and no row is lost, also where its bucket holds one second.
     """
@@ -83,7 +83,7 @@ def test_a_client_that_knows_no_limit_is_seen_to_break_it():
     assert use.lost > 0
 
 
-def test_a_peer_that_dies_tells_its_last_words():
+def test_a_peer_that_dies_shows_its_last_lines():
     """
     A missing package is a sentence, not a traceback.
     """
@@ -101,9 +101,9 @@ def test_a_peer_sees_no_key_and_no_proxy(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://proxy.example:1")
     monkeypatch.setenv("LLMNB_PROJECT", "somebody's")
 
-    found = environment("")
+    result = environment("")
 
-    assert {"OPENAI_API_KEY", "https_proxy", "LLMNB_PROJECT"}.isdisjoint(found)
+    assert {"OPENAI_API_KEY", "https_proxy", "LLMNB_PROJECT"}.isdisjoint(result)
 
 
 @pytest.mark.parametrize("one", PEERS, ids=lambda one: one.name)

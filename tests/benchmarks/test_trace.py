@@ -89,7 +89,7 @@ def test_a_value_is_followed_by_what_it_is(traced):
     assert names(traced.prompt) == ["Verbs.ask", "take", "decided", "Verbs.finish"]
 
 
-def test_a_call_that_climbs_is_found(traced):
+def test_a_call_that_climbs_is_noticed(traced):
     """
     A function that a higher floor handed down takes the value up again.
     """

@@ -52,8 +52,8 @@ def test_numbers_and_examples_are_options(table, capsys):
     """
     assert main(["score", str(table), "--column", "said", "--truth", "stars"]) == 0
     assert "0.67 off on average" in capsys.readouterr().out
-    words = ["--column", "model", "--truth", "label", "--examples", "shown"]
-    assert main(["score", str(table), *words]) == 0
+    arguments = ["--column", "model", "--truth", "label", "--examples", "shown"]
+    assert main(["score", str(table), *arguments]) == 0
     assert "1 example left out" in " ".join(capsys.readouterr().out.split())
 
 
@@ -61,18 +61,18 @@ def test_prompts_are_compared_and_the_best_is_named(sim, table, capsys):
     """
     Only rows with a label are asked; what is asked again is kept.
     """
-    words = ["compare", str(table), "--prompt", "{text}", "--prompt", "Say bad. {text}"]
-    words += ["--model", "openai/m", "--truth", "label", "--quiet"]
-    assert main(words) == 0
+    arguments = ["compare", str(table), "--prompt", "{text}", "--prompt", "Say bad. {text}"]
+    arguments += ["--model", "openai/m", "--truth", "label", "--quiet"]
+    assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("prompt 1 is right most often: 100 % of 4 labelled rows")
     assert sim.ledger.totals().received == 8
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert sim.ledger.totals().received == 8
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "says"),
     [
         (["score", "--column", "modl", "--truth", "label"], "no column 'modl'"),
         (["score", "--column", "model", "--truth", "lable"], "no column 'lable'"),
@@ -83,11 +83,11 @@ def test_prompts_are_compared_and_the_best_is_named(sim, table, capsys):
         (["compare", "--prompt", "{text}", "--model", "openai/m"], "at least two"),
     ],
 )
-def test_what_cannot_be_judged_is_one_sentence(sim, table, capsys, words, says):
+def test_what_cannot_be_judged_is_a_single_sentence(sim, table, capsys, arguments, says):
     """
     The exit is 2, and nothing is sent.
     """
-    command, *rest = words
+    command, *rest = arguments
     assert main([command, str(table), *rest]) == 2
     assert says in capsys.readouterr().err
     assert sim.ledger.totals().received == 0

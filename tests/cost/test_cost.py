@@ -149,7 +149,7 @@ def test_reports_come_after_so_many_dollars(caplog):
         tracker.report_every_usd = 0
 
 
-def test_callbacks_plain_and_async_hear_of_every_payment():
+def test_callbacks_plain_and_async_learn_of_every_payment():
     """
     With provider, model, dollars, tokens and project; taken back they hear no more.
     """

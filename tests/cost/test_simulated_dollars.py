@@ -118,12 +118,15 @@ def test_the_spend_log_tells_them_apart(root):
     """
     (project,) = layout.stored_projects(root)
     for spent in (usage.spending(project.spend), usage.spending_here(project.spend)):
-        assert {one.simulated: one.usd for one in spent} == {False: PAID, True: PLAYED}
+        assert {sums.simulated: sums.usd for sums in spent} == {
+            False: PAID,
+            True: PLAYED,
+        }
 
     line = b'{"provider":"sim","model":"m","requests":1,"in":1,"out":1,"usd":9,"unpriced":0}\n'
     old = root / "old.jsonl"
     old.write_bytes(line)
-    assert [one.simulated for one in usage.spending(old)] == [True]
+    assert [spending.simulated for spending in usage.spending(old)] == [True]
 
 
 def test_the_table_of_costs_adds_up_what_was_spent(root):

@@ -10,7 +10,7 @@ from llmnb.decide.admission import Admission
 from llmnb.records import Limits
 
 
-def test_waiting_for_one_limit_takes_nothing_from_another():
+def test_waiting_for_a_limit_takes_nothing_from_another():
     """
     A request short of tokens leaves the request limit untouched.
     """
@@ -46,7 +46,7 @@ def test_full_concurrency_waits_for_an_end_not_for_time():
     assert admission.wait(tokens=0, now=1e9) == 0
 
 
-def test_an_unsent_request_gives_its_place_in_the_rate_back():
+def test_an_unsent_request_gives_back_what_it_took_of_the_rate():
     """
     What never left this machine counts against no limit.
     """

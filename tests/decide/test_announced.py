@@ -109,7 +109,7 @@ def test_an_announced_bucket_is_used_whole(capacity, latency, travel):
     assert asked.refused == []
 
 
-def test_a_small_table_is_done_in_a_few_rounds():
+def test_a_small_table_is_done_in_a_handful_of_rounds():
     """
     200 rows with 500 left of 500 a minute: five rounds of half a second, not twenty-four seconds.
     """
@@ -145,7 +145,7 @@ def test_another_client_of_the_account_is_left_its_part(others):
 
 
 @pytest.mark.parametrize("clients", [2, 4, 8])
-def test_processes_that_know_of_each_other_share_one_bucket(clients):
+def test_processes_that_know_of_each_other_share_a_bucket(clients):
     """
     Each counts on its part from the beginning.
     """
@@ -301,7 +301,7 @@ def test_a_reply_without_headers_takes_back_nothing():
     assert limits.limits().requests_per_minute == 500.0
 
 
-def test_a_reply_that_told_nothing_holds_the_next_request_for_no_minute():
+def test_a_reply_that_announced_nothing_holds_the_next_request_for_no_minute():
     """
     Nothing left for a second, then a reply without a word: once the second is over, one goes.
     """
@@ -343,7 +343,7 @@ def test_a_limit_that_changes_to_and_fro_is_distrusted():
     assert limits.distrust == "its limit changes to and fro"
 
 
-def test_after_a_pause_a_handful_goes_and_one_more_for_each_answer():
+def test_after_a_pause_a_handful_goes_and_another_for_each_answer():
     """
     Never all who wait, also where nothing is announced.
     """

@@ -86,7 +86,7 @@ def test_a_new_run_begins_with_a_probe_at_once():
     assert [breaker.may_send(1.0), breaker.may_send(1.0)] == [True, False]
 
 
-def test_while_nothing_failed_lately_successes_need_not_be_told():
+def test_while_nothing_failed_lately_successes_need_not_be_reported():
     """
     A healthy target's breaker costs nothing per request.
     """
@@ -98,7 +98,7 @@ def test_while_nothing_failed_lately_successes_need_not_be_told():
     assert breaker.is_troubled
 
 
-def test_half_open_admits_one_probe_at_a_time():
+def test_half_open_admits_a_single_probe_at_a_time():
     """
     The probe tells what a hundred requests would tell.
     """
@@ -124,7 +124,7 @@ def test_a_probe_that_is_answered_closes_it():
     assert (breaker.state(3.0), breaker.failures, breaker.wait(3.0)) == ("closed", 0, 0.0)
 
 
-def test_a_probe_that_was_cancelled_is_given_back():
+def test_a_probe_that_was_cancelled_may_be_sent_again():
     """
     It told nothing, so another may go at once.
     """
@@ -272,7 +272,7 @@ def test_a_late_failure_does_not_decide_for_the_probe():
     assert not breaker.is_open
 
 
-def test_a_probe_that_ends_after_its_breaker_closed_gives_no_second_one_away():
+def test_a_probe_that_ends_after_its_breaker_closed_allows_no_second():
     """
     Another answer closed it, it opened again, and a new probe is out: there is still only one.
     """
@@ -309,7 +309,7 @@ def test_a_clock_that_is_set_back_does_not_keep_it_open():
         max_size=60,
     )
 )
-def test_whatever_comes_home_in_whatever_order_one_probe_is_out_at_most(steps):
+def test_whatever_comes_home_in_whatever_order_a_single_probe_is_out_at_most(steps):
     """
     And only the probe's answer, or that of something newer than all that failed, closes it.
     """
@@ -340,7 +340,7 @@ def test_whatever_comes_home_in_whatever_order_one_probe_is_out_at_most(steps):
 
 
 @pytest.mark.parametrize(("draw", "most"), [(0.5, 10), (0.999999, 6)])
-def test_a_dead_target_costs_few_requests(draw, most):
+def test_a_target_that_is_down_costs_hardly_any_requests(draw, most):
     """
     Three minutes of a target that never answers cost what was in flight and ten probes at most.
     """

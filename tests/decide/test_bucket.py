@@ -92,7 +92,7 @@ def test_a_rate_must_be_a_number_above_zero(rate):
     per_minute=st.floats(1, 100_000),
     costs=st.lists(st.floats(0.1, 50), min_size=1, max_size=200),
 )
-def test_no_window_sees_more_than_the_rate_and_one_burst(per_minute, costs):
+def test_no_window_sees_more_than_the_rate_and_a_burst(per_minute, costs):
     """
     For any costs, what passes in t seconds is at most rate x t, the capacity, and one last cost.
     """

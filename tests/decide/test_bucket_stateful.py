@@ -119,7 +119,7 @@ class Buckets(RuleBasedStateMachine):
                 assert total <= bound + self.near(total)
 
 
-def test_a_bucket_never_lets_more_pass_than_its_rate_its_capacity_and_one_request():
+def test_a_bucket_never_lets_more_pass_than_its_rate_its_capacity_and_a_request():
     """
     Whatever befalls it, and it holds what its account says.
     """

@@ -45,7 +45,7 @@ def test_a_refusal_that_says_what_it_counts_is_believed_at_once():
     assert charge.of(20.0) == pytest.approx(120.0)
 
 
-def test_refusals_of_one_wave_count_once():
+def test_refusals_of_a_single_wave_count_once():
     """
     Sixty rows that are refused together say what one of them says.
     """
@@ -72,7 +72,7 @@ def test_the_factor_has_an_end():
 
 @pytest.mark.parametrize("real", [1.1, 2.0, 6.0])
 @pytest.mark.parametrize("rows", [300, 600])
-def test_a_count_that_nobody_tells_is_found_from_refusals(real, rows):
+def test_a_count_that_nobody_names_is_learned_from_refusals(real, rows):
     """
     After the first second at most 3 % are refused, and 0.95 of the limit is used.
     """

@@ -34,7 +34,7 @@ def half_a_second(dice):
     ],
     ids=["steady", "slow-to-refuse", "uneven", "paused"],
 )
-def test_a_hidden_number_of_places_is_found_and_kept(places, how):
+def test_a_hidden_number_of_slots_is_learned_and_kept(places, how):
     """
     At least 97 % of the best static throughput, at most 1 % of refusals over 200 rounds.
     """
@@ -139,7 +139,7 @@ def test_slow_start_doubles_each_round():
     assert levels == [8, 16, 32, 64, 100]
 
 
-def test_one_congestion_event_costs_one_cut():
+def test_a_congestion_event_costs_a_single_cut():
     """
     What was sent before the cut tells nothing new.
     """
@@ -178,7 +178,7 @@ def test_places_that_are_not_used_do_not_grow():
     assert adaptive.limit == 64
 
 
-def test_it_never_goes_below_one_place():
+def test_it_never_goes_below_a_single_slot():
     """
     However often it is refused.
     """

@@ -146,7 +146,7 @@ def test_old_times_are_forgotten():
     assert hedger.delay(0.0, False) == 1.0
 
 
-def test_twenty_rows_allow_one_redundant_request():
+def test_twenty_rows_allow_a_single_redundant_request():
     """
     Five in a hundred, and a calm while saves up for 25 at most.
     """

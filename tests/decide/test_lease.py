@@ -15,7 +15,7 @@ UNIT = 0.01  # 100 a second
 REACH = 0.7
 
 
-class Given:
+class Grants:
     """What a shared limit has given out: the script's rule, in a line."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ steps = st.lists(
 
 @given(steps)
 @settings(deadline=None, max_examples=200)
-def test_four_holders_keep_one_limit_in_every_window(steps):
+def test_four_holders_keep_a_limit_in_every_window(steps):
     """
     However they draw, wait, lapse and catch up: no window of t seconds holds more than t + reach.
     """
-    given_out, leases, now, sent = Given(), [Lease(REACH) for _ in range(4)], 0.0, []
+    given_out, leases, now, sent = Grants(), [Lease(REACH) for _ in range(4)], 0.0, []
     for passed, who, drawn, wanted in steps:
         now += passed
         stretch = given_out.draw(drawn * UNIT, now)
@@ -102,7 +102,7 @@ def test_what_came_late_lapses_earlier():
     assert late.available(0.25) == pytest.approx(0.05)
 
 
-def test_stretches_with_gaps_are_one_after_another():
+def test_stretches_with_gaps_follow_each_other():
     """
     What costs more than the first stretch waits for its share of the second.
     """
@@ -139,11 +139,11 @@ def test_whoever_wakes_a_little_late_still_goes(cost, late, lag):
     assert lease.available(now) <= 1e-9
 
 
-def test_a_rate_below_one_a_second_keeps_its_distance():
+def test_a_rate_below_once_a_second_keeps_its_distance():
     """
     What goes late has used its permission up: the next comes a whole unit later.
     """
-    unit, lease, given_out, now, sent = 2.0, Lease(2.0), Given(), 0.0, []
+    unit, lease, given_out, now, sent = 2.0, Lease(2.0), Grants(), 0.0, []
     given_out.free = 0.0
     for _ in range(6):
         while (wait := lease.wait(unit, now)) != 0.0:
@@ -160,7 +160,7 @@ def test_a_rate_below_one_a_second_keeps_its_distance():
     assert sent[-1] - sent[0] >= 5 * unit - 0.2
 
 
-def test_using_more_than_held_is_paid_by_the_next_stretch():
+def test_using_more_than_granted_is_paid_by_the_next_stretch():
     """
     An answer longer than was reserved slows those that follow.
     """
@@ -174,7 +174,7 @@ def test_using_more_than_held_is_paid_by_the_next_stretch():
     assert lease.wait(UNIT, 0.0) == pytest.approx(0.11)
 
 
-def test_what_is_given_back_may_be_used_at_once_and_lapses():
+def test_what_is_returned_may_be_used_at_once_and_lapses():
     """
     A request that never left returns its place.
     """
@@ -211,7 +211,7 @@ def test_what_lies_ahead_can_be_let_go():
     assert lease.available(0.1) == pytest.approx(0.1)
 
 
-def test_a_busy_process_draws_whole_blocks_after_a_few_draws():
+def test_a_busy_process_soon_draws_whole_blocks():
     """
     The first request draws for itself; soon one draw is good for fifty.
     """

@@ -33,21 +33,21 @@ def test_late_ones_find_room_beside_settled_ones_that_do_not_know_them(settled, 
     assert total <= 1.0
 
 
-def test_one_alone_is_not_slowed_for_being_new():
+def test_a_process_alone_is_not_slowed_for_being_new():
     """
     It knows that there is nobody else.
     """
     assert offline_share(alive=1, known_for=0.1, silent_for=0.1) == 0.95
 
 
-def test_one_that_heard_long_ago_does_not_trust_what_it_heard():
+def test_a_process_does_not_trust_what_it_heard_long_ago():
     """
     Others may have come since, counting without it.
     """
     assert offline_share(alive=1, known_for=60.0, silent_for=HEARTBEAT_SECONDS + 1) < 0.05
 
 
-def test_one_that_never_heard_is_neither_stopped_nor_unlimited():
+def test_a_process_that_never_heard_is_neither_stopped_nor_unlimited():
     """
     A wrong address leaves a twentieth.
     """

@@ -19,7 +19,7 @@ def rounds(start: SlowStart, *, until: int) -> list[int]:
     return slots
 
 
-def test_the_load_doubles_to_half_of_what_was_in_flight_and_then_grows_by_one():
+def test_the_load_doubles_to_half_of_what_was_in_flight_and_then_grows_singly():
     """
     Near the level at which the target failed the next request may be the one too many.
     """
@@ -78,7 +78,7 @@ def test_a_failure_among_fewer_than_the_slots_halves_what_was_in_flight():
     level=st.integers(1, 100),
     steps=st.lists(st.tuples(st.booleans(), st.floats(0, 10), st.integers(1, 100)), max_size=200),
 )
-def test_there_is_always_one_slot_and_never_more_than_answers_have_made(level, steps):
+def test_there_is_always_a_slot_and_never_more_than_answers_have_made(level, steps):
     """
     An answer makes room for one more at most; a failure makes room for nobody.
     """
@@ -111,7 +111,7 @@ def test_a_target_is_to_blame_once_rows_that_had_failed_are_answered():
     assert start.blames_target
 
 
-def test_a_row_that_has_failed_goes_alone_until_one_is_answered():
+def test_a_row_that_has_failed_goes_alone_until_the_first_answer():
     """
     Alone of its kind; afterwards one more may be in flight for each that was answered.
     """

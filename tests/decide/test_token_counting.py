@@ -71,7 +71,7 @@ def between(dice: random.Random) -> float:
 @pytest.mark.parametrize("estimate", [of_larger, of_both])
 @pytest.mark.parametrize("count", [together, by_characters])
 @pytest.mark.parametrize("tells_requested", [True, False])
-def test_what_nobody_announces_is_found_from_refusals(make, estimate, count, tells_requested):
+def test_what_nobody_announces_is_learned_from_refusals(make, estimate, count, tells_requested):
     """
     After the first second at most 3 % are refused, and 0.95 of the limit is used.
     """
@@ -146,7 +146,7 @@ def test_a_refused_request_leaves_no_allowance_behind():
 @pytest.mark.parametrize(
     ("of_prompt", "of_answer"), [(1.0, 1.0), (2.0, 1.0), (1.0, 0.2), (3.0, 0.0)]
 )
-def test_prompt_and_answer_are_told_apart(of_prompt, of_answer):
+def test_prompt_and_answer_are_distinguished(of_prompt, of_answer):
     """
     From eight requests that went together, in whatever order they arrived.
     """
@@ -200,7 +200,7 @@ def test_the_weights_have_bounds(requested, left):
 
 
 @pytest.mark.parametrize("seconds", [1.0, 10.0])
-def test_a_pace_is_found_where_the_slots_are_named_and_nothing_is_told(seconds):
+def test_a_pace_is_learned_where_the_slots_are_named_and_nothing_is_announced(seconds):
     """
     64 at once where ten a second pass, told in whole seconds when to come back: at most a fifth of
     the requests for 400 rows is refused, and it takes a tenth longer than it must.

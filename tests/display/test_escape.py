@@ -20,7 +20,7 @@ ENTITIES = ("&lt;", "&gt;", "&quot;", "&#x27;", "&amp;")
 def hidden(text: str, *, but: str = "") -> set[str]:
     """Return the characters of a text that nobody can see."""
     kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return {one for one in text if unicodedata.category(one) in kinds} - set(but)
+    return {character for character in text if unicodedata.category(character) in kinds} - set(but)
 
 
 def test_nothing_hides_in_a_shown_text():
@@ -71,7 +71,7 @@ def test_escaped_text_fits_into_a_quoted_attribute():
             shown = escape.html_text(text)
 
             assert not set(shown) & set("<>\"'")
-            assert shown.count("&") == sum(shown.count(one) for one in ENTITIES)
+            assert shown.count("&") == sum(shown.count(character) for character in ENTITIES)
             assert html.unescape(shown) == escape.visible(text)
 
 
@@ -90,12 +90,12 @@ def test_a_page_shows_exactly_the_text(write, shown):
     """
     for text in HOSTILE:
         with about(text):
-            found = Census(f"<p>{write(text)}</p>")
+            census = Census(f"<p>{write(text)}</p>")
 
-            assert set(found.elements) <= {"p", "span"}
-            assert not found.attributes
-            assert found.others == found.open == []
-            assert found.text == shown(text)
+            assert set(census.elements) <= {"p", "span"}
+            assert not census.attributes
+            assert census.others == census.open == []
+            assert census.text == shown(text)
 
 
 def test_no_formula_is_recognised():

@@ -27,7 +27,7 @@ def samples(most: float) -> list[float]:
     """Return numbers up to `most`: at every border, and of every size."""
     dice = random.Random(7)
     spread = [10 ** dice.uniform(-6, math.log10(most)) for _ in range(4000)]
-    return [one for one in (0.0, *EDGES, *spread) if one <= most]
+    return [number for number in (0.0, *EDGES, *spread) if number <= most]
 
 
 # ------------------------------------------------------------------------------ dollars
@@ -60,7 +60,7 @@ def test_dollars(dollars, text):
     assert money.usd(dollars) == text
 
 
-def test_what_is_written_of_dollars_is_written_in_one_way():
+def test_dollars_are_written_alike_everywhere():
     """
     A figure read back and written again is the same text, and is near to what it stands for.
     """
@@ -113,7 +113,7 @@ def test_rates_have_two_figures_that_matter(number, text):
 
 
 @pytest.mark.parametrize("write", [numbers.short, numbers.tokens, numbers.size])
-def test_a_larger_number_is_never_written_as_a_smaller_one(write):
+def test_a_larger_number_never_looks_smaller(write):
     """
     Across every border of a unit, and each text says nearly what it stands for.
     """
@@ -168,7 +168,7 @@ def test_a_hundred_percent_is_said_only_when_done():
 @pytest.mark.parametrize(
     "write", [numbers.count, numbers.short, numbers.tokens, numbers.size, numbers.limit]
 )
-def test_what_is_no_number_is_told(write):
+def test_what_is_no_number_is_said(write):
     """
     Neither raises nor prints "nan"; a number below zero keeps its sign.
     """
@@ -207,7 +207,7 @@ def test_a_time_that_makes_no_sense_is_written_all_the_same(write):
     assert "inf" not in write(INF)
 
 
-def test_a_longer_time_is_never_written_as_a_shorter_one():
+def test_a_longer_time_never_looks_shorter():
     """
     Across all borders of units; and no figure is further off than its smaller unit.
     """
@@ -229,7 +229,7 @@ def test_time_left_moves_in_steps_of_ten_seconds():
     assert {durations.remaining(195 + tenth / 10) for tenth in range(1, 100)} == {"3 min 20 s"}
 
 
-def test_ages_have_one_unit_and_a_word_that_agrees_with_its_number():
+def test_ages_have_a_single_unit_and_a_word_that_agrees_with_its_number():
     """
     One day, two days; yesterday, never "1 days".
     """

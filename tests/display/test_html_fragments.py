@@ -27,17 +27,17 @@ def test_every_piece_takes_text_for_text():
     """
     No element, attribute or comment comes from a text, and no control, in any place of a piece.
     """
-    plain = {place: Census(html) for place, html in parts("x").items()}
+    plain = {name: Census(html) for name, html in parts("x").items()}
     for payload in PAYLOADS:
-        for place, html in parts(payload).items():
-            with about(f"{place}: {payload}"):
-                found = Census(html)
+        for name, html in parts(payload).items():
+            with about(f"{name}: {payload}"):
+                census = Census(html)
 
-                assert found.elements == plain[place].elements
-                assert found.attributes == plain[place].attributes
-                assert found.others == found.open == []
+                assert census.elements == plain[name].elements
+                assert census.attributes == plain[name].attributes
+                assert census.others == census.open == []
                 assert not set(html) & set("\x00\x07\x1b\r\u202e\u2028")
-                assert html.count("\n") == parts("x")[place].count("\n")
+                assert html.count("\n") == parts("x")[name].count("\n")
 
 
 def test_a_bar_keeps_its_colours_where_patterns_are_taken_out():

@@ -53,7 +53,7 @@ def test_a_cut_text_says_how_much_is_left():
     assert len(joined(whole["spans"])) == 100_001
 
 
-def test_both_versions_can_be_read_from_changed_words():
+def test_both_versions_can_be_read_from_the_changes():
     """
     Without what was removed the new text stands there, without what was added the old words.
     """
@@ -86,7 +86,7 @@ def test_scripts_without_spaces_change_by_characters():
     assert changed_words.counts("返金を待つ", "返金は待つ") == (1, 1)
 
 
-def test_a_few_words_between_two_changes_go_with_them():
+def test_a_short_text_between_two_changes_goes_with_them():
     """
     A sentence said anew is one change, not confetti.
     """

@@ -47,7 +47,7 @@ def test_smooth_keeps_a_limit_that_is_announced_evenly():
 
 
 @pytest.mark.alone
-def test_a_limit_that_is_given_bounds_what_is_announced():
+def test_a_limit_that_a_person_sets_bounds_what_is_announced():
     """
     However much is left, the person's own figure holds.
     """
@@ -65,7 +65,7 @@ def test_a_burst_is_announced_or_smooth():
         ask(sim, questions(1), burst="quick")
 
 
-def test_one_run_that_goes_smoothly_holds_the_account_while_it_lasts():
+def test_a_run_that_goes_smoothly_holds_the_account_while_it_lasts():
     """
     Of what several runs say of one account the careful one counts, until it ends.
     """
@@ -78,7 +78,7 @@ def test_one_run_that_goes_smoothly_holds_the_account_while_it_lasts():
     assert account.announced.burst == "announced"
 
 
-def test_a_handful_goes_first_and_all_of_it_is_told():
+def test_a_handful_goes_first_and_all_of_it_is_announced():
     """
     The line on the card says what the others wait for.
     """
@@ -122,7 +122,7 @@ def test_two_runs_at_once_share_what_is_left():
 
 
 @pytest.mark.parametrize("headers", [True, False])
-def test_prompt_and_longest_answer_counted_together_are_found_out(headers):
+def test_it_is_noticed_that_prompt_and_longest_answer_count_together(headers):
     """
     A provider that counts more than we think refuses a handful, not row after row.
     """

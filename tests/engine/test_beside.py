@@ -23,7 +23,7 @@ def test_a_question_does_not_wait_for_a_run_that_only_its_own_limits_hold():
     assert done < 50
 
 
-def test_a_question_waits_its_turn_only_where_the_account_has_one_place():
+def test_a_question_waits_its_turn_only_where_the_account_has_a_single_slot():
     """
     Two slots later at most, though forty rows were there before it; the card names their run.
     """

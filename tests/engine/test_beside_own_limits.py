@@ -17,7 +17,7 @@ def until(holds) -> None:
         time.sleep(0.005)
 
 
-def test_a_rate_of_one_run_holds_back_no_other_that_wants_the_same_row():
+def test_a_rate_of_a_run_holds_back_no_other_that_wants_the_same_row():
     """
     The other one asks it at once; the slow run finds the answer, and the row is bought once.
     """

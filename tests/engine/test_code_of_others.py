@@ -214,7 +214,7 @@ def test_a_sequence_that_blocks_holds_no_other_run(sim, gate):
     ]
 
 
-def test_a_run_stopped_while_a_sequence_blocks_keeps_every_row_in_its_place(sim, gate):
+def test_a_run_stopped_while_a_sequence_blocks_keeps_every_row_in_its_position(sim, gate):
     """
     Rows that were read when the run was stopped, and those after, can be asked again as they are.
     """

@@ -164,7 +164,7 @@ def test_models_are_counted_in_rows_and_not_in_replies():
     assert shares == {"p/m": (1, 1.0, 0.5), "p/other": (0, 0.0, 0.25)}
 
 
-def test_texts_of_one_request_are_counted_each():
+def test_texts_of_a_request_are_counted_each():
     """
     The table of models counts texts where several are embedded by one request.
     """

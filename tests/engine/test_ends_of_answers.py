@@ -1,4 +1,4 @@
-"""What is no finished answer is never served as one, and nothing of it is bought twice in vain."""
+"""An answer that is not finished is never served, and nothing of it is bought twice in vain."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_good_finish_can_be_configured():
 
 
 @pytest.mark.parametrize("value", [5, [""], [7]])
-def test_good_finish_takes_words_only(value):
+def test_good_finish_takes_text_only(value):
     """
     What is no word is refused before anything is sent.
     """
@@ -118,7 +118,7 @@ def test_an_empty_text_with_counted_tokens_is_an_answer():
     assert (outcome.text, outcome.error) == ("", None)
 
 
-def test_a_model_that_thought_for_all_of_its_tokens_is_told_so():
+def test_that_a_model_thought_for_all_of_its_tokens_is_said():
     """
     The error names max_tokens, though the caller chose it.
     """

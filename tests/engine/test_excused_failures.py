@@ -41,7 +41,7 @@ def asked(fails, rows, slots, *, seed, lag=0.0, **policy):
     ("outage", "places", "rows", "slots"), [(0, 8, 60, 24), (9, 20, 100, 40), (40, 20, 100, 40)]
 )
 @pytest.mark.usefixtures("quick")
-def test_a_server_with_few_places_loses_no_row_as_its_load_comes_back(
+def test_a_server_with_four_slots_loses_no_row_as_its_load_comes_back(
     outage, places, rows, slots, lag
 ):
     """
@@ -105,7 +105,7 @@ def test_a_server_that_stays_down_gets_no_request_more():
 
 
 @pytest.mark.usefixtures("quick")
-def test_who_allows_a_single_attempt_gets_one():
+def test_who_allows_a_single_attempt_gets_no_second():
     """
     With `max_attempts=1` nothing is excused.
     """

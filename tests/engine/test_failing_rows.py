@@ -84,7 +84,7 @@ def test_no_row_carries_the_error_of_a_request_that_it_did_not_send():
     assert {outcome.error.status for outcome in asked} == {500}
 
 
-def test_a_row_whose_reply_was_lost_says_so_though_its_target_is_given_up_later():
+def test_a_row_whose_reply_was_lost_says_so_though_its_target_is_disabled_later():
     """
     Money that may have been spent on a row is never forgotten.
     """
@@ -96,7 +96,7 @@ def test_a_row_whose_reply_was_lost_says_so_though_its_target_is_given_up_later(
         assert all(outcome.error.maybe_billed for outcome in run.result(60))
 
 
-def test_an_address_where_nobody_listens_is_told_once_for_all_rows(monkeypatch):
+def test_an_address_where_nobody_listens_is_reported_once_for_all_rows(monkeypatch):
     """
     After a while without any answer the run is over; the next one tries afresh.
     """
@@ -116,7 +116,7 @@ def test_an_address_where_nobody_listens_is_told_once_for_all_rows(monkeypatch):
         assert texts(start(questions(40), asking, max_concurrent_requests=4)).count(None) == 0
 
 
-def test_a_local_server_that_is_not_running_is_told_with_the_command_that_starts_it():
+def test_a_local_server_that_is_not_running_is_reported_with_the_command_that_starts_it():
     """
     Whether it was named or given by its address.
     """
@@ -161,7 +161,7 @@ def test_a_wait_of_a_day_is_heard_once():
 
 @pytest.mark.parametrize("fault", [faults.rate_limited(retry_after=86_400), 401])
 @pytest.mark.parametrize("racing", [{"time_limit": 50}, {"hedge_after": 50}])
-def test_a_target_that_is_given_up_is_asked_no_more_where_requests_may_race(fault, racing):
+def test_a_disabled_target_is_asked_no_more_where_requests_may_race(fault, racing):
     """
     A refusal ends the asking before its slot is given to the next request.
     """
@@ -191,7 +191,7 @@ def test_a_wait_of_a_day_is_waited_for_where_max_wait_covers_it():
         patient.wait()
 
 
-def test_a_new_run_is_not_held_by_what_an_earlier_one_met(monkeypatch):
+def test_a_new_run_is_not_blocked_by_what_an_earlier_run_met(monkeypatch):
     """
     A parked run waits for its next probe; a question put meanwhile goes at once.
     """

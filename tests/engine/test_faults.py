@@ -118,7 +118,7 @@ def test_what_may_have_been_billed_is_sent_again_once(code):
         assert len(sim.ledger.received) == 2
 
 
-def test_lost_replies_are_sent_again_for_few_rows_only():
+def test_lost_replies_are_sent_again_for_a_share_of_rows_only():
     """
     Of 50 rows whose replies are all lost, three at most are sent a second time.
     """

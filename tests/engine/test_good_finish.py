@@ -160,7 +160,7 @@ def test_a_further_answer_without_a_text_is_none():
     assert "no answer" in response[-1]
 
 
-def test_samples_are_judged_one_by_one():
+def test_samples_are_judged_each_by_itself():
     """
     Of three samples the one that broke off has its error, and the others are answers.
     """

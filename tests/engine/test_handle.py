@@ -72,7 +72,7 @@ def test_the_last_run_of_texts_is_what_embeds_them(provider, monkeypatch):
     assert llmnb.last_run().status().total == 2
 
 
-def test_a_run_and_its_status_are_one_line_each(provider):
+def test_a_run_and_its_status_are_a_line_each(provider):
     """
     Short enough to be read, with how far it is and its project.
     """

@@ -33,9 +33,9 @@ class Asking:
 
     def ask(self, run, requests=1, tokens=0):
         for _ in range(requests):
-            self.tasks.append(asyncio.create_task(self._one(run, tokens)))
+            self.tasks.append(asyncio.create_task(self._admit(run, tokens)))
 
-    async def _one(self, run, tokens):
+    async def _admit(self, run, tokens):
         ticket = await self.gate.admit(tokens, run=run)
         self.tickets.append(ticket)
         self.order.append(run)
@@ -67,7 +67,7 @@ async def test_runs_take_turns_where_the_accounts_places_bind(clock):
     await asking.end()
 
 
-async def test_runs_take_turns_where_places_are_found_by_trying(clock):
+async def test_runs_take_turns_where_slots_are_learned_by_trying(clock):
     """
     Three runs that name no places get one each in turn.
     """
@@ -255,7 +255,7 @@ async def test_the_cost_of_admission_does_not_grow_with_the_runs_that_wait(clock
     await asking.end()
 
 
-async def test_a_run_is_told_behind_which_it_stands(clock):
+async def test_a_run_says_behind_which_it_stands(clock):
     """
     Only where what both share holds it back; never for its own limits.
     """

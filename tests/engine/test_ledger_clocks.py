@@ -68,7 +68,7 @@ def test_an_hour_asleep_during_a_pause_is_no_refusal_for_an_hour(clocks):
 
 
 @pytest.mark.parametrize("hours", [24, -24])
-def test_a_wrong_wall_clock_makes_no_wait_of_hours(clocks, hours):
+def test_a_wrong_date_makes_no_wait_of_hours(clocks, hours):
     """
     A date in `Retry-After` that our clock puts into tomorrow: said so; into yesterday: no wait.
     """
@@ -84,7 +84,7 @@ def test_a_wrong_wall_clock_makes_no_wait_of_hours(clocks, hours):
         assert "come back in" in outcome.error.message
 
 
-def test_a_breaker_asleep_for_an_hour_sends_one_probe():
+def test_a_breaker_asleep_for_an_hour_sends_a_single_probe():
     """
     Not all that waited, though its time is long past.
     """

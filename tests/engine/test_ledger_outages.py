@@ -187,7 +187,7 @@ def test_a_primary_that_dies_in_mid_run_wastes_little_and_gets_its_rows_back(mon
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_beside_a_dead_primary_the_fallback_is_as_fast_as_alone():
+def test_beside_a_primary_that_is_down_the_fallback_is_as_fast_as_alone():
     """
     At least nine tenths of the rows a second that it answers alone.
     """

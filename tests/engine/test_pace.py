@@ -47,7 +47,7 @@ def status(counters, total=1000):
 
 def test_rates_and_the_time_left_are_those_since_the_change(clock):
     """
-    A run that did a row a second for a minute and then one in four seconds says so at once.
+    A run that did a row a second for a minute and then a row in four seconds says so at once.
     """
     counters = Counters()
     answer(counters, 60, 60, clock)

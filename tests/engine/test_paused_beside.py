@@ -31,7 +31,7 @@ def asked_once(sim, rows):
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_a_run_does_not_wait_for_another_one_that_is_paused(sim, is_first):
+def test_a_run_does_not_wait_for_another_that_is_paused(sim, is_first):
     """
     It asks what the paused one has not sent, whichever began first; each row is bought once.
     """

@@ -31,7 +31,7 @@ FAULTS = (
 
 ACTS = (
     *("start", "start", "start", "pause", "resume", "stop", "retry", "limits"),
-    *("hold", "release", "release some", "fail", "be well", "serve few"),
+    *("hold", "release", "release some", "fail", "be well", "serve some"),
 )
 
 
@@ -57,10 +57,10 @@ class Steering:
         """Do one thing, then nothing for a moment."""
         what = self.dice.choice(ACTS)
         self.log.append(what)
-        getattr(self, f"_{what.replace(' ', '_')}", self._to_a_run)(*self._told(what))
+        getattr(self, f"_{what.replace(' ', '_')}", self._to_a_run)(*self._arguments(what))
         self._never.wait(self.dice.choice((0, 0, 0.002, 0.01, 0.03)))
 
-    def _told(self, what):
+    def _arguments(self, what):
         return (what,) if what in ("pause", "resume", "stop", "limits") else ()
 
     def _start(self):
@@ -115,7 +115,7 @@ class Steering:
     def _be_well(self):
         self.sim.set_faults(None)
 
-    def _serve_few(self):
+    def _serve_some(self):
         self.sim.set_limits(concurrency=self.dice.choice((None, 2, 8)))
 
     def leave(self):

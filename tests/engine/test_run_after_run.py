@@ -6,7 +6,7 @@ from asking import ask, questions, texts
 from laboratory import Laboratory
 
 
-def test_a_run_begun_anew_gets_the_places_that_a_stopped_one_gives_back():
+def test_a_run_begun_anew_gets_the_slots_that_a_stopped_run_gives_back():
     """
     Its rows wait for them, are sent when they are free, and nothing is bought twice.
     """

@@ -80,7 +80,7 @@ def test_failed_rows_are_asked_again_and_take_their_places():
         assert [outcome.row for outcome in run.result(1)] == list(range(10))
 
 
-def test_the_rows_of_one_cause_are_asked_again_alone():
+def test_the_rows_of_a_cause_are_asked_again_alone():
     """
     Only they are sent; a row that fails again is told with its new cause.
     """
@@ -149,7 +149,7 @@ def test_a_status_tells_what_a_dashboard_shows():
     assert run.asked == "openai/m"
 
 
-def test_pieces_come_as_they_are_sent():
+def test_fragments_come_as_they_are_sent():
     """
     What `on_delta` hears makes the whole answer; a kept answer brings no pieces.
     """

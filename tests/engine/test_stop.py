@@ -31,6 +31,7 @@ def test_stop_sends_nothing_new_and_keeps_what_is_in_flight():
         assert [text for text in answers if text] == [f"question {row}" for row in range(10)]
         assert len(sim.ledger.received) == 10
         assert run.status().state == "stopped"
+        assert "stopped after 10 of 100 rows" in repr(run)
 
         assert texts(ask(sim, questions(100))) == [f"question {row}" for row in range(100)]
         assert len(sim.ledger.received) == 100
@@ -140,8 +141,8 @@ requests = [{"prompt": f"question {row}"} for row in range(40)]
 try:
     llm.generate(requests)
 except KeyboardInterrupt:
-    found = [one is not None and one.is_answer for one in llmnb.last_run().partial()]
-    print("kept", sum(found), "of", len(found), flush=True)
+    kept = [outcome is not None and outcome.is_answer for outcome in llmnb.last_run().partial()]
+    print("kept", sum(kept), "of", len(kept), flush=True)
     raise SystemExit(130)
 """
 

@@ -45,7 +45,8 @@ questions = [{"messages": [{"role": "user", "content": f"question {row}"}]} for 
 run = llm.start(questions)
 run.wait()
 counts = run.status().counts
-print(sum(one.text is not None for one in run.result()), counts.num_requests, counts.num_cached)
+answered = sum(outcome.text is not None for outcome in run.result())
+print(answered, counts.num_requests, counts.num_cached)
 """
 )
 
@@ -119,7 +120,7 @@ def until_it_waits(run, rows=1):
         assert not run.wait(0.005), "the run ended without waiting"
 
 
-def test_two_kernels_on_one_project_buy_each_row_once(sim, tmp_path):
+def test_two_kernels_on_a_project_buy_each_row_once(sim, tmp_path):
     """
     Two hundred rows asked by two processes at once are two hundred requests, and both have all.
     """
@@ -220,7 +221,7 @@ def test_a_process_that_stands_still_is_waited_for_no_longer_than_a_request_take
         owner.kill()
 
 
-def test_a_process_ends_with_the_one_that_started_it(other):
+def test_a_process_ends_with_its_parent(other):
     """
     A test that is killed leaves no kernel behind, whatever that one is waiting for.
     """
@@ -248,7 +249,7 @@ def test_a_row_that_was_answered_since_it_was_looked_up_is_not_asked(sim, other)
     assert len(sim.ledger.received) == 1
 
 
-def test_rows_of_another_process_take_no_place_from_the_others(sim, other):
+def test_rows_of_another_process_take_no_slot_from_the_others(sim, other):
     """
     With one place and two rows asked elsewhere, the third row is asked at once.
     """
@@ -368,7 +369,7 @@ def test_a_project_that_is_cleared_meanwhile_costs_the_answer_again(sim, other):
 
 
 @pytest.mark.parametrize("is_looked_up", [False, True], ids=["", "while a look-up is under way"])
-def test_rows_of_two_projects_of_one_process_each_find_what_is_theirs(
+def test_rows_of_two_projects_of_a_process_each_find_what_is_theirs(
     sim, other, is_looked_up, request
 ):
     """

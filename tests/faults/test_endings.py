@@ -20,8 +20,8 @@ from llmnb import AsyncLLM
 requests = [{"prompt": f"question {row}"} for row in range(int(sys.argv[2]))]
 llm = AsyncLLM(model="m", api_key="k", url=sys.argv[1], max_concurrent_requests=int(sys.argv[3]))
 seen = 0
-for one in llm.iterate(requests):
-    seen += one.is_answer
+for outcome in llm.iterate(requests):
+    seen += outcome.is_answer
     if seen == 10:
         print("ten", flush=True)
     if seen == 20:

@@ -44,7 +44,7 @@ def test_a_reply_that_had_begun_on_a_kept_connection_is_never_asked_for_again_fo
         assert raw(server) == {"question 0": 1, "question 1": 2}
 
 
-def test_a_stale_connection_is_followed_by_a_fresh_one():
+def test_a_stale_connection_is_followed_by_a_fresh_connection():
     """
     Where two kept connections are stale the free re-send takes neither: nothing is counted.
     """
@@ -72,7 +72,7 @@ def test_no_row_is_bought_more_than_twice_though_every_reply_is_lost(monkeypatch
         assert max(counts(sim.ledger).values()) <= 2
 
 
-def test_a_run_re_sends_ten_rows_and_one_more_for_every_ten_answers():
+def test_a_run_re_sends_ten_rows_and_another_for_every_ten_answers():
     """
     Of fifty rows whose reply is always lost, among fifty good ones, some fifteen are bought twice.
     """

@@ -46,7 +46,7 @@ SHORT_WAITS = [
 
 
 @pytest.mark.parametrize("case", SHORT_WAITS, ids=names(SHORT_WAITS))
-def test_every_way_to_name_a_wait_is_survived(case):
+def test_every_form_of_a_wait_is_survived(case):
     """
     Clamped, or left aside; the row is asked again at no attempt's cost, and answered.
     """

@@ -16,9 +16,9 @@ CHUNKED = "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: c
 PACKED = "content-encoding: gzip"
 
 
-def chunks(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+def chunks(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     """Return a chunked reply."""
-    return raw(CHUNKED, b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in pieces) + end)
+    return raw(CHUNKED, b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in parts) + end)
 
 
 def message(content: str, **more: str) -> bytes:

@@ -90,7 +90,7 @@ def writes_otherwise(monkeypatch):
         (writes_otherwise, UsableParts(pool=True, exchange=False)),
     ],
 )
-def test_what_is_unlike_is_not_used_and_every_row_is_answered_by_one_request(
+def test_what_is_unlike_is_not_used_and_every_row_is_answered_by_a_single_request(
     change, likeness, monkeypatch
 ):
     """

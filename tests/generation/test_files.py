@@ -295,13 +295,13 @@ def test_both_bars_are_exact(sim, tmp_path):
     seen = []
 
     class Display:
-        def draw(self, status, total):
-            seen.append((status.launched, status.completed, total))
+        def draw(self, status):
+            seen.append((status.launched, status.completed, status.total))
 
         close = draw
 
     source = write(tmp_path / "asked.jsonl", [request(f"q {n}") for n in range(700)])
-    progress.use_display(lambda run, total: Display())
+    progress.use_display(lambda run: Display())
     try:
         process(sim, source, max_concurrent_requests=8, progress=True)
     finally:

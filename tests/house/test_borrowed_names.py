@@ -39,32 +39,34 @@ def is_self(node: ast.Attribute) -> bool:
 
 def own_names(tree: ast.Module) -> set[str]:
     """Return the private names that a file itself makes, for classes of its own."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            found.add(node.target.id)
+            names.add(node.target.id)
         elif isinstance(node, ast.Attribute) and is_self(node) and isinstance(node.ctx, ast.Store):
-            found.add(node.attr)
-    return found
+            names.add(node.attr)
+    return names
 
 
 def taken(path: Path) -> set[str]:
     """Return the private names that a file takes from what is not its own."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found: set[object] = set()
+    names: set[object] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             if not is_self(node):
-                found.add(node.attr)
+                names.add(node.attr)
         elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("llmnb"):
-            found |= {*(node.module or "").split("."), *(alias.name for alias in node.names)}
+            names |= {*(node.module or "").split("."), *(alias.name for alias in node.names)}
         elif isinstance(node, ast.Import):
-            found |= {part for alias in node.names for part in alias.name.split(".")}
+            names |= {part for alias in node.names for part in alias.name.split(".")}
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in _ASKING:
-            found |= {one.value for one in node.args if isinstance(one, ast.Constant)}
-    return {str(name) for name in found if is_private(name)} - own_names(tree) - {"__future__"}
+            names |= {
+                argument.value for argument in node.args if isinstance(argument, ast.Constant)
+            }
+    return {str(name) for name in names if is_private(name)} - own_names(tree) - {"__future__"}
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -91,7 +93,7 @@ def test_what_is_known_from_inside_is_capped_below_its_next_major_version(name):
     """
     project = project_file()["project"]
     every = chain(project["dependencies"], *project["optional-dependencies"].values())
-    lines = [one for one in every if re.match(rf"{name}[<>=]", one)]
+    lines = [line for line in every if re.match(rf"{name}[<>=]", line)]
 
     assert lines
-    assert all(re.search(r",<\d+\b", one) for one in lines)
+    assert all(re.search(r",<\d+\b", line) for line in lines)

@@ -88,7 +88,7 @@ def test_every_kind_of_import_is_seen(tmp_path, monkeypatch, text):
     assert imported(path, {"llmnb.records": PACKAGE / "records.py"}) == {"llmnb.records"}
 
 
-def test_circles_are_found_of_any_length():
+def test_circles_of_any_length_are_noticed():
     """
     Two circles of a graph are told apart, and what only leads to them is none.
     """

@@ -47,7 +47,7 @@ EXTRAS = {
 
 def names(requirements: list[str]) -> set[str]:
     """Return the packages that requirements name."""
-    return {re.match(r"[A-Za-z0-9._-]+", one)[0].lower() for one in requirements}  # type: ignore[index]
+    return {re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower() for requirement in requirements}  # type: ignore[index]
 
 
 def test_an_installation_brings_what_is_listed_here_and_no_more():
@@ -84,6 +84,10 @@ def test_every_dependency_has_a_floor():
     extras = project_file()["project"]["optional-dependencies"]
     requirements = [*project_file()["project"]["dependencies"], *chain(*extras.values())]
 
-    loose = [one for one in requirements if not re.search(r"[>=]=", one) and "llmnb[" not in one]
+    loose = [
+        requirement
+        for requirement in requirements
+        if not re.search(r"[>=]=", requirement) and "llmnb[" not in requirement
+    ]
 
     assert loose == []

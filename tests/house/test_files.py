@@ -25,7 +25,7 @@ _VALUES = {"dataclasses.replace", "self._config.replace"}
 
 def written_by_hand(path: Path) -> list[str]:
     """Return the calls of a file that replace, append to, or make something on the disk."""
-    found = []
+    calls = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
@@ -33,14 +33,14 @@ def written_by_hand(path: Path) -> list[str]:
         last = name.rpartition(".")[2]
         is_path = name.endswith(".replace") and len(node.args) == 1 and not node.keywords
         modes = [
-            one.value
-            for one in [*node.args[:2], *(given.value for given in node.keywords)]
-            if isinstance(one, ast.Constant) and isinstance(one.value, str)
+            argument.value
+            for argument in [*node.args[:2], *(keyword.value for keyword in node.keywords)]
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
         ]
         appends = last == "open" and any({"a", "x"} & set(mode) for mode in modes if len(mode) < 4)
         if name in _CALLS or last in _METHODS or appends or (is_path and name not in _VALUES):
-            found.append(f"line {node.lineno}: {ast.unparse(node)[:60]}")
-    return found
+            calls.append(f"line {node.lineno}: {ast.unparse(node)[:60]}")
+    return calls
 
 
 def others() -> list[Path]:
@@ -49,7 +49,7 @@ def others() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", others(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_are_replaced_appended_to_and_made_in_one_place(path):
+def test_files_are_replaced_appended_to_and_made_in_a_single_file(path):
     """
     All others ask adapters/files.py, which finishes what it begins.
     """

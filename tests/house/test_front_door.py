@@ -63,7 +63,7 @@ def test_import_loads_nothing_heavy(watched):
     assert [name for name in HEAVY if name in watched["modules"]] == []
 
 
-def test_import_loads_one_file_of_its_own(watched):
+def test_import_loads_a_single_file_of_its_own(watched):
     """
     Of llmnb itself the front door is all that is loaded.
     """

@@ -103,16 +103,16 @@ def test_the_patterns_find_what_they_look_for(pattern, text):
     assert pattern.search(text)
 
 
-def test_no_file_is_large_or_of_a_foreign_kind():
+def test_no_file_is_large_or_of_an_unknown_kind():
     """
     Weights, caches and archives stay out.
     """
     large = [path.name for path in kept_files() if path.stat().st_size > LARGEST_BYTES]
     kinds = TEXT_SUFFIXES | BINARY_SUFFIXES
-    foreign = [path.name for path in kept_files() if path.suffix not in kinds]
+    unknown = [path.name for path in kept_files() if path.suffix not in kinds]
 
     assert large == []
-    assert foreign == []
+    assert unknown == []
 
 
 def test_no_env_file_is_kept():

@@ -62,19 +62,19 @@ def is_allowed(name: str, path: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "path", [pytest.param(one, id=str(one.relative_to(PACKAGE))) for one in source_files()]
+    "path", [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in source_files()]
 )
 def test_each_dependency_is_imported_through_its_door_only(path):
     """
     A file imports the standard library, llmnb, and what it is the door to.
     """
-    place = path.relative_to(PACKAGE).as_posix()
+    file = path.relative_to(PACKAGE).as_posix()
     tree = ast.parse(path.read_text(encoding="utf-8"))
 
     strangers = [
-        f"{place}:{line} imports {name}; its door is {DOORS.get(name, 'not named')}"
+        f"{file}:{line} imports {name}; its door is {DOORS.get(name, 'not named')}"
         for name, line in imports(tree)
-        if not is_allowed(name, place)
+        if not is_allowed(name, file)
     ]
 
     assert strangers == []

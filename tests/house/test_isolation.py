@@ -11,7 +11,7 @@ import pytest
 
 import llmnb
 
-HOUSE = Path(llmnb.__file__).parent
+PACKAGE = Path(llmnb.__file__).parent
 EMPTY = {"dict", "list", "set", "WeakSet", "WeakKeyDictionary", "WeakValueDictionary"}
 TELLS = {"logger", "log", "warn", "print"}
 
@@ -29,9 +29,9 @@ def is_empty(value: ast.expr | None) -> bool:
 
 def tells_once(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a function remembers that it has told something."""
-    is_kept = any(last_name(one) in ("lru_cache", "cache") for one in node.decorator_list)
-    called = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
-    return is_kept and any(ast.unparse(one).partition(".")[0] in TELLS for one in called)
+    is_kept = any(last_name(part) in ("lru_cache", "cache") for part in node.decorator_list)
+    called = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
+    return is_kept and any(ast.unparse(part).partition(".")[0] in TELLS for part in called)
 
 
 def remembered(path: Path) -> Iterator[str]:
@@ -50,7 +50,7 @@ def remembered(path: Path) -> Iterator[str]:
 
 
 def name_of(path: Path) -> str:
-    return ".".join(("llmnb", *path.relative_to(HOUSE).with_suffix("").parts))
+    return ".".join(("llmnb", *path.relative_to(PACKAGE).with_suffix("").parts))
 
 
 def test_whatever_a_process_remembers_is_forgotten_between_tests_or_said_why_it_may_stay():
@@ -58,9 +58,9 @@ def test_whatever_a_process_remembers_is_forgotten_between_tests_or_said_why_it_
     Collections that are filled, names that functions rebind, and what is told once, in every
     module.
     """
-    found = {
+    state = {
         f"{name_of(path).removesuffix('.__init__')}.{name}"
-        for path in HOUSE.rglob("*.py")
+        for path in PACKAGE.rglob("*.py")
         for name in remembered(path)
     }
     forgotten = {
@@ -70,13 +70,13 @@ def test_whatever_a_process_remembers_is_forgotten_between_tests_or_said_why_it_
         for name in several
     }
 
-    assert found <= forgotten | isolation.STAYS.keys()
-    assert isolation.STAYS.keys() <= found - forgotten
-    assert forgotten <= found | {"llmnb.adapters.egress.safe_url"}
+    assert state <= forgotten | isolation.STAYS.keys()
+    assert isolation.STAYS.keys() <= state - forgotten
+    assert forgotten <= state | {"llmnb.adapters.egress.safe_url"}
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_a_test_finds_nothing_of_an_earlier_one(turn, provider, caplog):
+def test_a_test_finds_nothing_of_an_earlier_test(turn, provider, caplog):
     """
     Neither a level, a price, a word told once, nor a breaker of the same address.
     """

@@ -61,7 +61,7 @@ def test_a_python_without_a_module_is_passed_over_and_said(tmp_path):
     assert matrix.usable_pythons([bare, whole], "3.11") == ({"3.12": whole}, [])
 
 
-def test_this_python_is_found_usable():
+def test_this_python_is_usable():
     """
     A real one has all that is needed.
     """

@@ -58,7 +58,7 @@ def test_a_tree_is_summed_up_by_its_rooms(tmp_path, capsys):
     assert printed[-2:] == [["files", "above", "500", "lines:", "1"], ["501", "engine/call.py"]]
 
 
-def test_every_file_is_given_as_json(tmp_path, capsys):
+def test_every_file_is_listed_as_json(tmp_path, capsys):
     """
     A script reads what a person sees.
     """

@@ -27,10 +27,10 @@ def test_no_placeholder_has_a_number():
     """
     Python 3.12 warns of a numbered placeholder that is given a tuple, and 3.14 saves nothing.
     """
-    found = statements()
+    by_line = statements()
 
-    assert len(found) >= 4, "the search sees the statements of the store"
-    assert [where for where, text in found.items() if NUMBERED.search(text)] == []
+    assert len(by_line) >= 4, "the search sees the statements of the store"
+    assert [where for where, text in by_line.items() if NUMBERED.search(text)] == []
 
 
 @pytest.mark.parametrize("text", ["VALUES (?1, ?2)", "SELECT substr(?2, 1)"])

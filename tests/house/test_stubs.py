@@ -203,11 +203,11 @@ def declares(node: ast.AST, option: str) -> bool:
     return False
 
 
-def test_configure_and_its_magic_take_the_same_words():
+def test_configure_and_its_magic_take_the_same_names():
     """
     `llmnb.configure` and `%llm_config` have one list, whose full names are all the settings.
     """
-    words = [*inspect.signature(llmnb.configure).parameters]
+    parameters = [*inspect.signature(llmnb.configure).parameters]
 
-    assert words == [*choices.WORDS]
-    assert {*map(settings.full_name, words)} == {*settings.Settings.__dataclass_fields__}
+    assert parameters == [*choices.WORDS]
+    assert {*map(settings.full_name, parameters)} == {*settings.Settings.__dataclass_fields__}

@@ -27,11 +27,11 @@ def section(title: str) -> str:
     return rest.partition("\n## ")[0]
 
 
-def test_a_row_passes_the_functions_that_its_walk_names_in_that_order():
+def test_a_row_passes_the_functions_that_the_page_names_in_that_order():
     """
     From `df.llm.generate` to the socket and back, each function that is named is passed in turn.
     """
-    told = re.findall(
+    named = re.findall(
         r"`(\w[\w/]*\.py)` `([\w.]+)`", section("One row, from the call to the socket and back")
     )
     traced = subprocess.run(
@@ -44,13 +44,13 @@ def test_a_row_passes_the_functions_that_its_walk_names_in_that_order():
     ).stdout
     passed = re.findall(r"^function: (\S+) (\S+)$", traced, re.MULTILINE)
 
-    assert len(told) >= 25
-    assert [one for one in told if one not in passed] == []
-    places = [passed.index(one) for one in told]
-    assert [told[n] for n in range(1, len(told)) if places[n] < places[n - 1]] == []
+    assert len(named) >= 25
+    assert [function for function in named if function not in passed] == []
+    places = [passed.index(function) for function in named]
+    assert [named[n] for n in range(1, len(named)) if places[n] < places[n - 1]] == []
 
 
-def test_one_table_in_the_catalog_is_a_provider(tmp_path):
+def test_a_table_in_the_catalog_is_a_provider(tmp_path):
     """
     A copy of llmnb with that table, and no other change, asks the new provider with its key.
     """

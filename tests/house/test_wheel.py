@@ -51,7 +51,7 @@ def test_the_version_is_written_once(wheel):
     The wheel's version is that of `llmnb.__version__`, and its licence is named.
     """
     archive = zipfile.ZipFile(wheel)
-    (name,) = [one for one in archive.namelist() if one.endswith("/METADATA")]
+    (name,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
     metadata = message_from_string(archive.read(name).decode())
 
     assert metadata["Version"] == llmnb.__version__

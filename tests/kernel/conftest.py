@@ -50,11 +50,11 @@ class Bench:
         ran = self.run(f"import threading\n{gate} = threading.Event()\n{wait} = 10.0")
         assert ran.status == "ok", ran.reply
         with self.kernel.subshell() as beside:
-            held = f"{gate}.wait(60)\n{first}" if beside else first
-            begun = [self.begin(held), *map(self.kernel.begin, others)]
+            blocked = f"{gate}.wait(60)\n{first}" if beside else first
+            begun = [self.begin(blocked), *map(self.kernel.begin, others)]
             if beside:
                 self.kernel.begin_beside(beside, f"{gate}.set()")
-            ended = [self.kernel.end(one) for one in begun]
+            ended = [self.kernel.end(cell) for cell in begun]
         while self.run(f"{wait} = 0.0").status == "aborted":
             pass
         return ended
@@ -65,7 +65,7 @@ class Bench:
         return self.kernel.begin(code)
 
 
-@pytest.fixture(scope="session", params=[pytest.param(one, id=one[1]) for one in pythons()])
+@pytest.fixture(scope="session", params=[pytest.param(each, id=each[1]) for each in pythons()])
 def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
@@ -74,10 +74,10 @@ def bench(
     python, _version = request.param
     sim = Laboratory(latency=0, reply=lambda prompt: f"**{prompt}**")
     with sim, new_kernel(python, folder, LLMNB_MODEL="openai/m", **sim.environment) as kernel:
-        one = Bench(kernel, sim)
-        ran = one.run("%load_ext llmnb")
+        cells = Bench(kernel, sim)
+        ran = cells.run("%load_ext llmnb")
         assert (ran.status, ran.text, ran.shown) == ("ok", "", [])
-        yield one
+        yield cells
 
 
 SETTLED = """

@@ -21,8 +21,8 @@ def test_a_page_that_was_loaded_anew_is_heard(bench):
     with bench.kernel.subshell() as former:
         bench.kernel.wait_heard(bench.kernel.press(card, subshell=former, do="hello"))
     bench.kernel.wait_heard(bench.kernel.press(card, do="hello"))
-    with bench.kernel.subshell() as next_one:
-        bench.kernel.wait_heard(bench.kernel.press(card, subshell=next_one, do="hello"))
+    with bench.kernel.subshell() as subshell_id:
+        bench.kernel.wait_heard(bench.kernel.press(card, subshell=subshell_id, do="hello"))
     bench.run("run.stop()")
 
 

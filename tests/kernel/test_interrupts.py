@@ -55,7 +55,7 @@ def test_an_interrupted_cell_gives_the_partial_column(bench, name, cell):
 
 # The second comes once the first was heard, for two at one moment may be one; and before the run
 # would give up what is in flight by itself.
-HEAR_ONE_PRESS_ANOTHER = """
+PRESS_TWICE = """
 import os, signal, threading, time
 import llmnb.engine.run_loop as run_loop
 usual, run_loop.STOP_ANSWER_SECONDS = run_loop.STOP_ANSWER_SECONDS, 60.0
@@ -78,7 +78,7 @@ def test_two_interrupts_drop_what_is_in_flight(bench, name, cell):
     The cell ends though no reply ever comes, and the kernel goes on.
     """
     bench.frame(name, 20)
-    assert bench.run(f"import llmnb\n{HEAR_ONE_PRESS_ANOTHER}").status == "ok"
+    assert bench.run(f"import llmnb\n{PRESS_TWICE}").status == "ok"
     bench.sim.hold()
     begun = bench.begin(cell)
     bench.wait_for_more(5)
@@ -208,7 +208,7 @@ def test_a_started_run_that_is_started_again_buys_nothing_twice(bench):
     bench.run(f"second.stop()\n{start}")
     bench.sim.release()
 
-    ran = bench.run("print([int(one.result(60).notna().sum()) for one in (first, run)])")
+    ran = bench.run("print([int(each.result(60).notna().sum()) for each in (first, run)])")
     assert ran.text == "[20, 20]\n", ran.text
     bench.sim.wait_idle()
     assert bench.asked("anew") == 20

@@ -24,7 +24,7 @@ def test_an_answer_is_the_value_of_its_cell(bench):
     assert ran.of("display_data") == []  # a run of a cell before may still renew its own
 
 
-def test_an_answer_is_streamed_into_one_output(bench):
+def test_an_answer_is_streamed_into_a_single_output(bench):
     """
     One display, replaced in place, the last time by the finished answer; no result beside it.
     Its Markdown is rendered as it comes.
@@ -47,7 +47,7 @@ def test_an_answer_is_streamed_into_one_output(bench):
     first, *later = ran.shown
     assert later
     assert "<strong>word</strong>" in later[0]["data"]["text/html"]
-    assert {one["transient"]["display_id"] for one in ran.shown} == {
+    assert {output["transient"]["display_id"] for output in ran.shown} == {
         first["transient"]["display_id"]
     }
     assert len(first["data"]["text/plain"]) < len(later[-1]["data"]["text/plain"])
@@ -71,7 +71,7 @@ def test_a_mistake_in_a_verb_shows_the_persons_line_and_the_message(bench):
     assert len(rest) <= 6
 
 
-def test_a_failure_is_one_message_and_stops_run_all(bench):
+def test_a_failure_is_a_single_message_and_stops_run_all(bench):
     """
     The reply is an error without a page of traceback; the cells behind it are not run.
     """
@@ -98,12 +98,14 @@ def test_each_row_of_a_frame_shows_a_dashboard_that_becomes_a_receipt(bench):
     ran = bench.run("%%llm --df df --into answer\n{text}")
 
     assert ran.status == "ok", ran.reply
-    static, card = (one["data"] for one in ran.shown[:2])
+    static, card = (output["data"] for output in ran.shown[:2])
     assert "0 of 12 rows answered, and kept" in static["text/plain"]
     assert WIDGET in card
-    last = [one for one in ran.shown if "update" in str(one) or one][-1]["data"]
+    last = [output for output in ran.shown if "update" in str(output) or output][-1]["data"]
     assert WIDGET not in last
-    assert "12 rows answered" in "".join(one["data"].get("text/plain", "") for one in ran.shown)
+    assert "12 rows answered" in "".join(
+        output["data"].get("text/plain", "") for output in ran.shown
+    )
     assert bench.run("print(df['answer'].notna().sum(), list(df.columns))").text == (
         "12 ['text', 'answer']\n"
     )
@@ -122,18 +124,18 @@ def test_a_key_is_typed_unseen(bench):
     assert ran.status == "ok"
     assert "groq" in ran.text
     seen = json.dumps([ran.reply, ran.messages], default=str)
-    found = bench.run(
+    search = bench.run(
         "print([name for name, value in globals().items() if 'secret' in repr(value)])\n"
         "print(any('secret' * 2 in line for line in In[:-1]))\n"
         "print([row for row in get_ipython().history_manager.get_tail(100) if 'secretsecret' in "
         "str(row[:0])])"
     )
     assert KEY not in seen
-    assert KEY not in found.text
+    assert KEY not in search.text
     assert bench.run("%llm_models").value["text/plain"].count("found") > 1
 
 
-def test_where_nobody_can_type_the_cell_fails_in_words(bench):
+def test_where_nobody_can_type_the_cell_fails_with_a_sentence(bench):
     """
     A notebook run by a machine is told where else a key can stand.
     """
@@ -154,7 +156,7 @@ def test_status_shows_a_dashboard_whose_buttons_reach_the_run(bench):
     bench.wait_for_more(4)
     ran = bench.run("%llm_status")
     assert ran.status == "ok", ran.reply
-    view = next(one["data"][WIDGET] for one in ran.shown if WIDGET in one["data"])
+    view = next(output["data"][WIDGET] for output in ran.shown if WIDGET in output["data"])
     bench.kernel.press(view["model_id"], do="stop")
     ran = bench.run("print(run.wait(60), run.status().state)")
     bench.sim.release()
@@ -172,7 +174,7 @@ def test_the_cache_manager_is_shown(bench):
 
     assert ran.status == "ok"
     # The end of an earlier run may be shown in its place at the same time.
-    (data,) = [one["data"] for one in ran.shown if WIDGET in one["data"]]
+    (data,) = [output["data"] for output in ran.shown if WIDGET in output["data"]]
     assert "answers kept in" in data["text/plain"]
     assert "<table" in data["text/html"]
 

@@ -273,7 +273,7 @@ def test_without_a_kernel_the_bars_are_left_alone(provider):
     run = ask(provider, questions(1))
     run.result(10)
 
-    assert dashboard.display_for(run, 1) is None
+    assert dashboard.display_for(run) is None
 
 
 def test_install_and_uninstall(provider, capsys):

@@ -131,15 +131,15 @@ def test_a_limit_set_in_the_midst_of_a_run_holds_from_then_on(global_limiter, mo
         global_limiter.rate_config["client|request", model] = 1
         while "limit of 1 requests/min" not in run.status().waiting_on:
             run.wait(0.02)
-        held = run.status()
+        slowed = run.status()
         del global_limiter.rate_config["client|request", model]
         outcomes = run.result()
 
-    assert held.counts.num_rows_done < 60
+    assert slowed.counts.num_rows_done < 60
     assert all(outcome.is_answer for outcome in outcomes)
 
 
-def test_without_a_limit_nothing_is_in_the_way(global_limiter, model):
+def test_without_a_limit_nothing_waits(global_limiter, model):
     """
     The engine's own admission is used, untouched.
     """

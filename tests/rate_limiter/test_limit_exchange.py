@@ -50,7 +50,7 @@ async def received(limiter, rate):
 
 
 @pytest.mark.alone
-def test_a_limit_of_one_process_binds_the_engine_of_another(limiter, redis, tmp_path):
+def test_a_limit_of_a_process_binds_the_engine_of_another(limiter, redis, tmp_path):
     """
     A process that was told of no limit keeps to the one that this process sets while it runs.
     """

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.alone]
 PER_SECOND = 40
 RATE = f"{PER_SECOND * 60}/minute"
 
-WITHOUT_ONE = 0.8
+SHARE_WITHOUT_REDIS = 0.8
 """More of the limit than three processes of four would use if the fourth kept its share."""
 
 
@@ -63,7 +63,7 @@ class Story:
         return [process.result() for process in self.processes]
 
 
-def test_one_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
+def test_a_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
     """
     Every window of 0.1 to 60 seconds keeps the limit, no row is lost, nobody's share lies idle in
     quiet times, and a killed process leaves its own to the others; the status counts what the
@@ -100,9 +100,9 @@ def test_one_limit_through_flush_frost_death_and_rebirth(limiters, tmp_path):
     assert worst.is_within
     assert [result["failed"] for result in results] == [0, 0, 0]
     assert min(result["succeeded"] for result in results) > 0
-    assert share(times[0], story.moments["flushed"]) > WITHOUT_ONE
+    assert share(times[0], story.moments["flushed"]) > SHARE_WITHOUT_REDIS
     assert share(story.moments["frozen"] + 2.0, story.moments["thawed"]) > 0.5
-    assert share(story.moments["bereaved"], story.moments["ended"]) > WITHOUT_ONE
+    assert share(story.moments["bereaved"], story.moments["ended"]) > SHARE_WITHOUT_REDIS
     # The count began with the reborn Redis; of the killed process the last second may be untold.
     since = sum(moment >= counted_from for moment in times)
     assert abs(count - since) <= 2 * PER_SECOND

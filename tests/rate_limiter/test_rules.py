@@ -19,7 +19,7 @@ def test_what_is_no_key_is_refused(key):
 
 
 @pytest.mark.parametrize("rate", ["fast", 0, -1, None, "0/minute", float("nan")])
-def test_what_is_no_rate_is_refused_and_the_old_one_stays(rate):
+def test_what_is_no_rate_is_refused_and_the_old_rate_stays(rate):
     """
     A mistyped limit lifts none.
     """
@@ -88,7 +88,7 @@ def test_every_change_is_reported():
     ]
 
 
-def test_the_rates_of_a_limiter_can_be_given_anew():
+def test_the_rates_of_a_limiter_can_be_replaced():
     """
     Assigning a mapping replaces them; a wrong one changes nothing.
     """

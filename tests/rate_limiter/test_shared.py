@@ -66,7 +66,7 @@ async def test_the_rate_is_kept_in_every_window(limiter):
     assert worst.is_within
 
 
-async def test_at_60000_a_minute_there_are_few_round_trips(limiter):
+async def test_at_60000_a_minute_there_are_hardly_any_round_trips(limiter):
     """
     Permission is drawn in blocks: at most one round trip for ten requests.
     """
@@ -78,7 +78,7 @@ async def test_at_60000_a_minute_there_are_few_round_trips(limiter):
     assert worst_window(times, rate=1000.0, burst=1.0).is_within
 
 
-async def test_what_is_given_of_a_fast_limit_does_not_lapse_on_its_way(limiter):
+async def test_what_is_granted_of_a_fast_limit_does_not_lapse_in_transit(limiter):
     """
     A few tokens of millions a second take less of the limit's time than the answer travels.
     """
@@ -89,7 +89,7 @@ async def test_what_is_given_of_a_fast_limit_does_not_lapse_on_its_way(limiter):
     assert len(await acquire(mine, 20, weight=5)) == 20
 
 
-async def test_two_limiters_share_one_limit(limiter):
+async def test_two_limiters_share_a_limit(limiter):
     """
     As two processes would: together they keep it, and the status counts both.
     """
@@ -106,7 +106,7 @@ async def test_two_limiters_share_one_limit(limiter):
     assert abs(status[KEY]["period_start"] - time.time()) < 60
 
 
-async def test_more_than_is_given_at_once_passes_and_is_paid_for(limiter):
+async def test_more_than_is_granted_at_once_passes_and_is_paid_for(limiter):
     """
     Five of one a second: they go together, the next has to wait, and nothing of it is used.
     """
@@ -205,7 +205,7 @@ async def test_a_killed_and_a_read_only_redis_are_survived(limiter, caplog):
     assert worst_window(sorted(times), rate=100.0, burst=1.0).is_within
 
 
-async def test_one_that_never_reached_its_redis_keeps_to_a_twentieth(limiter):
+async def test_a_process_that_never_reached_its_redis_keeps_to_a_twentieth(limiter):
     """
     Not stopped, not unlimited.
     """

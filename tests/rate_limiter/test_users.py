@@ -11,7 +11,7 @@ from llmnb import bridge
 pytestmark = [pytest.mark.redis]
 
 
-async def test_processes_of_one_account_are_counted(redis, limiters):
+async def test_processes_of_an_account_are_counted(redis, limiters):
     """
     Those at another account, or in a process that has ended, are not among them.
     """

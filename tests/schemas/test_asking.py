@@ -38,7 +38,7 @@ def test_a_schema_that_cannot_be_enforced_is_sent_as_it_is():
     assert wanted == {"name": "Free", "schema": FREE, "strict": False}
 
 
-def test_words_ask_where_no_schema_mode_does():
+def test_the_prompt_asks_where_no_schema_mode_does():
     """
     The schema stands in them whole.
     """

@@ -32,7 +32,7 @@ AROUND = [
 
 
 @pytest.mark.parametrize("text", AROUND)
-def test_json_is_found_wherever_it_stands(text):
+def test_json_is_read_wherever_it_stands(text):
     """
     In fences, between words, behind thoughts, beside other brackets.
     """
@@ -66,7 +66,7 @@ def test_fences_and_brackets_inside_the_answer_do_not_end_it():
         ('{"a": ' + "9" * 5000 + "}", "not JSON"),
     ],
 )
-def test_what_is_no_json_is_said_in_words(text, words):
+def test_what_is_no_json_is_said_in_a_sentence(text, words):
     """
     A model can mend what it is told; nothing is guessed, and nothing evaluated.
     """
@@ -130,7 +130,7 @@ GIGANTIC = {
 
 @pytest.mark.parametrize("size", [None, 950_000], ids=["10 MB", "as much as is read"])
 @pytest.mark.parametrize("name", GIGANTIC)
-def test_gigantic_answers_end_in_words(name, size):
+def test_gigantic_answers_end_with_an_error(name, size):
     """
     Neither a hang nor a crash, beyond the bound and just below it.
     """
@@ -145,7 +145,7 @@ def test_gigantic_answers_end_in_words(name, size):
 
 @pytest.mark.parametrize("levels", [50, 99, 101, 900, 5_000, 100_000])
 @pytest.mark.parametrize("kind", ["typed", "raw", "any"])
-def test_deeply_nested_answers_end_in_words(kind, levels):
+def test_deeply_nested_answers_end_with_an_error(kind, levels):
     """
     What is nested more deeply than anybody means is refused, whoever checks it.
     """
@@ -184,7 +184,7 @@ def test_a_part_is_never_taken_for_the_whole(text):
         output_of({"type": "object", "properties": {"b": {}}}).validate(text)
 
 
-def test_searching_looks_at_a_text_a_few_times_at_most(monkeypatch):
+def test_searching_looks_at_a_text_a_bounded_number_of_times(monkeypatch):
     """
     Openings that turn out to be none must not cost a look at the whole rest each.
     """

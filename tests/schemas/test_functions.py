@@ -203,7 +203,7 @@ def test_arguments_without_names_are_refused_by_name():
             function_schema(function)
 
 
-def test_hints_that_cannot_be_read_are_an_error_in_words():
+def test_hints_that_cannot_be_read_are_an_error_that_says_so():
     """
     Such as a type that only a type checker has seen.
     """
@@ -242,7 +242,7 @@ def test_methods_callables_and_partial_functions_are_functions():
     assert "place" not in partial["parameters"]["properties"]
 
 
-def test_a_pydantic_model_is_a_tool_that_makes_one():
+def test_a_pydantic_model_is_a_tool_that_makes_an_instance():
     """
     Types, bounds, descriptions and aliases of its fields; its own words and not pydantic's.
     """
@@ -267,7 +267,7 @@ def test_a_pydantic_model_is_a_tool_that_makes_one():
         arguments(Trip, '{"city": "Kyiv", "numberOfDays": 0}')
 
 
-def test_an_object_without_words_of_its_own_has_no_description():
+def test_an_object_without_a_docstring_of_its_own_has_no_description():
     """
     What Python says of every callable is no description of a tool.
     """

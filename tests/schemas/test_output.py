@@ -179,7 +179,7 @@ def test_descriptions_reach_the_model_and_repeated_names_do_not():
         ({"title": 7, "type": "object"}, None),
     ],
 )
-def test_a_name_is_one_that_providers_accept(kind, name):
+def test_a_name_is_such_as_providers_accept(kind, name):
     """
     Letters, digits, underscores and dashes, at most 64 of them.
     """
@@ -239,7 +239,7 @@ def test_columns_hold_plain_values_under_the_fields_own_names():
     """
 
     class Aliased(pydantic.BaseModel):
-        given: str = pydantic.Field(alias="Given name")
+        first: str = pydantic.Field(alias="Given name")
         day: datetime.date
         mood: Mood
         who: Person
@@ -250,9 +250,9 @@ def test_columns_hold_plain_values_under_the_fields_own_names():
     )
 
     assert "Given name" in output.json_schema["properties"]
-    assert [name for name, _ in output.fields] == ["given", "day", "mood", "who"]
+    assert [name for name, _ in output.fields] == ["first", "day", "mood", "who"]
     assert output.as_mapping(value) == {
-        "given": "A",
+        "first": "A",
         "day": "2026-01-02",
         "mood": "bad",
         "who": {"name": "B", "age": None},
@@ -301,7 +301,7 @@ def test_computed_fields_are_columns_and_nothing_a_model_is_asked_for():
 # ------------------------------------------------------------------------------- faults
 
 
-def test_faults_are_named_with_their_place_and_the_text_is_kept():
+def test_faults_are_named_with_their_path_and_the_text_is_kept():
     """
     A model can mend what it is told; a person can read what was paid for.
     """
@@ -321,7 +321,7 @@ def test_faults_are_named_with_their_place_and_the_text_is_kept():
     assert pickle.loads(pickle.dumps(caught.value)).raw == text.encode()
 
 
-def test_faults_of_a_json_schema_are_named_with_their_place():
+def test_faults_of_a_json_schema_are_named_with_their_path():
     """
     The same promise for schemas that no Python type stands for.
     """
@@ -421,7 +421,7 @@ def test_a_schema_that_holds_itself_is_refused():
 
 
 @pytest.mark.parametrize("levels", [90, 200, 5000, 100_000])
-def test_deeply_nested_schemas_end_in_words(levels):
+def test_deeply_nested_schemas_end_with_an_error(levels):
     """
     Neither a crash nor a RecursionError.
     """
@@ -438,15 +438,15 @@ def test_deeply_nested_schemas_end_in_words(levels):
         schema = schema.pop("items")
 
 
-def test_the_schema_that_was_given_is_neither_changed_nor_kept():
+def test_the_callers_schema_is_neither_changed_nor_kept():
     """
     What the caller does with it afterwards stays with the caller.
     """
-    given = {"$schema": "https://json-schema.org/draft/2020-12/schema", **RAW}
-    before = repr(given)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **RAW}
+    before = repr(schema)
 
-    output = output_of(given)
-    given["properties"] = {}
+    output = output_of(schema)
+    schema["properties"] = {}
 
     assert output.fields
     assert "$schema" not in output.json_schema
@@ -470,7 +470,7 @@ def test_an_older_draft_is_checked_by_its_own_rules():
         output.validate('{"pair": ["a", "a"]}')
 
 
-def test_an_output_is_one_already():
+def test_an_output_stays_itself():
     """
     Whoever has one may hand it on.
     """
@@ -497,7 +497,7 @@ def test_a_large_integer_keeps_its_digits():
     assert output_of(int).validate('{"value": 123456789012345678901}') == 123456789012345678901
 
 
-def test_items_that_repeat_are_found_in_one_pass():
+def test_items_that_repeat_are_noticed_in_a_single_pass():
     """
     Also where they are objects, whose keys have no order.
     """

@@ -93,7 +93,7 @@ def test_an_answer_is_read_with_its_quotes():
     ],
     ids=str,
 )
-def test_what_is_no_object_with_fields_has_one_quote(kind, text, value, quote):
+def test_what_is_no_object_with_fields_has_a_single_quote(kind, text, value, quote):
     """
     A number, labels, a list, an object with free keys; bare answers are understood.
     """

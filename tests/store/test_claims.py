@@ -42,7 +42,7 @@ def open_files():
     return sum(".claims-" in os.readlink(link) for link in links if os.path.lexists(link))
 
 
-def test_a_key_is_claimed_by_one_process_until_it_is_given_up(mine, theirs):
+def test_a_key_is_claimed_by_a_single_process_until_it_is_released(mine, theirs):
     """
     Two processes never hold one key; other keys are free meanwhile.
     """
@@ -58,7 +58,7 @@ def test_a_key_is_claimed_by_one_process_until_it_is_given_up(mine, theirs):
     assert not mine.take(key_of(1))
 
 
-def test_hundreds_of_claims_are_told_apart(mine, theirs):
+def test_hundreds_of_claims_are_distinguished(mine, theirs):
     """
     Whatever is held at once, what is given up is that key and no other.
     """
@@ -106,7 +106,7 @@ def test_a_file_of_claims_that_is_read_elsewhere_gives_no_claim_up(paths, mine, 
     assert not theirs.take(key_of(1))
 
 
-def test_a_commit_of_another_process_is_seen_and_an_own_one_is_not(paths, mine, theirs):
+def test_a_commit_of_another_process_is_seen_and_an_own_commit_is_not(paths, mine, theirs):
     """
     After a look-up only others' commits are a reason to look up again.
     """
@@ -135,7 +135,7 @@ def test_the_first_commit_of_all_is_seen_by_a_process_that_looked_before(paths, 
     assert mine.has_changed(before)
 
 
-def test_a_commit_under_way_elsewhere_counts_as_a_change_until_it_ends(mine, theirs):
+def test_a_commit_that_goes_on_elsewhere_counts_as_a_change_until_it_ends(mine, theirs):
     """
     Nobody relies on a look-up that was made in the midst of another process's commit.
     """

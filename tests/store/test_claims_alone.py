@@ -52,7 +52,7 @@ def test_a_process_that_is_alone_asks_the_system_for_no_row(mine, locks):
     assert len(locks) == LOCKS_OF_THE_FIRST
 
 
-def test_a_newcomer_finds_what_was_claimed_before_it_came_until_it_is_given_up(paths, mine):
+def test_a_newcomer_finds_what_was_claimed_before_it_came_until_it_is_released(paths, mine):
     """
     Whoever was alone need do nothing for it.
     """
@@ -67,7 +67,7 @@ def test_a_newcomer_finds_what_was_claimed_before_it_came_until_it_is_given_up(p
         assert [mine.take(key) for key in keys] == [False, True] * 50
 
 
-def test_what_is_claimed_after_a_newcomer_came_is_found_by_both(paths, mine):
+def test_what_is_claimed_after_a_newcomer_came_is_seen_by_both(paths, mine):
     """
     From then on neither is alone.
     """
@@ -81,7 +81,7 @@ def test_what_is_claimed_after_a_newcomer_came_is_found_by_both(paths, mine):
         assert not any(theirs.take(key_of(number)) for number in (0, 2, 3))
 
 
-def test_a_claim_that_was_given_up_and_made_again_meanwhile_still_counts(paths, mine):
+def test_a_claim_that_was_released_and_made_again_meanwhile_still_counts(paths, mine):
     """
     It stood in the table first, and is a lock now.
     """
@@ -94,7 +94,7 @@ def test_a_claim_that_was_given_up_and_made_again_meanwhile_still_counts(paths, 
         assert not theirs.take(key_of(0))
 
 
-def test_more_claims_than_the_table_holds_are_found_too(paths, mine):
+def test_more_claims_than_the_table_holds_are_seen_too(paths, mine):
     """
     Five thousand at once: those that find no room are locks.
     """
@@ -185,7 +185,7 @@ def come_and_go(paths, folder, seed):
     return is_twice
 
 
-def test_processes_that_come_and_go_never_claim_one_key_at_once(paths, tmp_path):
+def test_processes_that_come_and_go_never_claim_a_key_at_once(paths, tmp_path):
     """
     Three of them claim four keys thousands of times, alone at times and together at others.
     """

@@ -29,7 +29,7 @@ def names(root):
     return [paths.name for paths in layout.stored_projects(root)]
 
 
-def test_one_project_goes_and_the_others_stay(root):
+def test_a_project_goes_and_the_others_stay(root):
     """
     The count is reported, and how many of its answers stand elsewhere too.
     """
@@ -225,7 +225,7 @@ def test_undo_of_nothing_is_an_error(root, token):
     assert len(projects.keys(layout.paths_of(root, "Maths"))) == 1
 
 
-def test_what_clearing_would_take_is_told_beforehand(root):
+def test_what_clearing_would_take_is_said_beforehand(root):
     """
     Answers, dollars, and in which projects how many of them stand as well; nothing is changed.
     """
@@ -258,7 +258,7 @@ def test_undoing_brings_the_uses_back_too(root):
     assert usage.read_hits(one.folder).count == 2
 
 
-def test_a_run_that_is_under_way_keeps_its_next_answers_anew(root):
+def test_a_run_that_goes_on_keeps_its_next_answers_anew(root):
     """
     Its store goes on after the clearing; undoing puts both together.
     """
@@ -284,7 +284,7 @@ def test_thousands_come_back(root):
     assert not (root / layout.TRASH / token).exists()
 
 
-def test_one_answer_is_forgotten_and_no_other(root):
+def test_an_answer_is_forgotten_and_no_other(root):
     """
     For good; a second time there is nothing to forget.
     """
@@ -295,7 +295,7 @@ def test_one_answer_is_forgotten_and_no_other(root):
     assert set(projects.keys(paths)) == {key_of(2)}
 
 
-def test_one_piece_of_the_trash_is_emptied_and_no_other(root):
+def test_a_part_of_the_trash_is_emptied_and_no_other(root):
     """
     A token that names a path leads nowhere.
     """

@@ -88,7 +88,7 @@ def test_an_export_comes_back_byte_for_byte(root, tmp_path):
     assert list(there.values()) == projects.entries(paths)
 
 
-def test_a_file_is_replaced_only_by_a_whole_one(root, tmp_path, monkeypatch):
+def test_a_file_is_replaced_only_by_a_whole_file(root, tmp_path, monkeypatch):
     """
     An export that fails leaves what stood there, and no draft.
     """

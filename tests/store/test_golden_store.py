@@ -17,7 +17,7 @@ def kept(tmp_path):
     return tmp_path
 
 
-def test_every_answer_of_an_older_store_is_found(kept):
+def test_every_answer_of_an_older_store_is_read(kept):
     """
     Each dialect, samples, schemas and spellings of numbers are answered without a request.
     """
@@ -32,7 +32,7 @@ def test_every_answer_of_an_older_store_is_found(kept):
     assert len({outcome.key for outcome in answers["samples"]}) == 3
 
 
-def test_every_vector_of_an_older_store_is_found(kept):
+def test_every_vector_of_an_older_store_is_read(kept):
     """
     Texts that an older release has embedded are not embedded again.
     """

@@ -53,14 +53,16 @@ def test_a_row_is_known_by_its_content_alone():
     """
     Rows of the same content have the same key, whatever the order of their fields.
     """
-    one = row_keys({"text": ["so good", "so bad", "so good"], "channel": ["mail", "mail", "mail"]})
+    these = row_keys(
+        {"text": ["so good", "so bad", "so good"], "channel": ["mail", "mail", "mail"]}
+    )
     other = row_keys({"channel": ["mail"], "text": ["so bad"]})
 
-    assert one[0] == one[2] != one[1] == other[0]
+    assert these[0] == these[2] != these[1] == other[0]
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("these", "other"),
     [
         ({"a": [""]}, {"a": [None]}),
         ({"a": ["x"]}, {"b": ["x"]}),
@@ -70,11 +72,11 @@ def test_a_row_is_known_by_its_content_alone():
         ({"a": ["x\0", "b"]}, {"a": ["x", "\0b"]}),
     ],
 )
-def test_rows_that_differ_have_different_keys(one, other):
+def test_rows_that_differ_have_different_keys(these, other):
     """
     A missing cell, another field's name, and a text that ends elsewhere make another row.
     """
-    assert row_keys(one)[0] != row_keys(other)[0]
+    assert row_keys(these)[0] != row_keys(other)[0]
 
 
 # ---------------------------------------------------------------------- given and taken back
@@ -96,7 +98,7 @@ def test_a_label_survives_its_process(store, project):
     }
 
 
-def test_a_label_given_again_replaces_the_first_and_undo_brings_it_back(store, project):
+def test_a_second_label_replaces_the_first_and_undo_brings_it_back(store, project):
     """
     Undo takes back one act; what was said of the row before holds again.
     """
@@ -203,14 +205,14 @@ def test_a_damaged_line_warns_and_costs_only_itself(store, project, damage):
     """
     store.give("a", "kind")
     store.give("b", "unkind")
-    first, second = lines(project)
-    project.labels.write_bytes(first + damage + b"\n" + second)
+    these, second = lines(project)
+    project.labels.write_bytes(these + damage + b"\n" + second)
 
-    with pytest.warns(UserWarning, match="1 line of the labels of project 'p'") as told:
+    with pytest.warns(UserWarning, match="1 line of the labels of project 'p'") as warned:
         again = LabelStore(project, "mood")
 
     assert again.labels == {"a": "kind", "b": "unkind"}
-    assert len(told) == 1
+    assert len(warned) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again.give("c", "kind")  # told once
@@ -223,8 +225,8 @@ def test_a_new_label_never_joins_a_torn_line(store, project, left):
     """
     store.give("a", "kind")
     store.give("b", "unkind")
-    first, second = lines(project)
-    project.labels.write_bytes(first + second[:left])
+    these, second = lines(project)
+    project.labels.write_bytes(these + second[:left])
 
     with pytest.warns(UserWarning, match="cut off"):
         again = LabelStore(project, "mood")
@@ -248,7 +250,7 @@ def test_a_line_that_lacks_its_end_alone_is_whole(store, project):
     assert LabelStore(project, "mood").labels == {"a": "kind", "b": "kind"}
 
 
-def test_a_label_that_cannot_be_saved_is_told_of_and_kept_once_when_it_can(
+def test_a_label_that_cannot_be_saved_is_named_and_kept_once_when_it_can(
     store, project, monkeypatch
 ):
     """
@@ -302,15 +304,15 @@ def test_a_killed_process_loses_at_most_the_label_being_typed(project):
     """
     with program(LABELLING, project.root, "a") as process:
         for _ in range(40):
-            told = int(process.stdout.readline())
+            warned = int(process.stdout.readline())
         process.kill()
-        told = max([told, *map(int, process.stdout.read().split())])
+        warned = max([warned, *map(int, process.stdout.read().split())])
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the one being typed may be cut off
         kept = LabelStore(project, "mood").labels
-    assert told + 1 <= len(kept) <= told + 2
-    assert all(kept[f"a{number}"] == "kind" for number in range(told + 1))
+    assert warned + 1 <= len(kept) <= warned + 2
+    assert all(kept[f"a{number}"] == "kind" for number in range(warned + 1))
 
 
 def test_two_kernels_label_at_once_and_each_hears_of_the_other(project, store):
@@ -318,11 +320,11 @@ def test_two_kernels_label_at_once_and_each_hears_of_the_other(project, store):
     Labels that two processes give at the same time are all kept, none joined or doubled.
     """
     with (
-        program(LABELLING, project.root, "a") as one,
+        program(LABELLING, project.root, "a") as these,
         program(LABELLING, project.root, "b") as other,
     ):
         for number in range(60):
-            for process in (one, other):
+            for process in (these, other):
                 assert int(process.stdout.readline()) == number
             store.give(f"c{number}", "unkind")
         store.refresh()

@@ -54,7 +54,7 @@ def save(store, *numbers):
     store.commit([entry(number) for number in numbers])
 
 
-def test_what_was_saved_is_found_and_nothing_else(root):
+def test_what_was_saved_is_returned_and_nothing_else(root):
     """
     Under its key, as it was.
     """
@@ -155,7 +155,7 @@ def test_kill_minus_nine_loses_nothing_that_was_acknowledged(root, kills):
         databases.forget(store.folder)
 
 
-def test_two_processes_and_eight_threads_write_one_project(root):
+def test_two_processes_and_eight_threads_write_a_project(root):
     """
     Nothing corrupt, everything there.
     """
@@ -260,7 +260,7 @@ def test_a_folder_deleted_in_mid_run_is_made_again(root):
     assert set(store.lookup([key_of(1), key_of(2)])) == {key_of(2)}
 
 
-def test_a_lock_held_by_another_process_is_waited_for(root):
+def test_a_lock_of_another_process_is_waited_for(root):
     """
     And when it is held too long, that is a store error, not a loss.
     """
@@ -317,7 +317,7 @@ def test_a_damaged_database_is_set_aside_and_what_can_be_read_is_kept(root, dama
     if damaged[:6] != b"SQLite" and damaged:
         (aside,) = store.folder.glob("cache.db.damaged-*-0")
         assert aside.read_bytes() == damaged
-        assert any("set aside" in str(one.message) for one in said)
+        assert any("set aside" in str(warning.message) for warning in said)
 
 
 def test_a_process_killed_while_it_makes_a_database_leaves_none(root):

@@ -36,7 +36,7 @@ def test_a_project_tells_its_worth_its_age_and_how_often_it_was_used(root):
     assert one.last_used > one.last_written
 
 
-def test_what_is_new_is_told_at_once(root):
+def test_what_is_new_is_listed_at_once(root):
     """
     Sums are remembered only while nothing changes.
     """

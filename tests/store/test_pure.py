@@ -50,7 +50,7 @@ def test_what_cannot_be_a_name_is_an_input_error(name):
         layout.check_name(name)
 
 
-def test_names_are_compared_by_what_they_say():
+def test_names_are_compared_by_what_they_mean():
     """
     NFC and NFD, upper and lower case: one project. Others: others.
     """
@@ -59,12 +59,12 @@ def test_names_are_compared_by_what_they_say():
 
 
 @given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))
-def test_two_names_share_a_folder_only_if_they_are_equal(one, other):
+def test_two_names_share_a_folder_only_if_they_are_equal(first, other):
     """
     Whatever the texts.
     """
-    assert (layout.folder_name(one) == layout.folder_name(other)) == (
-        layout.normal_name(one) == layout.normal_name(other)
+    assert (layout.folder_name(first) == layout.folder_name(other)) == (
+        layout.normal_name(first) == layout.normal_name(other)
     )
 
 
@@ -113,10 +113,10 @@ def test_schema_properties_keep_their_order():
     """
     Models answer in the order they are asked in.
     """
-    one = {"response_format": {"properties": {"a": 1, "b": 2}}}
+    first = {"response_format": {"properties": {"a": 1, "b": 2}}}
     other = {"response_format": {"properties": {"b": 2, "a": 1}}}
 
-    assert canonical(one) != canonical(other)
+    assert canonical(first) != canonical(other)
 
 
 def test_what_changes_no_answer_is_not_in_the_key():

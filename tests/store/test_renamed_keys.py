@@ -27,7 +27,7 @@ def key_of(model, params, folder):
     return outcome.key
 
 
-def test_zero_is_one_temperature_however_it_is_written():
+def test_zero_is_the_same_temperature_however_it_is_written():
     """
     The same question at temperature 0, 0.0 and -0.0 is bought once.
     """

@@ -183,7 +183,7 @@ def test_several_answers_to_a_row_stand_side_by_side(root):
     assert kept.key(3) == key_of(3)
 
 
-def test_further_causes_than_are_kept_are_told_by_their_kind(root):
+def test_further_causes_than_are_kept_are_named_by_their_kind(root):
     """
     A provider that words each refusal otherwise does not make the index large.
     """
@@ -209,9 +209,9 @@ def test_entries_come_by_record_a_page_at_a_time(root):
     add(index, *(answered(row) for row in range(3)), Outcome(row=3, error=Stopped("Not asked.")))
     store.commit([entry(0), entry(2)])
 
-    found = read(root).entries([2, 1, 3, 0])
+    entries = read(root).entries([2, 1, 3, 0])
 
-    assert [None if one is None else one.key for one in found] == [
+    assert [None if entry is None else entry.key for entry in entries] == [
         *(key_of(2), None, None, key_of(0))
     ]
 
@@ -252,7 +252,7 @@ def test_clearing_a_project_removes_its_runs_and_undoing_brings_them_back(root):
     assert not store.folder.exists()
 
 
-def test_a_run_whose_project_is_cleared_on_its_way_is_written_no_further(root):
+def test_a_run_whose_project_is_cleared_meanwhile_is_written_no_further(root):
     """
     It does not bring the project back, nor does it come back without its first rows.
     """
@@ -307,12 +307,12 @@ def test_what_llmnb_has_not_written_is_no_run(root):
     (runs / "run-c.idx").write_bytes(run_index.note(run_index.HEADER, [1, 2]))
     (runs / "run-d.idx").write_bytes(run_index.note(run_index.HEADER, {"verb": 1}))
 
-    assert [one.header.run_id for one in run_index.summaries(root)] == [
+    assert [summary.header.run_id for summary in run_index.summaries(root)] == [
         "run-20261129-214500-3f9a2c"
     ]
 
 
-def test_an_unknown_name_is_told_the_near_ones(root):
+def test_of_an_unknown_name_the_nearest_are_listed(root):
     """
     A name is no path, and the error says where it was looked for.
     """

@@ -26,7 +26,7 @@ def keys(page):
     return [match.entry.key for match in page.matches]
 
 
-def test_pages_hold_the_newest_first_and_say_how_many_there_are(root):
+def test_pages_hold_the_newest_first_and_count_all(root):
     """
     45 answers are three pages; the page after the last is the last.
     """
@@ -40,7 +40,7 @@ def test_pages_hold_the_newest_first_and_say_how_many_there_are(root):
     assert (beyond.number, beyond.total, beyond.answers) == (2, 45, 45)
 
 
-def test_all_words_must_stand_in_the_prompt_or_in_the_answer(root):
+def test_all_keywords_must_stand_in_the_prompt_or_in_the_answer(root):
     """
     Anywhere, in any case, in any order, instructions included.
     """
@@ -56,7 +56,7 @@ def test_all_words_must_stand_in_the_prompt_or_in_the_answer(root):
     assert search.find(paths, "tuesday").total == 0
 
 
-def test_what_json_writes_differently_is_found_all_the_same(root):
+def test_what_json_writes_differently_matches_all_the_same(root):
     """
     Umlauts, quotes, line breaks, and accents in either way of writing them.
     """
@@ -65,8 +65,8 @@ def test_what_json_writes_differently_is_found_all_the_same(root):
     )
     paths = filled(root, chat(1, "", "a", key=key_of(1)), entry(2, request=escaped))
 
-    for words in ('Straße "5"', "caf\u00e9", "cafe\u0301", '"5"'):
-        assert keys(search.find(paths, words)) == [key_of(2)]
+    for keywords in ('Straße "5"', "caf\u00e9", "cafe\u0301", '"5"'):
+        assert keys(search.find(paths, keywords)) == [key_of(2)]
 
 
 def test_a_search_is_text_and_never_a_pattern(root):

@@ -52,8 +52,8 @@ class Stores(RuleBasedStateMachine):
     def save(self, name, wanted):
         made = [self.made(number) for number in wanted]
         open_project(name, self.root).commit(made)
-        for number, one in zip(wanted, made, strict=True):
-            self.answers(name)[number] = int(one.raw.split()[1])
+        for number, stored in zip(wanted, made, strict=True):
+            self.answers(name)[number] = int(stored.raw.split()[1])
 
     @rule(name=project_names, number=numbers)
     def save_from_a_loop(self, name, number):
@@ -63,27 +63,27 @@ class Stores(RuleBasedStateMachine):
 
     @rule(name=project_names, wanted=some)
     def look_up_alone(self, name, wanted):
-        found = open_project(name, self.root, share=False).lookup([key_of(n) for n in wanted])
+        entries = open_project(name, self.root, share=False).lookup([key_of(n) for n in wanted])
         mine = self.model.get(name, {})
-        assert {key: int(one.raw.split()[1]) for key, one in found.items()} == {
+        assert {key: int(stored.raw.split()[1]) for key, stored in entries.items()} == {
             key_of(number): mine[number] for number in wanted if number in mine
         }
-        assert all(one.reused_from is None for one in found.values())
+        assert all(stored.reused_from is None for stored in entries.values())
 
     @rule(name=project_names, wanted=some)
     def look_up_and_borrow(self, name, wanted):
         """What another project has is found there, and copied."""
         store = open_project(name, self.root)
-        found = store.lookup([key_of(number) for number in wanted])
+        entries = store.lookup([key_of(number) for number in wanted])
         assert store.flush()
         mine = self.model.get(name, {})
         for number in wanted:
-            elsewhere = {one[number] for one in self.model.values() if number in one}
-            one = found.get(key_of(number))
-            if one is None:
+            elsewhere = {answers[number] for answers in self.model.values() if number in answers}
+            stored = entries.get(key_of(number))
+            if stored is None:
                 assert not elsewhere
                 continue
-            version = int(one.raw.split()[1])
+            version = int(stored.raw.split()[1])
             if number in mine:
                 assert version == mine[number]
             else:
@@ -126,7 +126,7 @@ class Stores(RuleBasedStateMachine):
         name, answers = self.trash.pop(token)
         count = clearing.undo(token, self.root)
         mine = self.answers(name)
-        back = {number: one for number, one in answers.items() if number not in mine}
+        back = {number: stored for number, stored in answers.items() if number not in mine}
         assert count == len(back)
         mine.update(back)
 

@@ -109,7 +109,7 @@ def test_what_cannot_be_written_whole_leaves_the_old_file(tmp_path, write):
 
 
 @pytest.mark.parametrize("write", [transfer.export_project, transfer.export_csv])
-def test_an_export_that_does_not_fit_leaves_the_old_one(tmp_path, write):
+def test_an_export_that_does_not_fit_leaves_the_old_file(tmp_path, write):
     """
     The file that stood there stands there still.
     """

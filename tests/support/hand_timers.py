@@ -26,7 +26,7 @@ class HandTimers:
     def advance(self, seconds: float) -> None:
         """Move the time, and fire what is due."""
         self._now += seconds
-        for timer in [one for one in self._waiting if one.due <= self._now + 1e-9]:
+        for timer in [timer for timer in self._waiting if timer.due <= self._now + 1e-9]:
             self.drop(timer)
             timer.act()
 

@@ -183,8 +183,10 @@ class Kernel:
         views: list[str] = []
 
         def is_shown() -> bool:
-            shown = self._messages_of(cell).shown
-            views[:] = [one["data"][WIDGET]["model_id"] for one in shown if WIDGET in one["data"]]
+            shown = [output["data"] for output in self._messages_of(cell).shown]
+            views[:] = [
+                output["data"][WIDGET]["model_id"] for output in shown if WIDGET in output["data"]
+            ]
             return bool(views)
 
         self._wait_for(is_shown)

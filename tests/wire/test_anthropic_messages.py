@@ -59,7 +59,7 @@ def test_a_reply_is_read_whole():
     assert result.body == orjson.loads(raw)
 
 
-def test_blocks_of_text_are_one_text():
+def test_blocks_of_text_are_joined():
     """
     Citations and the provider's own tools cut it into pieces.
     """
@@ -113,7 +113,7 @@ def test_tool_calls_are_read():
     assert (result.text, result.quality) == ("Let me see.", "good")
 
 
-def test_an_answer_given_by_our_own_tool_is_the_text():
+def test_an_answer_by_our_own_tool_is_the_text():
     """
     The caller asked for JSON, not for a tool.
     """
@@ -235,7 +235,7 @@ def test_odd_details_of_a_usage_are_left_aside():
     assert (result.prompt, result.completion, result.cache_read, result.reasoning) == (9, 2, 0, 0)
 
 
-def test_the_least_that_can_be_an_answer_is_one():
+def test_the_least_that_can_be_an_answer_counts_as_such():
     """
     No id, no usage, no reason, no model; an empty answer is one too.
     """

@@ -60,7 +60,7 @@ def test_a_conversation_goes_in():
 
 
 @pytest.mark.parametrize("name", ["prompt", "input"])
-def test_a_prompt_becomes_one_user_message(name):
+def test_a_prompt_becomes_a_user_message(name):
     """
     Under both names that callers know.
     """
@@ -129,7 +129,7 @@ def test_system_blocks_keep_their_marks():
     assert made["system"] == [{"type": "text", "text": "0."}, marked]
 
 
-def test_messages_of_one_side_are_one_turn():
+def test_messages_of_a_side_are_joined_to_a_turn():
     """
     Anthropic wants user and assistant by turns.
     """
@@ -184,7 +184,7 @@ def test_a_document_goes_in():
     ]
 
 
-def test_blocks_in_anthropics_own_words_stay_as_they_are():
+def test_blocks_in_anthropics_own_form_stay_as_they_are():
     """
     So a reply's content can be handed back, signed thoughts and all.
     """
@@ -263,7 +263,7 @@ def test_what_an_answer_of_openai_carries_is_not_sent_back():
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
-def test_a_length_has_one_name(name):
+def test_a_length_has_a_single_name(name):
     """
     Whoever chose it under whichever name has chosen it.
     """
@@ -350,7 +350,7 @@ def test_fields_in_anthropics_own_spelling_pass_through():
         ("none", {"thinking": {"type": "disabled"}}),
     ],
 )
-def test_reasoning_effort_is_said_in_anthropics_way(effort, made):
+def test_reasoning_effort_is_translated_for_anthropic(effort, made):
     """
     None is no thinking at all.
     """
@@ -362,7 +362,7 @@ def test_reasoning_effort_is_said_in_anthropics_way(effort, made):
 
 def test_whether_it_is_streamed_is_decided_elsewhere():
     """
-    A `stream` left in the request would bring a reply that nobody reads as one.
+    A `stream` left in the request would bring a reply that nobody reads as such.
     """
     made = body({"prompt": "Hi", "stream": True, "stream_options": {}})
 
@@ -383,7 +383,7 @@ def test_what_says_nothing_is_left_out():
 # --------------------------------------------------------------------------------- tools
 
 
-def test_tools_are_described_in_anthropics_way():
+def test_tools_are_described_as_anthropic_does():
     """
     The schema is handed on as it is, in its own order.
     """
@@ -433,7 +433,7 @@ def test_whether_a_tool_must_be_used_is_said(choice, made):
     assert body(tools=[NOW], tool_choice=choice)["tool_choice"] == made
 
 
-def test_one_tool_at_a_time_can_be_demanded():
+def test_a_single_tool_at_a_time_can_be_demanded():
     """
     It is a part of the choice at Anthropic's.
     """
@@ -457,7 +457,7 @@ def test_a_choice_without_tools_is_left_out_where_it_chooses_nothing():
 # --------------------------------------------------------------------- structured output
 
 
-def test_a_schema_is_held_to_by_the_apis_own_means():
+def test_a_schema_is_enforced_by_the_apis_own_means():
     """
     Its properties keep their order; what else was said of the output stays.
     """
@@ -474,7 +474,7 @@ def test_a_schema_is_held_to_by_the_apis_own_means():
     assert "response_format" not in made
 
 
-def test_what_only_narrows_a_schema_is_told_in_words():
+def test_what_only_narrows_a_schema_stands_in_descriptions():
     """
     Anthropic refuses it, as it refuses objects that are not closed; the caller's schema stays.
     """
@@ -530,7 +530,7 @@ def test_what_only_narrows_a_schema_is_told_in_words():
         ("claude-instant-1.2", False),
     ],
 )
-def test_older_models_are_held_to_a_schema_by_a_tool(model, is_native):
+def test_older_models_get_a_schema_as_a_tool(model, is_native):
     """
     They know no schema of the output, but call a tool that they must.
     """

@@ -166,7 +166,7 @@ def test_thinking_is_streamed_and_kept_with_its_signature():
     assert CLAUDE.parse(orjson.dumps(body)).reasoning == "2 + 2"
 
 
-def test_tool_calls_grow_in_pieces():
+def test_tool_calls_grow_in_fragments():
     """
     Their input is text while it comes and an object at the end; each piece is progress.
     """
@@ -183,7 +183,7 @@ def test_tool_calls_grow_in_pieces():
     ]
 
 
-def test_an_answer_given_by_our_own_tool_is_streamed_as_text():
+def test_an_answer_by_our_own_tool_is_streamed_as_text():
     """
     The caller waits for JSON, not for a tool.
     """
@@ -428,7 +428,7 @@ def value_or_our_error(call):
 
 @fuzzed
 @given(st.lists(events, max_size=8))
-def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
+def test_any_stream_is_a_reply_or_an_error_of_ours(parts):
     """
     Whatever comes in whichever order.
     """
@@ -444,7 +444,7 @@ def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
 
 @fuzzed
 @given(anything)
-def test_any_body_is_a_reply_or_one_of_our_errors(value):
+def test_any_body_is_a_reply_or_an_error_of_ours(value):
     """
     And so for what was not streamed.
     """

@@ -42,7 +42,7 @@ def test_a_key_that_can_travel_is_left_as_it_is(key):
         ("Authorization: Bearer secret", "Bearer", 1),
     ],
 )
-def test_a_key_that_cannot_travel_is_an_error_that_names_the_place(key, fault, position):
+def test_a_key_that_cannot_travel_is_an_error_that_names_the_position(key, fault, position):
     """
     The position and the kind of character, never the value.
     """

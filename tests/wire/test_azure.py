@@ -73,7 +73,7 @@ def test_an_older_address_without_a_date_is_refused_with_what_to_do():
         address(f"{HOST}/openai/deployments/d")
 
 
-def test_the_variables_are_found(monkeypatch):
+def test_the_variables_are_read(monkeypatch):
     """
     Endpoint, key and date, under the names that Azure's own documentation gives them.
     """

@@ -148,9 +148,9 @@ def deep(levels):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_json_cannot_say_is_an_input_error(value):
+def test_what_json_cannot_express_is_an_input_error(value):
     """
-    Before anything is sent, as one typed error.
+    Before anything is sent, as a typed error.
     """
     for write in (canonical, json_body):
         with pytest.raises(errors.InputError, match="Nothing was sent") as caught:
@@ -201,7 +201,7 @@ def test_odd_but_readable_json_is_read(raw, value):
     "raw",
     [b"", b" ", b"{", b'{"a":"\xff"}', b"[" * 100_000, b"<html>", b'{"a":1}{"b":2}', b"\x00"],
 )
-def test_what_is_no_json_is_one_kind_of_error(raw):
+def test_what_is_no_json_is_a_single_kind_of_error(raw):
     """
     Broken, cut off, not UTF-8, or nested so deeply that readers give up.
     """

@@ -95,7 +95,7 @@ def test_a_bare_default_model_finds_its_provider(row):
         assert row.name in providers_with_model(model)
 
 
-def test_all_that_speak_openais_protocol_can_be_asked_now(row):
+def test_all_with_openais_protocol_can_be_asked_now(row):
     """
     Text and chat work; a dialect that is named but not built says so plainly.
     """
@@ -123,7 +123,7 @@ def test_local_providers_cost_nothing():
     assert local == {"ollama", "lmstudio", "vllm", "llamacpp", "local"}
 
 
-def test_names_are_found_in_any_case():
+def test_names_are_known_in_any_case():
     """
     `OpenAI/gpt-…` is what many write.
     """

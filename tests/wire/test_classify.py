@@ -125,14 +125,14 @@ def test_a_prompt_that_speaks_of_quotas_stops_nothing(status, prompt):
         (422, "Insufficient balance", None),
     ],
 )
-def test_an_empty_account_is_known_by_its_words_at_any_4xx(status, message, code):
+def test_an_empty_account_is_known_by_its_message_at_any_4xx(status, message, code):
     """
     Providers say it with whatever status they like; it ends the target and not one row.
     """
     assert type(judge(status, openai(message, "error", code))) is errors.QuotaExhausted
 
 
-def test_togethers_credit_limit_is_one_of_pace_whatever_it_says():
+def test_togethers_credit_limit_is_a_rate_limit_whatever_it_says():
     """
     The name alone decides: with a 429 it never ends the run.
     """
@@ -223,7 +223,7 @@ def test_whatever_looks_like_a_key_is_hidden_too(text):
     assert "abcdef123456" not in judge(401, text.encode(), secret=None).message
 
 
-def test_ordinary_words_are_not_hidden():
+def test_ordinary_text_is_not_hidden():
     """
     A message that explains keys stays readable.
     """
@@ -298,7 +298,7 @@ def test_a_wait_inside_a_good_status_is_kept():
     assert error_inside(body, orjson.dumps(body)).retry_after == 65.0
 
 
-def test_shapes_of_two_providers_are_told_apart_by_content_not_by_name():
+def test_shapes_of_two_providers_are_distinguished_by_content_not_by_name():
     """
     A gateway passes Anthropic's body on under OpenAI's address.
     """

@@ -57,7 +57,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_pieces_joined_are_the_answers_text(case):
+def test_the_fragments_joined_are_the_answers_text(case):
     """
     Streamed or whole the text is the answer alone, and what was said on the way stands apart.
     """

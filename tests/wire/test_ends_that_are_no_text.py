@@ -39,7 +39,7 @@ def gemini(end):
 
 @pytest.mark.parametrize("reply", [chat, second_choice, text, anthropic, gemini])
 @pytest.mark.parametrize("end", [7, 0, False, {"type": "stop"}, ["stop"]])
-def test_an_end_that_is_no_text_is_one_that_is_not_known(reply, end):
+def test_an_end_that_is_no_text_counts_as_unknown(reply, end):
     """
     In every dialect and every choice; it is told as the JSON that it is.
     """

@@ -64,7 +64,7 @@ def test_a_conversation_goes_in():
 
 
 @pytest.mark.parametrize("name", ["prompt", "input"])
-def test_a_prompt_becomes_one_user_turn(name):
+def test_a_prompt_becomes_a_user_turn(name):
     """
     Under both names that callers know.
     """
@@ -116,7 +116,7 @@ def test_system_messages_become_the_system_instruction():
     }
 
 
-def test_messages_of_one_side_are_one_turn():
+def test_messages_of_a_side_are_joined_to_a_turn():
     """
     Gemini wants user and model by turns.
     """
@@ -149,7 +149,7 @@ def test_media_go_in_by_value_or_by_address():
     ]
 
 
-def test_what_is_in_geminis_own_words_stays_as_it_is():
+def test_what_is_in_geminis_own_form_stays_as_it_is():
     """
     Parts among OpenAI's, whole turns, and whole conversations, so a reply can be handed back.
     """
@@ -245,7 +245,7 @@ def test_settings_have_geminis_names():
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
-def test_a_length_has_one_name_and_is_known_as_chosen(name):
+def test_a_length_has_a_single_name_and_is_known_as_chosen(name):
     """
     Whoever chose it, in whichever spelling; where nobody did, none is sent.
     """
@@ -305,7 +305,7 @@ def test_log_probabilities_are_asked_for(params, made):
         ("models/gemini-3-pro", "high", {"thinkingLevel": "high"}),
     ],
 )
-def test_reasoning_effort_is_said_in_geminis_way(model, effort, made):
+def test_reasoning_effort_is_translated_for_gemini(model, effort, made):
     """
     Tokens for the older models, a level for the newer.
     """
@@ -364,7 +364,7 @@ def test_the_model_stands_in_the_address(base, model, address):
 # --------------------------------------------------------------------------------- tools
 
 
-def test_tools_are_described_in_geminis_way():
+def test_tools_are_described_as_gemini_does():
     """
     All functions in one list, their schemas as they are; its own tools stand beside it.
     """
@@ -409,7 +409,7 @@ def test_whether_a_tool_must_be_used_is_said(choice, made):
     assert "toolConfig" not in body(tool_choice="auto")
 
 
-def test_a_schema_is_held_to():
+def test_a_schema_is_enforced():
     """
     Its properties keep their order; without a schema any JSON will do.
     """
@@ -608,7 +608,7 @@ def test_a_prompt_that_was_blocked_is_a_filtered_answer():
     assert (outcome.text, outcome.usage.prompt, outcome.model) == ("No.", 9, "gemini-2.5-flash")
 
 
-def test_several_answers_come_in_their_own_order_and_the_worst_one_judges():
+def test_several_answers_come_in_their_own_order_and_the_worst_judges():
     """
     Whatever the order in which they were written.
     """
@@ -673,7 +673,7 @@ def test_a_usage_that_says_nothing_is_unknown_not_zero(usage):
     assert GEMINI.parse(reply(usageMetadata=usage)).usage is None
 
 
-def test_the_least_that_can_be_an_answer_is_one():
+def test_the_least_that_can_be_an_answer_counts_as_such():
     """
     No id, no usage, no reason, no model; a turn without parts is an empty answer.
     """

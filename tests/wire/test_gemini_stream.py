@@ -101,7 +101,7 @@ def test_however_it_is_cut_it_is_the_same(line_end):
         assert orjson.loads(assembler.finish()) == WHOLE_HELLO
 
 
-def test_a_stream_that_is_one_long_list_is_read():
+def test_a_stream_that_is_a_long_list_is_read():
     """
     So it comes where events were not asked for.
     """
@@ -359,7 +359,7 @@ def value_or_our_error(call):
 
 @fuzzed
 @given(st.lists(events, max_size=8))
-def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
+def test_any_stream_is_a_reply_or_an_error_of_ours(parts):
     """
     Whatever comes in whichever order.
     """
@@ -375,7 +375,7 @@ def test_any_stream_is_a_reply_or_one_of_our_errors(parts):
 
 @fuzzed
 @given(st.one_of(anything, candidates.map(lambda case: {"candidates": [case]})))
-def test_any_body_is_a_reply_or_one_of_our_errors(value):
+def test_any_body_is_a_reply_or_an_error_of_ours(value):
     """
     And so for what was not streamed, in a list or out of it.
     """

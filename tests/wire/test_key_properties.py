@@ -118,7 +118,7 @@ def test_leaving_a_field_out_changes_the_key(name):
      {"cache_vars": {"a": 1}}, {"cache_vars": {"a": 2}}, {"params": {"extra": 1}}],
     ids=str,
 )  # fmt: skip
-def test_whom_and_with_what_one_asks_changes_the_key(asking):
+def test_who_is_asked_and_with_what_changes_the_key(asking):
     """
     Model, address, parameters, and the caller's own variables.
     """

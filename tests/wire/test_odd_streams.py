@@ -72,7 +72,7 @@ def test_a_piece_that_is_a_value_is_its_json(contents):
     assert reply.quality == expected.quality == "good"
 
 
-def test_values_between_texts_keep_their_place():
+def test_values_between_texts_keep_their_position():
     """
     In the order in which they came, parts among them.
     """
@@ -107,7 +107,7 @@ def test_a_text_completion_without_a_text_is_none():
 
 
 @pytest.mark.parametrize("refusal", ["I cannot.", True, {"why": "no"}])
-def test_a_refusal_is_one_in_any_form(refusal):
+def test_a_refusal_is_recognised_in_any_form(refusal):
     """
     Whole and streamed.
     """
@@ -190,7 +190,7 @@ def test_calls_come_whole_however_they_are_numbered(shape):
     assert [(case.id, case.name, case.arguments) for case in reply.tool_calls] == expected
 
 
-def test_calls_without_ids_can_be_told_apart():
+def test_calls_without_ids_can_be_distinguished():
     """
     Their results are matched by the ids that they are given here.
     """

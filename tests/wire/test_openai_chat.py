@@ -58,7 +58,7 @@ def test_messages_go_in_as_they_are():
 
 
 @pytest.mark.parametrize("name", ["prompt", "input"])
-def test_a_prompt_becomes_one_user_message(name):
+def test_a_prompt_becomes_a_user_message(name):
     """
     Under both names that callers know.
     """
@@ -144,7 +144,7 @@ def test_a_length_under_the_new_name_is_kept():
 
 def test_whether_it_is_streamed_is_decided_elsewhere():
     """
-    A `stream` left in the request would bring a reply that nobody reads as one.
+    A `stream` left in the request would bring a reply that nobody reads as such.
     """
     made = body({"messages": HI, "stream": True, "stream_options": {}})
 
@@ -385,7 +385,7 @@ def test_log_probabilities_keep_their_shape():
     assert CHAT.parse(reply(case)).logprobs == case["logprobs"]
 
 
-def test_the_least_that_can_be_an_answer_is_one():
+def test_the_least_that_can_be_an_answer_counts_as_such():
     """
     No id, no usage, no reason, no model: local servers send so little.
     """

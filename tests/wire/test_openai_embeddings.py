@@ -130,7 +130,7 @@ def test_a_reply_travels_as_any_other():
     assert pickle.loads(pickle.dumps(result)) == result
 
 
-def test_a_vector_survives_the_way_there_and_back():
+def test_a_vector_survives_the_round_trip():
     """
     With 32 bits a number, as the models make them.
     """

@@ -80,7 +80,7 @@ def test_the_text_is_all_that_the_answer_says():
     assert parsed(working).text == "Let me see. "
 
 
-def test_reasoning_is_told_apart():
+def test_reasoning_is_distinguished():
     """
     A model's own thoughts before summaries of them; hidden ones are none.
     """
@@ -149,7 +149,7 @@ def test_a_refusal_is_no_good_answer():
     assert (result.text, result.quality) == ("I cannot help.", "refused")
 
 
-def test_log_probabilities_of_all_parts_stand_in_one_list():
+def test_log_probabilities_of_all_parts_stand_in_a_single_list():
     """
     In the provider's own shape; an empty list is none.
     """

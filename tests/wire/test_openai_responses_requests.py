@@ -185,7 +185,7 @@ def test_what_asks_nothing_is_an_input_error(request_):
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
-def test_a_length_has_one_name_here(name):
+def test_a_length_has_a_single_name_here(name):
     """
     Whichever the caller knows.
     """
@@ -217,7 +217,7 @@ def test_own_spelling_wins_over_what_is_translated():
     assert made["store"] is True
 
 
-def test_effort_and_verbosity_move_one_level_down():
+def test_effort_and_verbosity_move_a_level_down():
     """
     To where this API has them.
     """
@@ -242,7 +242,7 @@ def test_structured_output_is_asked_for_in_text_format():
     assert "text" not in body({"prompt": "Hi", "response_format": {"type": "text"}})
 
 
-def test_a_schema_without_a_name_gets_one():
+def test_a_schema_without_a_name_is_named():
     """
     The API demands it.
     """
@@ -251,7 +251,7 @@ def test_a_schema_without_a_name_gets_one():
     assert body({"prompt": "Hi", "response_format": wanted})["text"]["format"]["name"] == "answer"
 
 
-def test_tools_lose_a_level_and_functions_say_that_they_are_not_strict():
+def test_tools_lose_a_level_and_functions_declare_themselves_not_strict():
     """
     In chat a function is strict where it says so, here unless it says otherwise.
     """
@@ -361,7 +361,7 @@ def test_own_fields_pass_through():
         {"text": "json", "verbosity": "low"},
     ],
 )
-def test_what_this_api_lacks_is_refused_in_words(field):
+def test_what_this_api_lacks_is_refused_with_a_sentence(field):
     """
     Dropping it in silence would answer another question.
     """

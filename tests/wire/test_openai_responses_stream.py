@@ -107,7 +107,7 @@ def test_however_it_is_cut_it_is_the_same(end):
         assert orjson.loads(assembler.finish()) == WHOLE
 
 
-def test_one_that_was_not_asked_for_is_read_all_the_same():
+def test_a_stream_that_was_not_asked_for_is_read_all_the_same():
     """
     With names of events or without.
     """
@@ -205,7 +205,7 @@ def test_calls_and_refusals_tell_that_the_answer_has_begun():
     assert RESPONSES.parse(whole(added(BLANK) + no + bare)).quality == "refused"
 
 
-def test_log_probabilities_come_with_the_pieces():
+def test_log_probabilities_come_with_the_fragments():
     """
     A list with each, one list in the end.
     """
@@ -313,7 +313,7 @@ def test_an_error_in_mid_answer_is_an_incomplete_reply(failure):
         whole(BEGIN + added(BLANK) + TOKENS + failure)
 
 
-def test_a_failure_that_says_nothing_is_one_nevertheless():
+def test_a_failure_without_a_message_is_a_failure_nevertheless():
     """
     With words of our own.
     """
@@ -323,7 +323,7 @@ def test_a_failure_that_says_nothing_is_one_nevertheless():
         whole(BEGIN + failed)
 
 
-def test_a_refusal_for_pace_in_a_stream_is_one():
+def test_a_rate_limit_in_a_stream_is_recognised():
     """
     So it is waited out, not counted as a failure.
     """

@@ -99,7 +99,7 @@ def test_however_it_is_cut_it_is_the_same(end):
         assert orjson.loads(assembler.finish()) == WHOLE_HELLO
 
 
-def test_comments_and_foreign_fields_do_not_matter():
+def test_comments_and_unknown_fields_do_not_matter():
     """
     OpenRouter sends comments to keep the connection open.
     """
@@ -119,7 +119,7 @@ def test_deltas_come_with_the_bytes_that_complete_them():
     assert (delta.text, delta.reasoning) == ("Hi", "")
 
 
-def test_a_very_long_answer_in_one_line():
+def test_a_very_long_answer_in_a_single_line():
     """
     A megabyte in one event, and four megabytes in many.
     """
@@ -261,7 +261,7 @@ def test_the_older_function_call_is_put_together():
 
 def test_a_refusal_is_put_together():
     """
-    And judged as one.
+    And judged as such.
     """
     stream = chunk(piece({"refusal": "I can"})) + chunk(piece({"refusal": "not."}, "stop"))
     result = parsed(stream)
@@ -296,7 +296,7 @@ def test_log_probabilities_are_put_together():
     ],
     ids=["own chunk", "last chunk", "groq", "running count"],
 )
-def test_the_tokens_are_found_wherever_they_stand(ending):
+def test_the_tokens_are_read_wherever_they_stand(ending):
     """
     In a chunk of their own, beside the last piece, under Groq's name, or counted up in each.
     """
@@ -467,7 +467,7 @@ def test_an_error_in_mid_answer_is_an_incomplete_reply(breaking):
     assert len(caught.value.message.splitlines()) <= 10
 
 
-def test_half_a_character_in_each_of_two_pieces_becomes_one():
+def test_half_a_character_in_each_of_two_fragments_becomes_whole():
     """
     Servers that count in UTF-16 cut an emoji in two; each half alone can be shown.
     """
@@ -506,7 +506,7 @@ def test_odd_shapes_among_the_events_bring_nothing_down(odd):
 
 
 @pytest.mark.parametrize("is_id_repeated", [True, False])
-def test_a_name_that_comes_again_with_every_piece_is_one_name(is_id_repeated):
+def test_a_name_that_comes_again_with_every_fragment_is_kept_once(is_id_repeated):
     """
     Only what a tool is called with grows.
     """
@@ -520,7 +520,7 @@ def test_a_name_that_comes_again_with_every_piece_is_one_name(is_id_repeated):
     assert (result.id, result.name, result.arguments) == ("c1", "weather", '{"city": "Kyiv"}')
 
 
-def test_a_name_of_the_older_function_call_that_comes_again_is_one_name():
+def test_a_name_of_the_older_function_call_that_comes_again_is_kept_once():
     """
     The same of the field that came before tools.
     """
@@ -563,7 +563,7 @@ def test_content_that_is_an_object_is_its_json():
         assert (result.text, result.quality) == (report, "good")
 
 
-def test_pieces_of_one_thought_are_one_thought():
+def test_fragments_of_a_thought_are_joined():
     """
     OpenRouter's details come in pieces under one place and go back as whole ones.
     """

@@ -125,10 +125,10 @@ def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, 
         working = {"type": "message", "phase": "commentary", "content": []}
         answer = {"type": "message", "content": []}
         events = [{"type": "response.output_item.added", "output_index": 0, "item": working}]
-        say = {"type": "response.output_text.delta", "content_index": 0}
-        events += [{**say, "output_index": 0, "delta": entry} for entry in thoughts]
+        event = {"type": "response.output_text.delta", "content_index": 0}
+        events += [{**event, "output_index": 0, "delta": entry} for entry in thoughts]
         events.append({"type": "response.output_item.added", "output_index": 1, "item": answer})
-        events += [{**say, "output_index": 1, "delta": entry} for entry in texts]
+        events += [{**event, "output_index": 1, "delta": entry} for entry in texts]
         parts = [[{"type": "output_text", "text": entry}] for entry in (thought, text)]
         output = [{**working, "content": parts[0]}, {**answer, "content": parts[1]}]
         body = {"status": "completed", "output": output}
@@ -136,7 +136,7 @@ def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, 
     elif name == "anthropic.messages":
         blocks = [("thinking", thoughts)] * bool(thoughts) + [("text", texts)]
         events = [{"type": "message_start", "message": {"content": []}}]
-        for index, (kind, words) in enumerate(blocks):
+        for index, (kind, texts) in enumerate(blocks):
             block = {"type": kind, kind: ""}
             events.append({"type": "content_block_start", "index": index, "content_block": block})
             events += [
@@ -145,11 +145,11 @@ def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, 
                     "index": index,
                     "delta": {"type": f"{kind}_delta", kind: entry},
                 }
-                for entry in words
+                for entry in texts
             ]
         events.append({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})
         events.append({"type": "message_stop"})
-        content = [{"type": kind, kind: "".join(words)} for kind, words in blocks]
+        content = [{"type": kind, kind: "".join(texts)} for kind, texts in blocks]
         body = {"content": content, "stop_reason": "end_turn"}
     else:
         parts = [{"text": entry, "thought": True} for entry in thoughts]
@@ -168,7 +168,7 @@ def as_stream(name: str, texts: list[str], thoughts: list[str]) -> tuple[bytes, 
     thoughts=st.one_of(st.just([]), chunks),
     size=st.integers(1, 99),
 )
-def test_the_pieces_joined_are_the_text(name, texts, thoughts, size):
+def test_the_fragments_joined_are_the_text(name, texts, thoughts, size):
     """
     In every dialect, apart from thoughts and commentary, and the body is the same as unstreamed.
     """

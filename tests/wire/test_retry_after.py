@@ -54,7 +54,7 @@ NOW = 1_767_225_600.0
         ("1767225000", 0.0),
     ],
 )
-def test_every_way_of_writing_a_wait_is_understood(text, seconds):
+def test_every_form_of_a_wait_is_understood(text, seconds):
     """
     Seconds, durations, dates in all three forms of HTTP, moments.
     """
@@ -94,7 +94,7 @@ def test_a_date_without_a_zone_is_in_utc(monkeypatch, text):
         time.tzset()
 
 
-def test_hours_are_told_as_they_are():
+def test_hours_are_returned_as_they_are():
     """
     Whether that is too long is for the engine to judge: it must say when to come back.
     """
@@ -157,7 +157,7 @@ def test_the_longest_of_all_hints_counts(headers, seconds):
         (b"", None),
     ],
 )
-def test_delays_in_bodies_are_found(body, seconds):
+def test_delays_in_bodies_are_read(body, seconds):
     """
     In words as OpenAI and Azure write them, in fields as Google does.
     """
@@ -183,7 +183,7 @@ def test_each_limit_whose_headers_are_read_tells_when_to_come_back(name, seconds
     assert retry_after(headers, b"", now=NOW) == seconds
 
 
-def test_a_reset_to_the_full_limit_counts_only_where_no_delay_is_told():
+def test_a_reset_to_the_full_limit_counts_only_where_no_delay_is_named():
     """
     A limit that fills up bit by bit has room for one request long before it is full again.
     """
@@ -244,7 +244,7 @@ def test_a_prompt_far_down_a_large_body_is_not_searched():
 
 def test_a_request_id_is_short_and_harmless():
     """
-    It is shown to people and sent to support desks.
+    It is shown to people and sent to the support.
     """
     assert request_id({}) is None
     assert request_id({"x-request-id": ""}) is None

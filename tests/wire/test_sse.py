@@ -81,7 +81,7 @@ def test_an_event_is_handed_out_with_the_byte_that_ends_it():
     assert decoder.feed(b"data: b\r\r") == [b"b"]
 
 
-def test_a_very_long_line_in_small_pieces_takes_no_quadratic_time():
+def test_a_very_long_line_in_small_fragments_takes_no_quadratic_time():
     """
     Sixteen megabytes in pieces of 128 bytes: copied once. Copied with each piece they would be
     a terabyte, and the suite's timeout would end it.

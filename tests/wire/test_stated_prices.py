@@ -119,7 +119,7 @@ def test_a_total_of_gemini_holds_the_input_of_tools():
         {"prompt_tokens_details": None, "cached_tokens": 64},
     ],
 )
-def test_cached_tokens_are_found_under_each_name(said):
+def test_cached_tokens_are_read_under_each_name(said):
     """
     Mistral's, Moonshot's, DeepSeek's and OpenAI's, beside an empty one or alone.
     """
@@ -137,7 +137,7 @@ def test_a_total_alone_is_the_prompt_of_vectors():
     assert (usage.prompt, usage.completion, usage.unknown) == (12, 0, ())
 
 
-def test_cache_writes_of_an_hour_are_told_apart():
+def test_cache_writes_of_an_hour_are_distinguished():
     """
     Anthropic counts both kinds apart, and an hour never holds more than was written.
     """
@@ -203,7 +203,7 @@ def test_the_price_that_a_reply_tells_wins_over_the_table():
     assert cost_of("openrouter/openai/text-embedding-3-small", vectors, "embedding") == 0.125
 
 
-def test_a_price_of_nothing_is_believed_only_where_prices_are_told():
+def test_a_price_of_nothing_is_believed_only_where_prices_are_stated():
     """
     A gateway that fills in a zero does not make a model free of charge.
     """
@@ -247,7 +247,7 @@ def test_a_service_tier_that_the_reply_names_has_its_price():
         ("gemini/gemini-2.5-flash", "gemini-2.5-flash", 1.8),
     ],
 )
-def test_the_faster_tier_costs_what_its_house_lists(model, named, factor):
+def test_the_faster_tier_costs_what_its_provider_lists(model, named, factor):
     """
     By model, at Azure as at OpenAI, and at Gemini in either spelling of the tier.
     """
@@ -320,7 +320,7 @@ def test_anthropic_tells_what_makes_an_answer_dearer(said, tier, factor):
     ("tells", "usd"),
     [({}, 1.75), ({"service_tier": "default"}, 1.0), ({"service_tier": None}, 1.75)],
 )
-def test_a_reply_that_names_no_tier_is_of_the_one_that_was_asked(tells, usd):
+def test_a_reply_that_names_no_tier_is_of_the_tier_that_was_asked(tells, usd):
     """
     One that was served in the usual tier after all says so.
     """

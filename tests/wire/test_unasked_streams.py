@@ -65,7 +65,7 @@ def test_a_stream_is_read_whatever_its_first_line(name, beginning):
     "end", [b"", b"\n\n" + DONE, b"data: [DONE]", b"\r\n\r\n" + DONE, DONE + DONE]
 )
 @pytest.mark.parametrize("start", [b"", b"\n", b"\xef\xbb\xbf"])
-def test_a_document_is_read_in_a_streams_place(name, start, end):
+def test_a_document_is_read_where_a_stream_was_asked_for(name, start, end):
     """
     Also where the mark of a stream's end stands behind it, cut at any byte.
     """
