@@ -101,7 +101,7 @@ class Labeller(Labelled, Shown):
         if f"{rows.question}_error" in columns.names:
             self._errors = columns.texts(f"{rows.question}_error")
         begun = [act for row in self.asked if (act := rows.said(row)) is not None]
-        self.begun = len([act for act in begun if act.label is not None])
+        self.begun = self.labelled
         """Rows of the sample that were labelled before this labeller was made."""
 
         self.begun_at = max((act.at for act in begun), default=0.0)
@@ -427,10 +427,11 @@ class Labeller(Labelled, Shown):
         if foreign := self.foreign_rows():
             texts = list(dict.fromkeys(map(str, foreign.values())))
             named = ", ".join(f"“{visible(text, longest=40)}”" for text in texts[:3])
-            says, are = ("says", "is") if len(foreign) == 1 else ("say", "are")
+            says, kept = ("says", "it is") if len(foreign) == 1 else ("say", "they are")
+            which = "which is" if len(texts) == 1 else "which are"
             notes.append(
-                f"{counted(len(foreign), 'earlier label')} {says} {named}, which is not among the "
-                f"labels: {'it' if len(foreign) == 1 else 'they'} {are} kept, and NA in the result."
+                f"{counted(len(foreign), 'earlier label')} {says} {named}, {which} not among the "
+                f"labels: {kept} kept, and NA in the result."
             )
         if unmatched := self.rows.unmatched:
             match = "matches" if unmatched == 1 else "match"
