@@ -49,6 +49,17 @@ def test_the_reference_has_an_entry_for_every_public_name():
     assert [verb for verb in verbs() if verb not in there and not is_awaited(verb)] == []
 
 
+def test_every_page_has_its_place():
+    """
+    The navigation names each file of docs/, so that a new page is found.
+    """
+    docs = ROOT / "docs"
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    pages = [page.relative_to(docs).as_posix() for page in docs.rglob("*.md")]
+
+    assert [page for page in pages if f" {page}\n" not in navigation] == []
+
+
 class Links(HTMLParser):
     """What a page leads to, what it loads, and the marks in it that others lead to."""
 
