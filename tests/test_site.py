@@ -10,20 +10,21 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pandas as pd
 import pytest
 from needs import ROOT
 
 import llmnb
 from llmnb import generation, rate_limiter, testing, widgets
-from llmnb.frames.accessors import DataFrameLLM
 
+Verbs = type(pd.DataFrame().llm)
 REFERENCE = ROOT / "docs" / "reference"
 MODULES = (llmnb, widgets, testing, rate_limiter, generation)
 
 
 def verbs() -> list[str]:
     """Return the verbs of tables as a person writes them."""
-    return [f"df.llm.{name}" for name in dir(DataFrameLLM) if not name.startswith("_")]
+    return [f"df.llm.{name}" for name in dir(Verbs) if not name.startswith("_")]
 
 
 def entries() -> set[str]:
