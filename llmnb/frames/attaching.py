@@ -38,13 +38,13 @@ def attach(
     """Take up a run that `runs` lists: of this kernel, of another one, or of another day.
 
     Nothing is sent, and it costs nothing; only a batch run that is under way asks its provider
-    how far it is. A run of this kernel that is still at hand is returned itself.
+    how far it is. A run that this kernel carries out just now is returned itself.
 
-    Else what was written down of it is read. Its `result()` is the columns of answers, as they
+    Of any other is read what was written down. Its `result()` is the columns of answers, as they
     were, in the table's order: index labels and further columns are not known, so its index is
-    0, 1, 2, …; `status()` has the counts and the cost of then. Failed rows cannot be asked again
-    from here, since their table is not known: make the same call again, which asks only what is
-    missing. A run that goes on in another process is followed.
+    0, 1, 2, …; `status()` has the counts and the cost of then. Its failed rows can be asked again
+    while this kernel has the run that asked them. Else their table is not known: make the same
+    call again, which asks only what is missing. A run that goes on in another process is followed.
 
     Args:
         run_id: Its name, as `runs` lists it and as `run_id` of a run tells it; or what stands in
@@ -72,7 +72,8 @@ def attach(
         raise ConfigurationError(
             f"A run is named by text, as llmnb.runs() lists it, not by {type(run_id).__name__}."
         )
-    if (live := run_named(run_id)) is not None and not live.is_batch:
+    live = run_named(run_id)
+    if live is not None and not (live.is_batch or live.is_done):
         return live
     root = settings.cache_dir(checked({"cache_dir": cache_dir})["cache_dir"])
     name = Path(run_id).name  # a name is no path
