@@ -347,7 +347,7 @@ def summarize(path: Path) -> RunSummary | None:
             kind, values = _read_note(file, 0)
             if kind != HEADER:
                 return None
-            header = _header_in(values)
+            header = header_in(values)
             if header is None or header.run_id != path.stem:
                 return None
             state = os.fstat(file.fileno())
@@ -365,16 +365,17 @@ def summarize(path: Path) -> RunSummary | None:
     )
 
 
-def _header_in(values: Mapping[str, Any]) -> RunHeader | None:
-    """Return the header that a note holds; None where it is none of ours."""
+def header_in(values: Mapping[str, Any]) -> RunHeader | None:
+    """Return the header that was written down as JSON; None where it is none of ours."""
     known = {
         field.name: values[field.name]
         for field in dataclasses.fields(RunHeader)
         if field.name in values
     }
-    if all(isinstance(value, _KINDS.get(name, str)) for name, value in known.items()):
+    fits = all(isinstance(value, _KINDS.get(name, str)) for name, value in known.items())
+    if fits and "verb" in known:
         return RunHeader(**known)
-    return None
+    return None  # of something else, or of a later release
 
 
 _KINDS: Mapping[str, Any] = {
