@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-slow matrix bench bench-peers docs lint dist clean
+.PHONY: help demo quick test test-slow matrix notebooks bench bench-peers docs lint dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ test-slow: ## install what only they need, then run the tests that take minutes
 matrix: ## the quick tests with the lowest versions, pandas 2.2 and 3, and every Python here
 	@bash tools/bootstrap python
 	@$(PYTHON) tools/matrix
+
+notebooks: ## run notebooks/ and store them with what they show, and a picture of each
+	@bash tools/bootstrap
+	@$(PYTHON) tools/notebooks
 
 bench: ## what it costs, as ratios to bare aiohttp
 	@bash tools/bootstrap python

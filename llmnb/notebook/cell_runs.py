@@ -143,9 +143,13 @@ def execution() -> object:
     shell = user_code.shell()
     if shell is None:
         return object()
+    return *_message(), shell.execution_count, capturing()
+
+
+def _message() -> tuple[object, object]:
     header = message_header()
     # A second client of the same kernel may count its messages from the first again.
-    return header.get("msg_id"), header.get("date"), shell.execution_count, capturing()
+    return header.get("msg_id"), header.get("date")
 
 
 def end_cell(result: Any) -> None:
@@ -154,10 +158,15 @@ def end_cell(result: Any) -> None:
     Args:
         result: IPython's own account of the cell.
     """
-    if _present is not None:
+    if _present is not None and _is_of_this_cell(_present[0]):
         shell = user_code.shell()
         is_quiet = shell is None or shell.displayhook.quiet()
         _present[1].end_cell(shows_result=not is_quiet and _has_answers(result.result))
+
+
+def _is_of_this_cell(name: object) -> bool:
+    """Whether runs began in the cell that ends now, and not in an earlier one."""
+    return isinstance(name, tuple) and name[:2] == _message()
 
 
 def _has_answers(value: Any) -> bool:

@@ -221,6 +221,9 @@ def _time(plan: Plan) -> dict[str, Any]:
     return {"time": [time, size], "pace": [f"at {number}", unit]}
 
 
+_PRICES_OF = "prices of"
+
+
 def _money(plan: Plan, view: View) -> dict[str, Any]:
     budget = f"budget {money.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
     is_over = view == "over"
@@ -242,7 +245,7 @@ def _money(plan: Plan, view: View) -> dict[str, Any]:
     elif budget:
         fits = "fits"
     if not budget:
-        budget = "prices of" if fits else "at most"
+        budget = _PRICES_OF if fits else "at most"
     return {"money": plan.cost_text, "budget": budget, "fits": fits, "over": int(is_over)}
 
 
@@ -356,7 +359,9 @@ def html(plan: Plan) -> str:
     """Return the plan as HTML without script, style sheet or address."""
     shown = figures(plan)
     hero, ledger = shown["hero"], shown["ledger"]
-    cost = hero["money"] + (f" ({hero['budget']})" if hero["budget"] else "")
+    notes = [hero["budget"], hero["fits"]]
+    said = (" " if notes[0] == _PRICES_OF else ", ").join(filter(None, notes))
+    cost = hero["money"] + (f" ({said})" if said else "")
     time = f"; {' '.join(hero['time'])} {' '.join(hero['pace'])}" if hero["time"] else ""
     parts = [
         (name if name in PATTERNS else "rest", part) for name, part in shown["progress"]["parts"]

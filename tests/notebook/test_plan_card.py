@@ -436,7 +436,7 @@ def test_a_saved_card_needs_no_script():
     census = Census(bundle["text/html"])
     assert bundle["text/plain"] == one.text()
     assert not census.elements & {"script", "style", "link", "img", "a", "button"}
-    for text in ("2,067 to send of 2,412 rows", "$2.60–3.40 (budget $5.00)", "7 min at 300"):
+    for text in ("2,067 to send of 2,412 rows", "$2.60–3.40 (budget $5.00, fits)", "7 min at 300"):
         assert text in census.text
 
 
@@ -503,3 +503,11 @@ def test_the_buttons_are_used_by_keyboard(browser):
     assert click.begun == [None]
     assert shown.get_by_role("region", name="Plan for project tickets").count() == 1
     assert "Started" in shown.get_by_role("status").inner_text()
+
+
+def test_the_static_form_says_of_which_day_the_prices_are_and_whether_the_budget_fits():
+    """
+    No sentence of it ends in the middle.
+    """
+    assert "(prices of 2026-10-14)" in plan_card.html(plan(budget_usd=None))
+    assert "(budget $5.00, fits)" in plan_card.html(plan())
