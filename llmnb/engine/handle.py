@@ -9,6 +9,7 @@ import abc
 import asyncio
 import concurrent.futures
 import dataclasses
+import importlib
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
@@ -178,6 +179,17 @@ class RunHandle(abc.ABC, Generic[T]):
     def notes(self) -> Mapping[str, str]:
         """Return further lines of its receipt, by name."""
         return {}
+
+    def explore(self, other: Any = None) -> Any:
+        """Return a widget to read its rows, and the same in code; nothing is sent.
+
+        Args:
+            other: A run of the same rows, asked otherwise before: what changed most comes first.
+
+        Raises:
+            InputError: If it was not written down, or the other has more rows or fewer.
+        """
+        return importlib.import_module("llmnb.frames.explorers").explore_run(self, other)
 
     @property
     def is_done(self) -> bool:

@@ -8,6 +8,7 @@ import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from llmnb import bridge
@@ -116,6 +117,11 @@ class AttachedRun(RunHandle[T], Shown):
     def run_id(self) -> str:
         """Name by which `llmnb.attach` finds it again."""
         return self._index.header.run_id
+
+    @property
+    def root(self) -> Path:
+        """Folder of all projects, where it stands."""
+        return self._index.project.root
 
     @property
     def project(self) -> str:
