@@ -488,6 +488,9 @@ def _answer_parts(
     if row.fields:
         before = row.before.fields if row.before is not None else {}
         rows = _field_rows(row.fields, before if row.before is not None else None)
+        for line in rows:
+            if line[0] in row.unsupported:
+                line[2] = "its quote is not in the row"
         parts.append({"name": "Fields", "kind": "fields", "rows": rows})
     if "raw" in texts:
         parts.append(_folded("Reply", "raw", texts["raw"], pattern, "as it came"))
