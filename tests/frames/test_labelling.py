@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -253,6 +254,17 @@ def test_what_the_model_wrote_makes_no_key(sim, frame):
     labelled = answered.llm.label("mood", LABELS)
 
     assert labelled.fields == ["text", "channel"]
+
+
+def test_what_nobody_reads_makes_no_key_either(frame):
+    """
+    Pictures and vectors are no fields unless they are named.
+    """
+    frame["picture"] = [b"png"] * 12
+    frame["vector"] = [np.zeros(3)] * 12
+
+    assert frame.llm.label("mood", LABELS).fields == ["text", "channel"]
+    assert frame.llm.label("mood", LABELS, fields=["picture", "text"]).position is not None
 
 
 @pytest.mark.parametrize("make", [pd.Series, pl.Series])
