@@ -415,10 +415,9 @@ class Labeller(Labelled, Shown):
         same, of = self.agreement()
         if self.has_answers and of:
             low, high = wilson(same, of)
-            rest.append(
-                f"{same:,} agree with the model ({share(same / of)}, 95 % interval "
-                f"{100 * low:.0f} to {100 * high:.0f})"
-            )
+            agree = "agrees" if same == 1 else "agree"
+            sure = f"{share(same / of)}, 95 % interval {100 * low:.0f} to {100 * high:.0f}"
+            rest.append(f"{same:,} {agree} with the model ({sure})")
         return first, "; ".join(filter(None, rest))
 
     def earlier(self) -> list[str]:
