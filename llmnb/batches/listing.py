@@ -138,12 +138,15 @@ def _note_of(summary: RunSummary) -> RunNote:
 def _batch_runs(root: Path) -> Iterator[RunNote]:
     for folder, record in records.all_records(root / records.FOLDER):
         parts = records.parts_of(folder, record)
+        asked = records.read_table(folder)
         yield RunNote(
             run_id=record.run_id,
             state="under way" if any(part.is_open for part in parts) else "finished",
             begun=record.created,
             rows=sum(part.standing.requests for part in parts),
             verb="batch",
+            prompt="" if asked is None else asked[0].prompt,
+            column="" if asked is None else asked[0].column,
             model=f"{record.provider}/{record.model}",
             project=record.project,
             batches=tuple(part.standing.batch for part in parts if part.standing.batch),

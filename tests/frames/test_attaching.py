@@ -200,14 +200,42 @@ def test_rows_that_were_asked_again_count_with_their_later_answer(sim, asked):
     assert attached.failures() == []
 
 
-def test_a_run_of_this_kernel_is_returned_itself(sim, frame):
+def test_a_run_under_way_in_this_kernel_is_returned_itself(sim, frame):
     """
-    It can still be steered, and its failed rows asked again.
+    So that it can be steered; once it has ended, its column comes back like any other's.
     """
-    run = frame.llm.start("{text}", progress=False)
+    run = frame.llm.start("{text}", into="said", progress=False)
+    run.pause()
+    attached = llmnb.attach(run.run_id)
+    assert run.is_done or attached is run
+    run.resume()
     run.result()
 
-    assert llmnb.attach(run.run_id) is run
+    assert llmnb.attach(run.run_id).result().name == "said"
+
+
+def test_failed_rows_are_asked_again_where_their_requests_are_known(sim):
+    """
+    By the run itself, if this kernel still has it: the attached one tells what came of it.
+    """
+    is_down = [True]
+
+    def note(request):
+        return 400 if is_down[0] and "b" in request.prompt else None
+
+    with SimulatedProvider(reply=lambda prompt: f"> {prompt}", faults=note, latency=0) as own:
+        model = LLM(url=own.base_url, api_key="k", model="m")
+        frame = pd.DataFrame({"text": ["a", "b"]})
+        run = frame.llm.start("{text}", model=model, progress=False, on_error="column")
+        run.result()
+        attached = llmnb.attach(run.run_id)
+        assert attached.status().counts.num_tasks_failed == 1
+        is_down[0] = False
+
+        attached.retry_failed("RequestRejected").result()
+
+    assert attached.result()["response"].tolist() == ["> a", "> b"]
+    assert attached.status().counts.num_tasks_failed == 0
 
 
 def test_polars_gets_its_own_series(sim):
