@@ -31,6 +31,7 @@ from benchmarks import (
     generation,
     limits,
     polars,
+    run_index,
     tables,
     two_kernels,
 )
@@ -178,6 +179,7 @@ def main() -> int:
             "frames": lambda: frames.figures(url, 100_000 // scale, rounds),
             "polars": lambda: polars.figures(url, 100_000 // scale),
             "dask": lambda: dask.figures(url, 100_000 // scale),
+            "run_index": lambda: run_index.figures(1_000_000 // scale, min(rounds, 3)),
             "embeddings": lambda: embeddings.figures(url, 10_000 // scale, min(rounds, 3)),
         }
         for name, measure in measurements.items():

@@ -146,6 +146,12 @@ def set_key(provider: str, key: str | None) -> None:
     Args:
         provider: Catalog name, such as ``"openai"``.
         key: The key; None forgets it.
+
+    Example:
+        >>> set_key("openai", "sk-…")
+        >>> find_key("openai", ["OPENAI_API_KEY"]) == "sk-…"
+        True
+        >>> set_key("openai", None)
     """
     key = secret(key)
     with _lock:

@@ -15,18 +15,14 @@ import pytest
 from laboratory import Laboratory
 from needs import ROOT
 
+import llmnb.settings
 from llmnb import cli
 from llmnb.batches import poller
 from llmnb.testing import SimulatedRequest
 
 DOCS = ROOT / "docs"
-NEEDS_WEIGHTS = {"local-model"}
-PAGES = [
-    pytest.param(path, id=path.stem, marks=pytest.mark.local_model)
-    if path.stem in NEEDS_WEIGHTS
-    else pytest.param(path, id=path.stem)
-    for path in [DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
-]
+LOCAL = DOCS / "how-to" / "local-model.md"
+PAGES = [DOCS / "start.md", *sorted({*(DOCS / "how-to").glob("*.md")} - {LOCAL})]
 NOT_OURS = ("pull", "demo", "doctor", "simulate")
 """Commands that fetch, ask the local model or serve: they have tests of their own."""
 
@@ -73,13 +69,11 @@ def run(code: str, names: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_runs_from_top_to_bottom(path, sim, request):
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_runs_from_top_to_bottom(path, sim):
     """
     Each block of Python and each command runs after the one before it.
     """
-    if path.stem in NEEDS_WEIGHTS:
-        request.getfixturevalue("weights")
     text = path.read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": "__main__"}
     for language, code in re.findall(r"^```(python|bash)\n(.*?)^```$", text, re.M | re.S):
@@ -92,6 +86,32 @@ def test_a_page_runs_from_top_to_bottom(path, sim, request):
             command, *arguments = shlex.split(line, comments=True) or [""]
             if command == "llmnb" and arguments[0] not in NOT_OURS:
                 assert cli.main(arguments) == 0, line
+
+
+@pytest.mark.local_model
+@pytest.mark.usefixtures("folder", "weights")
+def test_the_local_model_labels_reviews_as_people_do():
+    """
+    One word for each of forty, seven in ten right.
+    """
+    (code,) = blocks(LOCAL, "python")
+    names: dict[str, Any] = {}
+    run(code, names)
+    answers = names["df"]
+
+    assert (answers["model"] == answers["label"]).mean() >= 0.7
+    assert set(answers["model"]) == {"negative", "positive"}
+
+
+def test_a_project_some_or_all_are_cleared(folder):
+    """
+    After the last line of its page only what that line asked is kept.
+    """
+    *_, clearing = blocks(DOCS / "how-to" / "cache.md", "python")
+    run("import llmnb\n" + clearing, {})
+    cache = llmnb.settings.cache_dir()
+
+    assert [path.name.rpartition("-")[0] for path in cache.glob("[!.]*")] == ["new"]
 
 
 def test_five_dollars_are_not_overshot(folder, sim):

@@ -43,6 +43,14 @@ class EmbeddingModel(ABC):
     Args:
         name: Name of the model.
         ndim: Numbers in a vector; None where only the first vector tells.
+
+    Example:
+        >>> import numpy
+        >>> class Lengths(EmbeddingModel):
+        ...     async def packed_vectors(self, texts):
+        ...         return [numpy.array([len(text)], dtype="float32").tobytes() for text in texts]
+        >>> Lengths("lengths", ndim=1).embed_documents_sync(["four", ""])
+        [[4.0], [0.0]]
     """
 
     def __init__(self, name: str, ndim: int | None = None) -> None:

@@ -28,6 +28,12 @@ class SentenceTransformerEmbeddingModel(EmbeddingModel):
 
     Raises:
         MissingExtra: If the extra ``sentence-transformers`` is not installed.
+
+    Example:
+        >>> name = "sentence-transformers/all-MiniLM-L6-v2"
+        >>> model = SentenceTransformerEmbeddingModel(name)  # doctest: +SKIP
+        >>> len(model.embed_documents_sync(["so good"])[0])  # doctest: +SKIP
+        384
     """
 
     def __init__(self, name: str = DEFAULT, config: Mapping[str, Any] | None = None) -> None:

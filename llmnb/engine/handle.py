@@ -9,6 +9,7 @@ import abc
 import asyncio
 import concurrent.futures
 import dataclasses
+import importlib
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
@@ -72,6 +73,15 @@ def last_run() -> RunHandle[Any] | None:
     """Return the run started last in this process, finished or not; None before the first.
 
     It is the very object that `start` returned, or that a blocking call waited for.
+
+    Example:
+        >>> import llmnb
+        >>> import pandas as pd
+        >>> run = pd.Series(["so good"]).llm.start("Is this kind? {}", model="sim/any")
+        >>> llmnb.last_run() is run
+        True
+        >>> run.wait()
+        True
     """
     return _outermost(_last_run)
 
@@ -112,6 +122,9 @@ class RunHandle(abc.ABC, Generic[T]):
 
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
+
+        self.on_retry: Callable[[AnyRun], None] | None = None
+        """What a display wants to be told of, whoever asks failed rows again."""
 
     def _set_last_run(self) -> None:
         """Become the run started last; called at the end of a constructor."""
@@ -166,6 +179,17 @@ class RunHandle(abc.ABC, Generic[T]):
     def notes(self) -> Mapping[str, str]:
         """Return further lines of its receipt, by name."""
         return {}
+
+    def explore(self, other: Any = None) -> Any:
+        """Return a widget to read its rows, and the same in code; nothing is sent.
+
+        Args:
+            other: A run of the same rows, asked otherwise before: what changed most comes first.
+
+        Raises:
+            InputError: If it was not written down, or the other has more rows or fewer.
+        """
+        return importlib.import_module("llmnb.frames.explorers").explore_run(self, other)
 
     @property
     def is_done(self) -> bool:
@@ -290,6 +314,8 @@ class RunHandle(abc.ABC, Generic[T]):
             return self._retries[-1][1]
         run = self._ask_again(again, mode)
         self._retries.append((frozenset(outcome.row for outcome in again), run))
+        if self.on_retry is not None:
+            self.on_retry(run)
         return run
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[T]:

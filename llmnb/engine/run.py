@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Literal
 
@@ -32,6 +33,9 @@ _LIMITS = {
     "max_concurrent_requests": "concurrency",
 }
 """Fields of `Limits` by the names of the options."""
+
+STEERED_WITHIN_SECONDS = 2.0
+"""How long pause, resume, stop and the like wait, at most, until the run's loop has heard."""
 
 
 class Run(RunHandle[list[Outcome]]):
@@ -202,7 +206,7 @@ class Run(RunHandle[list[Outcome]]):
         account = dataclasses.replace(options.account, **named)
         # Known at once to the next change, whichever thread makes it.
         context.options = dataclasses.replace(options, limits=changed, account=account)
-        self._loop.call_soon_threadsafe(self._run_loop.set_limits, changed, account)
+        self._steer(lambda: self._run_loop.set_limits(changed, account))
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> Run:
         if self._run_loop.streamed is not None:
@@ -224,21 +228,35 @@ class Run(RunHandle[list[Outcome]]):
         run.row_of = lambda number: self.row_of(rows[number])
         return run
 
+    def _steer(self, act: Callable[[], None]) -> None:
+        """Do it on the run's loop, and wait a moment for it, so that `status` tells of it."""
+        is_done = threading.Event()
+
+        def do() -> None:
+            try:
+                act()
+            finally:
+                is_done.set()
+
+        self._loop.call_soon_threadsafe(do)
+        if not bridge.is_loop_thread():
+            is_done.wait(STEERED_WITHIN_SECONDS)
+
     def pause(self) -> None:
         """Send nothing new; what is in flight is finished and stored."""
-        self._loop.call_soon_threadsafe(self._run_loop.pause)
+        self._steer(self._run_loop.pause)
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        self._loop.call_soon_threadsafe(self._run_loop.resume)
+        self._steer(self._run_loop.resume)
 
     def stop(self) -> None:
         """Send nothing new and hand over what there is; the next run asks only what is missing."""
-        self._loop.call_soon_threadsafe(self._run_loop.stop)
+        self._steer(self._run_loop.stop)
 
     def cancel(self) -> None:
         """Stop, and drop what is in flight at once; it may be billed and lost."""
-        self._loop.call_soon_threadsafe(self._run_loop.cancel)
+        self._steer(self._run_loop.cancel)
 
 
 def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:

@@ -344,8 +344,9 @@ class StatusSnapshot:
         Args:
             unit: What is counted.
         """
-        of = "" if self.total is None else f" of {self.total:,}"
-        parts = [f"{self.completed:,}{of} {unit} {self.state}"]
+        parts = [f"{self._progress(unit)} {self.state}"]
+        if self.state == "stopped":
+            parts = [f"stopped after {self._progress(unit)}"]
         if failed := self.counts.num_tasks_failed:
             parts.append(f"{failed:,} failed")
         parts.append(self.cost_text)
@@ -354,6 +355,11 @@ class StatusSnapshot:
         if self.waiting_on:
             parts.append(self.waiting_on.rstrip("."))
         return ", ".join(parts)
+
+    def _progress(self, unit: str) -> str:
+        """Return how many rows have their outcome, those that a stop left out not counted."""
+        of = "" if self.total is None else f" of {self.total:,}"
+        return f"{self.completed - self.counts.num_stopped:,}{of} {unit}"
 
     def page(self, *, unit: str = "rows", asked: str = "", foot: str = "") -> str:
         """Return how it stands as a small piece of HTML, in which every name is text.
@@ -364,7 +370,6 @@ class StatusSnapshot:
             foot: A last line.
         """
         counts = self.counts
-        of = "" if self.total is None else f" of {self.total:,}"
         kept = counts.num_cached + counts.num_reused
         left = self.eta_seconds
         models = ", ".join(f"{name} ({rows:,})" for name, rows in self.models.items())
@@ -381,7 +386,7 @@ class StatusSnapshot:
         )
         state = f"{self.state}, as of {moments.clock(Clock.wall())}"
         return html_fragments.box(
-            html_fragments.headline(f"{self.completed:,}{of} {unit}", state),
+            html_fragments.headline(self._progress(unit), state),
             html_fragments.facts(pairs),
             html_fragments.line(foot, f"margin-top:4px;{FAINT}") if foot else "",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llmnb.display import durations, money
+from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import columns, wrapped
 from llmnb.display.escape import html_text, visible
 from llmnb.display.html_fragments import box, cell, raw_cell, strong, table
@@ -109,7 +109,7 @@ class ComparisonCard:
         best = self.rivals[0]
         return (
             cut(self.costs[0].name, 60),
-            f" is right most often: {100 * best.accuracy:.0f} % of {self.rows:,} labelled rows",
+            f" is right most often: {numbers.share(best.accuracy)} of {self.rows:,} labelled rows",
         )
 
     def _advice(self) -> str:
@@ -145,7 +145,7 @@ class ComparisonCard:
             yield (
                 cut(costs.name, 60),
                 f"{verdict}: wrong on {counted(rival.worse, 'row')} that the best has right, right "
-                f"on {rival.better:,} that it has wrong ({_p(rival.p_holm)}).",
+                f"on {rival.better:,} that it has wrong ({p_text(rival.p_holm)}).",
             )
 
     def _test(self) -> str:
@@ -168,7 +168,7 @@ class ComparisonCard:
     def _figures(self, rival: Rival, costs: RivalCosts) -> tuple[str, ...]:
         price = costs.usd_per_row
         return (
-            f"{100 * rival.accuracy:.0f} %",
+            numbers.share(rival.accuracy),
             f"{100 * rival.low:.0f} to {100 * rival.high:.0f}",
             f"{costs.failed:,}",
             durations.latency(costs.seconds),
@@ -233,7 +233,8 @@ class ComparisonCard:
         return f'<div style="overflow-x:auto">{table([head, *rows])}</div>'
 
 
-def _p(p: float | None) -> str:
+def p_text(p: float | None) -> str:
+    """Return a p-value with its name; empty where there is none."""
     if p is None:
         return ""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.995 else "p = 1"

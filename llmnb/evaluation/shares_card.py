@@ -29,6 +29,7 @@ class SharesCard:
         strangers: Labels of truth that belong to no row.
         made: When, in seconds since the epoch.
         missing: Rows without an answer.
+        has_common: Whether an answer is one of the true labels.
     """
 
     shares: Mapping[str, LabelShare]
@@ -37,6 +38,7 @@ class SharesCard:
     strangers: int
     made: float
     missing: int = 0
+    has_common: bool = True
 
     def line(self) -> str:
         """Return the headline as one line."""
@@ -95,6 +97,8 @@ class SharesCard:
             sentences.append("So few labels say little.")
         if self.strangers:
             sentences.append(without_a_row(self.strangers))
+        if not self.has_common:
+            sentences.append("No answer is one of the true labels: only these count here.")
         if self.missing:
             verb = "has" if self.missing == 1 else "have"
             sentences.append(f"{counted(self.missing, 'row')} {verb} no answer.")
@@ -132,14 +136,14 @@ class SharesCard:
     def _rows(self) -> Iterator[list[str]]:
         shown = self._shown()
         whole = _axis(max(max(share.high, share.naive) for _, share in shown))
-        small = f"{FAINT};font-size:11px;padding:0 0 4px 16px;white-space:nowrap"
+        small = f"{FAINT};font-size:11px;padding:0 0 4px 12px;white-space:nowrap"
         ends = (
             f'<div style="display:flex;justify-content:space-between"><span>0</span>'
             f"<span>{100 * whole:.0f} %</span></div>"
         )
         yield [
             cell("", "padding:0"),
-            f'<td style="border:0;background:none;{small};width:36%;min-width:90px">{ends}</td>',
+            f'<td style="border:0;background:none;{small};width:36%;min-width:70px">{ends}</td>',
             *(
                 cell(name, small, align="right", head="col")
                 for name in ("share", "95 % interval", "rows", "model says")
@@ -148,7 +152,7 @@ class SharesCard:
         for label, share in shown:
             drawn = whisker(share.share, (share.low, share.high), whole=whole, ring=share.naive)
             corrected, *figures = self._figures(share)
-            plain = "padding:3px 0 3px 16px;white-space:nowrap"
+            plain = "padding:3px 0 3px 12px;white-space:nowrap"
             yield [
                 cell(label, "padding:3px 0", head="row", longest=40),
                 f'<td style="border:0;background:none;vertical-align:middle;{plain}">{drawn}</td>',

@@ -475,7 +475,8 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> import pandas as pd
             >>> df = pd.DataFrame({"text": ["a cat", "a car"]})
             >>> df = df.llm.embed("text", into="vector", model="sim/any")
-            >>> df.llm.nearest("a cat", "vector", k=1, model="sim/any")["text"].tolist()
+            >>> near = df.llm.nearest("a cat", "vector", k=1, model="sim/any")
+            >>> near["text"].tolist()
             ['a cat']
         """
         rows: pd.DataFrame = self._do("nearest", query, column, k, _with_model(options, model))

@@ -7,6 +7,7 @@ import concurrent.futures
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from llmnb import bridge
@@ -18,6 +19,7 @@ from llmnb.engine.status_record import from_json
 from llmnb.errors import ConfigurationError, LLMNBError, NotGood, SchemaMismatch, StoreError
 from llmnb.frames import failures
 from llmnb.frames.answers import Outcomes
+from llmnb.frames.shown import Shown
 from llmnb.records import Outcome
 from llmnb.running.structured import value_in
 from llmnb.schemas import Output
@@ -34,25 +36,29 @@ AT_ONCE = 500
 FOLLOW_SECONDS = 0.5
 """How often it is looked how far a run is that another process carries out."""
 
+_METHODS = "An attached run has result(), partial(), status() and failures()."
+
 _SHARE_OF_TIME = 20
 """Reading takes at most one part in so many of the time between two looks."""
 
 
-class AttachedRun(RunHandle[T]):
+class AttachedRun(RunHandle[T], Shown):
     """A run of another kernel or another day, as far as it was written down.
 
     Nothing is sent. It knows rows by their position; of the table itself it knows only how many
-    rows it had. While the run goes on in another process, it follows.
+    rows it had. While the run goes on in another process, it follows. A notebook shows its card,
+    which is its receipt once it has ended.
 
     Args:
         index: What became of its rows.
         shape: Makes of outcomes, and of the positions of their rows, what the caller gets back.
         output: The form of its answers; None: texts.
         warns: Whether rows that failed are warned of.
-        notes: Makes of the same further lines of the receipt, by name.
+        notes: Makes of the same further lines of the receipt, by name; None: there are none.
     """
 
     can_retry = False
+    _widget_name = "llmnb.notebook.dashboard.RunDashboard"
 
     def __init__(
         self,
@@ -61,7 +67,7 @@ class AttachedRun(RunHandle[T]):
         *,
         output: Output | None = None,
         warns: bool = False,
-        notes: Callable[[Outcomes, Sequence[int]], Mapping[str, str]] = lambda *_: {},
+        notes: Callable[[Outcomes, Sequence[int]], Mapping[str, str]] | None = None,
     ) -> None:
         super().__init__()
         self._index = index
@@ -91,9 +97,19 @@ class AttachedRun(RunHandle[T]):
     # --------------------------------------------------------------------- reading
 
     @property
+    def index(self) -> RunIndex:
+        """What became of each row, as far as it is written down."""
+        return self._index
+
+    @property
     def run_id(self) -> str:
         """Name by which `llmnb.attach` finds it again."""
         return self._index.header.run_id
+
+    @property
+    def root(self) -> Path:
+        """Folder of all projects, where it stands."""
+        return self._index.project.root
 
     @property
     def project(self) -> str:
@@ -149,7 +165,12 @@ class AttachedRun(RunHandle[T]):
 
     def notes(self) -> Mapping[str, str]:
         """Return further lines of the receipt, by name."""
-        return self._make_notes(self._outcomes(), self._positions)
+        notes = dict[str, str]()
+        if self._make_notes is not None:
+            notes.update(self._make_notes(self._outcomes(), self._positions))
+        if self._index.end is None and self.is_done:
+            notes["Broken off"] = "its process ended before it; what was kept until then is here"
+        return notes
 
     def _finished(self) -> T:
         table = self.partial()
@@ -301,6 +322,9 @@ class AttachedRun(RunHandle[T]):
         money = {**sums, "num_unpriced": int(sums["num_unpriced"])}
         self._spent = len(index), money
         return money
+
+    def _repr_html_(self) -> str:
+        return self.status().page(unit=self.unit, asked=self.asked, foot=_METHODS)
 
     # -------------------------------------------------------------------- steering
 

@@ -11,6 +11,7 @@ from typing import Any
 from llmnb import settings
 from llmnb.batches import records
 from llmnb.batches.attaching import attach_batch
+from llmnb.batches.listing import RunNote
 from llmnb.engine.handle import AnyRun, run_named
 from llmnb.errors import ConfigurationError
 from llmnb.frames.answers import AnswerForm, Outcomes
@@ -27,7 +28,7 @@ from llmnb.store.run_index import RunHeader
 
 
 def attach(
-    run_id: str,
+    run_id: str | RunNote,
     *,
     schema: Any = None,
     api_key: str | None = None,
@@ -46,7 +47,8 @@ def attach(
     missing. A run that goes on in another process is followed.
 
     Args:
-        run_id: Its name, as `runs` lists it and as `run_id` of a run tells it.
+        run_id: Its name, as `runs` lists it and as `run_id` of a run tells it; or what stands in
+            that list.
         schema: The class that the answers were asked for with, where this kernel does not have it
             under its name.
         api_key: The account's key, for a batch run where it was given with the call.
@@ -64,6 +66,8 @@ def attach(
         >>> run.result().equals(llmnb.attach(run.run_id).result())
         True
     """
+    if isinstance(run_id, RunNote):
+        run_id = run_id.run_id
     if not isinstance(run_id, str):
         raise ConfigurationError(
             f"A run is named by text, as llmnb.runs() lists it, not by {type(run_id).__name__}."
@@ -89,7 +93,11 @@ def attach(
         lambda outcomes, positions: form_of(positions).table(outcomes),
         output=output,
         warns=recipe["on_error"] != "column",
-        notes=lambda outcomes, positions: form_of(positions).notes(outcomes),
+        notes=(
+            (lambda outcomes, positions: form_of(positions).notes(outcomes))
+            if recipe["quotes"]
+            else None
+        ),
     )
     return run
 

@@ -596,6 +596,7 @@ _TOLD = (
 def _as_dict(row: ReadRow) -> dict[str, Any]:
     told = {name: getattr(row, name) for name in _TOLD}
     told["fields"] = dict(row.fields)
+    told["answer"] = row.answer if row.answer is not None else row.as_it_came or None
     if row.before is not None:
         told["added"], told["removed"] = row.changes()
         told["before"] = _as_dict(row.before)

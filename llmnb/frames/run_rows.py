@@ -208,6 +208,7 @@ class RunRows(RowSource):
                 row.answer = "".join(shown(value) for value in fields.values())
             else:
                 row.fields = dict(fields)
+                row.as_it_came, row.answer = row.answer or "", None
 
     def _add_whole(self, row: ReadRow, request: int, place: int) -> None:
         if not self._questions.has_pictures:

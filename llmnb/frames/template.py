@@ -115,6 +115,21 @@ def _wrong_brace(text: str, match: re.Match[str], columns: Sequence[str]) -> Unk
     return unknown_column(match[1], columns, "\nTo write a brace itself, double it: {{ or }}.")
 
 
+def wrong_field(text: str, columns: Sequence[str]) -> tuple[str, str]:
+    """Return the first name in braces that is no column, and the likely one; empty where none is.
+
+    Example:
+        >>> wrong_field("{subjekt} {{sic}}", ["subject"])
+        ('subjekt', 'subject')
+    """
+    for match in _MARK.finditer(text):
+        if match[1] is not None and match[1] not in columns:
+            near = difflib.get_close_matches(match[1], columns, n=1)
+            return match[1], near[0] if near else ""
+    near = difflib.get_close_matches(text, columns, n=1) if text not in columns else []
+    return ("", near[0]) if near else ("", "")
+
+
 def unknown_column(name: str, columns: Sequence[str], note: str = "") -> UnknownField:
     """Return the error for a name that no column has, with the nearest one and all of them."""
     near = difflib.get_close_matches(name, columns, n=1)

@@ -146,6 +146,9 @@ class Workbench(Shown):
         self._past_usd = 0.0
         self._has_unpriced = False
         self._parked: Question | None = None
+        self.revision = 0
+        """How often what stands in the editor was changed."""
+
         self._error: LLMNBError | None = None
         self.estimates: Estimates | None = None
         """What the question in the editor would take; None before that is known."""
@@ -201,8 +204,8 @@ class Workbench(Shown):
         with self._lock:
             if question == self._question:
                 return
-            self._question, self._parked = question, None
-            self._error = None
+            self._question, self._parked, self._error = question, None, None
+            self.revision += 1
         if self._needs_sample(question):
             self._choose_rows()
         self._pause.begin()
@@ -235,6 +238,7 @@ class Workbench(Shown):
             if question == self._question:
                 return
             self._question, self._parked, self._error = question, None, None
+            self.revision += 1
         if self._needs_sample(question):
             self._choose_rows()
         self._pause.begin()
@@ -425,6 +429,18 @@ class Workbench(Shown):
         self._notify()
         return self.table_run
 
+    def retry(self) -> TableRun[Any]:
+        """Ask the rows of the whole table again that failed or were not sent, and return that run.
+
+        Raises:
+            ConfigurationError: If the run goes on, or none was started here.
+        """
+        if self.table_run is None:
+            raise ConfigurationError("The whole table was not asked here: start it with run().")
+        self.table_run = self.table_run.retry_failed()
+        self._notify()
+        return self.table_run
+
     def select(self, version: Version | None) -> None:
         """Put an older version into the editor, which sends nothing.
 
@@ -441,6 +457,7 @@ class Workbench(Shown):
                     self._parked = self._question
                 self._question = version.question
             self._error = None
+            self.revision += 1
         self.estimate_later()
         self._notify()
 

@@ -31,7 +31,17 @@ from llmnb.signatures import KEYWORDS, described_as, full_signature
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
-    """How a file of requests ended."""
+    """How a file of requests ended.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asked = pathlib.Path(folder) / "asked.jsonl"
+        ...     _ = asked.write_text('{"model": "sim/any", "prompt": "2 + 2?"}')
+        ...     report = process_api_requests_from_file_sync(asked)
+        >>> report.is_whole, report.rows, report.failed
+        (True, 1, 0)
+    """
 
     save_filepath: Path
     """The results, or what there is of them where the run was stopped (``….part``)."""
@@ -96,6 +106,20 @@ async def process_api_requests_from_file(
         ConfigurationError: Before anything is sent.
         StoreError: If the results cannot be written; what was answered is kept.
         CancelledError: After an interrupt, in scripts; answers and ``….part`` are kept.
+
+    Example:
+        >>> import asyncio
+        >>> import json, pathlib, tempfile
+        >>> from llmnb.testing import SimulatedProvider
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> asked = pathlib.Path(folder.name) / "asked.jsonl"
+        >>> _ = asked.write_text(json.dumps({"model": "any", "prompt": "2 + 2?"}))
+        >>> with SimulatedProvider(reply="Four.") as sim:
+        ...     where = {"request_url": f"{sim.base_url}/completions", "api_key": "key"}
+        ...     report = asyncio.run(process_api_requests_from_file(asked, **where))
+        >>> report.rows, report.failed, report.save_filepath.name
+        (1, 0, 'asked_results.jsonl')
+        >>> folder.cleanup()
     """
     api_key = secret(api_key)
     file = _File(
@@ -124,6 +148,19 @@ def process_api_requests_from_file_sync(
 
     Raises:
         KeyboardInterrupt: After an interrupt, in scripts; answers and ``….part`` are kept.
+
+    Example:
+        >>> import json, pathlib, tempfile
+        >>> from llmnb.testing import SimulatedProvider
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> asked = pathlib.Path(folder.name) / "asked.jsonl"
+        >>> _ = asked.write_text(json.dumps({"model": "any", "prompt": "2 + 2?"}))
+        >>> with SimulatedProvider(reply="Four.") as sim:
+        ...     where = {"request_url": f"{sim.base_url}/completions", "api_key": "key"}
+        ...     report = process_api_requests_from_file_sync(asked, **where)
+        >>> report.rows, report.failed, report.save_filepath.name
+        (1, 0, 'asked_results.jsonl')
+        >>> folder.cleanup()
     """
     api_key = secret(api_key)
     file = _File(

@@ -100,7 +100,20 @@ def openai_parallel_generate_sync(
     logging_level: int | str = 30,
     **options: Unpack[ParallelOptions],
 ) -> list[list[Any]]:
-    """Block for what `openai_parallel_generate` returns; works in a notebook's cell, too."""
+    """Block for what `openai_parallel_generate` returns; works in a notebook's cell, too.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(reply="Four.") as sim:
+        ...     rows = openai_parallel_generate_sync(
+        ...         [{"model": "any", "prompt": "2 + 2?"}],
+        ...         request_url=f"{sim.base_url}/completions",
+        ...         api_key="key",
+        ...         progress=False,
+        ...     )
+        >>> rows[0][1]["choices"][0]["text"]
+        'Four.'
+    """
     api_key = secret(api_key)
     listed = _request_list(requests, options)
     if not listed:

@@ -227,6 +227,10 @@ class ModelGenerator:
     Raises:
         MissingExtra: If vLLM is not installed.
         ConfigurationError: If vLLM cannot load the model so.
+
+    Example:
+        >>> generator = ModelGenerator("models/tiny")  # doctest: +SKIP
+        >>> prompts, texts, *_ = generator.generate_vllm(["Once upon"])  # doctest: +SKIP
     """
 
     def __init__(

@@ -134,6 +134,11 @@ class VLLMModel(LLM):
     Raises:
         MissingExtra: If vLLM is not installed.
         ConfigurationError: If vLLM cannot load the model so.
+
+    Example:
+        >>> model = VLLMModel("models/tiny", name="tiny")  # doctest: +SKIP
+        >>> model.generate("Say hello.")  # doctest: +SKIP
+        'Hello.'
     """
 
     def __init__(

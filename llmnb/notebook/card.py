@@ -142,7 +142,7 @@ def view_of(status: StatusSnapshot) -> View:
     """Return the state that the card shows."""
     if status.total == 0:
         return "empty"
-    if status.state == "running" and not status.in_flight and _is_blocked(status):
+    if status.state == "running" and not status.in_flight and is_blocked(status):
         return "waiting"
     return status.state
 
@@ -159,7 +159,7 @@ def is_over(view: View) -> bool:
     return view in ("stopped", "finished", "empty")
 
 
-def _is_blocked(status: StatusSnapshot) -> bool:
+def is_blocked(status: StatusSnapshot) -> bool:
     """Whether something other than replies or the person keeps the run waiting."""
     return status.waiting_on.startswith("Waiting on") and not status.waiting_on.startswith(
         ("Waiting on replies", "Waiting on you")
@@ -315,7 +315,7 @@ def _because(
             glyph = "pause"
         case "stopping":
             glyph = "stop"
-        case _ if _is_blocked(status):
+        case _ if is_blocked(status):
             glyph = "clock"
             # A limit that is reached is how a run should go; being refused is not.
             tone = "" if "limit of" in text else "wait"

@@ -36,7 +36,8 @@ class ExplorerWidget(RequestSurface):
 
     scripts = ("parts.js", "requests.js", "reading.js", "explorer_list.js", "explorer.js")
     styles = ("tokens.css", "reading.css", "explorer.css")
-    overtaken = frozenset({"search", "rows", "row", "seek", "values"})
+    renews = True
+    overtaken = frozenset({"search", "around", "row", "values"})
 
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
@@ -65,13 +66,16 @@ class ExplorerWidget(RequestSurface):
 
     def _follow(self) -> None:
         """Take answers that come, for as long as the widget is open."""
+        was_running = self._explorer.source.is_running
         pause = LOOK_SECONDS
         while not self._ended.wait(pause):
+            has_changed = self._explorer.refresh()
             is_running = self._explorer.source.is_running
-            self._explorer.refresh()
-            if is_running and not self._explorer.source.is_running:
+            if not is_running and (has_changed or was_running):
                 self._wanted.set()
-            pause = LOOK_SECONDS if self._explorer.source.is_running else REST_SECONDS
+                self.renew()
+            was_running = is_running
+            pause = LOOK_SECONDS if is_running else REST_SECONDS
 
     def _state(self) -> dict[str, Any]:
         explorer = self._explorer

@@ -22,7 +22,16 @@ _PLAN = "llmnb.running.planning.Plan"
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Give a shell the magics, the dashboard, and ``df.llm``; once, however often it is called."""
+    """Give a shell the magics, the dashboard, and ``df.llm``; once, however often it is called.
+
+    Example:
+        >>> from IPython.core.interactiveshell import InteractiveShell
+        >>> shell = InteractiveShell()
+        >>> load_ipython_extension(shell)  # what %load_ext llmnb does
+        >>> "llm" in shell.magics_manager.magics["cell"]
+        True
+        >>> unload_ipython_extension(shell)
+    """
     from llmnb.frames.registration import attach
 
     attach()
@@ -38,6 +47,14 @@ def unload_ipython_extension(ipython: Any) -> None:
     """Take out what was put in.
 
     What `import llmnb` gives stays: ``df.llm``, and settings made with `llmnb.configure`.
+
+    Example:
+        >>> from IPython.core.interactiveshell import InteractiveShell
+        >>> shell = InteractiveShell()
+        >>> load_ipython_extension(shell)
+        >>> unload_ipython_extension(shell)  # what %unload_ext llmnb does
+        >>> "llm" in shell.magics_manager.magics["cell"]
+        False
     """
     registered = _loaded.pop(ipython, None)
     if registered is not None:

@@ -22,7 +22,7 @@ _BLANK = {"fails": [], "can_retry": 0, "action": "", "label": ""}
 class FailedRows:
     """The failed rows of a finished run on its card: they can be asked again, all or one cause's.
 
-    A retry runs in the background, and the card follows it.
+    A retry runs in the background, and the card follows it, a cell's as well as a button's.
 
     Args:
         run: The run whose rows failed.
@@ -45,6 +45,7 @@ class FailedRows:
         """The banner."""
 
         self._show(failed_card(status), run, "retry_failed")
+        run.on_retry = self._follow
 
     def _show(self, card: dict[str, Any], run: AnyRun, call: str) -> None:
         self.shown = {**card, "code": line_of_code(run, call)}
@@ -73,7 +74,11 @@ class FailedRows:
                 causes = [cause for cause in causes if cause in self._run.status().failures]
                 if not causes:
                     return
-            retry = self._retry = self._run.retry_failed(causes)
+            self._run.retry_failed(causes)
+
+    def _follow(self, retry: AnyRun) -> None:
+        """Follow a retry, which a button or a cell began."""
+        self._retry = retry
         self._draw(retry.status())
         watch(retry, self._draw, self._end)
 

@@ -24,6 +24,11 @@ def load_marimo_extension() -> None:
 
     Raises:
         ConfigurationError: If this is no marimo notebook.
+
+    Example:
+        >>> load_marimo_extension()  # in Jupyter
+        Traceback (most recent call last):
+        llmnb.errors.ConfigurationError: This is no marimo notebook: in Jupyter, %load_ext llmnb.
     """
     marimo = sys.modules.get("marimo")
     if marimo is None or not marimo.running_in_notebook():

@@ -25,6 +25,14 @@ def allow_nested_asyncio() -> None:
 
     Raises:
         ConfigurationError: If the running loop is not one of asyncio's own, such as uvloop's.
+
+    Example:
+        >>> import asyncio
+        >>> async def cell():  # what runs a cell is a coroutine, too
+        ...     allow_nested_asyncio()
+        ...     return asyncio.run(asyncio.sleep(0, "nested"))
+        >>> asyncio.run(cell())  # doctest: +SKIP
+        'nested'
     """
     loop = _running_loop()
     if loop is not None and not isinstance(loop, asyncio.BaseEventLoop):

@@ -25,7 +25,8 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from operator import lt
+from itertools import compress
+from operator import lt, ne
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -421,14 +422,15 @@ def _column(data: bytes, offset: int, code: str) -> array[int]:
 
 def _in_order(data: bytes, group: int) -> bytes:
     """Return records in the order of their rows and samples, the last one of each."""
-    rows = _column(data, 0, "I")
-    numbers: Sequence[int] = rows
+    numbers = _column(data, 0, "I").tolist()
     if group > 1:
         samples = _column(data, _SAMPLE, "H")
-        numbers = [row * group + sample for row, sample in zip(rows, samples, strict=True)]
+        numbers = [row * group + sample for row, sample in zip(numbers, samples, strict=True)]
     if all(map(lt, numbers, numbers[1:])):
         return data
-    last = {number: at for at, number in enumerate(numbers)}
-    return b"".join(
-        [data[at * RECORD_BYTES : (at + 1) * RECORD_BYTES] for _, at in sorted(last.items())]
-    )
+    # Stable, and quick where they are nearly in order: of several for one row the latest is last.
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    numbers.sort()
+    is_last = map(ne, numbers, [*numbers[1:], -1])
+    records = [data[at : at + RECORD_BYTES] for at in range(0, len(data), RECORD_BYTES)]
+    return b"".join(map(records.__getitem__, compress(order, is_last)))

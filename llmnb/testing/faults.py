@@ -374,6 +374,11 @@ def by_number(faults: Sequence[FaultLike], *, start: int = 0) -> Rule:
     Args:
         faults: What befalls each; None lets it be.
         start: Number of the request that meets the first entry.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(faults=by_number([500, None, 429])) as sim:
+        ...     pass  # the first request fails, the third is refused
     """
     return functools.partial(_by_number, tuple(map(as_fault, faults)), start)
 
@@ -398,7 +403,13 @@ def _first_that_speaks(rules: Sequence[Rule], request: SimulatedRequest) -> Faul
 
 
 def always(fault: FaultLike) -> Rule:
-    """Strike every request."""
+    """Strike every request.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(faults=always(503)) as sim:
+        ...     pass  # every request is answered with 503
+    """
     return functools.partial(_always, as_fault(fault))
 
 
@@ -410,6 +421,11 @@ def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:
     """Strike all that comes from `start` for `duration` seconds.
 
     Time runs from the first request that the provider received.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(faults=outage(start=2, duration=20)) as sim:
+        ...     pass  # 503 from second 2 to second 22
     """
     return functools.partial(_during, start, start + duration, as_fault(fault))
 
@@ -424,6 +440,11 @@ def share(rate: float, fault: FaultLike) -> Rule:
     """Strike a random part of the requests, from 0 to 1, the same ones at every run.
 
     Rules with different faults draw independently of each other.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(faults=[share(0.02, 500), share(0.02, 429)]) as sim:
+        ...     pass  # one request in fifty fails, another one is refused
     """
     if not 0 <= rate <= 1:
         raise ConfigurationError(f"A share lies between 0 and 1, got {rate!r}")

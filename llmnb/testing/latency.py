@@ -21,7 +21,15 @@ _BODY, _TAIL = 1, 2
 
 
 class LatencyModel(Protocol):
-    """Anything that says how long one request waits for its first token."""
+    """Anything that says how long one request waits for its first token.
+
+    Example:
+        >>> class Slower:  # the more there is to do
+        ...     def seconds(self, number, *, seed, in_flight):
+        ...         return 0.01 * in_flight
+        >>> latency_model(Slower()).seconds(0, seed=0, in_flight=5)
+        0.05
+    """
 
     def seconds(self, number: int, *, seed: int, in_flight: int) -> float:
         """Return the wait of a request.
@@ -35,7 +43,12 @@ class LatencyModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The same wait every time."""
+    """The same wait every time.
+
+    Example:
+        >>> Fixed(0.05).seconds(7, seed=0, in_flight=1)
+        0.05
+    """
 
     wait: float
     """Seconds."""

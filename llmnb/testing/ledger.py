@@ -33,13 +33,28 @@ def fingerprint(data: bytes) -> str:
 
 
 def prompt_hash(prompt: str | Sequence[Any]) -> str:
-    """Return the hash under which a prompt stands in the ledger."""
+    """Return the hash under which a prompt stands in the ledger.
+
+    Example:
+        >>> prompt_hash("Hello") == prompt_hash([{"role": "user", "content": "Hello"}])
+        True
+    """
     return fingerprint(prompt_text(prompt).encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One request, as the provider saw it."""
+    """One request, as the provider saw it.
+
+    Example:
+        >>> import llmnb
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(reply="Four.") as sim:
+        ...     text = llmnb.LLM(sim.base_url, "key", "any").generate("2 + 2?")
+        ...     row = sim.ledger.rows[0]
+        >>> row.end, row.status, row.billed
+        ('finished', 200, True)
+    """
 
     number: int
     """Order of arrival, from 0."""
@@ -112,7 +127,17 @@ _values_of = attrgetter(*FIELDS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerTotals:
-    """The sums of a ledger at one moment."""
+    """The sums of a ledger at one moment.
+
+    Example:
+        >>> import llmnb
+        >>> from llmnb.testing import SimulatedProvider
+        >>> with SimulatedProvider(reply="Four.") as sim:
+        ...     text = llmnb.LLM(sim.base_url, "key", "any").generate("3 + 1?")
+        ...     totals = sim.ledger.totals()
+        >>> totals.received, totals.finished, totals.failed
+        (1, 1, 0)
+    """
 
     received: int = 0
     """Requests for answers that came; lists of models are not among them."""

@@ -33,7 +33,15 @@ class Rejected(Exception):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SimulatedRequest:
-    """A request, for rules of faults and for functions that reply; read only."""
+    """A request, for rules of faults and for functions that reply; read only.
+
+    Example:
+        >>> from llmnb.testing import SimulatedProvider
+        >>> def reply(prompt: str, request: SimulatedRequest) -> str:
+        ...     return f"{request.model} was asked for the {request.attempt + 1}. time"
+        >>> with SimulatedProvider(reply=reply) as sim:
+        ...     pass
+    """
 
     endpoint: str
     """What is asked for: ``"chat"``, ``"text"``, ``"responses"``, ``"embedding"``,

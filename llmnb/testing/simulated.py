@@ -249,6 +249,13 @@ def shared_provider() -> SimulatedProvider:
     It waits a lifelike fifth of a second or so before it answers, keeps totals
     only, and runs until the process ends. Where it was stopped, or does not
     live on in a forked child, a new one is started.
+
+    Example:
+        >>> import llmnb
+        >>> before = shared_provider().ledger.totals().received
+        >>> text = llmnb.LLM(model="sim/any").generate("Anything that was not asked before")
+        >>> shared_provider().ledger.totals().received - before
+        1
     """
     global _shared
     with _shared_lock:

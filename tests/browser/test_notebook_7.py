@@ -31,6 +31,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
                 "df.llm.plan('Ask {text}', **options)",
                 "%llm_cache",
                 "df.llm.label('kind', ['odd', 'even'], n=2)",
+                "run.explore()",
             ],
             provider,
             program="notebook",
@@ -60,3 +61,9 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
         expect(labels).to_contain_text("you say odd.")
         notebook.page.keyboard.press("2")
         expect(labels).to_contain_text("labelled, all saved")
+
+        rows = notebook.done(5).get_by_role("region", name="Rows of project tickets")
+        rows.get_by_role("option").nth(1).click()
+        notebook.page.keyboard.press("j")
+        expect(rows.get_by_role("heading", name="Row 2")).to_be_visible()
+        expect(rows).to_contain_text("SAY ROW 2")

@@ -31,6 +31,7 @@ def test_stop_sends_nothing_new_and_keeps_what_is_in_flight():
         assert [text for text in answers if text] == [f"question {row}" for row in range(10)]
         assert len(sim.ledger.received) == 10
         assert run.status().state == "stopped"
+        assert "stopped after 10 of 100 rows" in repr(run)
 
         assert texts(ask(sim, questions(100))) == [f"question {row}" for row in range(100)]
         assert len(sim.ledger.received) == 100

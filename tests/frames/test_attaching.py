@@ -310,6 +310,8 @@ def test_runs_lists_finished_ones_newest_first(sim, frame):
     ]
     assert (runs[1].column, runs[1].rows, runs[1].state) == ("a", 2, "finished")
     assert runs[0].failed == 2
+    handle._named.clear()
+    assert llmnb.attach(runs[1]).result().tolist() == ["> First a", pd.NA, "> First b"]
     for said in (repr(runs), Census(runs._repr_html_()).text):
         assert runs[1].run_id in said
         assert "generate First {text}" in said

@@ -272,6 +272,35 @@ def test_a_project_cleared_under_an_open_explorer_says_so(kept, cache_dir):
     assert kept.is_marked(1)
 
 
+def test_any_run_is_read_by_its_name(run, frame, cache_dir):
+    """
+    As in the kernel that asked it: outcomes, causes, texts and places; cleared, its rows say so.
+    """
+    ex = llmnb.explore(run.run_id)
+
+    own = run.explore()
+    assert ex.codes().tolist()[:1] + ex.codes().tolist()[2:] == [0, 4, 0, 2]
+    assert ex.row(1)["outcome"] == "empty"
+    for place in (0, 3, 4):
+        assert ex.row(place)["answer"] == own.row(place)["answer"]
+        assert ex.row(place)["prompt"] == own.row(place)["prompt"]
+    assert "400" in ex.row(2)["error"]
+    ex.filter(Cause="rejected by the provider")
+    assert ex.positions.tolist() == [2]
+    ex.filter()
+    ex.search("PAY")
+    assert ex.positions.tolist() == [0, 3, 4]
+
+    other = frame.llm.start("Now {text}", on_error="column")
+    other.result(60)
+    pair = llmnb.attach(other.run_id).explore(run.run_id)
+    assert pair.row(3)["before"]["answer"] == "> Ask Pay twice"
+
+    clearing.clear(["read"], cache_dir)
+    assert ex.refresh()
+    assert ex.source.cleared == 3
+
+
 @dataclass
 class Slow:
     """Rows whose search waits at each look until it may go on."""

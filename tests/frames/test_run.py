@@ -79,14 +79,13 @@ def test_the_partial_result_of_a_stopped_run_is_in_its_rows(sim, frame, asked):
 
 def test_pause_and_resume(sim, frame, asked):
     """
-    Paused, nothing new is sent.
+    Paused, the run says so, and nothing new is sent.
     """
     sim.hold()
     run = frame.llm.start("text", max_concurrent_requests=4)
     sim.wait_received(4)
     run.pause()
-    while run.status().state != "paused":
-        run.wait(0.01)
+    assert run.status().state == "paused"
     sim.release()
     assert not run.wait(0.2)
     assert len(asked) == 4

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import contextlib
 import doctest
 import importlib
+import inspect
+import io
+import textwrap
 
 import pytest
 from tree import module_name, source_files
 
 import llmnb
+from llmnb import generation, rate_limiter, testing, widgets
+from llmnb.frames.accessors import DataFrameLLM
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -44,3 +51,51 @@ def test_a_module_opens_with_what_it_is_for(path):
 
     assert opening, "no docstring"
     assert opening.split("\n\n")[0].rstrip().endswith((".", ":"))
+
+
+def public() -> dict[str, object]:
+    """Return every public function and class by its name, the verbs of tables among them."""
+    modules = (llmnb, widgets, testing, rate_limiter, generation)
+    named = {
+        f"{module.__name__}.{name}": getattr(module, name)
+        for module in modules
+        for name in module.__all__
+    }
+    named |= {f"df.llm.{name}": getattr(DataFrameLLM, name) for name in dir(DataFrameLLM)}
+    return {
+        name: value
+        for name, value in named.items()
+        if (inspect.isclass(value) or inspect.isroutine(value)) and "._" not in name
+        if hasattr(value, "__qualname__") and value.__module__.startswith("llmnb")
+    }
+
+
+PUBLIC = public()
+AWAITED = [name for name in PUBLIC if inspect.iscoroutinefunction(PUBLIC[name]) and "df" in name]
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in AWAITED])
+def test_a_public_name_has_an_example(name):
+    """
+    Whoever asks for help sees how it is used; that what is shown runs is tried above.
+    """
+    assert ">>> " in (PUBLIC[name].__doc__ or "")
+
+
+@pytest.mark.parametrize("name", AWAITED)
+def test_the_example_of_an_awaited_verb_runs(name):
+    """
+    It is one line with `await`, after what the example of its blocking twin has made.
+    """
+    llmnb.register_accessor("llm")
+    twin = PUBLIC[name.replace("df.llm.a", "df.llm.")]
+    names: dict[str, object] = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for example in doctest.DocTestParser().get_examples(inspect.getdoc(twin) or ""):
+            exec(compile(example.source, name, "single"), names)
+    shown = (inspect.getdoc(PUBLIC[name]) or "").partition("Example:\n")[2]
+
+    line = compile(textwrap.dedent(shown), name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+    assert "await" in shown
+    asyncio.run(eval(line, names))

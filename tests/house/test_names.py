@@ -41,7 +41,9 @@ ALLOWED = {
         "tests/notebook"
     ),
     "pieces": "tests/notebook",
-    "place": "evaluation frames notebook tests tests/frames tests/notebook",
+    "place": (
+        "display evaluation frames notebook tests tests/evaluation tests/frames tests/notebook"
+    ),
     "rail": "notebook tests/notebook",
     "say": "frames tests/frames tests/notebook",
     "strip": "tests/notebook",

@@ -189,10 +189,7 @@ def test_failed_rows_leave_a_strip_in_an_output_of_its_own(executed):
         run = ask(sim, questions(10), api_key=KEY)
         progress.attend(run)
         """,
-        """
-        again = run.retry_failed()
-        [one.text is not None for one in run.result(60)], sim.stop()
-        """,
+        "sim.stop()",
     )
     told, banner = outputs(notebook["cells"][1])
 
@@ -205,9 +202,12 @@ def test_failed_rows_leave_a_strip_in_an_output_of_its_own(executed):
     assert "never" * 9 not in json.dumps(widget_models(notebook))
 
 
-def test_the_strip_asks_the_failed_rows_again(executed):
+@pytest.mark.parametrize(
+    "again", ["press(banner, do='retry'); press(banner, do='retry')", "run.retry_failed()"]
+)
+def test_the_banner_follows_who_asks_the_failed_rows_again(executed, again):
     """
-    Its button sends only them; when all are answered a sentence takes its place.
+    Its button, and a cell, send only them; when all are answered a sentence takes its place.
     """
     notebook = executed(
         """
@@ -216,9 +216,9 @@ def test_the_strip_asks_the_failed_rows_again(executed):
         run = ask(sim, questions(10))
         progress.attend(run)
         """,
-        """
+        f"""
         banner = failed_card()
-        press(banner, do="retry"); press(banner, do="retry")
+        {again}
         wait_for_the_card()
         print(len(sim.ledger.received), sum(one.is_answer for one in run.result(60))); sim.stop()
         """,

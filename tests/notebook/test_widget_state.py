@@ -44,6 +44,7 @@ def surfaces(run, frame):
         RunDashboard(run, ticks=False),
         PlanCard(frame.llm.plan("text", model="openai/m")),
         CacheManager(),
+        frame.llm.workbench(f"{PROMPT} {{text}}", model="openai/m").widget(),
     ]
 
 

@@ -14,8 +14,11 @@ const GLYPHS = {
   arrow: [["path", { d: "M2 6h7M6.2 3 9.2 6 6.2 9", fill: "none", stroke: "currentColor", "stroke-width": 1.4 }]],
   clock: [["circle", { cx: 6, cy: 6, r: 4.7, fill: "none", stroke: "currentColor", "stroke-width": 1.4 }],
     ["path", { d: "M6 3.2V6l2 1.3", fill: "none", stroke: "currentColor", "stroke-width": 1.4 }]],
+  running: [["path", { d: "M3 1.8v8.4L10.2 6z", fill: "currentColor" }]],
+  pause: [["path", { d: "M3 2h2.2v8H3zM6.8 2H9v8H6.8z", fill: "currentColor" }]],
+  stop: [["path", { d: "M2.5 2.5h7v7h-7z", fill: "currentColor" }]],
 };
-const GLYPH_TONE = { clock: "g-wait", alert: "g-bad", check: "g-good" };
+const GLYPH_TONE = { clock: "g-wait", alert: "g-bad", check: "g-good", running: "g-run" };
 
 // ------------------------------------------------------------------------- nodes
 

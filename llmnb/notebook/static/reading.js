@@ -138,8 +138,7 @@ function makeChips(label, onPress, ...after) {
     wanted.forEach((chip, index) => {
       if (!chips[index]) {
         chips.push(makeChip(onPress));
-        const next = chips[index - 1]?.node.nextSibling ?? node.firstChild;
-        node.insertBefore(chips[index].node, index ? next : node.firstChild);
+        node.insertBefore(chips[index].node, index ? chips[index - 1].node.nextSibling : node.firstChild);
       }
       chips[index].patch(chip);
     });

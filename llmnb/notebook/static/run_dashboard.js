@@ -5,12 +5,8 @@
 // number, or as a path made by the kernel's own charts: never as markup.
 
 Object.assign(GLYPHS, {
-  running: [["path", { d: "M3 1.8v8.4L10.2 6z", fill: "currentColor" }]],
-  pause: [["path", { d: "M3 2h2.2v8H3zM6.8 2H9v8H6.8z", fill: "currentColor" }]],
-  stop: [["path", { d: "M2.5 2.5h7v7h-7z", fill: "currentColor" }]],
   empty: [["circle", { cx: 6, cy: 6, r: 4.7, fill: "none", stroke: "currentColor", "stroke-width": 1.4, "stroke-dasharray": "2 1.7" }]],
 });
-GLYPH_TONE.running = "g-run";
 const STATE_GLYPH = { running: "running", waiting: "clock", paused: "pause", stopping: "stop", stopped: "stop", finished: "check", empty: "empty" };
 
 const SPOKEN_EVERY_MS = 5000;
