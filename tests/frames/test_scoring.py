@@ -372,3 +372,12 @@ def test_a_score_is_one_line_of_repr_and_narrow_text(frame):
     score = wide.llm.score("mood", TRUTH)
     assert max(map(len, str(score).splitlines())) < 90
     assert repr(score) == "<Score: 50 % right, 95 % interval 19 to 81: mood against truth>"
+
+
+def test_labels_named_after_the_column_are_told_from_it():
+    """
+    What a person labelled bears the name of the very column; the card says against what it stands.
+    """
+    frame = pd.DataFrame({"text": ["so good", "so bad"], "mood": ["kind", "kind"]})
+    score = frame.llm.score("mood", pd.Series(["kind", "harsh"], name="mood"))
+    assert "mood against the labels" in str(score)

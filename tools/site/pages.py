@@ -111,8 +111,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return re.sub(r"^::: (\S+)$", _entry, markdown, flags=re.M)
 
 
-def on_post_page(output: str, **_: Any) -> str:
-    """Take away what would be loaded from elsewhere."""
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Take away what would be loaded from elsewhere; lead notebooks' links to pages."""
+    if page.file.src_uri.endswith(".ipynb"):
+        output = re.sub(r'href="\.\./docs/([\w/-]+)\.md', r'href="../\1.html', output)
+        output = re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', output)
     return MERMAID.sub("", ELSEWHERE.sub("", output))
 
 
@@ -163,7 +166,7 @@ def gallery() -> Iterator[str]:
         shown = f"pictures/notebook-{path.stem}.png"
         name = f"[**{heading(path)}**](notebooks/{path.name})"
         if (ROOT / "docs" / shown).exists():
-            link = f"notebooks/{path.stem}.html"
+            link = f"notebooks/{path.name}"
             (there,) = picture(shown, heading(path))
             yield "\n".join(f"[{each}]({link})" for each in there.splitlines()) + f"\n{name}\n"
         else:
