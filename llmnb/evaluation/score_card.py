@@ -16,6 +16,7 @@ from llmnb.display.palette import ACCENT, FAINT, RULE
 from llmnb.display.texts import counted, cut
 from llmnb.evaluation.card_parts import (
     FEW_LABELS,
+    breaking,
     foot,
     note,
     right_and_wrong,
@@ -326,7 +327,7 @@ class ScoreCard:
         for label in labels:
             name, *figures, f1 = self._label_row(score, label)
             height = 26 if len(name) <= _UNBROKEN else 16
-            style = f"padding:0 0 2px;line-height:{height}px;{_name_style(name)}"
+            style = f"padding:0 0 2px;line-height:{height}px;{breaking(name, _UNBROKEN)}"
             share = score.labels[label].f1
             bar = small_bar([("answered", share), ("rest", 1 - share)])
             rows.append(
@@ -458,20 +459,13 @@ def _square(count: int, share: float, is_right: bool, is_missing: bool) -> str:
     )
 
 
-def _name_style(name: str) -> str:
-    """Return how a label is broken into lines: a short one is not."""
-    if len(name) <= _UNBROKEN:
-        return "white-space:nowrap"
-    return "min-width:90px;overflow-wrap:anywhere"
-
-
 def _titled(title: str, body: str) -> str:
     return f'<div><p style="margin:0 0 2px">{strong(title)}</p>\n{body}</div>'
 
 
 def _plain_table(rows: Sequence[Sequence[str]], right: set[int]) -> str:
     def styled(text: str, place: int, is_head: bool) -> str:
-        look = _HEAD if is_head else FAINT if place == 3 else _name_style(text)
+        look = _HEAD if is_head else FAINT if place == 3 else breaking(text, _UNBROKEN)
         style = f"padding:1px 14px 1px 0;{look}"
         align = "right" if place in right else "left"
         return cell(text, style, align=align, head="col" if is_head else "")

@@ -12,7 +12,15 @@ from llmnb.display.html_fragments import box, cell, table
 from llmnb.display.moments import moment
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import counted, cut
-from llmnb.evaluation.card_parts import FEW_LABELS, foot, note, title, whisker, without_a_row
+from llmnb.evaluation.card_parts import (
+    FEW_LABELS,
+    breaking,
+    foot,
+    note,
+    title,
+    whisker,
+    without_a_row,
+)
 from llmnb.evaluation.shares import LabelShare
 
 _LABELS_SHOWN = 20
@@ -143,7 +151,7 @@ class SharesCard:
         )
         yield [
             cell("", "padding:0"),
-            f'<td style="border:0;background:none;{small};width:36%;min-width:70px">{ends}</td>',
+            f'<td style="border:0;background:none;{small};width:36%;min-width:36px">{ends}</td>',
             *(
                 cell(name, small, align="right", head="col")
                 for name in ("share", "95 % interval", "rows", "model says")
@@ -154,7 +162,7 @@ class SharesCard:
             corrected, *figures = self._figures(share)
             plain = "padding:3px 0 3px 12px;white-space:nowrap"
             yield [
-                cell(label, "padding:3px 0", head="row", longest=40),
+                cell(label, f"padding:3px 0;{breaking(label)}", head="row", longest=40),
                 f'<td style="border:0;background:none;vertical-align:middle;{plain}">{drawn}</td>',
                 cell(corrected, f"font-weight:600;{plain}", align="right"),
                 *(cell(figure, plain, align="right") for figure in figures),

@@ -66,6 +66,9 @@ class ReadRow:
     as_it_came: str = ""
     """The text of a structured answer, where its parts stand for it."""
 
+    unsupported: frozenset[str] = frozenset()
+    """Fields whose quote does not stand in the row."""
+
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The row's other columns."""
 

@@ -17,6 +17,7 @@ from llmnb.frames.row_sources import (
     MERGED,
     OUTCOMES,
     REUSED,
+    WAITING,
     Facet,
     PairRows,
     ReadRow,
@@ -179,8 +180,11 @@ def _count(explorer: Explorer, total: int, count: int) -> list[str]:
     if explorer.searched and explorer.is_searching:
         part = numbers.share(explorer.rows_read / total if total else 1)
         return ["", numbers.count(count), f" {_plural(noun, count)} so far, {part} searched"]
-    if explorer.searched and not count:
+    if explorer.searched and not explorer.hits:
         return [f"nothing in {counted(total, noun)}"]
+    if explorer.source.is_running and count == total:
+        answered = total - explorer.all_counts()[WAITING]
+        return ["", numbers.count(answered), f" of {numbers.count(total)} answered"]
     if isinstance(explorer.source, PairRows) and _is_only_changed(explorer):
         return ["", numbers.count(count), f" of {counted(total, noun)} changed"]
     if count < total:
@@ -205,7 +209,8 @@ def _rail(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
         for rows in shown_rows
     )
     bad = "".join("1" if rows else "0" for rows in failed)
-    return {"all": count == total > 0, "levels": levels, "bad": bad, "parts": len(shown_rows)}
+    is_whole = count == total > 0 and not explorer.all_counts()[WAITING]
+    return {"all": is_whole, "levels": levels, "bad": bad, "parts": len(shown_rows)}
 
 
 def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
@@ -229,11 +234,10 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
         return {"glyph": "clock", "parts": [text]}
     if source.is_running:
         counts = explorer.all_counts()
-        waiting = counts[OUTCOMES.index("waiting")]
-        text = f"{total - waiting:,} of {counted(total, 'row')} are answered"
+        text = f"{total - counts[WAITING]:,} of {counted(total, 'row')} are answered"
         text += f", {counts[FAILED]:,} failed" if counts[FAILED] else ""
         return {"glyph": "clock", "parts": [f"{text}. Rows appear at their place as they come."]}
-    if explorer.searched and not count:
+    if explorer.searched and not explorer.hits:
         text = (
             f"No prompt or answer holds “{name_shown(explorer.searched)}”. Words are matched "
             "anywhere, without regard to case."
@@ -488,6 +492,9 @@ def _answer_parts(
     if row.fields:
         before = row.before.fields if row.before is not None else {}
         rows = _field_rows(row.fields, before if row.before is not None else None)
+        for line in rows:
+            if line[0] in row.unsupported:
+                line[2] = "its quote is not in the row"
         parts.append({"name": "Fields", "kind": "fields", "rows": rows})
     if "raw" in texts:
         parts.append(_folded("Reply", "raw", texts["raw"], pattern, "as it came"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from laboratory import Laboratory
 
 import llmnb
 from llmnb.errors import ConfigurationError, InputError
@@ -299,6 +301,27 @@ def test_any_run_is_read_by_its_name(run, frame, cache_dir):
     clearing.clear(["read"], cache_dir)
     assert ex.refresh()
     assert ex.source.cleared == 3
+
+
+def test_fields_whose_quote_is_not_in_the_row_can_be_filtered(sim, monkeypatch):
+    """
+    Each such field is a chip, and the open row says which it is.
+    """
+    answers = {
+        "Ann paid": {"name": "Ann", "name_quote": "Ann"},
+        "Bob paid": {"name": "Carl", "name_quote": "Carl"},
+    }
+    frame = pd.DataFrame({"text": list(answers)})
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    with Laboratory(reply=lambda prompt: json.dumps(answers[prompt]), latency=0) as quoting:
+        monkeypatch.setenv("OPENAI_BASE_URL", quoting.base_url)
+        run = frame.llm.start("{text}", schema=schema, quotes=True)
+        run.wait(60)
+    ex = run.explore()
+
+    ex.filter(**{"Not in the row": "name"})
+    assert ex.positions.tolist() == [1]
+    assert ex.read([1], whole=True)[0].unsupported == {"name"}
 
 
 @dataclass

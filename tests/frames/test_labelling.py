@@ -352,6 +352,7 @@ def test_labels_are_those_of_classify(frame):
         ([], {}, ConfigurationError, "empty"),
         ("kind", {}, ConfigurationError, "one text"),
         (["kind", None], {}, ConfigurationError, "not None"),
+        (["kind", ["unkind"]], {}, ConfigurationError, "holds a list"),
         (["Yes", "yes "], {}, ConfigurationError, "are the same"),
         (LABELS, {"n": 0}, ConfigurationError, "from 1 on"),
         (LABELS, {"sample": "best"}, ConfigurationError, "not 'best'"),

@@ -69,8 +69,8 @@ function makeOpenRow(acts) {
       writeSpans(cell, spans);
       if (verdict) {
         const glyph = makeGlyph();
-        glyph.draw(verdict);
-        cell.append(glyph.node, make("span", { class: "vh" }, verdict));
+        glyph.draw(verdict === "right" ? "right" : "wrong");
+        cell.append(glyph.node, make("span", { class: ["right", "wrong"].includes(verdict) ? "vh" : "mut" }, ` ${verdict}`));
       }
       return make("tr", {}, make("td", {}, name), cell);
     });
