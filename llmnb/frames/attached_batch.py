@@ -28,6 +28,7 @@ class AttachedBatch(RunWrapper[Any]):
 
     is_batch = True
     can_retry = False
+    again = "Make the same call again"
 
     def __init__(
         self, batch: BatchRun, form: Callable[[], AnswerForm], *, row_of: Callable[[int], int]

@@ -66,6 +66,7 @@ class AttachedRun(RunHandle[T], Shown):
     """
 
     can_retry = False
+    again = "Make the same call again"
     _widget_name = "llmnb.notebook.dashboard.RunDashboard"
 
     def __init__(

@@ -130,6 +130,25 @@ def test_a_class_that_is_not_there_can_be_given(typed, frame, monkeypatch):
         elsewhere(run, schema=int)
 
 
+def test_the_prompt_of_a_mended_answer_is_the_rows_own(frame):
+    """
+    Not the words that asked the model to mend what it had answered.
+    """
+
+    def reply(prompt):
+        return '{"value": 3}' if "cannot be used" in prompt else "three"
+
+    with SimulatedProvider(reply=reply) as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        run = frame.llm.start("{text}", schema=int, details="full", model=model, progress=False)
+        table = run.result()
+
+    attached = elsewhere(run).result()
+
+    assert attached["prompt"].tolist() == table["prompt"].tolist() == ["a", pd.NA, "b"]
+    assert attached["response_value"].tolist() == [3, pd.NA, 3]
+
+
 def test_quotes_are_looked_up_in_what_was_sent(frame):
     """
     The table's cells are not known; the prompts that showed them are kept.
