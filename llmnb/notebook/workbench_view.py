@@ -409,7 +409,7 @@ def _comparison(bench: Workbench) -> str:
     if current is None:
         return ""
     older = [one for one in bench.versions if one.number < current.number]
-    if not bench.truth.labels:
+    if not bench.truth:
         return _changed_answers(bench, current, older)
     if not current.is_scored:
         return f" v{current.number} is not scored yet."
