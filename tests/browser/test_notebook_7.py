@@ -13,6 +13,7 @@ LOAD = """\
 import pandas as pd
 df = pd.DataFrame({"text": [f"row {number}" for number in range(20)]})
 options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concurrent_requests": 4}
+settings = {"model": "openai/gpt-4o-mini", "project_name": "tickets"}
 """
 
 
@@ -60,3 +61,9 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
         expect(labels).to_contain_text("you say odd.")
         notebook.page.keyboard.press("2")
         expect(labels).to_contain_text("labelled, all saved")
+
+        bench = notebook.done(4).get_by_role("region", name="Workbench")
+        bench.get_by_role("button", name="Ask 5 rows").click()
+        expect(bench.locator("td .txt").filter(has_text="WHICH?")).to_have_count(5)
+        bench.get_by_role("textbox", name="Prompt").fill("{text}: what?")
+        expect(bench.locator("thead th").last).to_contain_text("v2")

@@ -25,6 +25,7 @@ START = "run = df.llm.start('Say {text}', **options)\nrun"
 PLAN = "df.llm.plan('Ask {text}', **options)"
 WAITS = "answers = df.head(8).llm.generate('Wait {text}', **options)"
 LABEL = "df.llm.label('kind', ['odd', 'even'], n=2)"
+BENCH = "df.llm.workbench('{text}: which?', model='openai/gpt-4o-mini', project_name='prompts')"
 CACHE = "from llmnb.widgets import CacheManager\nCacheManager()"
 
 
@@ -50,6 +51,7 @@ def notebook(tmp_path, provider):
             ("df, options, answers", f"answers\n{START}", "run"),
             ("df, options, run", f"run\n{PLAN}", ""),
             ("answers", f"answers\n{CACHE}", ""),
+            ("df, answers", f"answers\n{BENCH}", ""),
             ("df, answers", f"answers\n{LABEL}", ""),
         ],
     )
