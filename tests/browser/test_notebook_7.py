@@ -32,6 +32,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
                 "df.llm.plan('Ask {text}', **options)",
                 "%llm_cache",
                 "df.llm.label('kind', ['odd', 'even'], n=2)",
+                "df.llm.workbench('{text}: which?', **settings)",
             ],
             provider,
             program="notebook",
@@ -62,7 +63,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
         notebook.page.keyboard.press("2")
         expect(labels).to_contain_text("labelled, all saved")
 
-        bench = notebook.done(4).get_by_role("region", name="Workbench")
+        bench = notebook.done(5).get_by_role("region", name="Workbench")
         bench.get_by_role("button", name="Ask 5 rows").click()
         expect(bench.locator("td .txt").filter(has_text="WHICH?")).to_have_count(5)
         bench.get_by_role("textbox", name="Prompt").fill("{text}: what?")
