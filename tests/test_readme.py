@@ -94,6 +94,21 @@ def test_three_lines_label_every_review(reader):
     assert reader.value(same) == "True"
 
 
+@pytest.mark.local_model
+@pytest.mark.usefixtures("weights")
+def test_a_small_model_labels_reviews_as_people_do(reader):
+    """
+    One word for each of forty, seven in ten right, and the table's own labels untouched.
+    """
+    printed = reader.type("import pandas").text
+    share = re.search(r"(\d+)% as a person", printed)
+    assert share is not None, printed
+    assert int(share[1]) >= 70
+    assert reader.value("sorted(set(df['model']))") == "['negative', 'positive']"
+    same = "pandas.read_csv('reviews.csv').head(40).equals(df.drop(columns='model'))"
+    assert reader.value(same) == "True"
+
+
 def test_every_verb_of_tables_gives_what_its_line_says(reader):
     """
     What each line names fills its column; asked again, nothing is sent.

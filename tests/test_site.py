@@ -10,20 +10,21 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pandas as pd
 import pytest
 from needs import ROOT
 
 import llmnb
 from llmnb import generation, rate_limiter, testing, widgets
-from llmnb.frames.accessors import DataFrameLLM
 
+Verbs = type(pd.DataFrame().llm)
 REFERENCE = ROOT / "docs" / "reference"
 MODULES = (llmnb, widgets, testing, rate_limiter, generation)
 
 
 def verbs() -> list[str]:
     """Return the verbs of tables as a person writes them."""
-    return [f"df.llm.{name}" for name in dir(DataFrameLLM) if not name.startswith("_")]
+    return [f"df.llm.{name}" for name in dir(Verbs) if not name.startswith("_")]
 
 
 def entries() -> set[str]:
@@ -47,6 +48,17 @@ def test_the_reference_has_an_entry_for_every_public_name():
 
     assert [name for name in names if name not in there] == []
     assert [verb for verb in verbs() if verb not in there and not is_awaited(verb)] == []
+
+
+def test_every_page_has_its_place():
+    """
+    The navigation names each file of docs/, so that a new page is found.
+    """
+    docs = ROOT / "docs"
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    pages = [page.relative_to(docs).as_posix() for page in docs.rglob("*.md")]
+
+    assert [page for page in pages if f" {page}\n" not in navigation] == []
 
 
 class Links(HTMLParser):

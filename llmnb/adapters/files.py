@@ -196,9 +196,9 @@ def open_shared(path: Path, *, size: int) -> int:
 
     Args:
         path: The file; never a link.
-        size: Its first bytes that have room on the disk from now on, zeros where it is new. The
-            last of every `SHARED_BLOCK` bytes, and the last of all, may be set to zero whenever
-            another process opens the file for the first time: put nothing there.
+        size: Bytes at its beginning for which the disk reserves room; new ones are zero. Another
+            process that opens the file for the first time may set the last byte of every
+            `SHARED_BLOCK`, and the last of all, to zero: put nothing there.
 
     Returns:
         A descriptor to read and write with; the caller closes it.

@@ -12,7 +12,7 @@ from llmnb.batches import records
 from llmnb.display import moments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
-from llmnb.display.html_fragments import box, cell, line, table
+from llmnb.display.html_fragments import box, cell, line, scrolled, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import cut, single_line
 from llmnb.options import checked
@@ -26,6 +26,7 @@ SHOWN = 20
 """Runs that are shown; the list itself has all."""
 
 _LONGEST = 200
+_WHOLE = "white-space:nowrap"
 _LONGEST_CALL = 40
 
 
@@ -76,12 +77,20 @@ class RunList(list[RunNote]):
     def _repr_html_(self) -> str:
         if not self:
             return box(line("No runs yet: df.llm.generate(…) starts one."), name=CARD)
-        rows = [[cell(text, longest=_LONGEST) for text in _cells(note)] for note in self[:SHOWN]]
+        rows = [
+            [
+                cell(text, _WHOLE if name == "run" else "", longest=_LONGEST)
+                for name, text in zip(_HEAD, _cells(note), strict=True)
+            ]
+            for note in self[:SHOWN]
+        ]
+        head = [cell(name, FAINT, head="col") for name in _HEAD]
         return box(
-            table([[cell(name, FAINT, head="col") for name in _HEAD], *rows]),
+            scrolled(table([head, *rows])),
             *(line(text, FAINT) for text in self._further()),
             line("llmnb.attach('…') takes a run up, for nothing.", FAINT),
             name=CARD,
+            width=1000,
         )
 
     def _further(self) -> list[str]:
@@ -138,12 +147,15 @@ def _note_of(summary: RunSummary) -> RunNote:
 def _batch_runs(root: Path) -> Iterator[RunNote]:
     for folder, record in records.all_records(root / records.FOLDER):
         parts = records.parts_of(folder, record)
+        asked = records.read_table(folder)
         yield RunNote(
             run_id=record.run_id,
             state="under way" if any(part.is_open for part in parts) else "finished",
             begun=record.created,
             rows=sum(part.standing.requests for part in parts),
             verb="batch",
+            prompt="" if asked is None else asked[0].prompt,
+            column="" if asked is None else asked[0].column,
             model=f"{record.provider}/{record.model}",
             project=record.project,
             batches=tuple(part.standing.batch for part in parts if part.standing.batch),

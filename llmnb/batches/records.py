@@ -6,6 +6,7 @@
         .lock                          held while a new run looks which requests are under way
         batch-20261121-101500-3f9a2c/  a run
             record.json                who is asked; written last, never changed, holds no key
+            table.json                 of a table: what was asked, and of which rows
             rows.jsonl                 for each row its answer's key, and which part asks it
             part-0000.jsonl            the requests of a part, until their results are kept
             part-0000.json             how far the part is
@@ -30,9 +31,10 @@ from llmnb.engine.target import Call, Row
 from llmnb.errors import ConfigurationError, LLMNBError, StoreError
 from llmnb.store import layout
 from llmnb.store.project import Share
+from llmnb.store.run_index import RunHeader, header_in
 
 FOLDER = ".batches"
-RECORD, ROWS, LOCK = "record.json", "rows.jsonl", ".lock"
+RECORD, TABLE, ROWS, LOCK = "record.json", "table.json", "rows.jsonl", ".lock"
 
 PartState = Literal["prepared", "submitting", "submitted", "kept", "refused"]
 """Not sent; perhaps sent; at the provider; its results are saved; no results will come."""
@@ -263,6 +265,30 @@ def write_run(
             f"The requests of the batch cannot be written: {error}. Nothing was submitted."
         ) from None
     return made
+
+
+def write_table(folder: Path, header: RunHeader, positions: Sequence[int]) -> None:
+    """Write down of which table's rows a run asks, so that its columns can be made again.
+
+    Args:
+        folder: The run's own folder.
+        header: What is known of the call.
+        positions: The rows that are asked, in order.
+    """
+    asked = None if isinstance(positions, range) else list(positions)
+    write(folder / TABLE, orjson.dumps({"header": asdict(header), "positions": asked}))
+
+
+def read_table(folder: Path) -> tuple[RunHeader, Sequence[int]] | None:
+    """Return what `write_table` wrote; None where the run was of no table."""
+    try:
+        stored = _object(folder / TABLE)
+        header, positions = header_in(stored["header"]), stored["positions"]
+    except (StoreError, KeyError, TypeError, AttributeError):
+        return None
+    if header is None or header.rows is None:
+        return None
+    return header, range(header.rows) if positions is None else positions
 
 
 def read_record(folder: Path) -> Record:

@@ -7,13 +7,14 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from llmnb import bridge
 from llmnb.batches import persistence
 from llmnb.batches.persistence import AT_ONCE
 from llmnb.batches.poller import BatchPoller
-from llmnb.batches.records import BatchRow, Failed, Record, error_of
+from llmnb.batches.records import FOLDER, BatchRow, Failed, Record, error_of
 from llmnb.display import moments
 from llmnb.display.escape import html_text
 from llmnb.display.html_fragments import bar, box, cell, line, strong, table
@@ -24,6 +25,7 @@ from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import Clock, State, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.records import Outcome
+from llmnb.store import search
 from llmnb.store.project import ProjectStore
 from llmnb.targets.target import HTTPTarget
 
@@ -97,6 +99,23 @@ class BatchRun(RunHandle[list[Outcome]]):
     def project(self) -> str:
         """Name of the project that keeps the answers."""
         return self._store.name
+
+    @property
+    def folder(self) -> Path:
+        """Where it is written down."""
+        return self._store.paths.root / FOLDER / self.run_id
+
+    def prompts(self) -> dict[int, str]:
+        """Return the prompts of the requests whose answers are kept, by their place."""
+        known: dict[int, str] = {}
+        rows = [(number, row.key) for number, row in enumerate(self._rows) if row.key is not None]
+        for first in range(0, len(rows), AT_ONCE):
+            some = rows[first : first + AT_ONCE]
+            entries = self._store.peek([key for _, key in some])
+            known |= {
+                number: search.question(entries[key]) for number, key in some if key in entries
+            }
+        return known
 
     @property
     def asked(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:
-    project = layout.find_project(root, options.project)
-    if project is None:
-        raise _no_such(options.project, root)
+    project = _project(options.project, root)
     entries = projects.entries(project, search=options.search, limit=options.limit)
     if not entries:
         print("No answer holds that text." if options.search else "No answers kept yet.")
@@ -149,9 +147,7 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
 
 
 def _export(options: argparse.Namespace, root: Path) -> int:
-    project = layout.find_project(root, options.project)
-    if project is None:
-        raise _no_such(options.project, root)
+    project = _project(options.project, root)
     if options.file.suffix.lower() == ".csv":
         count = transfer.export_csv(project, options.file, lossless=options.raw)
     else:
@@ -165,7 +161,7 @@ def _import(options: argparse.Namespace, root: Path) -> int:
         count, skipped = transfer.import_dataformer(
             options.source,
             root,
-            resolve=_dataformer_entries(options.model),
+            resolve=functools.partial(_dataformer_entry, options.model),
             project=options.project,
         )
         print(f"Kept {count:,} answers; {skipped:,} lines were errors or could not be read.")
@@ -178,43 +174,41 @@ def _import(options: argparse.Namespace, root: Path) -> int:
 _NOT_BODY = ("model", "api_provider", "url", "api_key", "metadata")
 
 
-def _dataformer_entries(model: str | None) -> Callable[[dict[str, Any]], Entry | None]:
-    """Return a function from a request to the entry, without its answer, that it is stored as.
+def _dataformer_entry(model: str | None, request: dict[str, Any]) -> Entry | None:
+    """Return the entry, without its answer, that a request of dataformer's is stored as.
 
     Args:
-        model: ``provider/model`` for requests that name none of their own.
+        model: ``provider/model`` for a request that names none of its own.
+        request: The request.
+
+    Returns:
+        None where the request cannot be asked, or no server was asked.
     """
-
-    def entry(request: dict[str, Any]) -> Entry | None:
-        gen_type = "chat" if "messages" in request else "text"
-        name, provider = request.get("model") or model, request.get("api_provider")
-        try:
-            if choose(name, api_provider=provider, gen_type=gen_type).provider in ("local", "sim"):
-                return None  # dataformer asked servers only
-            target = resolve(
-                name,
-                api_provider=provider,
-                url=request.get("url"),
-                gen_type=gen_type,
-                needs_key=False,
-            )
-            body = {name: value for name, value in request.items() if name not in _NOT_BODY}
-            call = target.call(body, {})
-        except LLMNBError:
-            return None
-        return Entry(
-            key=call.key,
-            request=call.canonical,
-            raw=b"",
-            dialect=target.dialect_name,
-            provider=target.provider,
-            model=target.model,
-            quality="good",
-        )
-
-    return entry
+    gen_type = "chat" if "messages" in request else "text"
+    name, provider = request.get("model") or model, request.get("api_provider")
+    try:
+        if choose(name, api_provider=provider, gen_type=gen_type).provider in ("local", "sim"):
+            return None  # dataformer asked servers only
+        url = request.get("url")
+        target = resolve(name, api_provider=provider, url=url, gen_type=gen_type, needs_key=False)
+        body = {name: value for name, value in request.items() if name not in _NOT_BODY}
+        call = target.call(body, {})
+    except LLMNBError:
+        return None
+    return Entry(
+        key=call.key,
+        request=call.canonical,
+        raw=b"",
+        dialect=target.dialect_name,
+        provider=target.provider,
+        model=target.model,
+        quality="good",
+    )
 
 
-def _no_such(name: str, root: Path) -> ConfigurationError:
-    there = ", ".join(summary.name for summary in projects.list_projects(root)) or "none"
-    return ConfigurationError(f"There is no project {name!r} in {root}. There is: {there}.")
+def _project(name: str, root: Path) -> layout.ProjectPaths:
+    """Return where a project is kept; raise `ConfigurationError` where there is none."""
+    if (project := layout.find_project(root, name)) is None:
+        there = ", ".join(summary.name for summary in projects.list_projects(root)) or "none"
+        raise ConfigurationError(f"There is no project {name!r} in {root}. There is: {there}.")
+    return project

@@ -24,18 +24,8 @@ from llmnb.progress import byte_bar
 from llmnb.wire.catalog import Provider, load_catalog, provider
 
 _PACKAGES = (
-    "aiohttp",
-    "pandas",
-    "diskcache",
-    "tiktoken",
-    "genai-prices",
-    "ipywidgets",
-    "anywidget",
-    "ipykernel",
-    "jupyterlab",
-    "pyarrow",
-    "uvloop",
-    "xllamacpp",
+    *("aiohttp", "pandas", "diskcache", "tiktoken", "genai-prices", "ipywidgets"),
+    *("anywidget", "ipykernel", "jupyterlab", "pyarrow", "uvloop", "xllamacpp"),
 )
 
 

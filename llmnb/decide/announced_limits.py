@@ -228,12 +228,12 @@ class AnnouncedLimits:
 
     def on_processes(self, count: int) -> None:
         """Note how many processes of ours draw on these limits, this one included."""
-        if count > self._processes:
+        if count > self._processes:  # those that leave show in what replies report
             for limit in self.by_kind.values():
                 limit.others.processes = count
         self._processes = count
         self._handful = max(1, HANDFUL // count)
-        if self._last_reply == -math.inf:
+        if self._last_reply == -math.inf:  # nothing is known yet: the beginning is shared as well
             self._burst_slots = self._handful
 
     # ------------------------------------------------------------------ what may go
@@ -299,7 +299,7 @@ class AnnouncedLimits:
     # -------------------------------------------------------------- what is known
 
     def limits(self) -> Limits:
-        """Return the limits per minute that were announced; None where nothing was."""
+        """Return the announced limits a minute, None where there are none; a day's are left out."""
         rates: dict[KindOfLimit, float] = {}
         for limit in self.by_kind.values():
             if limit.limit is not None and not limit.refill.is_longer:

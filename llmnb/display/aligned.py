@@ -25,7 +25,7 @@ def columns(
     Args:
         rows: Cells, as many in each row; None is an empty cell.
         right: Columns that hold figures.
-        width: Characters of a line at most; the widest column is cut first.
+        width: Characters of a line at most; the widest columns are cut first.
         longest: Characters of a cell at most.
         gap: Blanks between columns.
 
@@ -41,9 +41,13 @@ def columns(
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if width is not None:
         room = width - gap * (len(widths) - 1)
-        while sum(widths) > room and max(widths) > _NARROWEST:
-            widest = widths.index(max(widths))
-            widths[widest] -= max(1, min(sum(widths) - room, widths[widest] - _NARROWEST))
+        while sum(widths) > room and (most := max(widths)) > _NARROWEST:
+            # Those that are widest go down to the next, all of them alike.
+            widest = [place for place, wide in enumerate(widths) if wide == most]
+            share = -(-(sum(widths) - room) // len(widest))
+            below = max((wide for wide in widths if wide < most), default=0)
+            for place in widest:
+                widths[place] = max(most - share, below, _NARROWEST)
     return [
         (" " * gap)
         .join(

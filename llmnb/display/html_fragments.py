@@ -157,6 +157,11 @@ def table(
     return f'<table cellpadding="4" style="{_TABLE};{style}">\n{body}</table>\n'
 
 
+def scrolled(html: str) -> str:
+    """Return what is wider than a narrow page, so that it scrolls by itself."""
+    return f'<div style="overflow-x:auto">{html}</div>'
+
+
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Return a table of names and values, those without a value left out."""
     return table(

@@ -10,7 +10,7 @@ from llmnb.embeddings.model import EmbeddingModel, HybridEmbeddingModel, SparseE
 from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.running.asking import Model
-from llmnb.targets.resolve import LOCAL_DEFAULT, choose, provider_with_key
+from llmnb.targets.resolve import choose, provider_with_key
 from llmnb.wire.catalog import Provider, load_catalog, provider
 from llmnb.wire.dialect import is_spoken
 
@@ -57,8 +57,8 @@ def choose_model(model: Model | None) -> tuple[Model, str | None]:
     """Return the model that is named, or a chosen one with a line that says so.
 
     Named; else `LLMNB_EMBEDDING_MODEL`; else the embedding model of the provider whose chat
-    model is configured; else that of the first provider whose key is found; else the small
-    model that runs inside this process.
+    model is configured; else that of the first provider whose key is found; else a small model
+    of vectors that runs inside this process.
 
     Args:
         model: What the caller named.
@@ -70,8 +70,8 @@ def choose_model(model: Model | None) -> tuple[Model, str | None]:
     named = model or settings.environment(VARIABLE)
     if named:
         return named, None
-    row = _configured() or provider_with_key("embedding")
-    name = f"{row.name}/{row.default_models['embedding']}" if row else f"local/{LOCAL_DEFAULT}"
+    row = _configured() or provider_with_key("embedding") or provider("local")
+    name = f"{row.name}/{row.default_models['embedding']}"
     return name, (f"No embedding model named: asking {name}. Choose with model=… or {VARIABLE}.")
 
 

@@ -207,7 +207,11 @@ class EmbeddingJob(InputSource):
         return False
 
     def _halve(self) -> None:
-        """Halve the refused batches; until a text has been answered only the smallest."""
+        """Split the refused batches in two, so that texts which are no cause of it are answered.
+
+        As long as no text has been answered only the smallest batch is split: everything may be
+        refused, whatever it holds.
+        """
         refused = sorted(self._refused, key=lambda pair: len(pair[0]))
         self._refused = []
         if not self.results.counters.tracker.num_tasks_succeeded:

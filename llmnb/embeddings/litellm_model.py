@@ -151,15 +151,8 @@ def _first_error(errors: Mapping[int, LLMNBError], texts: int) -> LLMNBError:
 # ----------------------------------------------------------------------------- its config
 
 _KNOWN = (
-    "kwargs",
-    "batch_size",
-    "rate_limit",
-    "request_limit",
-    "max_tokens",
-    "document_prefix",
-    "query_prefix",
-    "document_kwargs",
-    "query_kwargs",
+    *("kwargs", "batch_size", "rate_limit", "request_limit", "max_tokens", "document_prefix"),
+    *("query_prefix", "document_kwargs", "query_kwargs"),
 )
 _OPTIONS = (
     *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),

@@ -16,20 +16,9 @@ from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
 _OF_REQUESTS = (
-    "num_rate_limit_errors",
-    "num_api_errors",
-    "num_other_errors",
-    "num_requests",
-    "num_retried",
-    "num_hedged",
-    "num_unsaved",
-    "prompt_tokens",
-    "completion_tokens",
-    "usd",
-    "simulated_usd",
-    "num_unpriced",
-    "hedge_usd",
-    "time_of_last_rate_limit_error",
+    *("num_rate_limit_errors", "num_api_errors", "num_other_errors", "num_requests"),
+    *("num_retried", "num_hedged", "num_unsaved", "prompt_tokens", "completion_tokens"),
+    *("usd", "simulated_usd", "num_unpriced", "hedge_usd", "time_of_last_rate_limit_error"),
 )
 """Counters of requests, taken over from the run of batches."""
 

@@ -9,6 +9,7 @@ import abc
 import asyncio
 import concurrent.futures
 import dataclasses
+import importlib
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, Unpack
@@ -104,6 +105,9 @@ class RunHandle(abc.ABC, Generic[T]):
     can_retry = True
     """Whether failed rows can be asked again from here."""
 
+    again = "Run this cell again"
+    """What a person does to have failed rows asked again, where that cannot be done from here."""
+
     unit = "rows"
     """What is counted."""
 
@@ -178,6 +182,17 @@ class RunHandle(abc.ABC, Generic[T]):
     def notes(self) -> Mapping[str, str]:
         """Return further lines of its receipt, by name."""
         return {}
+
+    def explore(self, other: Any = None) -> Any:
+        """Return a widget to read its rows, and the same in code; nothing is sent.
+
+        Args:
+            other: A run of the same rows, asked otherwise before: what changed most comes first.
+
+        Raises:
+            InputError: If it was not written down, or the other has more rows or fewer.
+        """
+        return importlib.import_module("llmnb.frames.explorers").explore_run(self, other)
 
     @property
     def is_done(self) -> bool:

@@ -81,7 +81,7 @@ class SharedRequest:
         return any(run is not self.context for _, run in self.waiters)
 
     def leave_registry(self, result: TaskResult) -> None:
-        """Take no further waiters, and let those of other runs go with a result."""
+        """Take no further waiters, and give those of other runs this result."""
         if self.is_aside:
             return
         self.is_aside = True

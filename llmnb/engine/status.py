@@ -532,6 +532,10 @@ def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
 
 
 def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
+    """Return each model's rows and dollars in all snapshots, the model with most rows first.
+
+    Dollars are unknown only where no snapshot knows any.
+    """
     shares: dict[tuple[str, bool], ModelShare] = {}
     for share in (share for snapshot in snapshots for share in snapshot.shares):
         known = shares.get((share.name, share.simulated))

@@ -38,6 +38,19 @@ class Carded:
         return str(self._card.html())
 
 
+def breaking(name: str, unbroken: int = 12, widest: int = 95) -> str:
+    """Return the style by which a name gives way on a narrow page.
+
+    Args:
+        name: The name.
+        unbroken: Characters of a name that stands on one line.
+        widest: Pixels that are kept for a longer one.
+    """
+    if len(name) <= unbroken:
+        return "white-space:nowrap"
+    return f"min-width:{min(widest, 7 * len(name))}px;overflow-wrap:anywhere"
+
+
 def title(first: str, rest: str) -> str:
     """Return a card's headline, its first words stressed."""
     style = "margin:0;font-size:16px;line-height:22px"
@@ -98,7 +111,7 @@ def whisker(
         )
     return (
         f'<div aria-hidden="true" style="position:relative;height:{height}px;width:100%;'
-        f'min-width:60px"><span style="{_ABSOLUTE};left:0;right:0;top:{middle - 0.5:g}px;'
+        f'min-width:36px"><span style="{_ABSOLUTE};left:0;right:0;top:{middle - 0.5:g}px;'
         f'height:1px;background:{_GREY}"></span><span style="{_ABSOLUTE};left:{at(low)};'
         f'width:{width};top:{middle - 1:g}px;height:2px;{_INK}"></span>{caps}{ringed}'
         f'<span style="{_ABSOLUTE};left:{at(value)};{dot};background:{ACCENT}"></span></div>'

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llmnb.display import durations, money
+from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import columns, wrapped
 from llmnb.display.escape import html_text, visible
 from llmnb.display.html_fragments import box, cell, raw_cell, strong, table
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import counted, cut
-from llmnb.evaluation.card_parts import foot, note, title, whisker
+from llmnb.evaluation.card_parts import breaking, foot, note, title, whisker
 from llmnb.evaluation.comparison_score import Rival
 
 _SHOWN = 12
@@ -109,7 +109,7 @@ class ComparisonCard:
         best = self.rivals[0]
         return (
             cut(self.costs[0].name, 60),
-            f" is right most often: {100 * best.accuracy:.0f} % of {self.rows:,} labelled rows",
+            f" is right most often: {numbers.share(best.accuracy)} of {self.rows:,} labelled rows",
         )
 
     def _advice(self) -> str:
@@ -168,7 +168,7 @@ class ComparisonCard:
     def _figures(self, rival: Rival, costs: RivalCosts) -> tuple[str, ...]:
         price = costs.usd_per_row
         return (
-            f"{100 * rival.accuracy:.0f} %",
+            numbers.share(rival.accuracy),
             f"{100 * rival.low:.0f} to {100 * rival.high:.0f}",
             f"{costs.failed:,}",
             durations.latency(costs.seconds),
@@ -176,7 +176,7 @@ class ComparisonCard:
         )
 
     def _rows(self) -> Iterator[list[str]]:
-        small = f"{FAINT};font-size:11px;padding:0 0 4px 14px;white-space:nowrap"
+        small = f"{FAINT};font-size:11px;line-height:14px;padding:0 0 4px 10px"
         ends = (
             '<div style="display:flex;justify-content:space-between"><span>0</span>'
             "<span>50</span><span>100 %</span></div>"
@@ -186,19 +186,20 @@ class ComparisonCard:
         left_out = set() if has_failed else {2}
         yield [
             cell("", "padding:0"),
-            raw_cell(ends, f"{small};width:32%;min-width:78px"),
+            raw_cell(ends, f"{small};white-space:nowrap;width:32%;min-width:62px"),
             *(
-                cell(name, small, align="right", head="col")
+                cell(name, f"{small};vertical-align:bottom", align="right", head="col")
                 for place, name in enumerate(names)
                 if place not in left_out
             ),
         ]
-        first, plain = "padding:3px 0", "padding:3px 0 3px 14px;white-space:nowrap"
+        plain = "padding:3px 0 3px 10px;white-space:nowrap"
         for number, (rival, costs) in enumerate(self._shown()):
             drawn = whisker(rival.accuracy, (rival.low, rival.high))
             figures = enumerate(self._figures(rival, costs))
+            look = f"padding:3px 0;{breaking(costs.name)}"
             yield [
-                cell(costs.name, first if number else f"{first};font-weight:600", longest=60),
+                cell(costs.name, look if number else f"{look};font-weight:600", longest=60),
                 raw_cell(drawn, f"vertical-align:middle;{plain}"),
                 *(
                     cell(
@@ -218,9 +219,10 @@ class ComparisonCard:
         return ["row", "truth", *(costs.name for _, costs in by_number), ""]
 
     def _disputed_table(self) -> str:
-        style = "padding:1px 14px 1px 0"
+        style = "padding:1px 12px 1px 0"
+        small = f"{FAINT};font-size:11px;line-height:14px;vertical-align:bottom;{style}"
         head = [
-            cell(name, f"{FAINT};font-size:11px;{style}", head="col", longest=24)
+            cell(name, f"{small};{breaking(name, widest=60)}", head="col", longest=24)
             for name in self._disputed_head()
         ]
         rows = [

@@ -16,6 +16,7 @@ from llmnb.display.palette import ACCENT, FAINT, RULE
 from llmnb.display.texts import counted, cut
 from llmnb.evaluation.card_parts import (
     FEW_LABELS,
+    breaking,
     foot,
     note,
     right_and_wrong,
@@ -30,10 +31,14 @@ from llmnb.evaluation.statistics import wilson
 _MATRIX_LABELS = 10
 """With more labels a matrix is too large to read: pairs and the weakest labels stand instead."""
 
+_UNBROKEN = 24
+"""Characters of a label that stand on one line on a narrow page, too."""
+
+_NO_ANSWER = "no answer"
 _ROWS_SHOWN = 4
 _TEXT_SHOWN = 120
-_HEAD = f"{FAINT};font-size:11px"
-_FIGURE = "font-size:16px;line-height:21px;font-weight:500;white-space:nowrap;padding-right:22px"
+_HEAD = f"{FAINT};font-size:11px;line-height:15px"
+_FIGURE = "font-size:16px;line-height:21px;font-weight:500;white-space:nowrap;padding:0 16px 0 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +106,10 @@ class ScoreCard:
         title = visible(f"llmnb score · {self._subject()}")
         lines = [cut(title, 89), "", self._title(), *wrapped(self._sentence()), ""]
         figures = self._figures()
+        longest = max((len(name) for name, _ in figures), default=0)
         lines += [
-            "  " + leader(visible(name), value, names=20, values=5) for name, value in figures
+            "  " + leader(visible(name), value, names=longest + 4, values=5)
+            for name, value in figures
         ]
         if isinstance(score, LabelScore):
             lines += self._label_lines(score)
@@ -165,9 +172,10 @@ class ScoreCard:
         if self.unsupported is not None and self.unsupported[0]:
             marked, wrong = self.unsupported
             verb = "quotes" if marked == 1 else "quote"
+            of_these = f"{wrong:,} of these are" if wrong > 1 else f"{wrong or 'none'} of these is"
             sentences.append(
-                f"{counted(marked, 'answer')} {verb} words that are not in the text; "
-                f"{wrong:,} of these {'is' if wrong == 1 else 'are'} wrong."
+                f"{counted(marked, 'answer')} {verb} words that are not in the text; {of_these} "
+                "wrong."
             )
         if self.strangers:
             sentences.append(without_a_row(self.strangers))
@@ -185,6 +193,8 @@ class ScoreCard:
                 f"The model gave {counted(len(score.unknown), 'label')} that truth does not know "
                 f"({named}{f' and {more:,} more' if more > 0 else ''}): they count as wrong."
             )
+            if not any(score.pairs.get((label, label)) for label in score.labels):
+                yield "No answer is one of the true labels."
         if len(score.labels) == 1:
             yield (
                 f"All {score.n:,} are {self.shown(next(iter(score.labels)))}: kappa and macro F1 "
@@ -219,12 +229,13 @@ class ScoreCard:
         if score.macro_f1 is not None:
             figures.append(("macro F1", f"{score.macro_f1:.2f}"))
         if score.kappa is not None:
-            figures.append(("Cohen's kappa", f"{score.kappa:.2f}"))
+            figures.append(("Cohen’s kappa", f"{score.kappa:.2f}"))
         if score.missing and score.accuracy_answered is not None:
             figures.append(("right where answered", f"{_percent(score.accuracy_answered)} %"))
         if len(score.labels) > 1:
             label, share = score.most_frequent
-            figures.append((f"always “{cut(self.shown(label), 20)}”", f"{_percent(share)} %"))
+            always = f"always “{cut(self.shown(label), 20)}” is right"
+            figures.append((always, f"{_percent(share)} %"))
         return figures
 
     # ----------------------------------------------------------------------------- HTML
@@ -253,7 +264,7 @@ class ScoreCard:
         yield note(self._sentence())
         if figures := self._figures():
             head = [
-                cell(name, f"{FAINT};font-size:11px;padding-right:22px", head="col")
+                cell(name, f"{_HEAD};padding:0 16px 0 0;white-space:nowrap", head="col")
                 for name, _ in figures
             ]
             yield table([head, [cell(value, _FIGURE) for _, value in figures]], "margin:0 0 9px")
@@ -263,10 +274,10 @@ class ScoreCard:
             pairs = [["rows", "truth", "answered"], *self._confused(score)]
             yield _titled("Confused most often", _plain_table(pairs, right={0}))
             weakest = sorted(score.labels, key=lambda label: score.labels[label].f1)[:5]
-            yield _titled("Weakest labels", self._labels_table(score, weakest))
+            yield _titled("Weakest labels", self._labels_table(score, weakest, longest=60))
             return
         yield self._matrix_table(score)
-        yield self._labels_table(score, [*score.labels])
+        yield self._labels_table(score, [*score.labels], longest=24, is_beside_matrix=True)
 
     def _matrix_table(self, score: LabelScore) -> str:
         said: list[str | None] = [*score.labels, *score.unknown[:3], None]
@@ -278,7 +289,7 @@ class ScoreCard:
             head.append(cell(name, small, align="center", head="col", longest=16))
         rows = [[cell("", "padding:0"), over], head]
         for true, figures in score.labels.items():
-            style = "padding-right:10px;line-height:26px"
+            style = "padding:0 10px 0 0;line-height:26px;white-space:nowrap"
             row = [cell(self.shown(true), style, head="row", longest=24)]
             for label in said:
                 count = score.pairs.get((true, label), 0)
@@ -289,10 +300,20 @@ class ScoreCard:
     def _answer(self, label: str | None, score: LabelScore) -> str:
         return missing_name(map(self.shown, score.labels)) if label is None else self.shown(label)
 
-    def _labels_table(self, score: LabelScore, labels: Sequence[str]) -> str:
-        figure = "padding:0 0 0 14px;line-height:26px"
+    def _labels_table(
+        self,
+        score: LabelScore,
+        labels: Sequence[str],
+        *,
+        longest: int,
+        is_beside_matrix: bool = False,
+    ) -> str:
+        """Return the figures of labels; beside a matrix, row for row as it has them."""
+        figure = "padding:0 0 2px 14px;line-height:26px;white-space:nowrap"
         names = ("label", "rows", "precision", "recall", "F1")
+        blank = [[cell("", "padding:0 0 3px;height:15px")]] if is_beside_matrix else []
         rows = [
+            *blank,
             [
                 cell(
                     name,
@@ -301,19 +322,21 @@ class ScoreCard:
                     head="col",
                 )
                 for place, name in enumerate(names)
-            ]
+            ],
         ]
         for label in labels:
             name, *figures, f1 = self._label_row(score, label)
+            height = 26 if len(name) <= _UNBROKEN else 16
+            style = f"padding:0 0 2px;line-height:{height}px;{breaking(name, _UNBROKEN)}"
             share = score.labels[label].f1
             bar = small_bar([("answered", share), ("rest", 1 - share)])
             rows.append(
                 [
-                    cell(name, "padding:0;line-height:26px", head="row", longest=24),
+                    cell(name, style, head="row", longest=longest),
                     *(cell(text, figure, align="right") for text in figures),
                     cell(f1, f"{figure};font-weight:600", align="right"),
                     '<td style="border:0;background:none;vertical-align:middle;'
-                    f'padding:0 0 0 10px">{bar}</td>',
+                    f'padding:0 0 2px 10px">{bar}</td>',
                 ]
             )
         return table(rows)
@@ -324,11 +347,13 @@ class ScoreCard:
             rows = [["row", "truth", "answered", ""]]
             for row in wrong:
                 text = cut(row.text or "", _TEXT_SHOWN)
-                rows.append([row.row, row.truth, row.answered or "", text])
+                rows.append([row.row, row.truth, row.answered or _NO_ANSWER, text])
             yield f'<p style="margin:10px 0 2px">{strong("Wrong rows, worst first")}</p>\n'
-            yield _plain_table(rows, right={0})
+            yield f'<div style="overflow-x:auto">{_plain_table(rows, right={0})}</div>'
         more = self._wrong_total() - len(wrong)
         notes = [f"The other {more:,}: <code>score.wrong</code>"] if more > 0 and wrong else []
+        if notes and self.score.missing and isinstance(self.score, LabelScore):
+            notes.append("those without an answer stand last in it")
         notes.append(html_text(self._subject()))
         yield foot(" · ".join(notes))
 
@@ -338,9 +363,8 @@ class ScoreCard:
         lines = []
         if len(score.labels) > _MATRIX_LABELS:
             lines += ["", "  confused most often"]
-            lines += _indented(
-                columns([("rows", "truth", "answered"), *self._confused(score)], right={0})
-            )
+            pairs = [("rows", "truth", "answered"), *self._confused(score)]
+            lines += _indented(columns(pairs, right={0}, width=86))
         elif len(score.labels) > 1:
             said: list[str | None] = [*score.labels, *score.unknown[:3], None]
             rows = [["truth", *(self._answer(label, score) for label in said)]]
@@ -362,16 +386,8 @@ class ScoreCard:
         wrong = self.wrong[:_ROWS_SHOWN]
         if not wrong:
             return []
-        rows = [
-            (
-                row.row,
-                f"{row.truth}, answered {row.answered}"
-                if row.answered
-                else f"{row.truth}, no answer",
-                row.text,
-            )
-            for row in wrong
-        ]
+        rows: list[tuple[str | None, ...]] = [("row", "truth", "answered", "")]
+        rows += [(row.row, row.truth, row.answered or _NO_ANSWER, row.text) for row in wrong]
         shown = _indented(columns(rows, right={0}, width=84), 4)
         lines = ["", "  wrong rows, worst first", *shown]
         if (more := self._wrong_total() - len(wrong)) > 0:
@@ -449,8 +465,8 @@ def _titled(title: str, body: str) -> str:
 
 def _plain_table(rows: Sequence[Sequence[str]], right: set[int]) -> str:
     def styled(text: str, place: int, is_head: bool) -> str:
-        wrap = "" if place == 3 else "white-space:nowrap"
-        style = f"{_HEAD if is_head else ''};padding:1px 14px 1px 0;{wrap}"
+        look = _HEAD if is_head else FAINT if place == 3 else breaking(text, _UNBROKEN)
+        style = f"padding:1px 14px 1px 0;{look}"
         align = "right" if place in right else "left"
         return cell(text, style, align=align, head="col" if is_head else "")
 
@@ -481,8 +497,8 @@ def _histogram(differences: Sequence[float]) -> str:
 def _centred(inside: str, style: str = "") -> str:
     """Return a cell of markup of our own."""
     return (
-        '<td align="center" style="text-align:center;border:0;background:none;padding:0 3px;'
-        f'min-width:38px;font-size:11px;vertical-align:bottom;{style}">{inside}</td>'
+        '<td align="center" style="text-align:center;border:0;background:none;padding:0 2px;'
+        f'width:38px;min-width:22px;font-size:11px;vertical-align:bottom;{style}">{inside}</td>'
     )
 
 

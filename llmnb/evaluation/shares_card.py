@@ -12,7 +12,15 @@ from llmnb.display.html_fragments import box, cell, table
 from llmnb.display.moments import moment
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import counted, cut
-from llmnb.evaluation.card_parts import FEW_LABELS, foot, note, title, whisker, without_a_row
+from llmnb.evaluation.card_parts import (
+    FEW_LABELS,
+    breaking,
+    foot,
+    note,
+    title,
+    whisker,
+    without_a_row,
+)
 from llmnb.evaluation.shares import LabelShare
 
 _LABELS_SHOWN = 20
@@ -29,6 +37,7 @@ class SharesCard:
         strangers: Labels of truth that belong to no row.
         made: When, in seconds since the epoch.
         missing: Rows without an answer.
+        has_common: Whether an answer is one of the true labels.
     """
 
     shares: Mapping[str, LabelShare]
@@ -37,6 +46,7 @@ class SharesCard:
     strangers: int
     made: float
     missing: int = 0
+    has_common: bool = True
 
     def line(self) -> str:
         """Return the headline as one line."""
@@ -95,6 +105,8 @@ class SharesCard:
             sentences.append("So few labels say little.")
         if self.strangers:
             sentences.append(without_a_row(self.strangers))
+        if not self.has_common:
+            sentences.append("No answer is one of the true labels: only these count here.")
         if self.missing:
             verb = "has" if self.missing == 1 else "have"
             sentences.append(f"{counted(self.missing, 'row')} {verb} no answer.")
@@ -132,14 +144,14 @@ class SharesCard:
     def _rows(self) -> Iterator[list[str]]:
         shown = self._shown()
         whole = _axis(max(max(share.high, share.naive) for _, share in shown))
-        small = f"{FAINT};font-size:11px;padding:0 0 4px 16px;white-space:nowrap"
+        small = f"{FAINT};font-size:11px;padding:0 0 4px 12px;white-space:nowrap"
         ends = (
             f'<div style="display:flex;justify-content:space-between"><span>0</span>'
             f"<span>{100 * whole:.0f} %</span></div>"
         )
         yield [
             cell("", "padding:0"),
-            f'<td style="border:0;background:none;{small};width:36%;min-width:90px">{ends}</td>',
+            f'<td style="border:0;background:none;{small};width:36%;min-width:36px">{ends}</td>',
             *(
                 cell(name, small, align="right", head="col")
                 for name in ("share", "95 % interval", "rows", "model says")
@@ -148,9 +160,9 @@ class SharesCard:
         for label, share in shown:
             drawn = whisker(share.share, (share.low, share.high), whole=whole, ring=share.naive)
             corrected, *figures = self._figures(share)
-            plain = "padding:3px 0 3px 16px;white-space:nowrap"
+            plain = "padding:3px 0 3px 12px;white-space:nowrap"
             yield [
-                cell(label, "padding:3px 0", head="row", longest=40),
+                cell(label, f"padding:3px 0;{breaking(label)}", head="row", longest=40),
                 f'<td style="border:0;background:none;vertical-align:middle;{plain}">{drawn}</td>',
                 cell(corrected, f"font-weight:600;{plain}", align="right"),
                 *(cell(figure, plain, align="right") for figure in figures),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
+import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from llmnb import bridge
 from llmnb.batches.records import error_of
 from llmnb.engine.counters import DESCRIPTIONS
-from llmnb.engine.handle import About, Mode, RowAnswer, RunHandle
+from llmnb.engine.handle import About, Mode, RowAnswer, RunHandle, run_named
 from llmnb.engine.status import Clock, FailureCause, StatusSnapshot, StatusTracker, frozen
 from llmnb.engine.status_record import from_json
 from llmnb.errors import ConfigurationError, LLMNBError, NotGood, SchemaMismatch, StoreError
@@ -29,6 +31,8 @@ from llmnb.wire.dialect import dialect
 
 T = TypeVar("T")
 
+logger = logging.getLogger("llmnb")
+
 AT_ONCE = 500
 """Answers that are read in one query."""
 
@@ -39,6 +43,11 @@ _METHODS = "An attached run has result(), partial(), status() and failures()."
 
 _SHARE_OF_TIME = 20
 """Reading takes at most one part in so many of the time between two looks."""
+
+
+def positions_in(index: RunIndex) -> list[int]:
+    """Return the rows of the table that are written down, in order."""
+    return list(dict.fromkeys(index.rows))
 
 
 class AttachedRun(RunHandle[T], Shown):
@@ -57,6 +66,7 @@ class AttachedRun(RunHandle[T], Shown):
     """
 
     can_retry = False
+    again = "Make the same call again"
     _widget_name = "llmnb.notebook.dashboard.RunDashboard"
 
     def __init__(
@@ -86,24 +96,33 @@ class AttachedRun(RunHandle[T], Shown):
     async def _follow(self) -> None:
         """Read what the other process has written, until it ends."""
         wait = FOLLOW_SECONDS
-        root = self._index.project.root
         while self._index.is_running:
             await asyncio.sleep(wait)
             began = Clock.monotonic()
-            self._index = await asyncio.to_thread(run_index.read, self.run_id, root)
+            await asyncio.to_thread(self._read)
             wait = max(FOLLOW_SECONDS, _SHARE_OF_TIME * (Clock.monotonic() - began))
 
     # --------------------------------------------------------------------- reading
 
     @property
     def index(self) -> RunIndex:
-        """What became of each row, as far as it is written down."""
+        """What became of each row, as far as it is written down by now."""
+        if self._index.is_stale:
+            self._read()
         return self._index
+
+    def _read(self) -> None:
+        self._index = run_index.read(self.run_id, self._index.project.root)
 
     @property
     def run_id(self) -> str:
         """Name by which `llmnb.attach` finds it again."""
         return self._index.header.run_id
+
+    @property
+    def root(self) -> Path:
+        """Folder of all projects, where it stands."""
+        return self._index.project.root
 
     @property
     def project(self) -> str:
@@ -123,17 +142,22 @@ class AttachedRun(RunHandle[T], Shown):
 
     def status(self) -> StatusSnapshot:
         """Return the status that the run has ended with, or how far it is written down."""
-        if self._index.end is not None:
-            return from_json(self._index.end)
-        return self._counted(self._index)
+        index = self.index
+        if index.end is not None:
+            try:
+                return from_json(index.end)
+            except (TypeError, ValueError, AttributeError):
+                logger.warning("The end of run %s is not as llmnb writes it.", self.run_id)
+        return self._counted(index)
 
     def partial(self) -> T:
         """Return the result as far as it is written down."""
-        return self._shape(self._outcomes(), self._positions)
+        index = self.index
+        return self._shape(self._outcomes(index), positions_in(index))
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors; their `row` is the position in the table."""
-        index = self._index
+        index = self.index
         return [
             Outcome(row=index.rows[number], error=error_of(*cause), key=index.key(number))
             for number in range(len(index))
@@ -142,17 +166,18 @@ class AttachedRun(RunHandle[T], Shown):
 
     def first_answers(self, most: int) -> list[RowAnswer]:
         """Return at most so many of the first rows with their answers."""
-        numbers = range(min(most, len(self._index)))
+        index = self.index
+        numbers = range(min(most, len(index)))
         return [
-            self._row_answer(number, entry)
-            for number, entry in zip(numbers, self._index.entries(numbers), strict=True)
+            self._row_answer(index, number, entry)
+            for number, entry in zip(numbers, index.entries(numbers), strict=True)
         ]
 
-    def _row_answer(self, number: int, entry: Entry | None) -> RowAnswer:
-        outcome = self._outcome(number, entry)
+    def _row_answer(self, index: RunIndex, number: int, entry: Entry | None) -> RowAnswer:
+        outcome = self._outcome(index, number, entry)
         value = outcome.value
         answer = str(value) if isinstance(value, str | int | float) else outcome.text or ""
-        status = run_index.STATES[self._index.states[number]]
+        status = run_index.STATES[index.states[number]]
         if outcome.error is not None:
             status = DESCRIPTIONS.get(type(outcome.error).__name__, status)
         return RowAnswer("" if entry is None else search.question(entry), answer, status)
@@ -160,28 +185,24 @@ class AttachedRun(RunHandle[T], Shown):
     def notes(self) -> Mapping[str, str]:
         """Return further lines of the receipt, by name."""
         notes = dict[str, str]()
+        index = self.index
         if self._make_notes is not None:
-            notes.update(self._make_notes(self._outcomes(), self._positions))
-        if self._index.end is None and self.is_done:
+            notes.update(self._make_notes(self._outcomes(index), positions_in(index)))
+        if index.end is None and self.is_done:
             notes["Broken off"] = "its process ended before it; what was kept until then is here"
         return notes
 
     def _finished(self) -> T:
         table = self.partial()
         if self._warns and not self.about.is_reported:
-            failures.report(self, len(self._positions), "null", table)
+            failures.report(self, len(self.index), "null", table)
         return table
 
     # ------------------------------------------------------------------- its outcomes
 
-    @property
-    def _positions(self) -> list[int]:
-        """The rows of the table that are written down, in order."""
-        return list(dict.fromkeys(self._index.rows))
-
     def prompts(self) -> dict[int, str]:
         """Return the prompts of the rows whose answers are kept, by position."""
-        index, known = self._index, dict[int, str]()
+        index, known = self.index, dict[int, str]()
         for first in range(0, len(index), AT_ONCE):
             numbers = range(first, min(first + AT_ONCE, len(index)))
             for number, entry in zip(numbers, index.entries(numbers), strict=True):
@@ -189,20 +210,19 @@ class AttachedRun(RunHandle[T], Shown):
                     known.setdefault(index.rows[number], search.question(entry))
         return known
 
-    def _outcomes(self) -> list[Outcome | None]:
+    def _outcomes(self, index: RunIndex) -> list[Outcome | None]:
         """Return what became of every request, those of a row side by side."""
-        index, group = self._index, self._index.header.group
-        ranks = {row: rank for rank, row in enumerate(self._positions)}
+        group = index.header.group
+        ranks = {row: rank for rank, row in enumerate(positions_in(index))}
         outcomes: list[Outcome | None] = [None] * (len(ranks) * group)
         for first in range(0, len(index), AT_ONCE):
             numbers = range(first, min(first + AT_ONCE, len(index)))
             for number, entry in zip(numbers, index.entries(numbers), strict=True):
                 place = ranks[index.rows[number]] * group + index.samples[number]
-                outcomes[place] = self._outcome(number, entry)
+                outcomes[place] = self._outcome(index, number, entry)
         return outcomes
 
-    def _outcome(self, number: int, entry: Entry | None) -> Outcome:
-        index = self._index
+    def _outcome(self, index: RunIndex, number: int, entry: Entry | None) -> Outcome:
         cause, flags = index.cause(number), index.flags[number]
         provider, model = index.model(number)
         source = run_index.SOURCES[flags & 3]
@@ -346,6 +366,25 @@ class AttachedRun(RunHandle[T], Shown):
             raise ConfigurationError(
                 f"Run {self.run_id} goes on in another process, which alone can steer it."
             )
+
+    def retry_failed(
+        self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
+    ) -> RunHandle[T]:
+        """Ask the failed rows again, where this kernel still has the run that asked them.
+
+        Args:
+            causes: Only rows that failed for these; None: all of them.
+            mode: As for the run itself.
+
+        Returns:
+            The run that asks them; this one's result and status tell of them at its end.
+
+        Raises:
+            ConfigurationError: If the requests are not known here, or no row failed for a cause.
+        """
+        if (original := run_named(self.run_id)) is not None:
+            return original.retry_failed(causes, mode=mode)
+        return super().retry_failed(causes, mode=mode)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[T]:
         raise ConfigurationError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from llmnb import settings
 from llmnb.batches import records
 from llmnb.batches.attaching import attach_batch
 from llmnb.batches.listing import RunNote
+from llmnb.batches.run import BatchRun
 from llmnb.engine.handle import AnyRun, run_named
 from llmnb.errors import ConfigurationError
 from llmnb.frames.answers import AnswerForm, Outcomes
+from llmnb.frames.attached_batch import AttachedBatch
 from llmnb.frames.attached_run import AttachedRun
 from llmnb.frames.quoting import Quotes
 from llmnb.frames.recipes import options_in, output_in
@@ -38,13 +40,13 @@ def attach(
     """Take up a run that `runs` lists: of this kernel, of another one, or of another day.
 
     Nothing is sent, and it costs nothing; only a batch run that is under way asks its provider
-    how far it is. A run of this kernel that is still at hand is returned itself.
+    how far it is. A run that this kernel carries out just now is returned itself.
 
-    Else what was written down of it is read. Its `result()` is the columns of answers, as they
+    Of any other is read what was written down. Its `result()` is the columns of answers, as they
     were, in the table's order: index labels and further columns are not known, so its index is
-    0, 1, 2, …; `status()` has the counts and the cost of then. Failed rows cannot be asked again
-    from here, since their table is not known: make the same call again, which asks only what is
-    missing. A run that goes on in another process is followed.
+    0, 1, 2, …; `status()` has the counts and the cost of then. Its failed rows can be asked again
+    while this kernel has the run that asked them. Else their table is not known: make the same
+    call again, which asks only what is missing. A run that goes on in another process is followed.
 
     Args:
         run_id: Its name, as `runs` lists it and as `run_id` of a run tells it; or what stands in
@@ -72,12 +74,14 @@ def attach(
         raise ConfigurationError(
             f"A run is named by text, as llmnb.runs() lists it, not by {type(run_id).__name__}."
         )
-    if (live := run_named(run_id)) is not None and not live.is_batch:
+    live = run_named(run_id)
+    if live is not None and not (live.is_batch or live.is_done):
         return live
     root = settings.cache_dir(checked({"cache_dir": cache_dir})["cache_dir"])
     name = Path(run_id).name  # a name is no path
     if (root / records.FOLDER / name / records.RECORD).exists():
-        return attach_batch(run_id, api_key=api_key, cache_dir=cache_dir, good_finish=good_finish)
+        batch = attach_batch(run_id, api_key=api_key, cache_dir=cache_dir, good_finish=good_finish)
+        return _with_table(batch, root / records.FOLDER / name, schema)
     index = run_index.read(run_id, root)
     recipe = index.header.form
     if not recipe:
@@ -86,7 +90,7 @@ def attach(
     run: AttachedRun[Any]
 
     def form_of(positions: Sequence[int]) -> AnswerForm:
-        return _form(index.header, recipe, output, positions, run)
+        return _form(index.header, recipe, output, positions, run.prompts)
 
     run = AttachedRun(
         index,
@@ -100,6 +104,26 @@ def attach(
         ),
     )
     return run
+
+
+def _with_table(batch: BatchRun, folder: Path, schema: Any) -> AnyRun:
+    """Return a batch run whose result is the columns of its table, where it had one."""
+    if (asked := records.read_table(folder)) is None or not asked[0].form:
+        return batch
+    header, positions = asked
+    output = output_in(header.form, schema)
+
+    def row_of(request: int) -> int:
+        return positions[request // header.group]
+
+    def prompts() -> dict[int, str]:
+        return {row_of(request): text for request, text in batch.prompts().items()}
+
+    return AttachedBatch(
+        batch,
+        lambda: _form(header, header.form, output, positions, prompts),
+        row_of=row_of,
+    )
 
 
 def _as_outcomes(
@@ -127,12 +151,12 @@ def _form(
     recipe: Mapping[str, Any],
     output: Output | None,
     positions: Sequence[int],
-    run: AttachedRun[Any],
+    prompts_of: Callable[[], Mapping[int, str]],
 ) -> AnswerForm:
     """Return what makes the columns of a run that was written down."""
     rows = max([header.rows or 0, *(row + 1 for row in positions[-1:])])
     options = options_in(recipe)
-    prompts = run.prompts() if options.details == "full" or recipe["quotes"] else {}
+    prompts = prompts_of() if options.details == "full" or recipe["quotes"] else {}
     form = AnswerForm(
         source=_source(recipe["library"], rows),
         options=options,

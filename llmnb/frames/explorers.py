@@ -9,19 +9,22 @@ from typing import Any
 
 from llmnb import settings
 from llmnb.display.texts import cut
+from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.errors import ConfigurationError, InputError
+from llmnb.frames.attached_run import AttachedRun
 from llmnb.frames.exploring import Explorer
+from llmnb.frames.index_rows import IndexRows
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.row_sources import PairRows, RowSource, TableRows
 from llmnb.frames.run import TableRun
 from llmnb.frames.run_rows import KeptRows, RunRows
 from llmnb.frames.table_source import Source, name_of
 from llmnb.frames.truth import truth_of
-from llmnb.store import layout
+from llmnb.store import layout, run_index
 
 
 def rows_of(source: Any) -> RowSource:
-    """Return the rows of a run, of an explorer, or of a details frame.
+    """Return the rows of a run or its name, of an explorer, or of a details frame.
 
     Raises:
         InputError: If it is none of these.
@@ -30,6 +33,14 @@ def rows_of(source: Any) -> RowSource:
         return source.source
     if isinstance(source, TableRun):
         return RunRows(source)
+    if isinstance(source, AttachedRun):
+        return IndexRows(source.run_id, source.root)
+    if isinstance(source, str):
+        return IndexRows(source, settings.cache_dir(None))
+    if isinstance(source, RunHandle):
+        if not source.run_id:
+            raise InputError("This run was not written down: its rows cannot be read here.")
+        return IndexRows(source.run_id, settings.cache_dir(None))
     if type(source).__module__.partition(".")[0] == "polars":
         from llmnb.frames.polars_source import PolarsSource
 
@@ -39,7 +50,7 @@ def rows_of(source: Any) -> RowSource:
     if hasattr(source, "row_labels"):
         return TableRows(source, _details_column(source))
     raise InputError(
-        "Rows are read of a run, a details frame, df.llm.explore(column) or a project's name, "
+        "Rows are read of a run, a run's name, a details frame or df.llm.explore(column), "
         f"not of {type(source).__name__}."
     )
 
@@ -69,25 +80,37 @@ def explore_column(table: Source, column: Hashable | None, other: Any, truth: An
     return Explorer(rows)
 
 
-def explore_run(run: TableRun[Any], other: Any = None) -> Explorer:
-    """Return what reads the rows of a run; see `TableRun.explore`."""
-    rows: RowSource = RunRows(run)
+def explore_run(run: AnyRun, other: Any = None) -> Explorer:
+    """Return what reads the rows of a run; see `RunHandle.explore`."""
+    rows = rows_of(run)
+    return Explorer(rows if other is None else PairRows(rows, rows_of(other)))
+
+
+def explore_index(run_id: str, other: Any = None, cache_dir: Any = None) -> Explorer:
+    """Return what reads the rows of a run by its name, in whichever kernel it was."""
+    rows: RowSource = IndexRows(run_id, settings.cache_dir(cache_dir))
     return Explorer(rows if other is None else PairRows(rows, rows_of(other)))
 
 
 def explore(
-    project: str | None = None, *, cache_dir: str | os.PathLike[str] | None = None
+    project: str | None = None,
+    other: Any = None,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> Explorer:
-    """Return the answers that a project keeps, to be read, searched and marked.
+    """Return the answers that a project keeps, or the rows of a run, to be read and marked.
 
     Nothing is sent. As a cell's last line it shows a widget.
 
     Args:
-        project: Its name; None: the project in use.
+        project: Its name, or the name of a run of today or long ago (`run_id`); None: the project
+            in use.
+        other: Of a run: another run over the same rows, by its name; what changed most since
+            then comes first.
         cache_dir: Folder of all projects; None: the one in use.
 
     Raises:
-        ConfigurationError: If there is no such project.
+        ConfigurationError: If there is no such project and no such run.
 
     Example:
         >>> import llmnb
@@ -98,6 +121,8 @@ def explore(
     # This room imports pandas, perhaps before anybody else, who then wants df.llm.
     importlib.import_module("llmnb.frames.registration").attach()
     root = settings.cache_dir(cache_dir)
+    if other is not None or (project is not None and run_index.find(project, root) is not None):
+        return explore_index(project or "", other, root)
     name = settings.project_name(project)
     paths = layout.find_project(root, name)
     if paths is None:

@@ -21,6 +21,7 @@ from llmnb.frames.row_labels import RowLabels
 from llmnb.frames.row_sources import (
     FAILED,
     OUTCOMES,
+    WAITING,
     Codes,
     Facet,
     Mask,
@@ -398,12 +399,14 @@ class Explorer(Shown):
             count: Parts, if there are so many rows.
 
         Returns:
-            Both, and how many rows the largest part has.
+            Both, and how many rows the largest part has. Rows that wait are not shown yet.
         """
         rows = len(self)
         parts = min(count, rows) or 1
-        positions = self.positions
-        failed = np.flatnonzero(self.codes() == FAILED)
+        positions, codes = self.positions, self.codes()
+        if WAITING not in self._outcomes:
+            positions = positions[codes[positions] != WAITING]
+        failed = np.flatnonzero(codes == FAILED)
         shown = np.bincount(positions * parts // max(rows, 1), minlength=parts)
         bad = np.bincount(failed * parts // max(rows, 1), minlength=parts)
         return shown.tolist(), bad.tolist(), -(-rows // parts)
@@ -437,6 +440,11 @@ class Explorer(Shown):
     def searched(self) -> str:
         """What is searched for; empty: nothing."""
         return self._text
+
+    @property
+    def hits(self) -> int:
+        """How many rows a search has found, whatever is filtered by."""
+        return 0 if self._hits is None else int(np.count_nonzero(self._hits))
 
     @property
     def is_searching(self) -> bool:
@@ -596,6 +604,7 @@ _TOLD = (
 def _as_dict(row: ReadRow) -> dict[str, Any]:
     told = {name: getattr(row, name) for name in _TOLD}
     told["fields"] = dict(row.fields)
+    told["answer"] = row.answer if row.answer is not None else row.as_it_came or None
     if row.before is not None:
         told["added"], told["removed"] = row.changes()
         told["before"] = _as_dict(row.before)

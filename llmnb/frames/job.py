@@ -64,11 +64,13 @@ class Job(PreparedVerb):
         if self.asking.model is None and (announcement := choose(None).announcement):
             log_once(announcement)
         if self.options.mode == "batch":
+            from llmnb.batches.records import write_table
             from llmnb.batches.start import start_batch
 
-            run: RunHandle[list[Outcome]] = start_batch(
-                self.questions, self.asking, **self.options.for_door("batch")
-            )
+            batch = start_batch(self.questions, self.asking, **self.options.for_door("batch"))
+            if batch.run_id and self.form.recipe():
+                write_table(batch.folder, self._header(), self.questions.positions)
+            run: RunHandle[list[Outcome]] = batch
         else:
             run = start(
                 self.questions,

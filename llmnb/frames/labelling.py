@@ -101,7 +101,7 @@ class Labeller(Labelled, Shown):
         if f"{rows.question}_error" in columns.names:
             self._errors = columns.texts(f"{rows.question}_error")
         begun = [act for row in self.asked if (act := rows.said(row)) is not None]
-        self.begun = len([act for act in begun if act.label is not None])
+        self.begun = self.labelled
         """Rows of the sample that were labelled before this labeller was made."""
 
         self.begun_at = max((act.at for act in begun), default=0.0)
@@ -415,10 +415,9 @@ class Labeller(Labelled, Shown):
         same, of = self.agreement()
         if self.has_answers and of:
             low, high = wilson(same, of)
-            rest.append(
-                f"{same:,} agree with the model ({share(same / of)}, 95 % interval "
-                f"{100 * low:.0f} to {100 * high:.0f})"
-            )
+            agree = "agrees" if same == 1 else "agree"
+            sure = f"{share(same / of)}, 95 % interval {100 * low:.0f} to {100 * high:.0f}"
+            rest.append(f"{same:,} {agree} with the model ({sure})")
         return first, "; ".join(filter(None, rest))
 
     def earlier(self) -> list[str]:
@@ -427,10 +426,11 @@ class Labeller(Labelled, Shown):
         if foreign := self.foreign_rows():
             texts = list(dict.fromkeys(map(str, foreign.values())))
             named = ", ".join(f"“{visible(text, longest=40)}”" for text in texts[:3])
-            says, are = ("says", "is") if len(foreign) == 1 else ("say", "are")
+            says, kept = ("says", "it is") if len(foreign) == 1 else ("say", "they are")
+            which = "which is" if len(texts) == 1 else "which are"
             notes.append(
-                f"{counted(len(foreign), 'earlier label')} {says} {named}, which is not among the "
-                f"labels: {'it' if len(foreign) == 1 else 'they'} {are} kept, and NA in the result."
+                f"{counted(len(foreign), 'earlier label')} {says} {named}, {which} not among the "
+                f"labels: {kept} kept, and NA in the result."
             )
         if unmatched := self.rows.unmatched:
             match = "matches" if unmatched == 1 else "match"

@@ -6,12 +6,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.errors import InputError
 from llmnb.evaluation.labels import label_text
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.table_source import Source, TableSource, name_of
-from llmnb.progress import print_line
+from llmnb.frames.shown import show_line
+from llmnb.frames.table_source import Columns, Source, TableSource, name_of
+from llmnb.frames.template import is_missing
 from llmnb.store.labels import Act, Label, LabelStore, open_labels, row_keys
 
 
@@ -78,6 +80,7 @@ class RowLabels:
                 if name not in answers
                 and name != self.question
                 and not name.startswith(f"{self.question}_")
+                and not _is_for_machines(columns, name)
             ]
         if not names:
             raise InputError(
@@ -116,6 +119,14 @@ class RowLabels:
         return self.store.give(self.keys[row], label, sample=sample)
 
 
+def _is_for_machines(columns: Columns, name: str) -> bool:
+    """Whether a column holds bytes or vectors, which nobody reads; one of that name at most."""
+    if columns.labels.count(name) > 1:
+        return False  # reading it says what is wrong
+    first = next((cell for cell in columns.cells(name) if not is_missing(cell)), None)
+    return isinstance(first, (bytes, bytearray, memoryview)) or hasattr(first, "__array__")
+
+
 # ------------------------------------------------------------------- over the column
 
 
@@ -135,14 +146,15 @@ class AppliedLabels:
     changed: int
     unmatched: int
 
-    def line(self, column: str) -> str:
-        """Return a sentence about it."""
+    def sentence(self, column: str) -> tuple[str, str]:
+        """Return a sentence about it: its beginning, which is the news, and the rest."""
         changed = f"{self.changed:,} of them changed it" if self.changed else "none changed it"
         rest = ""
         if self.unmatched:
             match = "matches" if self.unmatched == 1 else "match"
             rest = f"; {counted(self.unmatched, 'label')} {match} no row of this table"
-        return f"{counted(self.written, 'label')} written over {column}: {changed}{rest}."
+        first = f"{counted(self.written, 'label')} written over {visible(column, longest=60)}"
+        return first, f"{changed}{rest}."
 
 
 def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
@@ -152,7 +164,7 @@ def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
         InputError: If nobody said anything, or nothing of a row of the table.
     """
     applied = applied_labels(source_of(table), column, project)
-    print_line(applied.line(name_of(column)))
+    show_line(*applied.sentence(name_of(column)))
     return applied.table
 
 

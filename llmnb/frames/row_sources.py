@@ -32,6 +32,9 @@ Mask = npt.NDArray[np.bool_]
 MOST_VALUES = 200
 """A column of more different values is no facet."""
 
+_LONG = 60
+"""A part of a structured answer that is longer stands for all of it in a list."""
+
 _TASTED = 2_000
 """Rows that tell whether a column may be a facet."""
 
@@ -59,6 +62,12 @@ class ReadRow:
     answer: str | None = None
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The parts of a structured answer."""
+
+    as_it_came: str = ""
+    """The text of a structured answer, where its parts stand for it."""
+
+    unsupported: frozenset[str] = frozenset()
+    """Fields whose quote does not stand in the row."""
 
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The row's other columns."""
@@ -89,9 +98,11 @@ class ReadRow:
     @property
     def line(self) -> str:
         """What a list shows of the answer."""
-        if self.answer is None and self.fields:
-            return " · ".join(text for value in self.fields.values() if (text := shown(value)))
-        return self.answer or ""
+        if self.answer is not None or not self.fields:
+            return self.answer or ""
+        texts = [text for value in self.fields.values() if (text := shown(value))]
+        longest = max(texts, key=len, default="")
+        return longest if len(longest) > _LONG else " · ".join(texts)
 
     @property
     def told(self) -> tuple[str, str]:
@@ -422,6 +433,8 @@ class TableRows(RowSource):
         for number, position in enumerate(positions):
             known = {name: _known(values[number]) for name, values in details.items()}
             answer = answers[number]
+            own = {name: values[number] for name, values in fields.items()}
+            has_parts = self._is_details and any(not is_missing(cell) for cell in own.values())
             label = labels[number]
             error = _text(errors[number])
             rows.append(
@@ -430,8 +443,9 @@ class TableRows(RowSource):
                     outcome=OUTCOMES[self._codes[position]],
                     label="" if label == f"{position:,}" else label,
                     prompt=_text(prompts[number]) or "",
-                    answer=None if is_missing(answer) else shown(answer),
-                    fields={name: values[number] for name, values in fields.items()},
+                    answer=None if is_missing(answer) or has_parts else shown(answer),
+                    as_it_came=shown(answer) if has_parts else "",
+                    fields=own,
                     facts={name: values[number] for name, values in facts.items()},
                     error=error,
                     cause=single_line(error, 120) if error else "",

@@ -26,6 +26,8 @@ from llmnb.frames.row_sources import (
     WAITING,
     Codes,
     Facet,
+    Flags,
+    Mask,
     ReadRow,
     RowSource,
     facet_of,
@@ -36,11 +38,18 @@ from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import TableSource, name_of
 from llmnb.frames.template import Template
 from llmnb.records import Outcome, Reply
+from llmnb.schemas.quotes import supported_name
 from llmnb.store import search
 from llmnb.store.entry import Entry, decode
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import databases
 from llmnb.wire.dialect import dialect
+
+NOT_IN_THE_ROW = "Not in the row"
+"""The facet of fields whose quote does not stand in their row."""
+
+_MOST_LOOKED_UP = 50_000
+"""Rows whose quotes are all looked up, to be filtered by."""
 
 _BY_SOURCE = {"sent": ANSWERED, "cached": REUSED, "reused": REUSED, "merged": MERGED}
 
@@ -113,6 +122,7 @@ class RunRows(RowSource):
         self._named = [f"{{{name}}}" for name in questions_fields(self._template)]
         self._outcomes: list[Outcome | None] = []
         self._codes: Codes = np.zeros(0, np.uint8)
+        self._counts, self._still = run.counts, 0
         self._take()
 
     def _take(self) -> None:
@@ -143,7 +153,13 @@ class RunRows(RowSource):
 
     def refresh(self) -> bool:
         """Take the answers that have come; return whether there are any."""
-        before = self._codes
+        # Taking a million rows takes a third of a second; so not where nothing can have come. A
+        # count may be a moment ahead of its row.
+        counts, before = self._run.counts, self._codes
+        self._still = self._still + 1 if counts == self._counts and not self.is_running else 0
+        if self._still > 1:
+            return False
+        self._counts = counts
         self._take()
         has_changed = not np.array_equal(before, self._codes)
         if has_changed:
@@ -185,8 +201,23 @@ class RunRows(RowSource):
         if outcome is not None:
             self._add_outcome(row, outcome)
         if whole:
+            row.unsupported = frozenset(self._unsupported(request))
             self._add_whole(row, request, place)
         return row
+
+    def _unsupported(self, request: int) -> list[str]:
+        """Return the fields of an answer whose quote does not stand in its row."""
+        outcome, form = self._outcomes[request], self._form
+        if form is None or form.quotes is None or form.output is None:
+            return []
+        if outcome is None or not outcome.is_answer:
+            return []
+        marks = form.quotes.marks(request, form.output.as_mapping(outcome.value))
+        return [
+            field
+            for field in form.quotes.output.quoted_fields
+            if marks.get(supported_name(field)) is False
+        ]
 
     def _add_outcome(self, row: ReadRow, outcome: Outcome) -> None:
         row.model, row.provider = outcome.model, outcome.provider
@@ -208,6 +239,7 @@ class RunRows(RowSource):
                 row.answer = "".join(shown(value) for value in fields.values())
             else:
                 row.fields = dict(fields)
+                row.as_it_came, row.answer = row.answer or "", None
 
     def _add_whole(self, row: ReadRow, request: int, place: int) -> None:
         if not self._questions.has_pictures:
@@ -265,9 +297,22 @@ class RunRows(RowSource):
             found = [facet_of(name, cells) for name, cells in names]
             model = facet_of("model", self._in_rows(models))
             self._facets = [facet for facet in found if facet is not None]
+            if unsupported := self._unsupported_masks():
+                self._facets.append(Flags(NOT_IN_THE_ROW, unsupported))
             if model is not None and len(model.values) > 1:
                 self._facets.append(model)
         return self._facets
+
+    def _unsupported_masks(self) -> dict[str, Mask]:
+        """Return by field which rows it is unsupported in; of large tables nothing."""
+        masks: dict[str, Mask] = {}
+        if self._form is None or self._form.quotes is None or len(self) > _MOST_LOOKED_UP:
+            return masks
+        for position in range(len(self)):
+            request = self._request(position)
+            for field in self._unsupported(request) if request >= 0 else ():
+                masks.setdefault(field, np.zeros(len(self), np.bool_))[position] = True
+        return masks
 
     def _in_rows(self, values: list[Any]) -> list[Any]:
         if not self._is_by_row or self._requests is None:

@@ -100,7 +100,7 @@ def column_score(
         common = _Common(
             source=source,
             column=name_of(column) or "answers",
-            truth=true.name,
+            truth="the labels" if true.name == name_of(column) else true.name,
             supported=_of_answers(source, column, "supported"),
             examples=len(true.labels) - true.labels.count(None) - len(compared.rows),
             strangers=true.strangers,

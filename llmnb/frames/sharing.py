@@ -68,6 +68,7 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
             labelled=labelled,
             strangers=true.strangers,
             missing=said.count(None),
+            has_common=not {*known, None}.isdisjoint({*said} - {None}),
             made=time.time(),
         ),
     )

@@ -6,6 +6,8 @@ import importlib
 import sys
 from typing import Any, ClassVar
 
+from llmnb.display.html_fragments import box, headline
+from llmnb.progress import print_line
 from llmnb.user_code import shell
 
 
@@ -52,3 +54,18 @@ class Shown:
 
     def _repr_html_(self) -> str:
         raise NotImplementedError
+
+
+def show_line(first: str, rest: str) -> None:
+    """Show a sentence where a person sees it: in a notebook's cell, else where bars are drawn.
+
+    Args:
+        first: Its beginning, which is the news.
+        rest: The rest of it.
+    """
+    text = f"{first}: {rest}"
+    if not hasattr(shell(), "kernel"):
+        print_line(text)
+        return
+    html = box(headline(first, rest))
+    shell().display_pub.publish(data={"text/html": html, "text/plain": text})

@@ -245,7 +245,13 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
             f"labels is a list of texts or whole numbers, not {type(labels).__name__}. "
             "Nothing was sent."
         )
-    known = list(dict.fromkeys(labels))
+    try:
+        known = list(dict.fromkeys(labels))
+    except TypeError:
+        raise ConfigurationError(
+            "labels is a list of texts or whole numbers, and holds a list or a dictionary. "
+            "Nothing was sent."
+        ) from None
     return known, labels if isinstance(labels, Mapping) else {}
 
 

@@ -38,6 +38,7 @@ def entry_of(run: AnyRun, status: StatusSnapshot, *, gives_code: bool = False) -
         notes=run.notes(),
         answers=run.first_answers(receipt.ANSWERS_SHOWN) if shows_answers else (),
         code=line_of_code(run, "retry_failed") if run.can_retry else "",
+        again=run.again,
         result_code=line_of_code(run, "result") if gives_code else "",
     )
 

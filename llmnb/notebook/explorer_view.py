@@ -17,6 +17,7 @@ from llmnb.frames.row_sources import (
     MERGED,
     OUTCOMES,
     REUSED,
+    WAITING,
     Facet,
     PairRows,
     ReadRow,
@@ -34,6 +35,14 @@ FEW = 6
 """Values of a facet that are all chips."""
 
 LONGEST_NAME = 80
+
+_SAID = {
+    "Truth": "those that are {}",
+    "Answer": "those whose answer is {}",
+    "Cause": "those that failed: {}",
+    "Field": "those with another {}",
+}
+"""What a last line says of facets whose names are ours."""
 
 _SWATCHES = {ANSWERED: "done", REUSED: "reused", MERGED: "merged", FAILED: "failed"}
 
@@ -59,6 +68,10 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         if facet.name != "Cause" or FAILED in explorer.outcomes or explorer.chosen.get("Cause")
     ]
     first = _opened(explorer, facets, opened)
+    outcomes, chips = _outcome_chips(explorer), [_facet(explorer, facet) for facet in first]
+    if first and _is_comparing(explorer, facets) and not explorer.outcomes:
+        chips[0]["chips"].append(outcomes[-1])  # two lines of chips at most
+        outcomes = []
     return {
         "subject": visible(explorer.source.subject, longest=200),
         "project": visible(explorer.source.project, longest=LONGEST_NAME),
@@ -66,8 +79,8 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         "shown": len(positions),
         "version": version,
         "count": _count(explorer, total, len(positions)),
-        "outcomes": _outcome_chips(explorer),
-        "facets": [_facet(explorer, facet) for facet in first],
+        "outcomes": outcomes,
+        "facets": chips,
         "others": [name_shown(facet.name) for facet in facets if facet not in first],
         "rail": _rail(explorer, total, len(positions)),
         "line": _line(explorer, total, len(positions)),
@@ -92,11 +105,16 @@ def _opened(explorer: Explorer, facets: Sequence[Facet], opened: str) -> list[Fa
     wanted = [facet for facet in facets if name_shown(facet.name) == opened]
     usual = [facet for facet in facets if facet.name == "Cause"]
     pair = [facet for facet in facets if facet.name in ("Answer", "Field", "Truth", "Pair")]
-    both = isinstance(explorer.source, PairRows) or any(one.name == "Truth" for one in facets)
+    both = _is_comparing(explorer, facets)
     most = 2 if both else 1
     ordered = dict.fromkeys([*wanted, *used, *(pair if both else []), *usual, *facets])
     chosen = [*ordered][: max(most, len(used))]
     return [facet for facet in facets if facet in chosen]
+
+
+def _is_comparing(explorer: Explorer, facets: Sequence[Facet]) -> bool:
+    """Whether answers are compared, with those of another run or with truth."""
+    return isinstance(explorer.source, PairRows) or any(one.name == "Truth" for one in facets)
 
 
 def _outcome_chips(explorer: Explorer) -> list[dict[str, Any]]:
@@ -162,8 +180,11 @@ def _count(explorer: Explorer, total: int, count: int) -> list[str]:
     if explorer.searched and explorer.is_searching:
         part = numbers.share(explorer.rows_read / total if total else 1)
         return ["", numbers.count(count), f" {_plural(noun, count)} so far, {part} searched"]
-    if explorer.searched and not count:
+    if explorer.searched and not explorer.hits:
         return [f"nothing in {counted(total, noun)}"]
+    if explorer.source.is_running and count == total:
+        answered = total - explorer.all_counts()[WAITING]
+        return ["", numbers.count(answered), f" of {numbers.count(total)} answered"]
     if isinstance(explorer.source, PairRows) and _is_only_changed(explorer):
         return ["", numbers.count(count), f" of {counted(total, noun)} changed"]
     if count < total:
@@ -188,7 +209,8 @@ def _rail(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
         for rows in shown_rows
     )
     bad = "".join("1" if rows else "0" for rows in failed)
-    return {"all": count == total > 0, "levels": levels, "bad": bad, "parts": len(shown_rows)}
+    is_whole = count == total > 0 and not explorer.all_counts()[WAITING]
+    return {"all": is_whole, "levels": levels, "bad": bad, "parts": len(shown_rows)}
 
 
 def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
@@ -212,11 +234,10 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
         return {"glyph": "clock", "parts": [text]}
     if source.is_running:
         counts = explorer.all_counts()
-        waiting = counts[OUTCOMES.index("waiting")]
-        text = f"{total - waiting:,} of {counted(total, 'row')} are answered"
+        text = f"{total - counts[WAITING]:,} of {counted(total, 'row')} are answered"
         text += f", {counts[FAILED]:,} failed" if counts[FAILED] else ""
         return {"glyph": "clock", "parts": [f"{text}. Rows appear at their place as they come."]}
-    if explorer.searched and not count:
+    if explorer.searched and not explorer.hits:
         text = (
             f"No prompt or answer holds “{name_shown(explorer.searched)}”. Words are matched "
             "anywhere, without regard to case."
@@ -254,8 +275,10 @@ def _chosen_words(explorer: Explorer) -> str:
     for facet in explorer.facets if explorer.has_facets else []:
         if chosen := explorer.chosen.get(facet.name):
             named = " or ".join(name_shown(facet.values[number]) for number in sorted(chosen))
-            name = "" if facet.name in ("Truth", "Answer") else f"{name_shown(facet.name)} "
-            words.append(name + inside(named) if not name else f"{name}{named}")
+            if facet.name in _SAID:
+                words.append(_SAID[facet.name].format(inside(named)))
+            else:
+                words.append(f"{name_shown(facet.name)} {named}")
     if explorer.searched:
         words.append(f"with “{name_shown(explorer.searched)}”")
     return cut(", ".join(words), 300)
@@ -276,7 +299,7 @@ def list_line(explorer: Explorer, row: ReadRow) -> dict[str, Any]:
         "position": row.position,
         "no": f"{row.position:,}",
         "small": small,
-        "asked": _excerpt(_asked(row, pattern), pattern),
+        "asked": _excerpt(_asked(row, pattern) or "\u00a0", pattern),
         "kind": kind,
         "answered": _excerpt(answer, pattern) if not kind else spans.cut_line(answer),
         "isMarked": explorer.is_marked(row.position),
@@ -354,6 +377,7 @@ def open_row(explorer: Explorer, position: int) -> dict[str, Any]:
         "parts": parts,
         "foot": _foot(row),
         "says": _says(row),
+        "answerText": row.line if len(row.line) <= spans.SHOWN else "",
         "correction": explorer.correction(position),
         "canCorrect": explorer.can_correct and not row.is_cleared,
     }
@@ -376,8 +400,10 @@ def part_texts(row: ReadRow) -> dict[str, tuple[str, list[Range]]]:
         texts["tools"] = ("\n".join(row.tool_calls), [])
     if row.answer is not None:
         texts["answer"] = (row.answer, [])
-    if row.before is not None and row.before.line:
-        texts["before"] = (row.before.line, [])
+    if row.as_it_came:
+        texts["raw"] = (row.as_it_came, [])
+    if row.before is not None:
+        texts["before"], texts["now"] = (row.before.line, []), (row.line, [])
     return texts
 
 
@@ -456,7 +482,7 @@ def _answer_parts(
         ]
         parts.append({"name": "Answer", "kind": "fields", "rows": rows})
     elif row.before is None and "answer" in texts and not (row.fields and not row.answer):
-        parts.append({**_text_part("Answer", "answer", texts["answer"], pattern), "isAnswer": True})
+        parts.append(_text_part("Answer", "answer", texts["answer"], pattern))
     elif row.before is None and row.error is None and not row.fields:
         text = {
             "empty": "not asked: every field of its prompt is missing",
@@ -466,7 +492,12 @@ def _answer_parts(
     if row.fields:
         before = row.before.fields if row.before is not None else {}
         rows = _field_rows(row.fields, before if row.before is not None else None)
+        for line in rows:
+            if line[0] in row.unsupported:
+                line[2] = "its quote is not in the row"
         parts.append({"name": "Fields", "kind": "fields", "rows": rows})
+    if "raw" in texts:
+        parts.append(_folded("Reply", "raw", texts["raw"], pattern, "as it came"))
     return parts
 
 
@@ -487,7 +518,7 @@ def _changes(row: ReadRow, pattern: re.Pattern[str] | None) -> list[dict[str, An
         return []
     old, new = before.line, row.line
     if old == new:
-        return [{**_text_part("Answer", "answer", (new, []), pattern), "note": "the same in both"}]
+        return [{**_text_part("Answer", "now", (new, []), pattern), "note": "the same in both"}]
     longest = spans.LONGEST // 5
     return [
         {
@@ -502,7 +533,7 @@ def _changes(row: ReadRow, pattern: re.Pattern[str] | None) -> list[dict[str, An
                 },
                 {
                     "title": f"now, {counted(len(new.split()), 'word')}",
-                    "key": "answer",
+                    "key": "now",
                     "block": _block((new, []), pattern),
                 },
             ],

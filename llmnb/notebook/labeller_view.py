@@ -198,7 +198,7 @@ def _last(labeller: Labeller, rows: Rows, notes: str, *, is_hidden: bool) -> dic
         "parts": parts,
         "agree": [] if is_hidden else _agreement(labeller),
         "undo": int(labeller.last is not None),
-        "hide": None if not labeller.has_answers else int(is_hidden),
+        "hide": int(is_hidden) if labeller.has_answers and labeller.last is not None else None,
         "again": "",
         "foreign": f"Label {_these(foreign)} again" if foreign else "",
     }

@@ -61,6 +61,9 @@ class Entry:
     code: str = ""
     """A line that asks its failed rows again; empty: the cell has to be run again."""
 
+    again: str = "Run this cell again"
+    """What asks its failed rows again where no line of code does."""
+
     runs: int = 1
     """Runs that are added up in it."""
 
@@ -425,7 +428,7 @@ def _next_step(entries: Sequence[Entry]) -> tuple[str, str]:
     if len(entries) == 1 and entries[0].code:
         return "Retry the failed rows", entries[0].code
     what = "row that failed is" if rows.failed == 1 else f"{rows.failed:,} rows that failed are"
-    return f"Run this cell again: only the {what} asked", ""
+    return f"{entries[0].again}: only the {what} asked", ""
 
 
 def _sum(entries: Sequence[Entry]) -> RowCounts:

@@ -15,7 +15,7 @@ from llmnb.display.escape import visible
 from llmnb.display.texts import single_line
 from llmnb.errors import LLMNBError
 from llmnb.notebook.job_queue import JobQueue
-from llmnb.notebook.surface import Bundle, OutputSlot, Surface
+from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, Surface
 
 logger = logging.getLogger("llmnb")
 
@@ -39,11 +39,16 @@ class RequestSurface(Surface):
     """What is asked for anew before it was begun, such as a search: only the newest is done, and
     the page waits for no other (`makeRequests` of the page gets the same names)."""
 
+    renews: ClassVar[bool] = False
+    """Whether its static form is put anew while it lives (`renew`); then it has an output of its
+    own, which is not seen beside the card."""
+
     _is_closed = True  # until it has been made
 
     def __init__(self, *, snapshot: dict[str, Any]) -> None:
         self._jobs = JobQueue()
         self._slots: list[OutputSlot] = []
+        self._outputs: list[CardOutput] = []
         self._closing = threading.Lock()
         super().__init__(snapshot=snapshot)
         self._is_closed = False
@@ -109,7 +114,17 @@ class RequestSurface(Surface):
         return self.bundle(), {}
 
     def _ipython_display_(self) -> None:
-        self._slots.append(OutputSlot(self.bundle()))
+        if self.renews:
+            self._outputs.append(CardOutput(self.bundle, self.static()))
+        else:
+            self._slots.append(OutputSlot(self.bundle()))
+
+    def renew(self) -> None:
+        """Put the static form anew, for whoever saves the notebook now."""
+        if self._outputs and not self._is_closed:
+            static = self.static()
+            for output in self._outputs:
+                output.renew(static)
 
     def end(self) -> bool:
         """Take no more requests and give back what was opened; False where that was done before."""
@@ -129,6 +144,8 @@ class RequestSurface(Surface):
             return
         for slot in self._slots:
             slot.put(static)
+        for output in self._outputs:
+            output.finish(static, is_live=False)
         widget_layout = self.layout
         # Programs that execute notebooks keep the last state even of what was closed.
         self.snapshot = {}

@@ -14,7 +14,7 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 from llmnb.adapters import redis
 from llmnb.errors import LimiterError
@@ -179,9 +179,20 @@ class Link:
         return math.inf
 
     async def _drawn(self, limits: Limits, asked: Sequence[float]) -> None:
-        try:
+        with self._asking(limits):
             wait = await self._draw(limits, asked)
             self._again[limits] = time.monotonic() + wait
+
+    @contextlib.contextmanager
+    def _asking(self, limits: Limits) -> Iterator[None]:
+        """Let nobody else ask about limits during the block; call the listeners after it.
+
+        A Redis that does not answer ends the block without an error: it counts as lost.
+        """
+        for limit in limits:
+            limit.is_asking = True
+        try:
+            yield
         except LimiterError as error:
             self._lose(error)
         finally:
@@ -240,21 +251,13 @@ class Link:
         # A draw under way reports its limits itself; two reports at once would mix their sums.
         limits = tuple(limit for limit in self.limits.values() if not limit.is_asking)
         now = time.monotonic()
-        for limit in limits:
-            limit.is_asking = True
-        try:
+        with self._asking(limits):
             await self._exchange(self._stated())
             if limits:
                 await self._draw(limits, [-limit.unwanted(now) for limit in limits], mode)
             if self.lost is not None:
                 log.warning("The Redis at %s is back: limits are shared again.", self.address)
                 self.lost = None
-        except LimiterError as error:
-            self._lose(error)
-        finally:
-            for limit in limits:
-                limit.is_asking = False
-        self._notify()
 
     def _is_quiet(self) -> bool:
         wanted = max((limit.wanted_at for limit in self.limits.values()), default=-math.inf)

@@ -19,6 +19,10 @@ from llmnb.schemas.strict import strict_schema
 MAX_ANSWER = 1_000_000
 """Characters beyond which an answer is not read: some 250,000 tokens."""
 
+REPAIR = "That answer cannot be used:"
+"""How the turn begins that asks to mend an answer; the answer stands before it, and before that
+what was asked."""
+
 MAX_BAD_ANSWER = 4000
 """Characters of a bad answer that are shown to the model again."""
 
@@ -274,8 +278,7 @@ def repair_messages(
     """
     faults = "\n".join(f"- {fault}" for fault in faults_in(error))
     request = (
-        "That answer cannot be used:\n"
-        f"{faults}\n"
+        f"{REPAIR}\n{faults}\n"
         "Give the whole answer again with this put right: one JSON document that fits the "
         "schema, no words around it, no code fence."
     )

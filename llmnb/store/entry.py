@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +122,6 @@ def answer_key(
     dialect: str,
     endpoint: str,
     body: bytes,
-    headers: Mapping[str, str] | None = None,
     sample: int = 0,
     extra: bytes = b"",
 ) -> str:
@@ -135,7 +133,6 @@ def answer_key(
         dialect: How it is asked.
         endpoint: Where it is asked, or what answers for an in-process model.
         body: Canonical body.
-        headers: Request headers that change the answer; names in any case.
         sample: Which of several samples of one prompt.
         extra: Further bytes that tell answers apart.
 
@@ -144,9 +141,6 @@ def answer_key(
         'bfb433c6'
     """
     rest = _origin(dialect, endpoint, sample)
-    if headers:
-        for name in sorted(headers, key=str.lower):
-            rest += f"{name.lower()}\0{headers[name]}\0".encode()
     if extra:
         rest += b"\0extra\0" + extra
     return hashlib.sha256(b"%d\0%b%b" % (len(body), body, rest)).hexdigest()[:KEY_LENGTH]

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import orjson
 
 from llmnb import settings
 from llmnb.adapters import files
+from llmnb.adapters.file_lock import locked
 from llmnb.display.texts import counted, mended
 from llmnb.errors import InputError, StoreError
 from llmnb.store import layout
@@ -31,6 +34,12 @@ Label = str | int | float | bool
 """What a person says of a row: plain text, or another plain value."""
 
 RANDOM = "random"
+
+_HEAD_BYTES = 64
+"""By so much of its beginning, which holds a moment, a file is known again."""
+
+LOCK_SECONDS = 10.0
+"""How long a label waits for another process that is writing one."""
 
 
 def row_keys(cells: Mapping[str, Sequence[str | None]]) -> list[str]:
@@ -128,37 +137,43 @@ class LabelStore:
     def __init__(self, project: layout.ProjectPaths, question: str) -> None:
         self.project = project
         self.question = mended(question)
+        self._lock = threading.Lock()
+        self._forget()
+        self.refresh()
+
+    def _forget(self) -> None:
+        """Know of nothing, as before anything was read."""
         self.fields: tuple[str, ...] | None = None
         """The fields that rows were last known by; None before the first label."""
 
         self._acts: dict[str, Act] = {}
         self._taken_back: set[str] = set()
-        self._of_row: dict[str, list[str]] = {}
+        self._of_row: dict[str, list[Act]] = {}
+        self._last: dict[str, Act] = {}  # of each row what was said last and not taken back
         self._read_to = 0
+        self._head = b""
         self._damaged: set[int] = set()
-        self._lock = threading.Lock()
-        self.refresh()
 
     # -------------------------------------------------------------------- what was said
 
     def said(self, key: str) -> Act | None:
         """Return what was last said of a row and not taken back."""
-        acts = (self._acts[name] for name in reversed(self._of_row.get(key, ())))
-        return next((act for act in acts if act.id not in self._taken_back), None)
+        return self._last.get(key)
 
     def all_said(self) -> dict[str, Act]:
         """Return what was last said of each row, rows passed over included."""
-        every = {key: self.said(key) for key in self._of_row}
-        return {key: act for key, act in every.items() if act is not None}
+        return dict(self._last)
 
     def acts(self) -> list[Act]:
         """Return what was said and not taken back, the oldest first."""
-        return [act for act in self._acts.values() if act.id not in self._taken_back]
+        acts = list(self._acts.values())
+        return [act for act in acts if act.id not in self._taken_back]
 
     @property
     def labels(self) -> dict[str, Label]:
         """The label of each row that has one, by the row's key."""
-        return {key: act.label for key, act in self.all_said().items() if act.label is not None}
+        said = self._last.copy()  # another thread may add to it
+        return {key: act.label for key, act in said.items() if act.label is not None}
 
     # -------------------------------------------------------------------------- saying
 
@@ -183,6 +198,8 @@ class LabelStore:
         Raises:
             StoreError: If it could not be kept.
         """
+        if isinstance(act.label, float) and not math.isfinite(act.label):
+            raise InputError("A label is a text or a number: give none where there is none.")
         said = {"skip": True} if act.label is None else {"label": act.label}
         self._append({"id": act.id, "at": act.at, "key": act.key, "sample": act.sample, **said})
 
@@ -202,22 +219,27 @@ class LabelStore:
         """
         names = tuple(map(mended, fields))
         if names != self.fields:
-            self._append({"fields": names, "at": time.time()})
+            self._append({"at": time.time(), "fields": names})
 
     def _append(self, line: dict[str, Any]) -> None:
         try:
-            data = orjson.dumps({"question": self.question, **line}) + b"\n"
+            data = orjson.dumps({**line, "question": self.question}) + b"\n"
         except TypeError as error:
             raise InputError(f"A label is a text or a number of at most 64 bits: {error}") from None
         path = self.project.labels
         try:
             files.make_folder(self.project.root)
             files.make_folder(path.parent)
-            files.append_private(path, data, is_synced=True)
+            with self._alone():
+                files.append_private(path, data, is_synced=True)
         except OSError as error:
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise StoreError(f"Not saved: {why}. The label would stand in {path}.") from None
         self.refresh()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Keep other processes from writing: what is half written is then torn for good."""
+        return locked(self.project.labels.with_suffix(".lock"), timeout=LOCK_SECONDS)
 
     # ------------------------------------------------------------------------- reading
 
@@ -241,19 +263,30 @@ class LabelStore:
     def _read(self, path: Path) -> None:
         try:
             with files.open_to_read(path) as file:
+                if file.read(len(self._head)) != self._head:
+                    self._forget()  # somebody has put another file there
                 file.seek(self._read_to)
                 data = file.read()
         except FileNotFoundError:
+            self._forget()
             return
         except OSError as error:
             raise StoreError(f"Labels cannot be read: {error}") from None
-        at = self._read_to
+        self._head = self._head or data[:_HEAD_BYTES]
         for line in data.splitlines(keepends=True):
-            if line.strip() and not self._add(line):
+            at, is_whole = self._read_to, line.endswith(b"\n")
+            if is_whole:
+                self._read_to += len(line)
+            if not line.strip() or self._add(line):
+                continue
+            if is_whole or self._is_torn(path, at, line):
                 self._damaged.add(at)
-            at += len(line)
-            if line.endswith(b"\n"):
-                self._read_to = at  # an unfinished line is read again: it may grow
+
+    def _is_torn(self, path: Path, at: int, line: bytes) -> bool:
+        """Whether nobody is about to finish the last line."""
+        with self._alone(), files.open_to_read(path) as file:
+            file.seek(at)
+            return file.read() == line
 
     def _add(self, data: bytes) -> bool:
         """Add a line to what is known; returns False where it is none of ours."""
@@ -262,7 +295,7 @@ class LabelStore:
             if line["question"] != self.question:
                 return True
             if "undo" in line:
-                self._taken_back.add(str(line["undo"]))
+                self._take_back(str(line["undo"]))
             elif "fields" in line:
                 self.fields = tuple(map(str, line["fields"]))
             else:
@@ -284,4 +317,15 @@ class LabelStore:
         )
         if act.id not in self._acts:  # else it was kept twice, because it was in doubt
             self._acts[act.id] = act
-            self._of_row.setdefault(act.key, []).append(act.id)
+            self._of_row.setdefault(act.key, []).append(act)
+            self._last[act.key] = act
+
+    def _take_back(self, act_id: str) -> None:
+        self._taken_back.add(act_id)
+        if (act := self._acts.get(act_id)) is None:
+            return
+        left = [other for other in self._of_row[act.key] if other.id not in self._taken_back]
+        if left:
+            self._last[act.key] = left[-1]
+        else:
+            self._last.pop(act.key, None)

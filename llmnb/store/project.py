@@ -52,7 +52,7 @@ _NEIGHBOURS_SECONDS = 2.0
 def open_project(
     name: str | None, cache_dir: str | Path | None = None, *, share: Share = True
 ) -> ProjectStore:
-    """Return the store of a project; nothing is made until an answer is saved.
+    """Return the store of a project; nothing is made until an answer is saved, or a run begins.
 
     Args:
         name: Any text; None: `LLMNB_PROJECT`, else ``default``.

@@ -194,6 +194,7 @@ class RunIndex:
         self.causes: list[Cause] = [Cause("", "")]
         """Why rows failed, by the numbers in `cause_numbers`."""
 
+        self._size = len(data)
         self._store = ProjectStore(self.project, share=False)
         self._data = _in_order(self._without_notes(data), self.header.group)
         self.rows = _column(self._data, 0, "I")
@@ -233,6 +234,15 @@ class RunIndex:
             return rows
         good = [number for number, state in enumerate(kinds) if state in _ROW_STATES]
         return b"".join([rows[n * RECORD_BYTES : (n + 1) * RECORD_BYTES] for n in good])
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether more was written since it was read."""
+        writer().flush(_SAVING_SECONDS)
+        try:
+            return self.summary.path.stat().st_size != self._size
+        except OSError:  # cleared: what was read is what there was
+            return False
 
     def __len__(self) -> int:
         return len(self.states)
@@ -304,7 +314,7 @@ def read(run_id: str, cache_dir: Path) -> RunIndex:
     try:
         with files.open_to_read(path, through_links=False) as file:
             return RunIndex(summary, file.read())
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:  # it is damaged
         raise StoreError(f"{path} cannot be read: {error}") from None
 
 
@@ -337,9 +347,8 @@ def summarize(path: Path) -> RunSummary | None:
             kind, values = _read_note(file, 0)
             if kind != HEADER:
                 return None
-            known = {field.name for field in dataclasses.fields(RunHeader)}
-            header = RunHeader(**{name: values[name] for name in known & values.keys()})
-            if header.run_id != path.stem or not isinstance(header.begun, int | float):
+            header = header_in(values)
+            if header is None or header.run_id != path.stem:
                 return None
             state = os.fstat(file.fileno())
             records = state.st_size // RECORD_BYTES
@@ -354,6 +363,30 @@ def summarize(path: Path) -> RunSummary | None:
         written=state.st_mtime,
         is_running=end is None and _is_alive(path),
     )
+
+
+def header_in(values: Mapping[str, Any]) -> RunHeader | None:
+    """Return the header that was written down as JSON; None where it is none of ours."""
+    known = {
+        field.name: values[field.name]
+        for field in dataclasses.fields(RunHeader)
+        if field.name in values
+    }
+    fits = all(isinstance(value, _KINDS.get(name, str)) for name, value in known.items())
+    if fits and "verb" in known:
+        return RunHeader(**known)
+    return None  # of something else, or of a later release
+
+
+_KINDS: Mapping[str, Any] = {
+    "begun": int | float,
+    "rows": int | None,
+    "group": int,
+    "empty": int,
+    "form": dict,
+    "traits": dict,
+}
+"""Types of the fields of a header; the others are texts."""
 
 
 def _is_alive(path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from llmnb.errors import LLMNBError
+from llmnb.schemas.output import REPAIR
 from llmnb.store import projects
 from llmnb.store.entry import Entry
 from llmnb.store.layout import ProjectPaths
@@ -22,7 +23,7 @@ UNREADABLE = "(not readable)"
 
 
 def question(entry: Entry) -> str:
-    """Return the last thing that was asked.
+    """Return the last thing that was asked; of an answer that was mended, what it answers.
 
     Example:
         >>> from llmnb.store.entry import Entry
@@ -31,7 +32,9 @@ def question(entry: Entry) -> str:
         ...                provider="p", model="m", quality="good"))
         'Hi'
     """
-    return (questions(entry) or [UNREADABLE])[-1]
+    texts = questions(entry) or [UNREADABLE]
+    is_repair = len(texts) > 2 and texts[-1].startswith(REPAIR)
+    return texts[-3] if is_repair else texts[-1]
 
 
 def questions(entry: Entry) -> list[str]:

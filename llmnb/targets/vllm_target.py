@@ -211,24 +211,10 @@ class _Answering:
 # -------------------------------------------- OpenAI's bodies as the engine takes them
 
 _AS_THEY_ARE = (
-    "n",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "seed",
-    "stop",
-    "stop_token_ids",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "min_tokens",
-    "ignore_eos",
-    "include_stop_str_in_output",
-    "skip_special_tokens",
-    "prompt_logprobs",
-    "structured_outputs",
-    "logit_bias",
+    *("n", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "stop_token_ids"),
+    *("presence_penalty", "frequency_penalty", "repetition_penalty", "min_tokens"),
+    *("ignore_eos", "include_stop_str_in_output", "skip_special_tokens", "prompt_logprobs"),
+    *("structured_outputs", "logit_bias"),
 )
 """Fields that vLLM's own server takes, and its engine by the same name."""
 

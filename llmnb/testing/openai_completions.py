@@ -143,7 +143,7 @@ class _Chat(_Completions):
     last: ClassVar[Mapping[str, Any]] = {"delta": {}}
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
-        """Understand the body of a chat completion."""
+        """Return what the body of a chat completion asks for."""
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages:
             raise Rejected("Missing required parameter: 'messages'.", "messages")

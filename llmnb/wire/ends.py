@@ -76,6 +76,8 @@ def worth(reason: Any, refusal: Any = None) -> Quality:
         return "refused"
     if reason == "stop" or reason is None or reason == "":
         return "good"
+    if reason == "length":
+        return "truncated"
     if not isinstance(reason, str):
         return "unknown"
     lower = reason.lower()
@@ -91,7 +93,7 @@ def is_cut(reason: str | None) -> bool:
         >>> is_cut("MAX_TOKENS"), is_cut("stop"), is_cut(None)
         (True, False, False)
     """
-    return reason is not None and _WORTH_OF.get(reason.lower()) == "truncated"
+    return reason == "length" or (reason is not None and worth(reason) == "truncated")
 
 
 def worth_without_text(

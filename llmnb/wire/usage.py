@@ -116,6 +116,8 @@ def tier(value: Any) -> str | None:
         >>> tier("Flex"), tier(None)
         ('flex', None)
     """
+    if value == "default":  # nearly always
+        return "default"
     if not isinstance(value, str) or not value:
         return None
     return value.lower().removeprefix("service_tier_")  # as Gemini spells it now and then

@@ -53,6 +53,29 @@ def test_start_gives_a_run_to_look_at_and_steer(frame, model, sim):
 
 
 @openai_only
+@pytest.mark.parametrize(
+    "options",
+    [{"into": "said"}, {"details": "full"}, {"n": 2}, {"schema": ("> a", "> b")}],
+    ids=str,
+)
+def test_a_batch_that_is_attached_to_gives_the_column(frame, model, sim, options):
+    """Rows by their position; of what was asked about a table the list tells the prompt."""
+    params = {"max_tokens": 50}
+    run = frame.llm.start("text", model=model, mode="batch", params=params, **options)
+    table = run.result(30)
+
+    (note,) = llmnb.runs()
+    attached = llmnb.attach(note)
+
+    got = attached.result(30)
+    want = table["said"] if "into" in options else table
+    assert type(got) is type(want)
+    assert got.equals(want.reset_index(drop=True))
+    assert (note.verb, note.prompt) == ("batch", "text")
+    assert attached.status().counts.num_rows_done == run.status().counts.num_rows_done
+
+
+@openai_only
 def test_failed_rows_of_a_table_can_be_asked_now(model, sim):
     """They are told by their place in the table, and their answers come into it."""
     frame = pd.DataFrame({"text": [None, "a", "fail b"]})

@@ -37,6 +37,8 @@ CELLS = [
     "%llm_status",
     "labelled = df.llm.label('text', payloads[:20], fields=['<b>{text}'])\n"
     "labelled.skip()\nlabelled.give(payloads[7])\nlabelled",
+    "df.llm.generate('text', details=True, **options).llm.explore()",
+    "run.explore(df.llm.start('{text} <i>now</i>', **options))",
     "x = df.llm.generate('text', **options)",  # its answers in the receipt
     "for tag in ('<svg onload=alert(1)>', '</details><script>alert(1)</script>'):\n"
     "    x = df.head(20).llm.generate(tag + ' {text}', **options)",
@@ -59,7 +61,7 @@ LIVE = """(output) => {
     if (name.startsWith("mjx-")) found.push(name);
     if (["script", "iframe", "object", "embed", "img", "form", "link", "meta", "base", "video",
          "audio", "math", "template", "marquee"].includes(name)) found.push(name);
-    if (name === "details" && !node.closest(".llmnb-receipt")) found.push(name);
+    if (name === "details" && !node.closest(".llmnb-receipt, .explore")) found.push(name);
     if (name === "svg" && !node.closest(".llmnb, [data-icon]")) found.push(node.outerHTML);
     if (name === "a" && !node.getAttribute("href")?.startsWith("http://127.0.0.1")) found.push("a");
     const isOfPandas = node.textContent.trim().startsWith(".dataframe");
@@ -108,6 +110,14 @@ def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, 
     bench.get_by_role("button", name="Copy as code").click()
     expect(bench).to_contain_text("as a cell")
     expect(bench.locator("td .txt").first).to_be_visible()
+
+    for number in (11, 12):  # rows to read, and what changed in them
+        rows = notebook.output(number).get_by_role("listbox", name="Rows")
+        expect(rows.get_by_role("option").first).to_be_visible()
+        rows.focus()
+        for _ in range(4):
+            notebook.page.keyboard.press("PageDown")
+        expect(rows.get_by_role("option", selected=True)).to_be_visible()
 
     notebook.output(len(CELLS)).evaluate(UNFOLD)
     expect(notebook.output(len(CELLS))).to_contain_text("</details><script>alert(1)</script>")

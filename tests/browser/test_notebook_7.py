@@ -32,6 +32,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
                 "df.llm.plan('Ask {text}', **options)",
                 "%llm_cache",
                 "df.llm.label('kind', ['odd', 'even'], n=2)",
+                "run.explore()",
                 "df.llm.workbench('{text}: which?', **settings)",
             ],
             provider,
@@ -63,7 +64,13 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
         notebook.page.keyboard.press("2")
         expect(labels).to_contain_text("labelled, all saved")
 
-        bench = notebook.done(5).get_by_role("region", name="Workbench")
+        rows = notebook.done(5).get_by_role("region", name="Rows of project tickets")
+        rows.get_by_role("option").nth(1).click()
+        notebook.page.keyboard.press("j")
+        expect(rows.get_by_role("heading", name="Row 2")).to_be_visible()
+        expect(rows).to_contain_text("SAY ROW 2")
+
+        bench = notebook.done(6).get_by_role("region", name="Workbench")
         bench.get_by_role("button", name="Ask 5 rows").click()
         expect(bench.locator("td .txt").filter(has_text="WHICH?")).to_have_count(5)
         bench.get_by_role("textbox", name="Prompt").fill("{text}: what?")

@@ -36,7 +36,7 @@ def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, provide
     saved notebook keeps what it came to and no text; a restarted kernel is told of, and a new one
     goes on where the last one stopped.
     """
-    cells = [LOAD, LABEL, "time.sleep(4)", "print(labelled.labels.notna().sum())"]
+    cells = [LOAD, LABEL, "time.sleep(4)", "applied = df.llm.apply_labels('mood')"]
     notebook = open_notebook("labels", cells, provider)
     store = LabelStore(layout.ProjectPaths(cache_dir, "default"), "mood")
     keys = notebook.page.keyboard
@@ -87,8 +87,10 @@ def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, provide
     notebook.run(2)
     expect(notebook.cell(2).locator(".jp-InputPrompt")).to_have_text("[*]:")
     text.click()
-    press("1")
+    before = text.inner_text()
+    keys.press("1")
     notebook.wait(2)
+    expect(text).not_to_have_text(before)
     expect(card.locator(".prog")).to_have_text("4 of 8")
 
     # ---------------------------------------------------------------- a restarted one
@@ -108,4 +110,4 @@ def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, provide
     keys.press("2")
     expect(again).to_contain_text("labelled, all saved")
     expect(again).to_contain_text('df.llm.score("mood", labelled)')
-    expect(notebook.done(3)).to_contain_text("8")
+    expect(notebook.done(3)).to_contain_text("2 of them changed it.")

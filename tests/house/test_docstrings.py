@@ -11,12 +11,12 @@ import inspect
 import io
 import textwrap
 
+import pandas as pd
 import pytest
 from tree import module_name, source_files
 
 import llmnb
 from llmnb import generation, rate_limiter, testing, widgets
-from llmnb.frames.accessors import DataFrameLLM
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -53,6 +53,9 @@ def test_a_module_opens_with_what_it_is_for(path):
     assert opening.split("\n\n")[0].rstrip().endswith((".", ":"))
 
 
+Verbs = type(pd.DataFrame().llm)
+
+
 def public() -> dict[str, object]:
     """Return every public function and class by its name, the verbs of tables among them."""
     modules = (llmnb, widgets, testing, rate_limiter, generation)
@@ -61,7 +64,7 @@ def public() -> dict[str, object]:
         for module in modules
         for name in module.__all__
     }
-    named |= {f"df.llm.{name}": getattr(DataFrameLLM, name) for name in dir(DataFrameLLM)}
+    named |= {f"df.llm.{name}": getattr(Verbs, name) for name in dir(Verbs)}
     return {
         name: value
         for name, value in named.items()

@@ -40,8 +40,10 @@ ALLOWED = {
         "display evaluation frames llmnb notebook tests/browser tests/evaluation tests/frames "
         "tests/notebook"
     ),
-    "pieces": "tests/notebook",
-    "place": "evaluation frames notebook tests tests/frames tests/notebook",
+    "pieces": "tests/evaluation tests/notebook",
+    "place": (
+        "display evaluation frames notebook tests tests/evaluation tests/frames tests/notebook"
+    ),
     "rail": "notebook tests/notebook",
     "say": "frames tests/frames tests/notebook",
     "strip": "tests/notebook",

@@ -25,6 +25,7 @@ START = "run = df.llm.start('Say {text}', **options)\nrun"
 PLAN = "df.llm.plan('Ask {text}', **options)"
 WAITS = "answers = df.head(8).llm.generate('Wait {text}', **options)"
 LABEL = "df.llm.label('kind', ['odd', 'even'], n=2)"
+READ = "run.explore()"
 BENCH = "df.llm.workbench('{text}: which?', model='openai/gpt-4o-mini', project_name='prompts')"
 CACHE = "from llmnb.widgets import CacheManager\nCacheManager()"
 
@@ -52,6 +53,7 @@ def notebook(tmp_path, provider):
             ("df, options, run", f"run\n{PLAN}", ""),
             ("answers", f"answers\n{CACHE}", ""),
             ("df, answers", f"answers\n{LABEL}", ""),
+            ("run", READ, ""),
             ("df, answers", f"answers\n{BENCH}", ""),
         ],
     )
@@ -103,6 +105,12 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     expect(begun).to_contain_text("All 40 rows answered")
     assert len(provider.ledger.received) == 8 + 42 + 40
 
+    rows = output(page, 6).get_by_role("region", name="Rows of project tickets")
+    rows.get_by_role("option").nth(1).click()
+    page.keyboard.press("j")
+    expect(rows.get_by_role("heading", name="Row 2")).to_be_visible()
+    expect(rows).to_contain_text("SAY ROW 2")
+
     manager = output(page, 4).get_by_role("region", name="Cache manager")
     manager.get_by_role("button", name="tickets", exact=True).click()
     manager.get_by_role("searchbox").fill("Wait row 5")
@@ -120,7 +128,7 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     page.keyboard.press("2")
     expect(labels).to_contain_text("labelled, all saved")
 
-    bench = output(page, 6).get_by_role("region", name="Workbench")
+    bench = output(page, 7).get_by_role("region", name="Workbench")
     bench.get_by_role("button", name="Ask 5 rows").click()
     expect(bench.locator("td .txt").filter(has_text="WHICH?")).to_have_count(5)
     bench.get_by_role("textbox", name="Prompt").fill("{text}: what?")

@@ -485,6 +485,32 @@ def test_labels_beyond_nine_are_found_by_their_first_letters(page):
 
 
 @pytest.mark.browser
+def test_a_busy_kernel_is_told_of_and_saves_afterwards(page):
+    """
+    While no answer comes the label waits in sight and no other key counts; the answer goes on.
+    """
+    labelled = table().llm.label("mood", LABELS, fields="body")
+    card = LabellerWidget(labelled)
+    node = page.show(card, width=480)
+    page.until(lambda: node.locator(".item").is_visible())
+    act, waiting = card._handle_custom_msg, []
+    card._handle_custom_msg = lambda content, buffers: waiting.append(content)
+    node.locator(".card").focus()
+    name = node.locator(".facts b").first.inner_text()
+    for key in "213u":
+        page.page.keyboard.press(key)
+    line = node.locator(".because")
+    page.until(lambda: "The kernel is busy" in line.inner_text())
+    told = f"“unkind” for {name.lower()} is saved as soon as that is done."
+    assert told in " ".join(line.inner_text().split())
+    assert [message["do"] for message in waiting] == ["give"]
+    assert node.locator("button.given").inner_text().split() == ["2", "unkind"]
+    act(waiting[0], [])
+    page.until(lambda: "you say unkind" in line.inner_text())
+    assert labelled.labels.dropna().tolist() == ["unkind"]
+
+
+@pytest.mark.browser
 def test_hostile_texts_are_texts(page):
     """
     In cells, names of columns and rows, labels, meanings, answers and errors: no element or

@@ -11,7 +11,7 @@ import pytest
 from two_processes import WITH_ITS_PARENT, program
 
 from llmnb.adapters import files
-from llmnb.errors import StoreError
+from llmnb.errors import InputError, StoreError
 from llmnb.store import clearing, labels, layout
 from llmnb.store.labels import LabelStore, row_keys
 
@@ -271,6 +271,28 @@ def test_a_label_that_cannot_be_saved_is_named_and_kept_once_when_it_can(
     assert len(lines(project)) == 2  # the first had reached the file
     store.undo(act.id)
     assert LabelStore(project, "mood").labels == {}
+
+
+def test_a_file_that_was_taken_away_is_begun_anew(store, project):
+    """
+    What stands in the file is what is known, also where somebody has removed it meanwhile.
+    """
+    store.give("a", "kind")
+    project.labels.unlink()
+    store.give("b", "unkind")
+
+    assert store.labels == {"b": "unkind"}
+
+
+def test_no_label_is_no_number(store):
+    """
+    What is no plain value, or no number, is refused before anything is written.
+    """
+    with pytest.raises(InputError, match="text or a number"):
+        store.give("a", float("nan"))
+    with pytest.raises(InputError, match="64 bits"):
+        store.give("a", 2**70)
+    assert store.labels == {}
 
 
 # ------------------------------------------------------------------------ other processes

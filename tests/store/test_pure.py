@@ -72,7 +72,6 @@ KEY = {
     "dialect": "openai.chat",
     "endpoint": "https://host/v1/chat/completions",
     "body": canonical({"model": "m", "messages": [{"role": "user", "content": "a"}]}),
-    "headers": {"openai-organization": "x"},
     "sample": 0,
     "extra": b"",
 }
@@ -86,8 +85,6 @@ KEY = {
         {"body": canonical({"model": "m2", "messages": [{"role": "user", "content": "a"}]})},
         {"body": canonical({"model": "m", "messages": [{"role": "user", "content": "b"}]})},
         {"body": canonical({"model": "m", "messages": [{"role": "system", "content": "a"}]})},
-        {"headers": {"openai-organization": "y"}},
-        {"headers": None},
         {"sample": 1},
         {"extra": b"1"},
     ],

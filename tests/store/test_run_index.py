@@ -306,6 +306,8 @@ def test_what_llmnb_has_not_written_is_no_run(root):
     (runs / "run-b.idx").write_bytes(os.urandom(4000))
     (runs / "run-c.idx").write_bytes(run_index.note(run_index.HEADER, [1, 2]))
     (runs / "run-d.idx").write_bytes(run_index.note(run_index.HEADER, {"verb": 1}))
+    odd = {"verb": "generate", "run_id": "run-e", "begun": 1.0, "group": "two"}
+    (runs / "run-e.idx").write_bytes(run_index.note(run_index.HEADER, odd))
 
     assert [summary.header.run_id for summary in run_index.summaries(root)] == [
         "run-20261129-214500-3f9a2c"

@@ -170,6 +170,7 @@ def act(notebook: Any, path: Path) -> None:
     card.get_by_role("button", name="Pause").wait_for()
     camera.watch(2)
     camera.point(card.get_by_role("button", name="Details"))
+    camera.frames.clear()  # what stands first stands alone where nothing moves
     camera.watch(2)
     camera.point(card.get_by_role("button", name="Pause"))
     camera.watch(1.2)

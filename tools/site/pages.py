@@ -38,6 +38,18 @@ READ_FIRST = (
 )
 """The order of the notebooks; others come behind."""
 
+FOUND = (
+    ("how-to/", 4.0),
+    ("faq", 3.0),
+    ("start", 2.0),
+    ("changelog", 0.1),
+    ("testing", 0.3),
+    ("architecture", 0.3),
+    ("benchmarks", 0.3),
+    ("", 1.0),
+)
+"""How far ahead of others a page stands among what a search finds."""
+
 BESIDE = ("examples/**/*.*", "benchmarks/peers/README.md")
 """What pages link to that lies beside docs/; it has the same path in the site."""
 
@@ -105,14 +117,19 @@ def _as_page_of_docs(text: str) -> str:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fill in what stands in the code; what lies beside docs/ lies within the site."""
+    name = page.file.src_uri
+    page.meta["search"] = {"boost": next(much for start, much in FOUND if name.startswith(start))}
     if "/" not in page.file.src_uri:
         markdown = re.sub(r"\]\(\.\./(examples|benchmarks|notebooks)/", r"](\1/", markdown)
     markdown = re.sub(r"^<!-- code: (\w+)(?: (\S+)(?: (.+))?)? -->$", _filled, markdown, flags=re.M)
     return re.sub(r"^::: (\S+)$", _entry, markdown, flags=re.M)
 
 
-def on_post_page(output: str, **_: Any) -> str:
-    """Take away what would be loaded from elsewhere."""
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Take away what would be loaded from elsewhere; lead notebooks' links to pages."""
+    if page.file.src_uri.endswith(".ipynb"):
+        output = re.sub(r'href="\.\./docs/([\w/-]+)\.md', r'href="../\1.html', output)
+        output = re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', output)
     return MERMAID.sub("", ELSEWHERE.sub("", output))
 
 
@@ -163,7 +180,7 @@ def gallery() -> Iterator[str]:
         shown = f"pictures/notebook-{path.stem}.png"
         name = f"[**{heading(path)}**](notebooks/{path.name})"
         if (ROOT / "docs" / shown).exists():
-            link = f"notebooks/{path.stem}.html"
+            link = f"notebooks/{path.name}"
             (there,) = picture(shown, heading(path))
             yield "\n".join(f"[{each}]({link})" for each in there.splitlines()) + f"\n{name}\n"
         else:

@@ -69,8 +69,8 @@ function makeOpenRow(acts) {
       writeSpans(cell, spans);
       if (verdict) {
         const glyph = makeGlyph();
-        glyph.draw(verdict);
-        cell.append(glyph.node, make("span", { class: "vh" }, verdict));
+        glyph.draw(verdict === "right" ? "right" : "wrong");
+        cell.append(glyph.node, make("span", { class: ["right", "wrong"].includes(verdict) ? "vh" : "mut" }, ` ${verdict}`));
       }
       return make("tr", {}, make("td", {}, name), cell);
     });
@@ -195,7 +195,7 @@ function render({ model, el }) {
   let state = null;
   let version = 0; // of the rows that the list has
   let current = null; // the position of the open row
-  let after = null; // a step that waits for its page
+  let coming = null; // the rank of a row that is to be opened once its page is there
   let seenAt = "";
   let isBusy = false;
   let latest = null; // what was said last, until something else is
@@ -281,7 +281,6 @@ function render({ model, el }) {
   }
   function patch() {
     const isEmpty = state.blank !== null;
-    const before = latest;
     write(subject, state.subject);
     assign(subject, "title", state.subject);
     assign(card, "aria-label", state.isPair ? `Rows of two runs of project ${state.project}` : state.project ? `Rows of project ${state.project}` : "Rows");
@@ -294,21 +293,24 @@ function render({ model, el }) {
     list.size(state.shown, state.rows);
     assign(list.node, "style", `--n-gut:${Math.max(44, 12 + 7 * groupOf(state.rows).length) + (state.isPair ? 8 : 0)}px`);
     hints.patch([["j k", "next, previous"], state.isPair ? ["d", "side by side", "far"] : ["m", "mark", "far"], ["/", "search", "far"], ["?", "keys"]]);
-    show(panes, !isEmpty && state.shown > 0);
+    const isShown = !isEmpty && (state.shown > 0 || state.isSearching);
+    if (!isShown && panes.contains(focusedBeside(root))) input.focus();
+    show(panes, isShown);
     if (focusedBeside(root) !== input && input.value.trim() !== state.search) input.value = state.search;
     if (version !== state.version) {
       latest = null;
       if (state.shown) ask({ do: "around", position: current ?? 0 }, { place: takePlace, rows: (message) => takeRows(message, true) });
-      else { list.clear(); openRow.clear(); current = null; }
+      else { list.clear(); openRow.clear(); }
       version = state.version;
     }
-    if (before === latest) patchLine(); else patchLine();
+    patchLine();
   }
   function takeRows(message, isFresh = false) {
     asked.delete(message.first);
     list.take(message.first, message.lines, isFresh);
     list.choose(current);
-    if (after) { const act = after; after = null; act(); }
+    const position = coming === null ? null : list.positionAt(coming);
+    if (position !== null) { coming = null; open(position); }
   }
   function takePlace({ position }) {
     if (position !== current || !openRow.state) open(position);
@@ -326,6 +328,7 @@ function render({ model, el }) {
   function open(position) {
     if (position === null || position === undefined) return;
     current = position;
+    coming = null;
     list.choose(position);
     map.place(position);
     readRow();
@@ -342,21 +345,16 @@ function render({ model, el }) {
   }
   function step(by) {
     latest = null;
-    const next = list.beside(by);
-    if (next !== null) { open(next); return; }
-    const rank = list.rank;
+    const rank = coming ?? list.rank; // keys that are faster than the kernel add up
     if (rank === null) return;
-    const wanted = Math.max(0, Math.min(state.shown - 1, rank + by));
-    const there = list.positionAt(wanted);
-    if (there !== null) { open(there); return; }
-    after = () => { const position = list.positionAt(wanted); if (position !== null) open(position); };
-    ask({ do: "rows", first: wanted }, { rows: (message) => takeRows(message, Math.abs(wanted - rank) > ROWS_IN_PAGE) });
+    goToRank(Math.max(0, Math.min(state.shown - 1, rank + by)), rank);
   }
-  function edge(rank) {
-    const there = list.positionAt(rank);
-    if (there !== null) { open(there); return; }
-    after = () => open(list.positionAt(rank));
-    ask({ do: "rows", first: rank }, { rows: (message) => takeRows(message, true) });
+  function goToRank(wanted, from = Infinity) {
+    const there = list.positionAt(wanted);
+    if (there !== null) { coming = null; open(there); return; }
+    const isUnderWay = coming !== null && Math.floor(coming / ROWS_IN_PAGE) === Math.floor(wanted / ROWS_IN_PAGE);
+    coming = wanted;
+    if (!isUnderWay) ask({ do: "rows", first: wanted }, { rows: (message) => takeRows(message, Math.abs(wanted - from) > ROWS_IN_PAGE) });
   }
   function mark() {
     if (!openRow.state) return;
@@ -418,7 +416,7 @@ function render({ model, el }) {
   listenToKeys(card, {
     j: moveBy(1), k: moveBy(-1), ArrowDown: moveBy(1), ArrowUp: moveBy(-1),
     PageDown: pageBy(1), PageUp: pageBy(-1),
-    Home: inList(() => edge(0)), End: inList(() => edge(state.shown - 1)),
+    Home: inList(() => goToRank(0)), End: inList(() => goToRank(state.shown - 1)),
     g: always(() => { goTo.value = ""; show(goTo, true); goTo.focus(); }),
     n: always(() => go(current ?? 0, "failed")),
     "/": always(() => { input.focus(); input.select(); }),

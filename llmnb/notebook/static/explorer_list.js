@@ -118,7 +118,7 @@ function makeRowList({ onNeed, onOpen }) {
       look();
     },
     size(newTotal, newRows) { total = newTotal; rows = newRows; },
-    clear() { pages.clear(); current = null; layOut(); },
+    clear() { pages.clear(); layOut(); },
     /** Bars in the place of rows that are being read. */
     ghosts(position) {
       if (!rows) return;
@@ -203,13 +203,13 @@ function makeFacets({ onOutcome, onValue, onFacet, onSearch }) {
     if (name) title.title = name;
     const more = makeButton("", () => values.open(name), "more");
     const others = make("span", { class: "chips" });
-    const chips = makeChips(name || "Outcome", (chip) => name ? onValue(name, chip.value) : onOutcome(chip.value), more, others);
+    const chips = makeChips(name || "Outcome", (chip) => name && chip.value !== "marked" ? onValue(name, chip.value) : onOutcome(chip.value), more, others);
     node.append(title, chips.node);
     return { title, chips, more, others };
   };
   const values = makeValues(onSearch, onValue);
   const patch = (state) => {
-    const wanted = [{ name: "", chips: state.outcomes, more: 0 }, ...state.facets];
+    const wanted = [...(state.outcomes.length ? [{ name: "", chips: state.outcomes, more: 0 }] : []), ...state.facets];
     for (const [name, group] of groups) {
       if (wanted.some((facet) => facet.name === name)) continue;
       group.title.remove();
@@ -233,7 +233,7 @@ function makeFacets({ onOutcome, onValue, onFacet, onSearch }) {
     });
     values.renew();
   };
-  return { node, values, patch, get first() { return groups.get("")?.chips.first; } };
+  return { node, values, patch, get first() { return node.querySelector("button"); } };
 }
 
 function makeValues(onSearch, onValue) {

@@ -49,7 +49,7 @@ function makeLabelHead() {
 function makeItem(onMore) {
   const facts = make("p", { class: "facts" });
   const text = makeText({ onMore });
-  const body = make("div", { class: "body", tabindex: "0" }, text.node);
+  const body = make("div", { class: "body", role: "group", tabindex: "0" }, text.node);
   const node = make("div", { class: "item", role: "group" }, facts, body);
   const patch = (item) => {
     assign(node, "aria-label", item.name);
@@ -259,7 +259,9 @@ function render({ model, el }) {
   };
   /** What the last line says: of the kernel where that does not hear, else what was done. */
   const lastLine = () => {
-    if (isBusy && sent && !link.gone && !link.isDeaf) {
+    // Also long after: whatever keeps the kernel ends once, and what was pressed waits for it.
+    if (isBusy && !view && !link.gone) return { glyph: "clock", parts: ["The kernel is busy with a cell: rows show as soon as that is done."] };
+    if (isBusy && sent && !link.gone) {
       const what = sent.label === null ? "this is done" : `“${labels.textOf(sent.label)}” for ${sent.name.replace(/^R/, "r")} is saved`;
       return { glyph: "clock", parts: [`The kernel is busy with a cell: ${what} as soon as that is done.`] };
     }
@@ -337,7 +339,7 @@ function render({ model, el }) {
   model.on("msg:custom", onMessage);
   model.on("change:snapshot", patch);
   patch();
-  requests.ask({ do: "look" }, {}, { isQuiet: true });
+  requests.ask({ do: "look" });
   const timer = setInterval(() => { if (link.gone) patch(); }, LOOK_MS);
   return () => {
     clearInterval(timer);

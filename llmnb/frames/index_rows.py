@@ -1,0 +1,198 @@
+"""The rows of a run by its index: of any run, in any kernel, as long as its project is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from llmnb.engine.counters import DESCRIPTIONS
+from llmnb.errors import ConfigurationError, StoreError
+from llmnb.frames.row_sources import (
+    ANSWERED,
+    EMPTY,
+    FAILED,
+    MERGED,
+    OUTCOMES,
+    REUSED,
+    WAITING,
+    Codes,
+    Facet,
+    ReadRow,
+    RowSource,
+)
+from llmnb.frames.run_rows import entry_row
+from llmnb.frames.run_rows import plain_needle as needle_of
+from llmnb.store import run_index
+from llmnb.store.entry import Entry
+
+_BY_STATE = {
+    run_index.ANSWERED: ANSWERED,
+    run_index.KEPT: REUSED,
+    run_index.REUSED: REUSED,
+    run_index.MERGED: MERGED,
+    run_index.FAILED: FAILED,
+    run_index.REFUSED: FAILED,
+    run_index.NOT_ASKED: FAILED,
+}
+
+
+class IndexRows(RowSource):
+    """The rows of a run, from its index and its project's store.
+
+    Args:
+        run_id: The run's name.
+        cache_dir: Folder of all projects.
+
+    Raises:
+        ConfigurationError: If there is no such run.
+        StoreError: If its index cannot be read.
+    """
+
+    order_text = "in the table’s order"
+
+    def __init__(self, run_id: str, cache_dir: Path) -> None:
+        self._run_id, self._cache_dir = run_id, cache_dir
+        self._is_gone = False
+        self._lost = 0
+        self._take(run_index.read(run_id, cache_dir))
+        header = self._index.header
+        self.project = header.project
+        self.subject = " · ".join(filter(None, (header.project, header.model, run_id)))
+
+    def _take(self, index: run_index.RunIndex) -> None:
+        self._index = index
+        header = index.header
+        by_state = np.full(256, FAILED, np.uint8)
+        for state, code in _BY_STATE.items():
+            by_state[state] = code
+        codes = by_state[np.frombuffer(bytes(index.states), np.uint8)]
+        self._numbers: npt.NDArray[np.int64] | None = None
+        rows = np.frombuffer(index.rows, "u4") if len(index) else np.zeros(0, "u4")
+        count = max(header.rows or 0, int(rows.max()) + 1 if len(rows) else 0)
+        if header.group > 1 or (len(rows) == count and bool((rows == np.arange(count)).all())):
+            self._codes: Codes = codes
+            return
+        missing = WAITING if index.end is None else EMPTY
+        self._codes = np.full(count, missing, np.uint8)
+        self._codes[rows] = codes
+        self._numbers = np.full(count, -1, np.int64)
+        self._numbers[rows] = np.arange(len(rows))
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def codes(self) -> Codes:
+        """Return what became of each row."""
+        return self._codes
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run goes on, in whichever process."""
+        return self._index.end is None and not self._is_gone and self._index.is_running
+
+    def refresh(self) -> bool:
+        """Take what was written since; where the index was cleared, rows keep their places."""
+        if self._index.end is not None and not self._is_gone:
+            if run_index.find(self._run_id, self._cache_dir) is not None:
+                return False
+            self._is_gone = True
+            return True
+        if self._is_gone:
+            return False
+        before = len(self._index)
+        try:
+            self._take(run_index.read(self._run_id, self._cache_dir))
+        except (ConfigurationError, StoreError):  # cleared
+            self._is_gone = True
+            return True
+        return len(self._index) != before or self._index.end is not None
+
+    @property
+    def cleared(self) -> int:
+        """How many answers are not kept any more, as far as anybody has looked."""
+        answered = int(np.count_nonzero(self._codes <= MERGED))
+        return answered if self._is_gone else self._lost
+
+    def _number(self, position: int) -> int:
+        return position if self._numbers is None else int(self._numbers[position])
+
+    def _entries(self, positions: Sequence[int]) -> list[Entry | None]:
+        numbers = [self._number(position) for position in positions]
+        asked = [number for number in numbers if number >= 0]
+        found = dict(zip(asked, self._index.entries(asked), strict=True))
+        return [found.get(number) for number in numbers]
+
+    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
+        """Return some rows, with what the store holds of them."""
+        pairs = zip(positions, self._entries(positions), strict=True)
+        return [self._read(position, entry, whole) for position, entry in pairs]
+
+    def _read(self, position: int, entry: Entry | None, whole: bool) -> ReadRow:
+        code = int(self._codes[position])
+        row = ReadRow(position=position, outcome=OUTCOMES[code])
+        number = self._number(position)
+        if number < 0:
+            return row
+        row.provider, row.model = self._index.model(number)
+        row.key = self._index.key(number)
+        if code == FAILED:
+            cause = self._index.cause(number)
+            row.error = "not sent" if cause is None else cause.message or cause.kind
+            row.cause = "not sent" if cause is None else DESCRIPTIONS.get(cause.kind, cause.kind)
+            if entry is not None:  # a reply that was no answer
+                kept = entry_row(ReadRow(position=position, outcome=row.outcome), entry, whole)
+                row.prompt, row.system, row.reply = kept.prompt, kept.system, kept.answer or ""
+        elif entry is None:
+            row.is_cleared = True
+        else:
+            entry_row(row, entry, whole)
+        return row
+
+    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
+        """Return which rows of a range hold a text; most are passed over unparsed."""
+        plain = needle_of(pattern)
+        found = []
+        for position, entry in zip(
+            range(start, stop), self._entries(range(start, stop)), strict=True
+        ):
+            if entry is None or (
+                plain and plain not in entry.request.lower() and plain not in entry.raw.lower()
+            ):
+                continue
+            texts = self._read(position, entry, False).searched
+            if any(pattern.search(text) for text in texts if text):
+                found.append(position)
+        return found
+
+    def facets(self) -> list[Facet]:
+        """Return why rows failed, and the models where there are several."""
+        index = self._index
+        found: list[Any] = []
+        causes = np.frombuffer(index.cause_numbers, "u2").astype(np.int16) - 1
+        words = [DESCRIPTIONS.get(cause.kind, cause.kind) for cause in index.causes[1:]]
+        if words:
+            found.append(_merged("Cause", words, self._spread(causes)))
+        models = np.frombuffer(bytes(index.model_numbers), np.uint8).astype(np.int16) - 1
+        names = [model or "" for _, model in index.models[1:]]
+        if len(set(names)) > 1:
+            found.append(_merged("model", names, self._spread(models)))
+        return found
+
+    def _spread(self, codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if self._numbers is None:
+            return codes
+        spread = np.full(len(self), -1, codes.dtype)
+        spread[self._numbers >= 0] = codes[self._numbers[self._numbers >= 0]]
+        return spread
+
+
+def _merged(name: str, words: Sequence[str], codes: npt.NDArray[Any]) -> Facet:
+    """Return a facet in which words that stand twice are one."""
+    values = list(dict.fromkeys(words))
+    place = np.array([*(values.index(word) for word in words), -1], np.int16)
+    return Facet(name, values, place[np.minimum(codes, len(words) - 1)])
