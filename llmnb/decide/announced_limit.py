@@ -196,7 +196,7 @@ class AnnouncedLimit:
             self.smooth.give_back(amount)
 
     def _count(self, request: _Request) -> None:
-        """Take a request out of what is uncounted."""
+        """Note that the provider has counted a request: it is among the uncounted no longer."""
         if request.is_uncounted:
             request.is_uncounted = False
             self.uncounted -= request.cost

@@ -185,7 +185,10 @@ class Link:
 
     @contextlib.contextmanager
     def _asking(self, limits: Limits) -> Iterator[None]:
-        """Mark limits as asked about in the block; tell the listeners once it has ended."""
+        """Let nobody else ask about limits during the block; call the listeners after it.
+
+        A Redis that does not answer ends the block without an error: it counts as lost.
+        """
         for limit in limits:
             limit.is_asking = True
         try:

@@ -112,11 +112,12 @@ def _asked(
     system, turns = conversation.turns_of(
         messages, read, _KNOWN, provider=_PROVIDER, field="parts", model="model"
     )
-    own = fields.pop("systemInstruction", None) or fields.pop("system_instruction", None)
-    if isinstance(own, str):
-        own = {"parts": [{"text": own}]}
-    if isinstance(own, Mapping):
-        system = [*(own.get("parts") or ()), *system]
+    # An instruction in Gemini's own form stands before those among the messages.
+    instruction = fields.pop("systemInstruction", None) or fields.pop("system_instruction", None)
+    if isinstance(instruction, str):
+        instruction = {"parts": [{"text": instruction}]}
+    if isinstance(instruction, Mapping):
+        system = [*(instruction.get("parts") or ()), *system]
     return fields, turns, system
 
 
