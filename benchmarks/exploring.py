@@ -196,6 +196,7 @@ def main() -> None:
     import pandas as pd
 
     import llmnb
+    from llmnb.frames import explorers  # noqa: F401 - loading code is no part of opening
 
     run_id = timed("filled", lambda: fill(folder, options.rows))
     project = read("project", lambda: llmnb.explore(PROJECT, cache_dir=folder))

@@ -122,6 +122,7 @@ class RunRows(RowSource):
         self._named = [f"{{{name}}}" for name in questions_fields(self._template)]
         self._outcomes: list[Outcome | None] = []
         self._codes: Codes = np.zeros(0, np.uint8)
+        self._counts, self._still = run.counts, 0
         self._take()
 
     def _take(self) -> None:
@@ -152,7 +153,13 @@ class RunRows(RowSource):
 
     def refresh(self) -> bool:
         """Take the answers that have come; return whether there are any."""
-        before = self._codes
+        # Taking a million rows takes a third of a second; so not where nothing can have come. A
+        # count may be a moment ahead of its row.
+        counts, before = self._run.counts, self._codes
+        self._still = self._still + 1 if counts == self._counts and not self.is_running else 0
+        if self._still > 1:
+            return False
+        self._counts = counts
         self._take()
         has_changed = not np.array_equal(before, self._codes)
         if has_changed:

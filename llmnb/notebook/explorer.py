@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from llmnb.engine.status import Clock
 from llmnb.errors import InputError
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.row_sources import OUTCOMES
@@ -22,6 +23,9 @@ LOOK_SECONDS = 1.0
 
 REST_SECONDS = 5.0
 """And how often where nothing runs, for answers that others bring or clear."""
+
+RESTS = 20
+"""It rests so many times as long as the last look has taken, where that is longer."""
 
 DRAW_SECONDS = 0.2
 """Pages are told no more often than this."""
@@ -69,13 +73,15 @@ class ExplorerWidget(RequestSurface):
         was_running = self._explorer.source.is_running
         pause = LOOK_SECONDS
         while not self._ended.wait(pause):
+            began = Clock.monotonic()
             has_changed = self._explorer.refresh()
+            took = Clock.monotonic() - began
             is_running = self._explorer.source.is_running
             if not is_running and (has_changed or was_running):
                 self._wanted.set()
                 self.renew()
             was_running = is_running
-            pause = LOOK_SECONDS if is_running else REST_SECONDS
+            pause = max(LOOK_SECONDS if is_running else REST_SECONDS, RESTS * took)
 
     def _state(self) -> dict[str, Any]:
         explorer = self._explorer

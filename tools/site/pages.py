@@ -38,6 +38,18 @@ READ_FIRST = (
 )
 """The order of the notebooks; others come behind."""
 
+FOUND = (
+    ("how-to/", 4.0),
+    ("faq", 3.0),
+    ("start", 2.0),
+    ("changelog", 0.1),
+    ("testing", 0.3),
+    ("architecture", 0.3),
+    ("benchmarks", 0.3),
+    ("", 1.0),
+)
+"""How far ahead of others a page stands among what a search finds."""
+
 BESIDE = ("examples/**/*.*", "benchmarks/peers/README.md")
 """What pages link to that lies beside docs/; it has the same path in the site."""
 
@@ -105,6 +117,8 @@ def _as_page_of_docs(text: str) -> str:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fill in what stands in the code; what lies beside docs/ lies within the site."""
+    name = page.file.src_uri
+    page.meta["search"] = {"boost": next(much for start, much in FOUND if name.startswith(start))}
     if "/" not in page.file.src_uri:
         markdown = re.sub(r"\]\(\.\./(examples|benchmarks|notebooks)/", r"](\1/", markdown)
     markdown = re.sub(r"^<!-- code: (\w+)(?: (\S+)(?: (.+))?)? -->$", _filled, markdown, flags=re.M)
