@@ -30,13 +30,13 @@ def provider():
         yield sim
 
 
-def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, provider, cache_dir):
+def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, lab, provider, cache_dir):
     """
     Keys label the row on show and never reach the notebook; a busy kernel saves afterwards; a
-    saved notebook keeps what it came to and no text; a restarted kernel is told of, and a new one
-    goes on where the last one stopped.
+    saved notebook keeps what it came to and no text; a restarted or dead kernel is told of, and a
+    new one goes on where the last one stopped.
     """
-    cells = [LOAD, LABEL, "time.sleep(4)", "applied = df.llm.apply_labels('mood')"]
+    cells = [LOAD, LABEL, "time.sleep(2)", "applied = df.llm.apply_labels('mood')"]
     notebook = open_notebook("labels", cells, provider)
     store = LabelStore(layout.ProjectPaths(cache_dir, "default"), "mood")
     keys = notebook.page.keyboard
@@ -111,3 +111,8 @@ def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, provide
     expect(again).to_contain_text("labelled, all saved")
     expect(again).to_contain_text('df.llm.score("mood", labelled)')
     expect(notebook.done(3)).to_contain_text("2 of them changed it.")
+
+    # ------------------------------------------------------------------ a dead one
+    lab.end_kernels()
+    expect(again).to_contain_text("The kernel is gone, last seen ")
+    expect(again).to_contain_text("8 labels are on the disk")
