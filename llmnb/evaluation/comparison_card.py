@@ -178,8 +178,8 @@ class ComparisonCard:
     def _rows(self) -> Iterator[list[str]]:
         small = f"{FAINT};font-size:11px;line-height:14px;padding:0 0 4px 10px"
         ends = (
-            '<div style="display:flex;justify-content:space-between"><span>0</span>'
-            "<span>50</span><span>100 %</span></div>"
+            '<div style="display:flex;justify-content:space-between"><span>0</span> '
+            "<span>50</span> <span>100 %</span></div>"
         )
         has_failed = any(costs.failed for costs in self.costs)
         names = ["right", "95 % interval", "failed", "p50", "per 1,000 rows"]

@@ -146,7 +146,7 @@ class SharesCard:
         whole = _axis(max(max(share.high, share.naive) for _, share in shown))
         small = f"{FAINT};font-size:11px;padding:0 0 4px 12px;white-space:nowrap"
         ends = (
-            f'<div style="display:flex;justify-content:space-between"><span>0</span>'
+            f'<div style="display:flex;justify-content:space-between"><span>0</span> '
             f"<span>{100 * whole:.0f} %</span></div>"
         )
         yield [
