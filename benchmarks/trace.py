@@ -193,7 +193,9 @@ def traces(tree: Path) -> tuple[Trace, Trace]:
     watch = Watch(package, floors(tree), prompt)
     frame = pd.DataFrame({"review": ["Arrived a week late."]})
     taken = []
-    with Laboratory.spawn() as provider, tempfile.TemporaryDirectory() as folder:
+    # What became of the rows may still be written down while the folder goes.
+    kept_in = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with Laboratory.spawn() as provider, kept_in as folder:
         llmnb.configure(cache_dir=folder, project_name="trace")
         model: Callable[..., Any] = llmnb.LLM  # the options differ between the trees compared
         asked = model(url=provider.base_url, api_key="k", model="m")

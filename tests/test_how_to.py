@@ -88,19 +88,14 @@ def test_a_page_runs_from_top_to_bottom(path, sim):
                 assert cli.main(arguments) == 0, line
 
 
-@pytest.mark.local_model
-@pytest.mark.usefixtures("folder", "weights")
-def test_the_local_model_labels_reviews_as_people_do():
+def test_the_local_model_is_asked_as_the_readme_asks_it():
     """
-    One word for each of forty, seven in ten right.
+    Its page has the README's own question, whose answers are scored where the README is tested.
     """
     (code,) = blocks(LOCAL, "python")
-    names: dict[str, Any] = {}
-    run(code, names)
-    answers = names["df"]
+    (question,) = re.findall(r"df = df\.llm\.generate\(.*?^\)\n.*?\n", code, re.M | re.S)
 
-    assert (answers["model"] == answers["label"]).mean() >= 0.7
-    assert set(answers["model"]) == {"negative", "positive"}
+    assert question in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_project_some_or_all_are_cleared(folder):

@@ -208,7 +208,7 @@ def test_a_browser_finds_what_is_searched_for_and_asks_nobody_else(site, browser
             page.goto(f"{home}index.html", wait_until="networkidle")
             if width < 1000:
                 page.locator("label[for=__search]").first.click()
-            page.locator(".md-search__input").fill("spend budget")
+            page.locator(".md-search__input").press_sequentially("spend budget")
             link = page.locator(".md-search-result__link").first
             link.wait_for()
             assert "budget" in (link.get_attribute("href") or "")

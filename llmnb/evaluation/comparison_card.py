@@ -222,7 +222,8 @@ class ComparisonCard:
         style = "padding:1px 12px 1px 0"
         small = f"{FAINT};font-size:11px;line-height:14px;vertical-align:bottom;{style}"
         head = [
-            cell(name, f"{small};{breaking(name, widest=60)}", head="col", longest=24)
+            # Broken between words, or behind a slash, and never within one.
+            cell(name, small, head="col", longest=24)
             for name in self._disputed_head()
         ]
         rows = [

@@ -16,7 +16,7 @@ from llmnb.display.escape import summary, visible
 from llmnb.display.html_fragments import box, cell, headline, line, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, InputError
 from llmnb.evaluation.comparison_card import ComparisonCard, RivalCosts
 from llmnb.evaluation.comparison_score import Rival, rank
 from llmnb.evaluation.labels import Spellings, folded, label_text
@@ -26,7 +26,7 @@ from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source
-from llmnb.frames.truth import longest_texts, truth_of, without_examples
+from llmnb.frames.truth import longest_texts, refuse_several_labels, truth_of, without_examples
 from llmnb.options import body_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Model, endpoints_of, is_model
@@ -168,7 +168,10 @@ def comparison(
     source = source_of(table)
     labels: Sequence[Any] = ()
     if truth is not None:
-        labels = truth_of(source, truth).labels
+        true = truth_of(source, truth)
+        if options.schema is None:
+            refuse_several_labels(true)
+        labels = true.labels
         if not isinstance(options.examples, list | tuple):  # pairs are of no row
             labels = without_examples(source, labels, options.examples)
     # The first one is the default, so that no other has to be looked for.
@@ -183,6 +186,11 @@ def comparison(
     questions = asked.questions
     if truth is not None and rows == "labelled":
         labelled = [row for row in questions.positions if labels[row] is not None]
+        if not labelled:
+            raise InputError(
+                "No labelled row asks anything: the cells that the prompts name are missing in all "
+                "of them. Nothing was sent."
+            )
         questions = questions.about(labelled)
     form = _SideBySide(
         source=asked.form.source,

@@ -340,6 +340,8 @@ class TableRows(RowSource):
         if self._is_details:
             used |= set(labels)
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
+        if not name:  # a series, whose name stands for the same values
+            self._facts = []
         self._truth = truth
         self._cells = cells
         self.question = name
@@ -407,7 +409,7 @@ class TableRows(RowSource):
             if columns.labels.count(name) != 1:
                 continue
             cells = self._cells if name == self._column else columns.cells(name)
-            facet = facet_of(name, cells)
+            facet = facet_of(name or "answer", cells)
             if facet is not None and (len(facet.values) > 1 or name == self._column):
                 own.append(facet)
         return [facet for group in found for facet in group] + own

@@ -96,14 +96,24 @@ def answers_and_truth(source: TableSource, column: Hashable, truth: Any) -> tupl
         raise InputError(f"{truth!r} is the very column that is compared with truth=.")
     cells = source.columns().cells(name_of(column))
     true = truth_of(source, truth)
-    if true.listed is not None and not any(map(is_container, cells)):
+    if not any(map(is_container, cells)):
+        refuse_several_labels(true)
+    warn_unless_random(truth)
+    return _plain(cells), true
+
+
+def refuse_several_labels(true: Truth) -> None:
+    """Refuse truth that has several labels for a row, where answers are single values.
+
+    Raises:
+        InputError: If it has.
+    """
+    if true.listed is not None:
         shown = cut(true.labels[true.listed], 60)
         raise InputError(
             f"truth= has {shown} for the row at position {true.listed:,}: there is one true label "
             "for each row."
         )
-    warn_unless_random(truth)
-    return _plain(cells), true
 
 
 _NAMES_OF_LABELS = 'Where the numbers are names of labels, say kind="label".'

@@ -97,6 +97,7 @@ def compare(
 ) -> Job:
     """Prepare to ask several models, prompts or settings the same."""
     _refuse_messages(keywords)
+    _refuse_quotes(keywords)
     settings = keywords.get("params")
     if isinstance(settings, list):
         keywords = {**keywords, "params": None}
@@ -119,6 +120,11 @@ def judge(
     from llmnb.frames import verdicts
 
     asked = _without_schema(keywords)
+    _refuse_quotes(keywords)
+    if not isinstance(criterion, str) or not criterion.strip():
+        raise ConfigurationError(
+            f"The criterion is what is judged, in words, not {criterion!r:.60}. Nothing was sent."
+        )
     call = VerbCall("judge", (criterion, column), keywords)
     if against is not None:
         told = verdicts.choice_instructions(criterion)
@@ -226,6 +232,13 @@ def _refuse_messages(keywords: Keywords) -> None:
         raise ConfigurationError(
             "messages= goes with generate, start and plan: here the text's column is given by "
             "position. Nothing was sent."
+        )
+
+
+def _refuse_quotes(keywords: Keywords) -> None:
+    if keywords.get("quotes"):
+        raise ConfigurationError(
+            "quotes=True goes with extract and classify, and with a schema. Nothing was sent."
         )
 
 

@@ -532,7 +532,7 @@ class Workbench(Shown):
             if not isinstance(self._truth, Labelled):
                 raise
             return  # the person has labelled nothing yet
-        self._labels.labels, self._labels.name = true.labels, true.name
+        self._labels.put(true.labels, true.name)
 
     def _version_of(self, question: Question) -> Version | None:
         return next((one for one in reversed(self._versions) if one.question == question), None)

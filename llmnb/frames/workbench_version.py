@@ -59,27 +59,30 @@ class Question:
         return None if self.schema is None else output_of(self.schema)
 
 
-@dataclass(slots=True)
 class Labels:
     """What is true of the rows of a table, where that is known; a person may label more."""
 
-    labels: Sequence[Any] = ()
-    """The label of each row, None where it has none; empty where no truth is known."""
+    def __init__(self) -> None:
+        self.name = ""
+        """What the truth is called."""
 
-    name: str = ""
-    """What the truth is called."""
+        self._labels: dict[int, Any] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._labels)
+
+    def put(self, labels: Sequence[Any], name: str) -> None:
+        """Take the label of each row, None where it has none."""
+        self._labels = {row: label for row, label in enumerate(labels) if label is not None}
+        self.name = name
 
     def rows(self, examples: Mapping[int, Any]) -> list[int]:
         """Return the rows that have a label and are no example."""
-        return [
-            row
-            for row, label in enumerate(self.labels)
-            if label is not None and row not in examples
-        ]
+        return [row for row in self._labels if row not in examples]
 
     def of(self, row: int) -> Any:
         """Return a row's label, None where it has none."""
-        return self.labels[row] if self.labels else None
+        return self._labels.get(row)
 
 
 class Version:

@@ -24,6 +24,7 @@ from llmnb.frames.workbench_version import Question, Version
 from llmnb.notebook import facts, plan_card
 from llmnb.notebook.card import is_blocked
 from llmnb.running.planning import Plan
+from llmnb.user_code import key_offer
 
 ACROSS = 3
 """Versions that stand side by side at most."""
@@ -346,9 +347,10 @@ def _refused(bench: Workbench, error: LLMNBError) -> dict[str, Any]:
         shown = f": {{{cut(visible(field), 60)}}}" if field else ""
         return _line([f"The prompt cannot be run as it is{shown}."], off)
     if isinstance(error, MissingKey):
-        first, _, rest = text.partition(". ")
+        provider = text.partition(" ")[0]  # it begins with who wants one
         use = [["local", f"Use {LOCAL_MODEL}", 1]]
-        return _line(["", f"{first}.", f" {rest}"], use, glyph="alert", tone="bad")
+        rest = f" Give one with {key_offer(provider)}, or choose {LOCAL_MODEL}."
+        return _line(["", f"No key for {provider}.", rest], use, glyph="alert", tone="bad")
     if bench.current is None and type(error).__name__ == "InputError":
         return _line([text], off)
     return _line(["", "Not asked.", f" {text}"], off, glyph="alert", tone="bad")
@@ -409,7 +411,7 @@ def _comparison(bench: Workbench) -> str:
     if current is None:
         return ""
     older = [one for one in bench.versions if one.number < current.number]
-    if not bench.truth.labels:
+    if not bench.truth:
         return _changed_answers(bench, current, older)
     if not current.is_scored:
         return f" v{current.number} is not scored yet."

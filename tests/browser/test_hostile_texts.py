@@ -44,6 +44,13 @@ CELLS = [
     "    x = df.head(20).llm.generate(tag + ' {text}', **options)",
 ]
 
+BENCH = 10
+CELLS.insert(
+    BENCH - 1,
+    "bench = df.llm.workbench('<script>{text}', truth=payloads, n=len(payloads), **options)\n"
+    "bench.ask()\nbench.prompt = '<svg onload=alert(1)> {text}'\nbench.ask()\nbench",
+)
+
 UNFOLD = "(output) => output.querySelectorAll('details').forEach(one => { one.open = true; })"
 
 LIVE = """(output) => {
@@ -99,6 +106,10 @@ def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, 
     manager = notebook.output(5).get_by_role("region", name="Cache manager")
     manager.get_by_role("button", name="<svg onload=alert(1)>", exact=True).click()
     expect(manager).to_contain_text("answers, newest first")
+    bench = notebook.output(BENCH).get_by_role("region", name="Workbench")
+    bench.get_by_role("button", name="Copy as code").click()
+    expect(bench).to_contain_text("as a cell")
+    expect(bench.locator("td .txt").first).to_be_visible()
 
     for number in (11, 12):  # rows to read, and what changed in them
         rows = notebook.output(number).get_by_role("listbox", name="Rows")

@@ -13,6 +13,7 @@ LOAD = """\
 import pandas as pd
 df = pd.DataFrame({"text": [f"row {number}" for number in range(20)]})
 options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concurrent_requests": 4}
+settings = {"model": "openai/gpt-4o-mini", "project_name": "tickets"}
 """
 
 
@@ -32,6 +33,7 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
                 "%llm_cache",
                 "df.llm.label('kind', ['odd', 'even'], n=2)",
                 "run.explore()",
+                "df.llm.workbench('{text}: which?', **settings)",
             ],
             provider,
             program="notebook",
@@ -67,3 +69,9 @@ def test_a_run_is_paused_and_resumed_and_ends_as_its_receipt(open_notebook):
         notebook.page.keyboard.press("j")
         expect(rows.get_by_role("heading", name="Row 2")).to_be_visible()
         expect(rows).to_contain_text("SAY ROW 2")
+
+        bench = notebook.done(6).get_by_role("region", name="Workbench")
+        bench.get_by_role("button", name="Ask 5 rows").click()
+        expect(bench.locator("td .txt").filter(has_text="WHICH?")).to_have_count(5)
+        bench.get_by_role("textbox", name="Prompt").fill("{text}: what?")
+        expect(bench.locator("thead th").last).to_contain_text("v2")

@@ -195,6 +195,9 @@ def test_examples_are_rows_that_are_labelled_and_never_their_own(judge, frame, b
         ((PROMPTS,), {"rows": "some"}, 'rows= is "labelled" or "all"'),
         ((["good {n}", "good {m}"],), {}, "m"),
         ((PROMPTS,), {"truth": ["yes"]}, "truth= has 1 value and the table 24 rows"),
+        ((PROMPTS,), {"truth": [["a", "b"], *TRUTH[1:]]}, "one true label for each row"),
+        ((PROMPTS,), {"quotes": True, "schema": int}, "quotes=True goes with extract"),
+        ((["{gap}", "{gap}!"],), {"truth": TRUTH}, "No labelled row asks anything"),
         (
             (PROMPTS,),
             {"truth": TRUTH, "examples": pd.Series(TRUTH)},
@@ -209,7 +212,7 @@ def test_what_cannot_be_compared_is_told_before_anything_is_sent(
     One mixture only, nothing at all, names twice, truth that does not fit.
     """
     with pytest.raises((ConfigurationError, InputError), match=says):
-        frame.llm.compare(*arguments, **options)
+        frame.assign(gap=None).llm.compare(*arguments, **options)
     assert judge.ledger.totals().received == 0
 
 

@@ -185,6 +185,18 @@ def test_polars_has_the_same():
     assert ex.row(0)["prompt"] == "a"
 
 
+def test_a_series_is_read_by_itself():
+    """
+    Its values are the answers, once, whatever it is called.
+    """
+    ex = pd.Series(["kind", None, "un"], name="mood").llm.explore()
+
+    assert [facet.name for facet in ex.facets] == ["answer"]
+    ex.filter(answer="un")
+    assert ex.positions.tolist() == [2]
+    assert ex.row(0)["prompt"] == ""
+
+
 def test_truth_tells_right_from_wrong():
     """
     Right, wrong and unlabelled rows can be filtered, and so can each pair that was confused.

@@ -107,13 +107,16 @@ def test_columns_may_be_called_anything(sim, frame):
         (("polite", "old"), {"scale": (5, 1)}, ConfigurationError, "the lower one first"),
         (("polite", "old"), {"scale": 5}, ConfigurationError, "scale= is two whole numbers"),
         (("polite", "old", "new"), {"n": 2}, ConfigurationError, "leave out n"),
+        ((None, "old"), {}, ConfigurationError, "criterion is what is judged, in words, not None"),
+        ((" ", "old", "new"), {}, ConfigurationError, "criterion is what is judged"),
+        (("polite", "old"), {"quotes": True}, ConfigurationError, "quotes=True goes with extract"),
     ],
 )
 def test_what_cannot_be_judged_is_told_before_anything_is_sent(
     sim, frame, arguments, options, error, says
 ):
     """
-    One column twice, no such column, a scale that is none.
+    One column twice, no such column, a scale that is none, no criterion.
     """
     with pytest.raises(error, match=says):
         frame.llm.judge(*arguments, **options)

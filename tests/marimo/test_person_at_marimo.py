@@ -26,6 +26,7 @@ PLAN = "df.llm.plan('Ask {text}', **options)"
 WAITS = "answers = df.head(8).llm.generate('Wait {text}', **options)"
 LABEL = "df.llm.label('kind', ['odd', 'even'], n=2)"
 READ = "run.explore()"
+BENCH = "df.llm.workbench('{text}: which?', model='openai/gpt-4o-mini', project_name='prompts')"
 CACHE = "from llmnb.widgets import CacheManager\nCacheManager()"
 
 
@@ -53,6 +54,7 @@ def notebook(tmp_path, provider):
             ("answers", f"answers\n{CACHE}", ""),
             ("df, answers", f"answers\n{LABEL}", ""),
             ("run", READ, ""),
+            ("df, answers", f"answers\n{BENCH}", ""),
         ],
     )
     try:
@@ -65,7 +67,7 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     """
     A waiting cell shows its dashboard; a started run is paused, resumed, and its failed rows asked
     again; a plan begins ten rows, then all; the cache manager searches, clears and undoes; rows
-    are labelled by keys.
+    are labelled by keys, and a prompt is written in the workbench.
     """
     provider.hold()
     page = notebook.open(browser)
@@ -125,6 +127,12 @@ def test_the_cards_of_a_notebook_are_live(notebook, provider, browser):
     expect(labels).to_contain_text("you say odd.")
     page.keyboard.press("2")
     expect(labels).to_contain_text("labelled, all saved")
+
+    bench = output(page, 7).get_by_role("region", name="Workbench")
+    bench.get_by_role("button", name="Ask 5 rows").click()
+    expect(bench.locator("td .txt").filter(has_text="WHICH?")).to_have_count(5)
+    bench.get_by_role("textbox", name="Prompt").fill("{text}: what?")
+    expect(bench.locator("thead th").last).to_contain_text("v2")
 
 
 def test_elsewhere_it_says_what_to_do():

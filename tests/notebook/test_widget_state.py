@@ -13,6 +13,7 @@ import pytest
 import llmnb
 from llmnb.notebook.cache_manager import CacheManager
 from llmnb.notebook.dashboard import RunDashboard
+from llmnb.notebook.labeller import LabellerWidget
 from llmnb.notebook.plan_card import PlanCard
 from llmnb.testing import SimulatedProvider
 
@@ -45,6 +46,7 @@ def surfaces(run, frame):
         PlanCard(frame.llm.plan("text", model="openai/m")),
         CacheManager(),
         frame.llm.workbench(f"{PROMPT} {{text}}", model="openai/m").widget(),
+        LabellerWidget(frame.llm.label("mood", ["kind", "unkind"])),
     ]
 
 
