@@ -32,6 +32,7 @@ from llmnb.options import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _LINE = 100
 """Characters of a line of documentation."""
@@ -165,6 +166,34 @@ class _Readable(str):
         return str(self)
 
 
+def readable_signatures(kind: T) -> T:
+    """Show the types of a class's public methods as they are written, without quotation marks.
+
+    Args:
+        kind: The class; its module reads annotations late, so that they are texts.
+
+    Example:
+        >>> @readable_signatures
+        ... class Asker:
+        ...     def ask(self, prompt: str, n: int = 1) -> str: ...
+        >>> inspect.signature(Asker.ask)
+        <Signature (self, prompt: str, n: int = 1) -> str>
+    """
+    for name, method in vars(kind).items():
+        if inspect.isfunction(method) and not name.startswith("_"):
+            _show(method, inspect.signature(method))
+    return kind
+
+
+def _show(function: Any, signature: inspect.Signature) -> None:
+    """Show a function with a signature, its types without quotation marks."""
+    result = signature.return_annotation
+    function.__signature__ = signature.replace(
+        parameters=list(map(_readable, signature.parameters.values())),
+        return_annotation=_Readable(result) if isinstance(result, str) else result,
+    )
+
+
 def full_signature(function: F) -> F:
     """Show the options that a function or a class takes one by one.
 
@@ -236,11 +265,7 @@ def show_keywords(
     shown += [keyword for keyword in keywords if keyword.name not in bare.parameters]
     if keeps_rest:
         shown.append(rest)
-    result = bare.return_annotation
-    carrier.__signature__ = bare.replace(
-        parameters=list(map(_readable, shown)),
-        return_annotation=_Readable(result) if isinstance(result, str) else result,
-    )
+    _show(carrier, bare.replace(parameters=shown))
 
 
 def _readable(parameter: inspect.Parameter) -> inspect.Parameter:

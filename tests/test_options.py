@@ -499,6 +499,11 @@ OTHERS = {
         "params",
         "drop",
         "against",
+        "fields",
+        "comparison",
+        "confidence",
+        "examples",
+        "truth",
     ),
 }
 """What stands before an equals sign in texts and is none of the table's: arguments of one door

@@ -27,7 +27,7 @@ from llmnb.display.escape import summary
 from llmnb.display.html_fragments import box, facts, headline, line
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
-from llmnb.signatures import full_signature
+from llmnb.signatures import full_signature, readable_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
@@ -186,6 +186,7 @@ def _with_model(options: Any, model: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------------------- frames
 
 
+@readable_signatures
 class FrameAccessor(Accessor, Generic[Answers]):
     """Questions about the rows of a frame, of whichever library."""
 
@@ -354,6 +355,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
         return rows
 
 
+@readable_signatures
 class DataFrameLLM(FrameAccessor["Table"]):
     """Questions about the rows of a frame.
 
@@ -779,6 +781,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
 # ------------------------------------------------------------------------------- values
 
 
+@readable_signatures
 class ValuesAccessor(Accessor, Generic[Answers]):
     """Questions about the values of a series or an expression, of whichever library."""
 
@@ -873,6 +876,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
         return self._do("embed", "{}", into, _with_model(options, model))
 
 
+@readable_signatures
 class SeriesAccessor(ValuesAccessor[Answers]):
     """Questions about the values of a series."""
 
@@ -915,6 +919,7 @@ class SeriesAccessor(ValuesAccessor[Answers]):
         return rows
 
 
+@readable_signatures
 class SeriesLLM(SeriesAccessor["Table"]):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 

@@ -74,7 +74,9 @@ class FailedRows:
                 causes = [cause for cause in causes if cause in self._run.status().failures]
                 if not causes:
                     return
-            self._run.retry_failed(causes)
+            before, retry = self._retry, self._run.retry_failed(causes)
+            if self._retry is before:  # it is another handle, or another card, that was told
+                self._follow(retry)
 
     def _follow(self, retry: AnyRun) -> None:
         """Follow a retry, which a button or a cell began."""

@@ -15,12 +15,13 @@ from llmnb.store.labels import LabelStore
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 LOAD = """\
-import time
+import pathlib, time
 import pandas as pd
 import llmnb
 df = pd.DataFrame({"body": [f"A secret of row {number}." for number in range(40)]})
 df["mood"] = "kind"
 """
+BUSY = "while not pathlib.Path('go').exists():\n    time.sleep(0.05)"
 LABEL = "labelled = df.llm.label('mood', ['kind', 'unkind'], n=8, fields='body')\nlabelled"
 
 
@@ -36,7 +37,7 @@ def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, lab, pr
     saved notebook keeps what it came to and no text; a restarted or dead kernel is told of, and a
     new one goes on where the last one stopped.
     """
-    cells = [LOAD, LABEL, "time.sleep(2)", "applied = df.llm.apply_labels('mood')"]
+    cells = [LOAD, LABEL, BUSY, "applied = df.llm.apply_labels('mood')"]
     notebook = open_notebook("labels", cells, provider)
     store = LabelStore(layout.ProjectPaths(cache_dir, "default"), "mood")
     keys = notebook.page.keyboard
@@ -89,6 +90,7 @@ def test_rows_are_labelled_by_keys_and_survive_the_kernel(open_notebook, lab, pr
     text.click()
     before = text.inner_text()
     keys.press("1")
+    (notebook.path.parent / "go").touch()
     notebook.wait(2)
     expect(text).not_to_have_text(before)
     expect(card.locator(".prog")).to_have_text("4 of 8")
