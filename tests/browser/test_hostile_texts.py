@@ -111,7 +111,7 @@ def test_nothing_that_was_written_outside_is_live_on_a_page(open_notebook, lab, 
     expect(bench).to_contain_text("as a cell")
     expect(bench.locator("td .txt").first).to_be_visible()
 
-    for number in (11, 12):  # rows to read, and what changed in them
+    for number in (12, 13):  # rows to read, and what changed in them
         rows = notebook.output(number).get_by_role("listbox", name="Rows")
         expect(rows.get_by_role("option").first).to_be_visible()
         rows.focus()

@@ -291,6 +291,7 @@ def test_settings_are_typed_as_text_and_read_as_what_they_are(frame, sim):
     assert workbench_settings.fields(bench)["max_tokens"] == "20"
 
 
+@pytest.mark.usefixtures("timers")
 def test_examples_and_fields_are_added_and_dropped(frame, truth, sim):
     """
     From labels, by hand; fields of a schema with their types and labels.
@@ -379,6 +380,7 @@ def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(frame, truth, sim, brow
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("timers")
 def test_whatever_rows_and_models_write_is_text_in_the_page(sim, monkeypatch, browser_page):
     """
     Rows, answers, truth, columns, prompts and examples of every hostile payload, at 480 px too.

@@ -184,9 +184,7 @@ class Kernel:
 
         def is_shown() -> bool:
             shown = [output["data"] for output in self._messages_of(cell).shown]
-            views[:] = [
-                output["data"][WIDGET]["model_id"] for output in shown if WIDGET in output["data"]
-            ]
+            views[:] = [data[WIDGET]["model_id"] for data in shown if WIDGET in data]
             return bool(views)
 
         self._wait_for(is_shown)

@@ -219,7 +219,9 @@ class Notebook:
     def restart(self) -> None:
         """Restart the kernel, and say yes to the question."""
         self.panel.locator('[data-command="notebook:restart-kernel"]').first.click()
-        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        # A kernel that ends before JupyterLab has heard of its restart is an error there.
+        with self.page.expect_response(lambda response: response.url.endswith("/restart")):
+            self.page.locator(".jp-Dialog button.jp-mod-accept").click()
         expect(self.page.locator(".jp-Dialog")).to_have_count(0)
 
     def close(self) -> None:

@@ -36,8 +36,10 @@ class Voila:
             [
                 *(sys.executable, "-m", "voila", str(folder), "--no-browser"),
                 *(f"--port={self._port}", "--Voila.ip=127.0.0.1"),
-                # Notebook 7's own extension throws there, whatever the notebook holds.
+                # Notebook 7's own extension throws there, whatever the notebook holds, and so does
+                # that of jupytext, which comes with the site's programs.
                 "--VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension",
+                "--VoilaConfiguration.extension_denylist=jupyterlab-jupytext",
             ],
             home / "voila.log",
             {**os.environ, **private, **environment},
