@@ -19,7 +19,8 @@ from llmnb.testing import SimulatedProvider
 SIGNATURE = (
     "(self, prompt=None, *, model=None, into=None, messages=None, system=None, examples=None, "
     "params=None, schema=None, images=None, overwrite=False, files_root=None, fetch_files=False, "
-    "quotes=False, n=1, project_name=None, use_cache=True, share=True, duplicates='merge', details=False, "
+    "quotes=False, n=1, project_name=None, use_cache=True, share=True, duplicates='merge', "
+    "details=False, "
     "on_error='null', max_requests_per_minute=None, max_tokens_per_minute=None, "
     "max_concurrent_requests=None, max_attempts=3, max_wait=None, budget_usd=None, "
     "time_limit=None, hedge_after=None, burst=None, good_finish=(), mode='live', progress='auto', "
