@@ -35,7 +35,10 @@ def blocks(path: Path, language: str) -> list[str]:
 
 def answer(prompt: str, request: SimulatedRequest) -> str:
     """Answer as each page's question wants to be answered."""
-    if "stars" in str(request.body.get("response_format")):
+    form = str(request.body.get("response_format"))
+    if "stars_quote" in form:
+        return '{"topic": "food", "topic_quote": "it", "stars": 4, "stars_quote": "it"}'
+    if "stars" in form:
         return '{"topic": "food", "stars": 4}'
     return "negative" if "not" in prompt.lower() else "positive"
 

@@ -408,13 +408,13 @@ def test_code_runs_as_it_is_and_gives_the_column_that_run_gives(frame, saying, s
     bench = frame.llm.workbench('"{body}":\n{subject} \\ {{sic}}', into="team", **settings)
     bench.ask()
     ran = bench.run().result(60)
-    before = len(ledger.rows)
+    before = len(ledger.received)
     space = {"df": frame.copy()}
     exec(bench.code, space)
     column = "team_team" if isinstance(settings.get("schema"), dict) else "team"
     wanted = ran if isinstance(ran, pd.Series) else ran[column]
     assert space["df"][column].tolist() == wanted.tolist() == ["billing"] * 40
-    assert len(ledger.rows) == before
+    assert len(ledger.received) == before
 
 
 def test_code_of_polars_gives_the_same_column(frame, sim):

@@ -352,20 +352,20 @@ def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(frame, truth, sim, brow
     assert area.input_value() == "Which team? {body} {subject}"
     until(lambda: len(bench.versions) == 2 and not bench.is_asking)
 
-    sent = len(sim.ledger.rows)
+    sent = len(sim.ledger.received)
     area.press("Alt+ArrowUp")
     until(lambda: area.input_value() == "Which team? {body}")
     area.press("Alt+ArrowDown")
     until(lambda: area.input_value().endswith("{subject}"))
     card.get_by_role("button", name="Put v1 into the editor").click()
     until(lambda: area.input_value() == "Which team? {body}")
-    assert len(sim.ledger.rows) == sent
+    assert len(sim.ledger.received) == sent
 
     area.fill("Which team? {bodi}")
     until(lambda: card.get_by_text("No column is called bodi.").is_visible())
     card.locator("p.wrong").get_by_role("button", name="{body}").click()
     assert area.input_value() == "Which team? {body}"
-    assert len(sim.ledger.rows) == sent
+    assert len(sim.ledger.received) == sent
 
     card.get_by_role("button", name="no system text").click()
     page.keyboard.type("Be brief.")

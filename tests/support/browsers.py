@@ -161,4 +161,6 @@ _OF_OTHERS = re.compile(
     r"^Failed to load resource|WebSocket|net::ERR_"
     # Notebook 7.5 begins with these two, whatever the notebook holds.
     r"|reading 'schema'\)|^Command 'filebrowser:open-path' not registered"
+    # What JupyterLab says of a kernel that a test's end takes away.
+    r"|^(?:Error: )?(?:Canceled future for|Kernel connection is disposed)"
 )
