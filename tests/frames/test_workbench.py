@@ -404,17 +404,16 @@ def test_code_runs_as_it_is_and_gives_the_column_that_run_gives(frame, saying, s
     In a fresh namespace with the frame alone, and nothing is bought twice.
     """
     reply = '{"team": "billing"}' if isinstance(settings.get("schema"), dict) else "billing"
-    ledger = saying(reply)
+    saying(reply)
     bench = frame.llm.workbench('"{body}":\n{subject} \\ {{sic}}', into="team", **settings)
     bench.ask()
     ran = bench.run().result(60)
-    before = len(ledger.received)
     space = {"df": frame.copy()}
     exec(bench.code, space)
     column = "team_team" if isinstance(settings.get("schema"), dict) else "team"
     wanted = ran if isinstance(ran, pd.Series) else ran[column]
     assert space["df"][column].tolist() == wanted.tolist() == ["billing"] * 40
-    assert len(ledger.received) == before
+    assert llmnb.last_run().status().counts.num_requests == 0
 
 
 def test_code_of_polars_gives_the_same_column(frame, sim):
