@@ -20,8 +20,9 @@ from llmnb.frames.workbench_code import text_literal
 TEAMS = ["billing", "returns"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def timers(monkeypatch):
+    """Pauses that end by hand: one that ended by itself, later, would ask in another test."""
     hand = HandTimers()
     monkeypatch.setattr(Workbench, "_timer", hand)
     return hand
@@ -404,16 +405,17 @@ def test_code_runs_as_it_is_and_gives_the_column_that_run_gives(frame, saying, s
     In a fresh namespace with the frame alone, and nothing is bought twice.
     """
     reply = '{"team": "billing"}' if isinstance(settings.get("schema"), dict) else "billing"
-    saying(reply)
+    ledger = saying(reply)
     bench = frame.llm.workbench('"{body}":\n{subject} \\ {{sic}}', into="team", **settings)
     bench.ask()
     ran = bench.run().result(60)
+    before = len(ledger.received)
     space = {"df": frame.copy()}
     exec(bench.code, space)
     column = "team_team" if isinstance(settings.get("schema"), dict) else "team"
     wanted = ran if isinstance(ran, pd.Series) else ran[column]
     assert space["df"][column].tolist() == wanted.tolist() == ["billing"] * 40
-    assert llmnb.last_run().status().counts.num_requests == 0
+    assert len(ledger.received) == before
 
 
 def test_code_of_polars_gives_the_same_column(frame, sim):

@@ -40,8 +40,9 @@ def sim(monkeypatch):
         yield sim
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def timers(monkeypatch):
+    """Pauses that end by hand: one that ended by itself, later, would ask in another test."""
     hand = HandTimers()
     monkeypatch.setattr(Workbench, "_timer", hand)
     return hand
@@ -291,7 +292,6 @@ def test_settings_are_typed_as_text_and_read_as_what_they_are(frame, sim):
     assert workbench_settings.fields(bench)["max_tokens"] == "20"
 
 
-@pytest.mark.usefixtures("timers")
 def test_examples_and_fields_are_added_and_dropped(frame, truth, sim):
     """
     From labels, by hand; fields of a schema with their types and labels.
@@ -328,11 +328,14 @@ def browser_page(browser):
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(frame, truth, sim, browser_page):
+def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(
+    frame, truth, sim, browser_page, monkeypatch
+):
     """
     A chip puts its column in, a mistyped field is mended by a click, versions are walked by Alt and
     the arrows without a request, a setting opens in its place, and the code is shown.
     """
+    monkeypatch.setattr(Workbench, "_timer", threading.Timer)  # a person's pauses
     bench = frame.llm.workbench(truth=truth, into="team")
     card = browser_page.show(WorkbenchWidget(bench), width=900)
     until, page = browser_page.until, browser_page.page
@@ -374,13 +377,13 @@ def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(frame, truth, sim, brow
     until(lambda: page.evaluate("document.activeElement.textContent") == "system: 2 words")
     card.get_by_role("button", name="Copy as code").click()
     until(lambda: card.get_by_text('df["team"] = df.llm.generate(').is_visible())
+    assert bench.wait(60)
     assert browser_page.errors == []
     assert browser_page.strangers() == []
 
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-@pytest.mark.usefixtures("timers")
 def test_whatever_rows_and_models_write_is_text_in_the_page(sim, monkeypatch, browser_page):
     """
     Rows, answers, truth, columns, prompts and examples of every hostile payload, at 480 px too.
