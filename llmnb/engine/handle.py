@@ -66,7 +66,7 @@ _named: weakref.WeakValueDictionary[str, RunHandle[Any]] = weakref.WeakValueDict
 
 def run_named(run_id: str) -> RunHandle[Any] | None:
     """Return a run of this process by its name; None where nobody holds it any more."""
-    return _outermost(_named.get(run_id))
+    return outermost(_named.get(run_id))
 
 
 def last_run() -> RunHandle[Any] | None:
@@ -83,10 +83,10 @@ def last_run() -> RunHandle[Any] | None:
         >>> run.wait()
         True
     """
-    return _outermost(_last_run)
+    return outermost(_last_run)
 
 
-def _outermost(run: RunHandle[Any] | None) -> RunHandle[Any] | None:
+def outermost(run: RunHandle[Any] | None) -> RunHandle[Any] | None:
     """Return the run that a person holds, of which another is a part."""
     while run is not None and run.owner is not None:
         run = run.owner
@@ -126,8 +126,8 @@ class RunHandle(abc.ABC, Generic[T]):
         self._retries: list[tuple[frozenset[int], RunHandle[T]]] = []
         """Runs that ask failed rows of this one again, and which rows those are."""
 
-        self.on_retry: Callable[[AnyRun], None] | None = None
-        """What a display wants to be told of, whoever asks failed rows again."""
+        self._on_retry: list[Callable[[AnyRun], None]] = []
+        """Told of every run that asks failed rows again, whoever begins it."""
 
     def _set_last_run(self) -> None:
         """Become the run started last; called at the end of a constructor."""
@@ -317,9 +317,16 @@ class RunHandle(abc.ABC, Generic[T]):
             return self._retries[-1][1]
         run = self._ask_again(again, mode)
         self._retries.append((frozenset(outcome.row for outcome in again), run))
-        if self.on_retry is not None:
-            self.on_retry(run)
+        for listener in list(self._on_retry):
+            listener(run)
         return run
+
+    def on_retry(self, listener: Callable[[AnyRun], None]) -> None:
+        """Have a function called with every run that asks failed rows of this one again.
+
+        It is called before anybody else has that run, on whichever thread begins it.
+        """
+        self._on_retry.append(listener)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[T]:
         """Start a run over failed rows, whose outcomes take their places here."""

@@ -162,6 +162,10 @@ class TableRun(RunWrapper[T]):
         """Stop; a batch run also asks the provider to stop, and keeps what it has finished."""
         self._inner.withdraw()
 
+    def on_retry(self, listener: Callable[[AnyRun], None]) -> None:
+        """Have a function called with every run that asks failed rows of the table again."""
+        self._run.on_retry(listener)  # which all handles of these rows share
+
     def retry_failed(
         self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
     ) -> TableRun[T]:

@@ -45,7 +45,7 @@ class FailedRows:
         """The banner."""
 
         self._show(failed_card(status), run, "retry_failed")
-        run.on_retry = self._follow
+        run.on_retry(self._follow)
 
     def _show(self, card: dict[str, Any], run: AnyRun, call: str) -> None:
         self.shown = {**card, "code": line_of_code(run, call)}
@@ -74,9 +74,7 @@ class FailedRows:
                 causes = [cause for cause in causes if cause in self._run.status().failures]
                 if not causes:
                     return
-            before, retry = self._retry, self._run.retry_failed(causes)
-            if self._retry is before:  # it is another handle, or another card, that was told
-                self._follow(retry)
+            self._run.retry_failed(causes)
 
     def _follow(self, retry: AnyRun) -> None:
         """Follow a retry, which a button or a cell began."""

@@ -17,7 +17,7 @@ from IPython.display import DisplayHandle
 from ipywidgets.widgets import widget as widgets_module
 
 from llmnb import user_code
-from llmnb.engine.handle import AnyRun, last_run
+from llmnb.engine.handle import AnyRun, last_run, outermost
 from llmnb.engine.status import StatusSnapshot
 
 logger = logging.getLogger("llmnb")
@@ -38,7 +38,8 @@ def line_of_code(run: AnyRun, call: str) -> str:
 
     It has to work where nothing but ``%load_ext llmnb`` was run, so it names no variable.
     """
-    return f"import llmnb; llmnb.last_run().{call}()" if last_run() is run else ""
+    is_last = last_run() is outermost(run)
+    return f"import llmnb; llmnb.last_run().{call}()" if is_last else ""
 
 
 def static_text(*names: str) -> str:
