@@ -22,6 +22,7 @@ from llmnb.errors import BudgetExceeded, ConfigurationError, InputError, LLMNBEr
 from llmnb.frames import workbench_code, workbench_text
 from llmnb.frames.job import Job, job
 from llmnb.frames.pandas_source import source_of
+from llmnb.frames.pause import Pause
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.scoring import Score
@@ -29,7 +30,6 @@ from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import Source
 from llmnb.frames.template import Template, prompt_template
 from llmnb.frames.truth import Labelled, longest_texts, truth_of
-from llmnb.frames.workbench_pause import Pause
 from llmnb.frames.workbench_version import Labels, Question, Version
 from llmnb.options import OPTIONS, body_of
 from llmnb.records import Outcome
@@ -201,12 +201,16 @@ class Workbench(Shown):
         """
         question = self._changed_by(settings)
         question.options()
+        self._edit(question)
+
+    def _edit(self, question: Question) -> None:
+        """Put another question into the editor, which asks the sample rows after a pause."""
         with self._lock:
             if question == self._question:
                 return
             self._question, self._parked, self._error = question, None, None
             self.revision += 1
-        if self._needs_sample(question):
+        if any(row in question.examples for row in self.sample):
             self._choose_rows()
         self._pause.begin()
         self._notify()
@@ -233,16 +237,7 @@ class Workbench(Shown):
 
     def show_examples(self, rows: Mapping[int, Any]) -> None:
         """Show the labels of these rows as examples, and no other."""
-        with self._lock:
-            question = replace(self._question, pairs=(), examples=dict(rows))
-            if question == self._question:
-                return
-            self._question, self._parked, self._error = question, None, None
-            self.revision += 1
-        if self._needs_sample(question):
-            self._choose_rows()
-        self._pause.begin()
-        self._notify()
+        self._edit(replace(self._question, pairs=(), examples=dict(rows)))
 
     # ------------------------------------------------------------------------ reading
 
@@ -537,9 +532,6 @@ class Workbench(Shown):
     def _version_of(self, question: Question) -> Version | None:
         return next((one for one in reversed(self._versions) if one.question == question), None)
 
-    def _needs_sample(self, question: Question) -> bool:
-        return any(row in question.examples for row in self.sample)
-
     def _choose_rows(self) -> None:
         """Take the sample anew: at random, by the seed, and no examples."""
         draw, examples = random.Random(self.seed), self._question.examples
@@ -548,7 +540,7 @@ class Workbench(Shown):
             pool = [row for row in pool if not scored.is_right(row)] or pool
         if self.rows_from == "all" or not pool:
             pool = range(self.rows)
-        chosen = dict.fromkeys(row for row in draw.sample(pool, min(self.n, len(pool))))
+        chosen = dict.fromkeys(draw.sample(pool, min(self.n, len(pool))))
         if len(chosen) < self.n:  # few have a label: the rest are rows without
             more = draw.sample(range(self.rows), min(self.rows, 2 * self.n + len(examples)))
             chosen |= dict.fromkeys(more)

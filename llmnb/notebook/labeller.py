@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,10 @@ import traitlets
 from llmnb.display import spans
 from llmnb.errors import StoreError
 from llmnb.frames.labelling import Labeller
+from llmnb.frames.pause import Pause
 from llmnb.notebook import labeller_view
 from llmnb.notebook.request_surface import RequestSurface
-from llmnb.notebook.surface import Bundle, CardOutput
+from llmnb.notebook.surface import Bundle
 
 RENEW_SECONDS = 2.0
 """What a saved notebook keeps is put anew this long after the last label, and when all are done."""
@@ -44,6 +44,7 @@ class LabellerWidget(RequestSurface):
     scripts = ("parts.js", "requests.js", "reading.js", "labeller.js")
     styles = ("tokens.css", "reading.css", "labeller.css")
     overtaken = frozenset({"text"})
+    renews = True
 
     state = traitlets.Enum(("row", "done", "empty", "closed"), "row", read_only=True)
     """``"row"`` while a row is asked about, ``"done"``, ``"empty"`` where there is no row to ask
@@ -60,8 +61,7 @@ class LabellerWidget(RequestSurface):
         self._rows = labeller_view.Rows(labeller) if labeller.asked else None
         self._notes = " ".join(labeller.earlier())
         self._is_hidden = False
-        self._outputs: list[CardOutput] = []
-        self._renewing: threading.Timer | None = None
+        self._renewing = Pause(self.renew, RENEW_SECONDS)
         super().__init__(snapshot=labeller_view.head(labeller))
         self._set_traits()
         labeller.on_change(self._on_change)
@@ -150,7 +150,8 @@ class LabellerWidget(RequestSurface):
         self._tell_view()
         self.snapshot = labeller_view.head(self.labeller)
         self._set_traits()
-        self._renew_later()
+        if self._outputs:  # no key waits for it; once all are done it is put anew at once
+            self._renewing.begin(None if self.labeller.position is not None else 0.0)
 
     def _set_traits(self) -> None:
         shown = self.snapshot
@@ -164,31 +165,11 @@ class LabellerWidget(RequestSurface):
 
     def _ipython_display_(self) -> None:
         _close_others(self)
-        self._outputs.append(CardOutput(self.bundle, self.static()))
-
-    def _renew_later(self) -> None:
-        """Put the static form anew once nothing was done for a while: no key waits for it."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-        if not self._outputs:
-            return
-        pause = RENEW_SECONDS if self.labeller.position is not None else 0.0
-        self._renewing = threading.Timer(pause, self._renew)
-        self._renewing.daemon = True
-        self._renewing.start()
-
-    def _renew(self) -> None:
-        static = self.static()
-        for output in list(self._outputs):
-            output.renew(static)
+        super()._ipython_display_()
 
     def on_close(self) -> None:
-        """Show the static form for good where the card stood."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-        static = self.static()
-        for output in self._outputs:
-            output.finish(static, is_live=False)
+        """Say that it is closed."""
+        self._renewing.cancel()
         self.set_traits_safely(state="closed")
 
 

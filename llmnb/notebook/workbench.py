@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnb.errors import InputError
+from llmnb.frames.pause import Pause
 from llmnb.frames.workbench import Workbench
-from llmnb.frames.workbench_pause import Pause
 from llmnb.frames.workbench_version import Version
 from llmnb.notebook import workbench_settings, workbench_texts, workbench_view
 from llmnb.notebook.job_queue import JobQueue
 from llmnb.notebook.request_surface import RequestSurface
-from llmnb.notebook.surface import TICK_SECONDS, Bundle, CardOutput
+from llmnb.notebook.surface import TICK_SECONDS, Bundle
 
 STATIC_SECONDS = 1.0
 """What a saved notebook keeps is put anew once nothing has changed for so long."""
@@ -48,6 +48,7 @@ class WorkbenchWidget(RequestSurface):
     scripts = ("parts.js", "requests.js", "reading.js", "workbench_parts.js", "workbench.js")
     styles = ("tokens.css", "reading.css", "workbench.css")
     overtaken = frozenset({"type"})
+    renews = True
 
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
@@ -57,8 +58,7 @@ class WorkbenchWidget(RequestSurface):
         self._rest = threading.Event()
         self._sent: dict[str, Any] = {}
         self._ended: Any = None
-        self._outputs: list[CardOutput] = []
-        self._renewing = Pause(self._renew, STATIC_SECONDS)
+        self._renewing = Pause(self.renew, STATIC_SECONDS)
         super().__init__(snapshot=workbench_view.snapshot(bench))
         bench.listen(self._on_change)
         if bench.error is None:
@@ -70,21 +70,10 @@ class WorkbenchWidget(RequestSurface):
         """Return the last prompt, the versions and their figures; no text of a row."""
         return {"text/html": self.bench._repr_html_(), "text/plain": str(self.bench)}
 
-    def _ipython_display_(self) -> None:
-        self._outputs.append(CardOutput(self.bundle, self.static()))
-
-    def _renew(self) -> None:
-        static = self.static()
-        for output in self._outputs:
-            output.renew(static)
-
     def on_close(self) -> None:
-        """Show the static form for good where the card stood."""
+        """Follow the workbench no more."""
         self._rest.set()
         self._renewing.cancel()
-        static = self.static()
-        for output in self._outputs:
-            output.finish(static, is_live=False)
 
     def _on_change(self) -> None:
         if not self._is_closed:

@@ -12,7 +12,7 @@ from markup import PAYLOADS, Census
 from widget_page import WidgetPage
 
 import llmnb
-from llmnb.notebook import labeller as labeller_module
+from llmnb.notebook import request_surface
 from llmnb.notebook.labeller import LabellerWidget
 from llmnb.store import layout
 from llmnb.store.labels import LabelStore
@@ -359,7 +359,7 @@ def test_a_card_shown_anew_closes_the_one_before(open_page, monkeypatch):
     """
     shown = []
     monkeypatch.setattr(
-        labeller_module, "CardOutput", lambda card, static: shown.append(static) or Output()
+        request_surface, "CardOutput", lambda card, static: shown.append(static) or Output()
     )
 
     class Output:

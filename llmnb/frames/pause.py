@@ -1,4 +1,4 @@
-"""A pause in typing: something is done once nothing has been heard for a moment."""
+"""A pause: something is done once nothing has been heard for a moment."""
 
 from __future__ import annotations
 
@@ -47,8 +47,12 @@ class Pause:
         """Whether it acts just now, or will if nothing else happens."""
         return self._timer is not None or self._acting > 0
 
-    def begin(self) -> None:
-        """Wait from now on, whatever was waited for."""
+    def begin(self, seconds: float | None = None) -> None:
+        """Wait from now on, whatever was waited for.
+
+        Args:
+            seconds: How long this time; None: as long as always.
+        """
         with self._lock:
             self._drop()
 
@@ -64,7 +68,7 @@ class Pause:
                     with self._lock:
                         self._acting -= 1
 
-            timer = self._timer = self._make(self._seconds, due)
+            timer = self._timer = self._make(self._seconds if seconds is None else seconds, due)
             timer.daemon = True
             timer.start()
 
