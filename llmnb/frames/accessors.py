@@ -740,9 +740,16 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> df.llm.score("mood", labelled).accuracy
             0.5
         """
-        labeller: Labeller = self._do(
-            "label", column, labels, n, sample, seed, fields, comparison, confidence, project_name
-        )
+        sampling = {
+            "n": n,
+            "sample": sample,
+            "seed": seed,
+            "fields": fields,
+            "comparison": comparison,
+            "confidence": confidence,
+            "project": project_name,
+        }
+        labeller: Labeller = self._do("label", column, labels, sampling)
         return labeller
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
@@ -1105,9 +1112,15 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> labelled
             <Labeller of kindness: 0 of 2 rows labelled, 1 skipped>
         """
-        labeller: Labeller = self._do(
-            "label", column, labels, n, sample, seed, None, comparison, confidence, project_name
-        )
+        sampling = {
+            "n": n,
+            "sample": sample,
+            "seed": seed,
+            "comparison": comparison,
+            "confidence": confidence,
+            "project": project_name,
+        }
+        labeller: Labeller = self._do("label", column, labels, sampling)
         return labeller
 
     agenerate = awaited(ValuesAccessor.generate)

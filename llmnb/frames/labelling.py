@@ -504,7 +504,7 @@ def labeller(
     n: int,
     sample: str,
     seed: int,
-    fields: Any,
+    fields: Any = None,
     comparison: Any,
     confidence: Any,
     project: str | None,

@@ -164,35 +164,12 @@ def workbench(table: Source, prompt: str, settings: Keywords) -> Workbench:
     return Workbench(table, prompt, **settings)
 
 
-def label(
-    table: Source,
-    column: Hashable,
-    labels: Labels,
-    n: int,
-    sample: str,
-    seed: int,
-    fields: Any,
-    comparison: Any,
-    confidence: Any,
-    project: str | None,
-) -> Labeller:
+def label(table: Source, column: Hashable, labels: Labels, sampling: Keywords) -> Labeller:
     """Return what a person labels rows with; nothing is sent."""
     from llmnb.frames.labelling import labeller
 
     known, meanings = _labels(labels)
-    return labeller(
-        source_of(table),
-        column,
-        known,
-        meanings,
-        n=n,
-        sample=sample,
-        seed=seed,
-        fields=fields,
-        comparison=comparison,
-        confidence=confidence,
-        project=project,
-    )
+    return labeller(source_of(table), column, known, meanings, **sampling)
 
 
 def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
