@@ -7,7 +7,7 @@ import concurrent.futures
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +48,13 @@ _SHARE_OF_TIME = 20
 def positions_in(index: RunIndex) -> list[int]:
     """Return the rows of the table that are written down, in order."""
     return list(dict.fromkeys(index.rows))
+
+
+def _entries(index: RunIndex, numbers: Sequence[int]) -> Iterator[tuple[int, Entry | None]]:
+    """Yield records with what the store holds of them, read so many `AT_ONCE`."""
+    for first in range(0, len(numbers), AT_ONCE):
+        page = numbers[first : first + AT_ONCE]
+        yield from zip(page, index.entries(page), strict=True)
 
 
 class AttachedRun(RunHandle[T], Shown):
@@ -203,11 +210,9 @@ class AttachedRun(RunHandle[T], Shown):
     def prompts(self) -> dict[int, str]:
         """Return the prompts of the rows whose answers are kept, by position."""
         index, known = self.index, dict[int, str]()
-        for first in range(0, len(index), AT_ONCE):
-            numbers = range(first, min(first + AT_ONCE, len(index)))
-            for number, entry in zip(numbers, index.entries(numbers), strict=True):
-                if entry is not None:
-                    known.setdefault(index.rows[number], search.question(entry))
+        for number, entry in _entries(index, range(len(index))):
+            if entry is not None:
+                known.setdefault(index.rows[number], search.question(entry))
         return known
 
     def _outcomes(self, index: RunIndex) -> list[Outcome | None]:
@@ -215,11 +220,9 @@ class AttachedRun(RunHandle[T], Shown):
         group = index.header.group
         ranks = {row: rank for rank, row in enumerate(positions_in(index))}
         outcomes: list[Outcome | None] = [None] * (len(ranks) * group)
-        for first in range(0, len(index), AT_ONCE):
-            numbers = range(first, min(first + AT_ONCE, len(index)))
-            for number, entry in zip(numbers, index.entries(numbers), strict=True):
-                place = ranks[index.rows[number]] * group + index.samples[number]
-                outcomes[place] = self._outcome(index, number, entry)
+        for number, entry in _entries(index, range(len(index))):
+            place = ranks[index.rows[number]] * group + index.samples[number]
+            outcomes[place] = self._outcome(index, number, entry)
         return outcomes
 
     def _outcome(self, index: RunIndex, number: int, entry: Entry | None) -> Outcome:
@@ -325,14 +328,12 @@ class AttachedRun(RunHandle[T], Shown):
         if self._spent[0] == len(index):
             return self._spent[1]
         sums = dict.fromkeys(("usd", "simulated_usd", "num_unpriced"), 0.0)
-        for first in range(0, len(index), AT_ONCE):
-            numbers = range(first, min(first + AT_ONCE, len(index)))
-            sent = [number for number in numbers if index.states[number] == run_index.ANSWERED]
-            for entry in index.entries(sent):
-                if entry is None or entry.usd is None:
-                    sums["num_unpriced"] += 1
-                else:
-                    sums["simulated_usd" if entry.simulated else "usd"] += entry.usd
+        sent = [number for number, state in enumerate(index.states) if state == run_index.ANSWERED]
+        for _, entry in _entries(index, sent):
+            if entry is None or entry.usd is None:
+                sums["num_unpriced"] += 1
+            else:
+                sums["simulated_usd" if entry.simulated else "usd"] += entry.usd
         money = {**sums, "num_unpriced": int(sums["num_unpriced"])}
         self._spent = len(index), money
         return money

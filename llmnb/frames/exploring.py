@@ -88,6 +88,9 @@ class Explorer(Shown):
         self._labels: RowLabels | None = None
         """What keeps corrections, once somebody asks for them."""
 
+        self._is_keyless = False
+        """Whether nothing but answers is in the table, so that no row can be told from another."""
+
         self._outcomes: frozenset[int] = frozenset()
         self._marked: bool | None = None
         self._chosen: dict[str, frozenset[int]] = {}
@@ -268,9 +271,6 @@ class Explorer(Shown):
         values = [self.correction(row) for row in range(len(self))]
         return self._over_rows(self._source.question or "corrections", values, "string")
 
-    _is_keyless = False
-    """Whether nothing but answers is in the table, so that no row can be told from another."""
-
     def _kept_labels(self) -> RowLabels:
         table, question = self._source.table(), self._source.question
         if table is None or not question:
@@ -422,17 +422,13 @@ class Explorer(Shown):
     def next_failed(self, position: int) -> int | None:
         """Return the next shown row that failed, from the first again after the last one."""
         positions = self.positions
-        failed = positions[self.codes()[positions] == FAILED]
-        if not len(failed):
+        ranks = np.flatnonzero(self.codes()[positions] == FAILED)
+        if not len(ranks):
             return None
         rank = self.rank(position)
-        ranks = (
-            np.array([self.rank(int(row)) for row in failed])
-            if self._order is not None
-            else (np.searchsorted(positions, failed))
-        )
-        later = failed[ranks > rank] if position in positions else failed[ranks >= rank]
-        return int(later[0] if len(later) else failed[0])
+        is_shown = rank < len(positions) and positions[rank] == position
+        later = ranks[ranks >= rank + is_shown]
+        return int(positions[later[0] if len(later) else ranks[0]])
 
     # ------------------------------------------------------------------- searching
 

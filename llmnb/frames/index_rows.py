@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import ConfigurationError, StoreError
 from llmnb.frames.row_sources import (
     ANSWERED,
@@ -22,11 +21,12 @@ from llmnb.frames.row_sources import (
     WAITING,
     Codes,
     Facet,
+    Numbers,
     ReadRow,
     RowSource,
+    cause_words,
 )
-from llmnb.frames.run_rows import entry_row
-from llmnb.frames.run_rows import plain_needle as needle_of
+from llmnb.frames.run_rows import entry_row, plain_needle
 from llmnb.store import run_index
 from llmnb.store.entry import Entry
 
@@ -71,17 +71,11 @@ class IndexRows(RowSource):
         for state, code in _BY_STATE.items():
             by_state[state] = code
         codes = by_state[np.frombuffer(bytes(index.states), np.uint8)]
-        self._numbers: npt.NDArray[np.int64] | None = None
         rows = np.frombuffer(index.rows, "u4") if len(index) else np.zeros(0, "u4")
         count = max(header.rows or 0, int(rows.max()) + 1 if len(rows) else 0)
-        if header.group > 1 or (len(rows) == count and bool((rows == np.arange(count)).all())):
-            self._codes: Codes = codes
-            return
-        missing = WAITING if index.end is None else EMPTY
-        self._codes = np.full(count, missing, np.uint8)
-        self._codes[rows] = codes
-        self._numbers = np.full(count, -1, np.int64)
-        self._numbers[rows] = np.arange(len(rows))
+        is_each = len(rows) == count and bool((rows == np.arange(count)).all())
+        self._numbers = Numbers() if header.group > 1 or is_each else Numbers(rows, count)
+        self._codes: Codes = self._numbers.by_row(codes, WAITING if index.end is None else EMPTY)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -118,11 +112,8 @@ class IndexRows(RowSource):
         answered = int(np.count_nonzero(self._codes <= MERGED))
         return answered if self._is_gone else self._lost
 
-    def _number(self, position: int) -> int:
-        return position if self._numbers is None else int(self._numbers[position])
-
     def _entries(self, positions: Sequence[int]) -> list[Entry | None]:
-        numbers = [self._number(position) for position in positions]
+        numbers = [self._numbers.of(position) for position in positions]
         asked = [number for number in numbers if number >= 0]
         found = dict(zip(asked, self._index.entries(asked), strict=True))
         return [found.get(number) for number in numbers]
@@ -135,7 +126,7 @@ class IndexRows(RowSource):
     def _read(self, position: int, entry: Entry | None, whole: bool) -> ReadRow:
         code = int(self._codes[position])
         row = ReadRow(position=position, outcome=OUTCOMES[code])
-        number = self._number(position)
+        number = self._numbers.of(position)
         if number < 0:
             return row
         row.provider, row.model = self._index.model(number)
@@ -143,7 +134,7 @@ class IndexRows(RowSource):
         if code == FAILED:
             cause = self._index.cause(number)
             row.error = "not sent" if cause is None else cause.message or cause.kind
-            row.cause = "not sent" if cause is None else DESCRIPTIONS.get(cause.kind, cause.kind)
+            row.cause = "not sent" if cause is None else cause_words(cause.kind)
             if entry is not None:  # a reply that was no answer
                 kept = entry_row(ReadRow(position=position, outcome=row.outcome), entry, whole)
                 row.prompt, row.system, row.reply = kept.prompt, kept.system, kept.answer or ""
@@ -155,7 +146,7 @@ class IndexRows(RowSource):
 
     def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
         """Return which rows of a range hold a text; most are passed over unparsed."""
-        plain = needle_of(pattern)
+        plain = plain_needle(pattern)
         found = []
         for position, entry in zip(
             range(start, stop), self._entries(range(start, stop)), strict=True
@@ -174,21 +165,14 @@ class IndexRows(RowSource):
         index = self._index
         found: list[Any] = []
         causes = np.frombuffer(index.cause_numbers, "u2").astype(np.int16) - 1
-        words = [DESCRIPTIONS.get(cause.kind, cause.kind) for cause in index.causes[1:]]
+        words = [cause_words(cause.kind) for cause in index.causes[1:]]
         if words:
-            found.append(_merged("Cause", words, self._spread(causes)))
+            found.append(_merged("Cause", words, self._numbers.by_row(causes, -1)))
         models = np.frombuffer(bytes(index.model_numbers), np.uint8).astype(np.int16) - 1
         names = [model or "" for _, model in index.models[1:]]
         if len(set(names)) > 1:
-            found.append(_merged("model", names, self._spread(models)))
+            found.append(_merged("model", names, self._numbers.by_row(models, -1)))
         return found
-
-    def _spread(self, codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if self._numbers is None:
-            return codes
-        spread = np.full(len(self), -1, codes.dtype)
-        spread[self._numbers >= 0] = codes[self._numbers[self._numbers >= 0]]
-        return spread
 
 
 def _merged(name: str, words: Sequence[str], codes: npt.NDArray[Any]) -> Facet:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from llmnb.display import changed_words
 from llmnb.display.texts import single_line
-from llmnb.errors import InputError
+from llmnb.engine.counters import DESCRIPTIONS
+from llmnb.errors import InputError, Stopped
 from llmnb.frames.table_source import TableSource, name_of
 from llmnb.frames.template import cell_text, is_missing
 
@@ -290,6 +291,46 @@ class RowSource:
     def table(self) -> TableSource | None:
         """Return the table that the rows are of; None where there is none."""
         return None
+
+
+class Numbers:
+    """Which of a run's requests stands for each row of its table.
+
+    Args:
+        rows: The row of each request, of several for a row the last one counts; None: every row
+            has the request of its own number.
+        count: Rows of the table.
+    """
+
+    def __init__(self, rows: npt.NDArray[Any] | None = None, count: int = 0) -> None:
+        self._of_row: npt.NDArray[np.int64] | None = None
+        if rows is not None:
+            self._of_row = np.full(count, -1, np.int64)
+            self._of_row[rows] = np.arange(len(rows))
+
+    def of(self, row: int) -> int:
+        """Return the number of a row's request; -1 where it has none."""
+        return row if self._of_row is None else int(self._of_row[row])
+
+    def by_row(self, values: npt.NDArray[Any], missing: int) -> npt.NDArray[Any]:
+        """Return what each row has of the requests' values."""
+        if self._of_row is None:
+            return values
+        placed = np.full(len(self._of_row), missing, values.dtype)
+        has = self._of_row >= 0
+        placed[has] = values[self._of_row[has]]
+        return placed
+
+    def listed(self, values: list[Any]) -> list[Any]:
+        """Return what each row has of the requests' values; None where it has no request."""
+        if self._of_row is None:
+            return values
+        return [values[number] if number >= 0 else None for number in self._of_row.tolist()]
+
+
+def cause_words(kind: str) -> str:
+    """Return in a few words why a row failed with an error of a class."""
+    return "not sent" if kind == Stopped.__name__ else DESCRIPTIONS.get(kind, kind)
 
 
 # ------------------------------------------------------------------------------ a table

@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from llmnb.display import moments
-from llmnb.engine.counters import DESCRIPTIONS
-from llmnb.errors import ConfigurationError, InputError, LLMNBError, Stopped, StoreError
+from llmnb.errors import ConfigurationError, InputError, LLMNBError, StoreError
 from llmnb.frames.answers import AnswerForm
 from llmnb.frames.questions import Questions
 from llmnb.frames.row_sources import (
@@ -28,8 +26,10 @@ from llmnb.frames.row_sources import (
     Facet,
     Flags,
     Mask,
+    Numbers,
     ReadRow,
     RowSource,
+    cause_words,
     facet_of,
     fills,
     shown,
@@ -119,30 +119,20 @@ class RunRows(RowSource):
         self._facets: list[Facet] | None = None
         self._retried: list[Any] = []
         self._template = _template_of(self._questions)
-        self._named = [f"{{{name}}}" for name in questions_fields(self._template)]
+        fields = () if self._template is None else self._template.fields
+        self._named = [f"{{{name}}}" for name in fields]
         self._outcomes: list[Outcome | None] = []
         self._codes: Codes = np.zeros(0, np.uint8)
+        positions, rows = self._questions.positions, self._questions.rows
+        has_each = not self._is_by_row or len(positions) == rows
+        self._requests = Numbers() if has_each else Numbers(np.asarray(positions, np.int64), rows)
         self._counts, self._still = run.counts, 0
         self._take()
 
     def _take(self) -> None:
-        outcomes = self._run.outcomes()
+        self._outcomes = outcomes = self._run.outcomes()
         codes = np.fromiter(map(_code, outcomes), np.uint8, len(outcomes))
-        self._outcomes = outcomes
-        if not self._is_by_row:
-            self._codes = codes
-            return
-        positions = self._questions.positions
-        rows = self._questions.rows
-        if len(positions) == rows:
-            self._codes = codes
-            self._requests: npt.NDArray[np.int64] | None = None
-            return
-        places = np.asarray(positions, np.int64)
-        self._codes = np.full(rows, EMPTY, np.uint8)
-        self._codes[places] = codes
-        self._requests = np.full(rows, -1, np.int64)
-        self._requests[places] = np.arange(len(places))
+        self._codes = self._requests.by_row(codes, EMPTY)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -176,19 +166,13 @@ class RunRows(RowSource):
         """Return the table; None where a row has several answers."""
         return self._form.source if self._form is not None and self._is_by_row else None
 
-    def _request(self, position: int) -> int:
-        """Return the number of a row's request; -1 where it asks nothing."""
-        if not self._is_by_row or self._requests is None:
-            return position
-        return int(self._requests[position])
-
     def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
         """Return some rows."""
         return [self._read(position, whole) for position in positions]
 
     def _read(self, position: int, whole: bool) -> ReadRow:
         row = ReadRow(position=position, outcome=OUTCOMES[self._codes[position]])
-        request = self._request(position)
+        request = self._requests.of(position)
         questions = self._questions
         place = position if self._is_by_row else questions.row_of(request)
         row.prompt = self._prompt(place)
@@ -224,9 +208,8 @@ class RunRows(RowSource):
         row.usd, row.seconds, row.key = outcome.usd, outcome.seconds, outcome.key
         error, reply = outcome.error, outcome.reply
         if error is not None:
-            kind = type(error).__name__
             row.error = error.message
-            row.cause = "not sent" if isinstance(error, Stopped) else DESCRIPTIONS.get(kind, kind)
+            row.cause = cause_words(type(error).__name__)
             row.reply = _what_came(error, reply)
         if reply is not None:
             if error is None:
@@ -256,7 +239,7 @@ class RunRows(RowSource):
         search_in, found = pattern.search, list[int]()
         output = None if self._form is None else self._form.output
         for position in range(start, stop):
-            request = self._request(position)
+            request = self._requests.of(position)
             if request < 0:
                 continue
             place = position if self._is_by_row else self._questions.row_of(request)
@@ -289,13 +272,13 @@ class RunRows(RowSource):
                 ]
                 for name, _ in output.fields:
                     title = "Answer" if output.is_wrapped else name
-                    names.append((title, self._in_rows([own.get(name) for own in answers])))
+                    names.append((title, self._requests.listed([own.get(name) for own in answers])))
             else:
                 answered = [None if row is None else row.text for row in self._outcomes]
-                names.append(("Answer", self._in_rows(answered)))
+                names.append(("Answer", self._requests.listed(answered)))
             models = [None if row is None or row.error else row.model for row in self._outcomes]
             found = [facet_of(name, cells) for name, cells in names]
-            model = facet_of("model", self._in_rows(models))
+            model = facet_of("model", self._requests.listed(models))
             self._facets = [facet for facet in found if facet is not None]
             if unsupported := self._unsupported_masks():
                 self._facets.append(Flags(NOT_IN_THE_ROW, unsupported))
@@ -309,27 +292,21 @@ class RunRows(RowSource):
         if self._form is None or self._form.quotes is None or len(self) > _MOST_LOOKED_UP:
             return masks
         for position in range(len(self)):
-            request = self._request(position)
+            request = self._requests.of(position)
             for field in self._unsupported(request) if request >= 0 else ():
                 masks.setdefault(field, np.zeros(len(self), np.bool_))[position] = True
         return masks
 
-    def _in_rows(self, values: list[Any]) -> list[Any]:
-        if not self._is_by_row or self._requests is None:
-            return values
-        return [values[request] if request >= 0 else None for request in self._requests.tolist()]
-
     def _cause(self, position: int) -> str | None:
         if self._codes[position] != FAILED:
             return None
-        outcome = self._outcomes[self._request(position)]
+        outcome = self._outcomes[self._requests.of(position)]
         if outcome is None or outcome.error is None:
             return None
-        kind = type(outcome.error).__name__
-        return "not sent" if isinstance(outcome.error, Stopped) else DESCRIPTIONS.get(kind, kind)
+        return cause_words(type(outcome.error).__name__)
 
     def _error_at(self, position: int) -> LLMNBError | None:
-        request = self._request(position)
+        request = self._requests.of(position)
         outcome = self._outcomes[request] if request >= 0 else None
         return None if outcome is None else outcome.error
 
@@ -347,11 +324,6 @@ class RunRows(RowSource):
         count = self.alike(position)
         self._retried.append(self._run.retry_failed(type(error).__name__))
         return count
-
-
-def questions_fields(template: Template | None) -> tuple[str, ...]:
-    """Return the names of the columns that a prompt reads."""
-    return () if template is None else template.fields
 
 
 def _template_of(questions: Questions) -> Template | None:
