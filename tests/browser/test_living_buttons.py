@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from browsers import seen
 from fault_timing import for_prompt
 from laboratory import Laboratory
 from playwright.sync_api import expect
@@ -18,11 +19,6 @@ df = pd.DataFrame({"text": [f"row {number}" for number in range(30)]})
 options = {"model": "openai/gpt-4o-mini", "project_name": "tickets", "max_concurrent_requests": 4}
 """
 RUN = "Run of project"
-
-
-def seen(output, text):
-    """Return what shows a text; beside a card stands what is only seen without one."""
-    return output.get_by_text(text).filter(visible=True).first
 
 
 @pytest.fixture
@@ -55,10 +51,10 @@ def test_failed_rows_are_asked_again_after_a_run_that_was_paused(open_notebook, 
     retry.focus()
     notebook.page.keyboard.press("Enter")
     provider.wait_received(asked + 1)
-    expect(output.get_by_text("Asking 1 row again.", exact=True)).to_be_visible()
+    expect(seen(output, "Asking 1 row again.", exact=True)).to_be_visible()
     expect(output.get_by_role("button", name="Stop")).to_be_focused()
     provider.release()
-    expect(output.get_by_text("The row that failed is answered now")).to_be_visible()
+    expect(seen(output, "The row that failed is answered now")).to_be_visible()
 
 
 def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebook, provider):
@@ -75,7 +71,7 @@ def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebo
     few = output.get_by_role("region", name="First rows of project")
     expect(few.get_by_role("button", name="Pause")).to_be_visible()
     provider.release(9)
-    expect(few.get_by_text("9 of 10 rows")).to_be_visible()
+    expect(seen(few, "9 of 10 rows")).to_be_visible()
     expect(output.get_by_role("button", name="Run 30")).to_be_visible()
     provider.release()
     expect(seen(output, "9 of 10 rows answered")).to_be_visible()
@@ -86,7 +82,7 @@ def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebo
     expect(card).to_be_visible()
     expect(output.get_by_role("region", name="Plan for project")).to_have_count(0)
     card.get_by_role("button", name="Pause").click()
-    expect(card.get_by_text("Waiting on you")).to_be_visible()
+    expect(seen(card, "Waiting on you")).to_be_visible()
     card.get_by_role("button", name="Resume").press("Enter")
     expect(card.get_by_role("button", name="Pause")).to_be_visible()
     provider.release()
@@ -95,4 +91,4 @@ def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebo
     expect(retry.last).to_be_visible()
     provider.set_faults(None)
     retry.last.click()
-    expect(output.get_by_text("The row that failed is answered now")).to_be_visible()
+    expect(seen(output, "The row that failed is answered now")).to_be_visible()

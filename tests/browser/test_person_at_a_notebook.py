@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from browsers import seen
 from laboratory import Laboratory
 from playwright.sync_api import expect
 
@@ -145,7 +146,7 @@ def test_receipts_are_short_and_tell_what_came_back(open_notebook):
         expect(single.locator("summary").first).to_contain_text("All 30 rows answered in")
         expect(single.get_by_role("cell", name="to Say row 174", exact=True)).to_be_visible()
 
-        line = loop.get_by_text("10 runs, all 300 rows answered")
+        line = seen(loop, "10 runs, all 300 rows answered")
         expect(line).to_be_visible()
         assert loop.bounding_box()["height"] <= 160
         expect(loop.get_by_role("row", name=re.compile("Say 3 {text} +30"))).to_be_hidden()
@@ -156,7 +157,7 @@ def test_receipts_are_short_and_tell_what_came_back(open_notebook):
         expect(failed).to_contain_text("29 of 30 rows answered")
         told = failed.get_by_text("rejected by the provider").filter(visible=True)
         expect(told).to_have_count(1)
-        expect(failed.get_by_text("1 row failed.", exact=True)).to_be_visible()
+        expect(seen(failed, "1 row failed.", exact=True)).to_be_visible()
         for output in (single, loop, failed):
             expect(
                 output.locator("[data-mime-type='application/vnd.jupyter.stderr']")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from browsers import seen
 from fault_timing import for_prompt
 from laboratory import Laboratory
 from playwright.sync_api import expect
@@ -39,11 +40,6 @@ def provider():
         yield sim
 
 
-def seen(output, text):
-    """Return what shows a text; beside a card stands what is only seen without one."""
-    return output.get_by_text(text).filter(visible=True).first
-
-
 def test_a_card_is_found_again_in_mid_run_and_after_the_end(open_notebook, provider):
     """
     The page is loaded anew, then closed and opened at the end: the card acts, the receipt is there.
@@ -53,14 +49,14 @@ def test_a_card_is_found_again_in_mid_run_and_after_the_end(open_notebook, provi
     card = notebook.done(1).get_by_role("region", name=RUN)
     provider.wait_received(4)
     provider.release(8)
-    expect(card.get_by_text("8 of 30 rows")).to_be_visible()
+    expect(seen(card, "8 of 30 rows")).to_be_visible()
     notebook.save()
 
     notebook.reload()
-    expect(card.get_by_text("8 of 30 rows")).to_be_visible()
+    expect(seen(card, "8 of 30 rows")).to_be_visible()
     expect(seen(notebook.output(1), "Where no card follows")).to_have_count(0)
     card.get_by_role("button", name="Pause").click()
-    expect(card.get_by_text("Waiting on you")).to_be_visible()
+    expect(seen(card, "Waiting on you")).to_be_visible()
     card.get_by_role("button", name="Resume").click()
     expect(card.get_by_role("button", name="Pause")).to_be_visible()
 
@@ -85,7 +81,7 @@ def test_a_run_that_a_button_begins_in_an_output_keeps_its_card(open_notebook, p
     output.get_by_role("button", name="Go").click()
     card = output.get_by_role("region", name=RUN)
     card.get_by_role("button", name="Pause").click()
-    expect(card.get_by_text("Waiting on you")).to_be_visible()
+    expect(seen(card, "Waiting on you")).to_be_visible()
     card.get_by_role("button", name="Resume").press("Enter")
     provider.release()
     expect(seen(output, "29 of 30 rows answered")).to_be_visible()
@@ -106,10 +102,10 @@ def test_a_kernel_that_is_restarted_is_told_of(open_notebook, provider):
     card = output.get_by_role("region", name=RUN)
     provider.wait_received(4)
     provider.release(8)
-    expect(card.get_by_text("8 of 30 rows")).to_be_visible()
+    expect(seen(card, "8 of 30 rows")).to_be_visible()
     expect(output.get_by_text("8 of 30 rows answered, and kept")).to_have_count(1)  # unseen
     notebook.restart()
-    expect(card.get_by_text(f"The kernel was restarted. {KEPT}")).to_be_visible()
+    expect(seen(card, f"The kernel was restarted. {KEPT}")).to_be_visible()
     expect(card.get_by_role("button", name="Stop")).to_have_attribute("aria-disabled", "true")
     expect(output.get_by_text("busy with a cell")).to_have_count(0)
     notebook.save()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browsers import seen
 from card_page import CardPage
 from markup import PAYLOADS
 from playwright.sync_api import expect
@@ -160,7 +161,7 @@ def test_focus_and_open_details_survive_messages(open_card):
     assert page.page.evaluate("document.activeElement.textContent") == "Stop"
     assert chevron.get_attribute("aria-expanded") == "true"
     assert page.page.evaluate("window.marked.every((one) => one.isConnected)")
-    assert page.page.get_by_text("1,357").is_visible()
+    assert seen(page.page, "1,357").is_visible()
 
 
 def test_everything_can_be_done_with_the_keyboard(open_card):
@@ -220,7 +221,7 @@ def test_what_is_no_number_is_told_in_words(open_card, typed):
 
     assert page.sent() == [{"do": "limit", "name": "requests in flight", "amount": typed}]
     page.receive({"kind": "limit", "at": "", "name": "requests in flight", "wrong": "No number."})
-    expect(page.page.get_by_text("No number.")).to_be_visible()
+    expect(seen(page.page, "No number.")).to_be_visible()
     assert field.get_attribute("aria-invalid") == "true"
     field.press("Escape")
     expect(page.page.get_by_text("No number.")).to_have_count(0)
@@ -334,10 +335,10 @@ def test_a_silent_kernel_is_said_to_be_gone(open_card):
     page = open_card(running(), frozen=True)
     page.page.clock.run_for(33_000)
 
-    assert page.page.get_by_text("The kernel is gone, last seen ").is_visible()
+    assert seen(page.page, "The kernel is gone, last seen ").is_visible()
     assert page.page.get_by_role("button", name="Stop").get_attribute("aria-disabled") == "true"
     page.take(running())
-    assert page.page.get_by_text("Waiting on replies: all 64").is_visible()
+    assert seen(page.page, "Waiting on replies: all 64").is_visible()
 
 
 def test_a_click_that_is_not_heard_is_explained(open_card):
@@ -348,10 +349,10 @@ def test_a_click_that_is_not_heard_is_explained(open_card):
     page.page.evaluate("() => { window.answers = false; }")
     page.page.get_by_role("button", name="Pause").click()
     page.page.clock.run_for(2000)
-    assert page.page.get_by_text("The kernel is busy with a cell").is_visible()
+    assert seen(page.page, "The kernel is busy with a cell").is_visible()
 
     page.take(running(state="paused", waiting_on="Waiting on you."))
-    assert not page.page.get_by_text("The kernel is busy").is_visible()
+    assert not seen(page.page, "The kernel is busy").is_visible()
 
 
 @pytest.mark.parametrize(

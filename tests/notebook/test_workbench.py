@@ -7,6 +7,7 @@ import threading
 
 import pandas as pd
 import pytest
+from browsers import seen
 from hand_timers import HandTimers
 from laboratory import Laboratory
 from markup import PAYLOADS
@@ -365,7 +366,7 @@ def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(
     assert len(sim.ledger.received) == sent
 
     area.fill("Which team? {bodi}")
-    until(lambda: card.get_by_text("No column is called bodi.").is_visible())
+    until(lambda: seen(card, "No column is called bodi.").is_visible())
     card.locator("p.wrong").get_by_role("button", name="{body}").click()
     assert area.input_value() == "Which team? {body}"
     assert len(sim.ledger.received) == sent
@@ -376,7 +377,7 @@ def test_a_prompt_is_written_in_a_page_by_mouse_and_keys(
     page.keyboard.press("Escape")
     until(lambda: page.evaluate("document.activeElement.textContent") == "system: 2 words")
     card.get_by_role("button", name="Copy as code").click()
-    until(lambda: card.get_by_text('df["team"] = df.llm.generate(').is_visible())
+    until(lambda: seen(card, 'df["team"] = df.llm.generate(').is_visible())
     assert bench.wait(60)
     assert browser_page.errors == []
     assert browser_page.strangers() == []

@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     ViewportSize,
     WebError,
@@ -36,6 +37,16 @@ WAIT = 120_000
 """Milliseconds that anything in a page may take on a busy machine; Playwright's own are 5,000."""
 
 expect.set_options(timeout=WAIT)
+
+
+def seen(scope: Page | Locator, text: str, *, exact: bool = False) -> Locator:
+    """Return the first that shows a text to the eye.
+
+    A card says much of it a second time, a moment later, for screen readers, and a saved form
+    may stand unseen beside it: a locator of the text alone finds now one of them, now two.
+    """
+    shown = scope.get_by_text(text, exact=exact).filter(visible=True)
+    return shown.and_(scope.locator(":not(.vh)")).first
 
 
 class Chromium:

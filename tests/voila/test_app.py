@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from browsers import seen
 from laboratory import Laboratory
 from playwright.sync_api import expect
 from voila_app import Voila
@@ -92,11 +93,6 @@ def table(tmp_path):
     return path
 
 
-def receipt(page, text):
-    """Return what is seen of a sentence; the card holds it for screen readers as well."""
-    return page.get_by_text(text).locator("visible=true").first
-
-
 def test_somebody_who_writes_no_code_asks_about_a_table(voila, provider, browser, table, tmp_path):
     """
     Upload, column, question, price, run, pause, resume; the receipt stands where the plan stood,
@@ -109,7 +105,7 @@ def test_somebody_who_writes_no_code_asks_about_a_table(voila, provider, browser
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a CSV file").click()
     chooser.value.set_files(table)
-    expect(page.get_by_text("300 rows, 2 columns")).to_be_visible()
+    expect(seen(page, "300 rows, 2 columns")).to_be_visible()
     expect(page.get_by_label("Column")).to_have_value("<b>{body}</b>")
     page.get_by_label("Question").fill("Is {this} a complaint?")
     page.get_by_role("button", name="Show plan and price").click()
@@ -134,7 +130,7 @@ def test_somebody_who_writes_no_code_asks_about_a_table(voila, provider, browser
     card.get_by_role("button", name="Resume").click()
     provider.release()
 
-    expect(receipt(page, "All 300 rows answered")).to_be_visible()
+    expect(seen(page, "All 300 rows answered")).to_be_visible()
     expect(plan).to_have_count(0)
     expect(card.get_by_role("button", name="Pause")).not_to_be_visible()
     with page.expect_download() as download:
@@ -177,7 +173,7 @@ def test_the_widgets_are_parts_of_a_page(voila, provider, browser):
     manager = page.get_by_role("region", name="Cache manager")
     expect(manager).to_contain_text("8answers kept")
     provider.release()
-    expect(receipt(page, "All 20 rows answered")).to_be_visible()
+    expect(seen(page, "All 20 rows answered")).to_be_visible()
 
     page.get_by_role("tab", name="Plan").click()
     plans = page.get_by_role("region", name="Plan for project parts")
@@ -194,5 +190,5 @@ def test_the_widgets_are_parts_of_a_page(voila, provider, browser):
     expect(begun.or_(runs.filter(has_text="Waiting on you")).last).to_contain_text("Waiting on you")
     page.get_by_role("button", name="Resume").click()
     provider.release()
-    expect(receipt(page, "All 60 rows answered")).to_be_visible()
+    expect(seen(page, "All 60 rows answered")).to_be_visible()
     expect(manager).to_contain_text("80answers kept")
