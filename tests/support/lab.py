@@ -240,9 +240,13 @@ class Notebook:
 
     @contextlib.contextmanager
     def without_models(self) -> Iterator[None]:
-        """Take it as no error that JupyterLab does not find a saved widget's model."""
+        """Take it as no error that JupyterLab does not find a saved widget's model.
+
+        It finds that out a while after the outputs show; later it would be the next test's error.
+        """
         with tolerated("widget model not found"):
             yield
+            expect(self.panel).to_contain_text("Error displaying widget: model not found")
 
     def save(self) -> None:
         """Save, and wait for it."""
