@@ -173,9 +173,12 @@ def __getattr__(name: str) -> object:
         near = difflib.get_close_matches(name, __all__, n=1)
         hint = f". Did you mean {near[0]}?" if near else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}") from None
+    module = import_module(home or f"{__name__}.{name}")
+    while _to_attach:
+        _attach(_to_attach.pop())
     if home is None:
-        return import_module(f"{__name__}.{name}")
-    value = getattr(import_module(home), name)
+        return module
+    value = getattr(module, name)
     globals()[name] = value  # so that the next look-up does not come here
     return value
 
@@ -192,6 +195,10 @@ _ROOMS = {
     "dask.dataframe": "llmnb.frames.dask",
 }
 """Libraries whose frames get an ``.llm``, and who registers it."""
+
+
+_to_attach: set[str] = set()
+"""Libraries that a module of this package has imported while it was itself being imported."""
 
 
 class _Finder:
@@ -260,7 +267,8 @@ def _attach(library: str = "pandas") -> None:
 
     for name, module in list(sys.modules.items()):
         if name.startswith("llmnb.frames.") and getattr(module.__spec__, "_initializing", False):
-            return  # it is our own room that imports them: who asked for it attaches them
+            _to_attach.add(library)  # our own room imports them, and is not there yet
+            return
     try:
         import_module(_ROOMS[library]).attach()
     except Exception:

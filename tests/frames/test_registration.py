@@ -29,7 +29,13 @@ def python(source, *options, **extra):
 
 @pytest.mark.parametrize(
     "order",
-    ["import pandas, llmnb", "import llmnb, pandas", "import llmnb; from pandas import DataFrame"],
+    [
+        "import pandas, llmnb",
+        "import llmnb, pandas",
+        "import llmnb; from pandas import DataFrame",
+        "from llmnb import *; import pandas",
+        "from llmnb import register_accessor; import pandas",
+    ],
 )
 def test_frames_have_it_whatever_is_imported_first(order):
     """
