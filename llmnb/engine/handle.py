@@ -8,7 +8,6 @@ from __future__ import annotations
 import abc
 import asyncio
 import concurrent.futures
-import contextlib
 import dataclasses
 import importlib
 import weakref
@@ -235,16 +234,8 @@ class RunHandle(abc.ABC, Generic[T]):
 
     async def ended(self) -> None:
         """Await the end alone, on any loop, whatever becomes of the result."""
-        loop, is_over = asyncio.get_running_loop(), asyncio.Event()
-
-        def wake(_: concurrent.futures.Future[None]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-                loop.call_soon_threadsafe(is_over.set)
-
-        # Not wrapped: a task that is cancelled would cancel the run.
-        self._done.add_done_callback(wake)
-        await is_over.wait()
-        self._done.result()
+        # Shielded: an awaiting task that is cancelled must not cancel the run.
+        await asyncio.shield(asyncio.wrap_future(self._done))
 
     @abc.abstractmethod
     def _finished(self) -> T:

@@ -174,16 +174,12 @@ class RunLoop:
             if self._at_end is not None:
                 self._at_end()
         finally:
-            self._tell(error)
-
-    def _tell(self, error: BaseException | None) -> None:
-        """Tell whoever waits that the run has ended."""
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-        if self.streamed is not None:
-            self.streamed.wake()
+            if error is None:
+                self.done.set_result(None)
+            else:
+                self.done.set_exception(error)
+            if self.streamed is not None:
+                self.streamed.wake()
 
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""

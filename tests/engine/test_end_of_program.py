@@ -24,8 +24,8 @@ BEGIN = """
     import llmnb
 
     url, how = sys.argv[1:]
-    atexit.register(print, "ending", flush=True)  # called before those that llmnb has registered
     llm = llmnb.AsyncLLM(model="m", api_key="k", url=url, max_concurrent_requests=4)
+    atexit.register(print, "ending", flush=True)  # called before those that llmnb has registered
     rows = [{"messages": [{"role": "user", "content": f"question {row}"}]} for row in range(20)]
 """
 
