@@ -173,6 +173,29 @@ def test_a_wrong_answer_is_corrected_where_it_is_read(read):
     assert explorer.corrections.isna().all()
 
 
+def test_fields_of_an_answer_are_corrected_where_they_are_read(read):
+    """
+    Only what was typed over is a correction; a text that is no number of a number's field is none.
+    """
+    frame = pd.DataFrame({"text": ["so good"], "said_mood": ["cold"], "said_stars": [3]})
+    explorer = frame.llm.explore("said")
+    _, box = read(explorer)
+
+    box.get_by_role("button", name="Correct…").click()
+    stars = box.get_by_role("textbox", name="stars")
+    stars.fill("many")
+    stars.press("Enter")
+    expect(box.locator(".because")).to_contain_text("stars is a number, not 'many'.")
+    stars.fill("5")
+    stars.press("Enter")
+    expect(box.locator("section.open ins")).to_have_text("5")
+    expect(box.locator("section.open del")).to_have_text("3")
+    assert explorer.correction(0) == {"stars": 5}
+    box.get_by_role("button", name="Take back").click()
+    expect(box.get_by_role("button", name="Correct…")).to_be_visible()
+    assert explorer.correction(0) is None
+
+
 def test_a_long_text_comes_in_parts(read):
     """
     2,000 characters at first, 2,000 more on request, then all.
@@ -256,6 +279,7 @@ def test_a_saved_notebook_holds_fifty_rows_and_the_widget_no_text():
         {"do": "outcome", "value": 99},
         {"do": "facet"},
         {"do": "close"},
+        {"do": "correct", "position": 0, "texts": [None, {}, 3]},
         {"do": "__init__", "turn": ["x"]},
     ],
 )
