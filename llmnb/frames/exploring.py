@@ -313,7 +313,7 @@ class Explorer(Shown):
         if self.can_correct:
             for field in fields or ("",):
                 self._kept_labels(field)
-        columns = {}
+        columns: dict[Hashable, AnswerColumn] = {}
         for field in fields or ("",):
             name = self._source.column_of(field) if field else self._source.question
             labels = [self._said(row, field) for row in range(len(self))]

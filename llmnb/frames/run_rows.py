@@ -117,8 +117,6 @@ class RunRows(RowSource):
         self._is_by_row = self._questions.group == 1
         self.project = run.project
         self.question = "" if run.form is None else name_of(run.form.options.name)
-        models = run.asked or run.about.traits.get("model", "")
-        self.named = (run.project, models)
         self._facets: list[Facet] | None = None
         self._retried: list[Any] = []
         self._template = _template_of(self._questions)
@@ -136,6 +134,7 @@ class RunRows(RowSource):
         self._outcomes = outcomes = self._run.outcomes()
         codes = np.fromiter(map(_code, outcomes), np.uint8, len(outcomes))
         self._codes = self._requests.by_row(codes, EMPTY)
+        self.named = (self._run.project, self._run.asked)  # it knows whom once it has begun
 
     def __len__(self) -> int:
         return len(self._codes)

@@ -294,8 +294,8 @@ def test_an_answer_bought_after_clearing_stands_in_no_row_of_before(kept, run, f
     """
     of_run = llmnb.explore(run.run_id)
     clearing.clear(["read"], cache_dir)
-    frame.llm.generate("Now {text}", on_error="null", project_name="read")
-    again = frame.llm.start("Ask {text}", system="Be kind.", project_name="read")
+    frame.llm.generate("Now {text}", on_error="column", project_name="read")
+    again = frame.llm.start("Ask {text}", system="Be kind.", on_error="column", project_name="read")
     again.wait(60)
 
     for ex, answered in ((kept, (0, 1)), (of_run, (0, 3, 4))):
@@ -321,7 +321,7 @@ def test_a_deleted_answer_leaves_its_row_and_later_ones_stand_below(kept, frame,
     first, last = kept.row(0), kept.row(1)
     clearing.forget(layout.paths_of(cache_dir, "read"), last["key"])
     assert kept.refresh()
-    frame.llm.generate("Now {text}", on_error="null", project_name="read")
+    frame.llm.generate("Now {text}", on_error="column", project_name="read")
 
     assert kept.refresh()
     assert (kept.row(0), kept.row(1)["error"]) == (first, "cleared from the project")
@@ -342,13 +342,13 @@ def test_a_head_says_whose_rows_they_are_and_of_when(sim, run, frame):
         f"now openai/m, {short} · before openai/m, {short}"
     )
     sim.hold()
-    under_way = frame.llm.start("Later {text}", project_name="read")
-    assert under_way.explore().source.subject == "read · openai/m"
+    under_way = frame.llm.start("Later {text}", on_error="column", project_name="read")
+    assert ":" not in under_way.explore().source.subject
     sim.release()
     under_way.wait(60)
 
 
-def test_each_field_of_a_structured_answer_is_corrected_for_its_column(monkeypatch):
+def test_each_field_of_a_structured_answer_is_corrected_for_its_column(sim, monkeypatch):
     """
     Typed as the field is, given by a frame of corrections, written by `apply_labels`, taken back.
     """
