@@ -22,7 +22,8 @@ from llmnb.testing import SimulatedRequest
 
 DOCS = ROOT / "docs"
 LOCAL = DOCS / "how-to" / "local-model.md"
-PAGES = [DOCS / "start.md", *sorted({*(DOCS / "how-to").glob("*.md")} - {LOCAL})]
+COMMANDS = DOCS / "reference" / "command-line.md"
+PAGES = [DOCS / "start.md", COMMANDS, *sorted({*(DOCS / "how-to").glob("*.md")} - {LOCAL})]
 NOT_OURS = ("pull", "demo", "doctor", "simulate")
 """Commands that fetch, ask the local model or serve: they have tests of their own."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Hashable
 from typing import Any
@@ -118,8 +117,6 @@ def explore(
         Traceback (most recent call last):
         llmnb.errors.ConfigurationError: There is no project 'no such project' in ...
     """
-    # This room imports pandas, perhaps before anybody else, who then wants df.llm.
-    importlib.import_module("llmnb.frames.registration").attach()
     root = settings.cache_dir(cache_dir)
     if other is not None or (project is not None and run_index.find(project, root) is not None):
         return explore_index(project or "", other, root)

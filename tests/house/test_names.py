@@ -35,7 +35,7 @@ ALLOWED = {
     ),
     "given": "engine evaluation frames notebook tests/frames tests/notebook",
     "hear": "notebook",
-    "held": "tests/notebook",
+    "held": "frames tests/notebook",
     "one": (
         "display evaluation frames llmnb notebook tests/browser tests/evaluation tests/frames "
         "tests/notebook"

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -244,19 +244,26 @@ def awaited() -> Iterator[str]:
 
 
 def commands() -> Iterator[str]:
-    """Yield what `llmnb COMMAND --help` prints."""
+    """Yield what `llmnb COMMAND --help` prints, of each action of a command, too."""
     from llmnb import cli
 
-    os.environ["COLUMNS"] = "90"
-    for name, described in cli.COMMANDS.items():
-        printed = io.StringIO()
-        with redirect_stdout(printed):
-            try:
-                cli.main([name, "--help"])
-            except SystemExit:
-                pass
-        yield f"## llmnb {name}\n\n{described[0].upper()}{described[1:]}.\n"
-        yield f"```text\n{printed.getvalue().rstrip()}\n```\n"
+    os.environ["COLUMNS"] = "78"
+    for name in cli.COMMANDS:
+        text = help_of(name)
+        yield f"## llmnb {name}\n\n```text\n{text}\n```\n"
+        listed = text.partition("  ACTION\n")[2].partition("\n\n")[0]
+        for action in re.findall(r"^    (\w+)", listed, re.M):
+            yield f"### llmnb {name} {action}\n\n```text\n{help_of(name, action)}\n```\n"
+
+
+def help_of(*words: str) -> str:
+    """Return what a command prints when it is asked for help."""
+    from llmnb import cli
+
+    printed = io.StringIO()
+    with redirect_stdout(printed), suppress(SystemExit):
+        cli.main([*words, "--help"])
+    return printed.getvalue().strip()
 
 
 def magics() -> Iterator[str]:
