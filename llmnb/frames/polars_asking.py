@@ -20,6 +20,7 @@ from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
+from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import WHOLE, Keywords
 from llmnb.running.planning import Plan
 from llmnb.user_code import warn
@@ -77,9 +78,16 @@ def preview(lazy: pl.LazyFrame, prompt: str, rows: int, keywords: Keywords) -> A
     return collected(lazy, prompt, keywords).preview(prompt, n=rows, **keywords)
 
 
-def whole(lazy: pl.LazyFrame) -> DataFrameLLM:
-    """Return the accessor of the collected frame."""
-    return DataFrameLLM(PolarsSource(lazy.collect()))
+def start(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> TableRun[Any]:
+    """Collect what is needed, and start asking in the background."""
+    return collected(lazy, prompt, keywords).start(prompt, **keywords)
+
+
+def compare(
+    lazy: pl.LazyFrame, prompts: Any, models: Any, truth: Any, rows: str, keywords: Keywords
+) -> Job:
+    """Collect the frame, and prepare to ask several models, prompts or settings the same."""
+    return verbs.compare(PolarsSource(lazy.collect()), prompts, models, truth, rows, keywords)
 
 
 def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> DataFrameLLM:

@@ -21,11 +21,7 @@ from llmnb.frames.table_source import Keywords, PreparedVerb, Source
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
-    from llmnb.frames.exploring import Explorer
     from llmnb.frames.labelling import Labeller
-    from llmnb.frames.scoring import Score
-    from llmnb.frames.sharing import Shares
-    from llmnb.frames.workbench import Workbench
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -136,47 +132,12 @@ def judge(
     return job(table, column, options, call=call)
 
 
-def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str | None) -> Score:
-    """Return how often a column is right; nothing is sent."""
-    from llmnb.frames.scoring import column_score
-
-    return column_score(table, column, truth, examples, kind)
-
-
-def explore(table: Source, column: Hashable | None, other: Any, truth: Any) -> Explorer:
-    """Read rows; see `DataFrameLLM.explore`."""
-    from llmnb.frames.explorers import explore_column
-
-    return explore_column(table, column, other, truth)
-
-
-def shares(table: Source, column: Hashable, truth: Any) -> Shares:
-    """Return the corrected share of each label; nothing is sent."""
-    from llmnb.frames.sharing import column_shares
-
-    return column_shares(table, column, truth)
-
-
-def workbench(table: Source, prompt: str, settings: Keywords) -> Workbench:
-    """Return where a prompt is made; nothing is sent."""
-    from llmnb.frames.workbench import Workbench
-
-    return Workbench(table, prompt, **settings)
-
-
 def label(table: Source, column: Hashable, labels: Labels, sampling: Keywords) -> Labeller:
     """Return what a person labels rows with; nothing is sent."""
     from llmnb.frames.labelling import labeller
 
     known, meanings = _labels(labels)
     return labeller(source_of(table), column, known, meanings, **sampling)
-
-
-def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
-    """Return the table with what people said over a column's answers; nothing is sent."""
-    from llmnb.frames import row_labels
-
-    return row_labels.apply_labels(table, column, project)
 
 
 def embed(
@@ -186,15 +147,6 @@ def embed(
     from llmnb.frames.vectors import Embedding
 
     return Embedding(table, column, into, keywords)
-
-
-def nearest(
-    table: Source, query: Any, column: Hashable, rows: int, keywords: Keywords
-) -> PreparedVerb:
-    """Prepare to find the rows whose vectors are nearest to a question's."""
-    from llmnb.frames.vectors import Search
-
-    return Search(table, query, column, rows, keywords)
 
 
 def _without_schema(keywords: Keywords) -> Keywords:
