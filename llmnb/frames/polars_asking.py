@@ -15,7 +15,6 @@ import polars as pl
 from llmnb.frames import overwriting, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
-from llmnb.frames.options import options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
@@ -96,7 +95,7 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
         schema = lazy.collect_schema()
         names = ("images", "examples", "messages", "system")
         read = {name: keywords[name] for name in names if keywords.get(name) is not None}
-        questions = Questions(_empty_table(schema).columns(), prompt, options_of(read))
+        questions = verbs.generate(_empty_table(schema), prompt, read).questions
         lazy = lazy.select(_needed_columns(questions, schema))
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
@@ -122,7 +121,7 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     without_values = make(
         _empty_table({column: pl.String()}),
         "…{{}}" if images is None else column,
-        {name: value for name, value in keywords.items() if name != "system"},
+        {name: keywords[name] for name in keywords if name not in ("system", "examples")},
     )
     kind = _as_series(without_values.form.table([])).dtype
 
