@@ -157,7 +157,7 @@ class AnswerForm:
             labels = self.labels if field == WRAPPER else None
             fields.append(
                 _Field(
-                    self._name_of(field, output),
+                    self.column_of(field),
                     kind,
                     field=field,
                     categories=labels or values_of(schema, root) or None,
@@ -166,13 +166,13 @@ class AnswerForm:
             )
             if quotes is not None and (of := quotes.field_of(field)) is not None:
                 marked = supported_name(of)
-                fields.append(_Field(self._name_of(marked, output), "boolean", field=marked))
+                fields.append(_Field(self.column_of(marked), "boolean", field=marked))
         return fields
 
-    def _name_of(self, field: str, output: Output) -> Hashable:
-        """Return the name of the column for a field of the answers."""
-        options = self.options
-        if output.is_wrapped:  # one value, not an object with fields
+    def column_of(self, field: str) -> Hashable:
+        """Return the name of the column for a field of structured answers."""
+        options, output = self.options, self.output
+        if output is not None and output.is_wrapped:  # one value, not an object with fields
             _, _, suffix = field.partition(f"{WRAPPER}_")
             name = "response_value" if options.details else options.name
             return with_suffix(name, suffix) if suffix else name

@@ -7,6 +7,7 @@ widget stays where it is and becomes the receipt.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import weakref
@@ -88,7 +89,8 @@ class RunDashboard(RunSurface):
                 watch(run, self.draw, self.end)
 
     def _add(self, name: str, run: AnyRun, runs: CellRuns | None, **options: Any) -> None:
-        self._parts[name] = RunPart(run, self._on_failed_rows, **options)
+        on_receipt = functools.partial(self._on_receipt, name)
+        self._parts[name] = RunPart(run, self._on_failed_rows, on_receipt, **options)
         self._runs[name] = runs or CellRuns()
 
     def follow(self, run: AnyRun) -> None:
@@ -148,23 +150,17 @@ class RunDashboard(RunSurface):
             # A card that is a part of somebody's page stands beside what is made of its result.
             gives_code = runs.gives_code and bool(self._outputs)
             entry = entry_of(run, status, gives_code=gives_code)
-            runs.add(entry, _Place(self, name))
+            runs.add(entry, part)
             part.offer(status, is_single=runs.is_single)
         self._show()
         self._renew_outputs()
         if name == MAIN:
             self._publish(status)
 
-    def put_receipt(self, bundle: Bundle, name: str = MAIN) -> None:
-        """Show this as the receipt of a run that is over."""
-        self._parts[name].receipt = bundle
+    def _on_receipt(self, name: str) -> None:
         self._show()
         self._send_receipt(name)
         self._renew_outputs()
-
-    def withdraw_banner(self, name: str = MAIN) -> None:
-        """Take the banner of failed rows away, unless a retry was asked for."""
-        self._parts[name].withdraw()
 
     def _on_failed_rows(self) -> None:
         with self._lock:
@@ -266,22 +262,6 @@ class RunDashboard(RunSurface):
     def let_go(self) -> None:
         """Hold the run no longer, and keep no more than the receipt."""
         self.set_traits_safely(run=None)
-
-
-class _Place:
-    """Where a run's receipt stands: in its card."""
-
-    def __init__(self, card: RunDashboard, name: str) -> None:
-        self._card = card
-        self._name = name
-
-    def put(self, bundle: Bundle) -> None:
-        """Show this from now on."""
-        self._card.put_receipt(bundle, self._name)
-
-    def withdraw(self) -> None:
-        """Take the banner of failed rows away, unless a retry was asked for."""
-        self._card.withdraw_banner(self._name)
 
 
 # ------------------------------------------------------------------------- on show

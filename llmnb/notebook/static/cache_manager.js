@@ -115,32 +115,20 @@ function makeHead(onBack) {
   return { node, back, title, subject, exportButton, clearButton, buttons };
 }
 
-function makeFigure(className = "") {
-  const big = make("span", { class: "big" });
-  const first = make("span");
-  const second = make("span");
-  const node = make("div", { class: `fig ${className}` }, big, make("span", { class: "sub" }, first, second));
-  return { node, big, first, second };
-}
-
 function makeHero() {
   const kept = makeFigure();
   const saved = makeFigure("money");
   const share = document.createTextNode("");
-  saved.second.append(makeSwatch("reused"), share);
-  write(saved.first, "saved so far");
-  const segment = make("i", { class: "s-reused" });
-  const progress = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, segment));
+  saved.lines[1].append(makeSwatch("reused"), share);
+  const segments = makeSegments(["reused"]);
+  const progress = make("div", { class: "progress", role: "img" }, segments.node);
   const node = make("div", {}, make("div", { class: "hero" }, kept.node, make("div", { class: "fig speed" }), saved.node), progress);
   const patch = (hero) => {
-    write(kept.big, hero.answers);
-    write(kept.first, hero.kept);
-    write(kept.second, hero.about);
-    write(saved.big, hero.saved);
+    kept.patch(hero.answers, "", hero.kept, hero.about);
+    saved.patch(hero.saved, "", "saved so far");
     write(share, hero.share);
     assign(progress, "aria-label", hero.says);
-    segment.style.width = `${100 * hero.part}%`;
-    show(segment, hero.part > 0);
+    segments.patch([100 * hero.part]);
   };
   return { node, patch };
 }
