@@ -72,6 +72,9 @@ class Entry:
     again: str = "Run this cell again"
     """What asks its failed rows again where no line of code does."""
 
+    read_code: str = ""
+    """A line that shows its rows to be read; empty: there is none."""
+
     runs: int = 1
     """Runs that are added up in it."""
 
@@ -193,6 +196,8 @@ def text(entries: Sequence[Entry]) -> str:
             lines += hanging(f"  {head:<{wide}}   ", example, WIDEST)
     words, code = _next_step(entries, whole)
     lines.append(f"{words}: {visible(code)}" if code else f"{words}.")
+    if read_code := _read_code(entries):
+        lines.append(f"{READ}: {read_code}")
     return "\n".join(lines + results)
 
 
@@ -260,7 +265,7 @@ def _html(
         inside = f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
     elif sentence.is_clean:
         said = f"{html_fragments.small_bar(_parts(whole.rows), '8px')}{said}{tail}"
-        body = _body(entries, prices_of, detail)
+        body = _body(entries, prices_of, detail) + _reading(entries)
         if is_open:
             body = _folded(FIGURES, body)
         body = answers + body if len(entries) == 1 else body + answers
@@ -277,7 +282,8 @@ def _html(
         inside = (
             f"{html_fragments.bar(_parts(whole.rows))}"
             f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
-            f"{_cause_table(causes)}{note(step + ('' if code else '.'))}{answers}"
+            f"{_cause_table(causes)}{note(step + ('' if code else '.'))}"
+            f"{_reading(entries)}{answers}"
             f"{_folded(title, _body(entries, prices_of, detail))}"
         )
     for entry in entries:
@@ -288,6 +294,19 @@ def _html(
 
 def _folded(title: str, body: str) -> str:
     return html_fragments.details(f'<span style="{FAINT}">{html_text(title)}</span>', body)
+
+
+READ = "Read the rows"
+
+
+def _read_code(entries: Sequence[Entry]) -> str:
+    """Return the line that shows the rows of a run; of several runs none is named by one."""
+    return entries[0].read_code if len(entries) == 1 and entries[0].rows.completed else ""
+
+
+def _reading(entries: Sequence[Entry]) -> str:
+    code = _read_code(entries)
+    return note(f"{READ}: <code>{html_text(code)}</code>") if code else ""
 
 
 FIGURES = "Counters, tokens, speed, models"

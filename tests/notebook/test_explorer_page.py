@@ -173,6 +173,30 @@ def test_a_wrong_answer_is_corrected_where_it_is_read(read):
     assert explorer.corrections.isna().all()
 
 
+def test_fields_of_an_answer_are_corrected_where_they_are_read(read):
+    """
+    Only what was typed over is a correction; a text that is no number of a number's field is none.
+    """
+    frame = pd.DataFrame({"text": ["so good"], "said_mood": ["cold"], "said_stars": [3]})
+    explorer = frame.llm.explore("said")
+    page, box = read(explorer)
+    opened = box.locator("section.open")
+
+    box.get_by_role("button", name="Correct…").click()
+    stars = box.get_by_role("textbox", name="stars")
+    stars.fill("many")
+    stars.press("Enter")
+    page.until(lambda: "stars is a number, not 'many'." in box.locator(".because").inner_text())
+    stars.fill("5")
+    stars.press("Enter")
+    page.until(lambda: "Corrected" in opened.inner_text())
+    assert (opened.locator("del").inner_text(), opened.locator("ins").inner_text()) == ("3", "5")
+    assert explorer.correction(0) == {"stars": 5}
+    box.get_by_role("button", name="Take back").click()
+    page.until(lambda: box.get_by_role("button", name="Correct…").count())
+    assert explorer.correction(0) is None
+
+
 def test_a_long_text_comes_in_parts(read):
     """
     2,000 characters at first, 2,000 more on request, then all.
@@ -256,6 +280,7 @@ def test_a_saved_notebook_holds_fifty_rows_and_the_widget_no_text():
         {"do": "outcome", "value": 99},
         {"do": "facet"},
         {"do": "close"},
+        {"do": "correct", "position": 0, "texts": [None, {}, 3]},
         {"do": "__init__", "turn": ["x"]},
     ],
 )
