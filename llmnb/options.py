@@ -317,7 +317,8 @@ OPTIONS: Mapping[str, Option] = {
         "the dollars that may be spent",
         any_number(0),
         *(*_PLANNED, "batch"),
-        note="; they are not overshot beyond what is in flight",
+        note="; the most that a request may cost is reserved before it is sent, and what does not "
+        "fit is not sent",
         short="budget",
     ),
     "time_limit": _option(
