@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 
 def label_text(value: Any) -> str | None:
     """Return a value as the label that it is, None where it is missing or empty.
+
+    A moment at midnight is a day, as which pandas keeps days.
 
     Example:
         >>> [label_text(value) for value in (" Yes ", True, 3.0, 2.5, None, float("nan"), "")]
@@ -21,7 +24,10 @@ def label_text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip() or None
+    text = str(value).strip()
+    if isinstance(value, datetime.datetime):
+        text = text.removesuffix(" 00:00:00")
+    return text or None
 
 
 def folded(text: str) -> str:
