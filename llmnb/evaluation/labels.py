@@ -35,6 +35,17 @@ def folded(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def label_key(value: Any) -> str | None:
+    """Return a value as labels are compared, None where it is missing or empty.
+
+    Example:
+        >>> label_key(" Yes ") == label_key("yes"), label_key(3.0), label_key(None)
+        (True, '3', None)
+    """
+    text = label_text(value)
+    return None if text is None else folded(text)
+
+
 class Spellings:
     """The labels of several columns, each under one key and shown as it was first written.
 

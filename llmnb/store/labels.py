@@ -54,23 +54,25 @@ def row_keys(cells: Mapping[str, Sequence[str | None]]) -> list[str]:
         >>> keys[0] == keys[2], keys[0] == keys[1], len(keys[0])
         (True, False, 32)
     """
-    columns = [(_encoded(name), cells[name]) for name in sorted(cells)]
-    rows = len(columns[0][1]) if columns else 0
-    keys = []
-    for row in range(rows):
-        digest = hashlib.blake2b(digest_size=16)
-        for name, texts in columns:
-            text = texts[row]
-            # A missing cell is another content than an empty one.
-            digest.update(name + (b"\0" if text is None else b"\1" + _encoded(text)))
-        keys.append(digest.hexdigest())
-    return keys
+    columns = [_encoded_cells(name, cells[name]) for name in sorted(cells)]
+    return [
+        hashlib.blake2b(b"".join(row), digest_size=16).hexdigest()
+        for row in zip(*columns, strict=True)
+    ]
 
 
-def _encoded(text: str) -> bytes:
-    """Return a text with its length before it, so that no two lists of texts run together."""
-    data = text.encode("utf-8", "surrogatepass")
-    return len(data).to_bytes(8, "big") + data
+def _encoded_cells(name: str, cells: Sequence[str | None]) -> list[bytes]:
+    """Return each cell with its name; a missing one is another content than an empty one."""
+    encoded_name = name.encode("utf-8", "surrogatepass")
+    head = len(encoded_name).to_bytes(8, "big") + encoded_name
+    missing, present = head + b"\0", head + b"\1"
+    # Each text with its length before it, so that no two lists of texts run together.
+    return [
+        missing
+        if cell is None
+        else present + len(data := cell.encode("utf-8", "surrogatepass")).to_bytes(8, "big") + data
+        for cell in cells
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from shells import new_shell
 
 from llmnb.errors import ConfigurationError, InputError, StoreError
 
@@ -453,8 +454,28 @@ def test_labels_are_written_over_the_column_and_counted(frame, kind, capsys):
     assert [after[row] or None for row in others if before[row] == before[row]] == [
         before[row] for row in others if before[row] == before[row]
     ]
-    assert "4 labels written over mood: 4 of them changed it." in capsys.readouterr().err
+    assert "4 labels written over mood, 4 of them changed it." in capsys.readouterr().err
     assert "neither" not in before
+
+
+def test_in_a_notebook_the_receipt_counts_what_labels_have_changed(frame):
+    """
+    One line that unfolds to each kind of change, the rows that stay, and where labels are.
+    """
+    frame["mood"] = "kind"
+    label_all(frame.llm.label("mood", ["kind", "<b>un</b>"], n=4), "<b>un</b>")
+
+    with new_shell(has_kernel=True) as shell:
+        shell.names["frame"] = frame
+        shown = shell.run("applied = frame.llm.apply_labels('mood')").shown
+
+    (receipt,) = shown
+    page, text = receipt["text/html"], receipt["text/plain"]
+    assert text == "llmnb · 4 labels written over mood, 4 of them changed it."
+    assert "<details>" in page
+    assert "kind → &lt;b&gt;un&lt;/b&gt;" in page
+    for figure in ("4 rows", "8 rows", "text, channel", "default"):
+        assert figure in page
 
 
 def test_corrected_numbers_stay_numbers(frame):

@@ -257,7 +257,7 @@ def test_at_the_end_of_its_budget_nothing_is_asked_as_one_types(frame, timers, s
         bench.prompt = f"{{body}} {number}"
         timers.advance(1)
         settled(bench)
-        if bench.is_spent:
+        if bench.spending.is_over:
             break
     assert 0.1 < bench.spent <= 0.2
     before = len(asked)
@@ -282,7 +282,7 @@ def test_an_unknown_price_is_unknown_and_no_reason_not_to_ask(frame, sim):
     bench = frame.llm.workbench("{body}", budget_usd=0.01)
     version = bench.ask()
     assert version.answers.notna().all()
-    assert (bench.spent, bench.has_unpriced, version.usd_per_row) == (0.0, True, None)
+    assert (bench.spent, bench.spending.has_unpriced, version.usd_per_row) == (0.0, True, None)
 
 
 def test_a_row_that_costs_more_than_is_left_is_not_sent(frame, sim, asked, priced):
@@ -291,7 +291,7 @@ def test_a_row_that_costs_more_than_is_left_is_not_sent(frame, sim, asked, price
     """
     bench = frame.llm.workbench("{body}", budget_usd=0.01)
     version = bench.ask()
-    assert (asked, bench.spent, bench.is_spent) == ([], 0.0, True)
+    assert (asked, bench.spent, bench.spending.is_over) == ([], 0.0, True)
     assert version.failure(bench.sample[0]) == "failed: beyond the budget"
     with pytest.raises(BudgetExceeded, match=r"left of the \$0.01 .* does not pay for another row"):
         bench.ask()
