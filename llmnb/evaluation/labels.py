@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from llmnb.display.texts import mended
+
 
 def label_text(value: Any) -> str | None:
     """Return a value as the label that it is, None where it is missing or empty.
@@ -21,7 +23,7 @@ def label_text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip() or None
+    return mended(str(value).strip()) or None
 
 
 def folded(text: str) -> str:

@@ -21,7 +21,7 @@ from llmnb.frames.sampling import Sample, sample_of
 from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.frames.truth import Labelled
-from llmnb.store.labels import RANDOM, Act, Label, new_act
+from llmnb.store.labels import RANDOM, Act, Label, new_act, plain_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +183,8 @@ class Labeller(Labelled, Shown):
     def _say(self, label: Label | None) -> None:
         with self._lock:
             row = self.position
+            if not self.asked:
+                raise InputError("The table has no row that could be labelled.")
             if row is None:
                 raise InputError(
                     f"All {counted(len(self.asked), 'row')} of the sample are done: more() asks "
@@ -300,6 +302,7 @@ class Labeller(Labelled, Shown):
     @property
     def labels(self) -> Any:
         """The label of each row of the table, as a column of its library; NA where none is."""
+        self.rows.store.refresh()  # somebody may label elsewhere
         found = [None if said is None else self.known(said) for said in self.rows.of_rows()]
         column = AnswerColumn(found, "category", list(self.choices))
         return self.rows.source.filled({self.column: column}, into=False, is_frame=False)
@@ -541,7 +544,7 @@ def _choices(labels: Sequence[Any]) -> list[Label]:
                 f"The labels {choices[key]!r} and {label!r} are the same: capitals and outer "
                 "blanks do not matter."
             )
-        choices[key] = label
+        choices[key] = plain_label(label)
     if not choices:
         raise ConfigurationError("labels= is empty: give at least one label.")
     return list(choices.values())

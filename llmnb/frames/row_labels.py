@@ -49,6 +49,8 @@ class RowLabels:
         project: str | None = None,
         fields: Sequence[Hashable] | Hashable | None = None,
     ) -> None:
+        if not isinstance(question, Hashable):
+            raise InputError(f"A question is called by one name, not {question!r}.")
         self.source = source
         self.question = name_of(question)
         self.store: LabelStore = open_labels(self.question, project)

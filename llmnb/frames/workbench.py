@@ -86,10 +86,10 @@ class Workbench(Shown):
         budget_usd: float = 0.25,
         project_name: str | None = None,
     ) -> None:
-        if not isinstance(prompt, str):
-            raise InputError(f"The prompt is a text, not {type(prompt).__name__}.")
         if type(n) is not int or n < 1:
             raise ConfigurationError(f"n= is how many rows are asked, at least 1, not {n!r}.")
+        if type(seed) is not int:
+            raise ConfigurationError(f"seed= is a whole number, not {seed!r}.")
         self.table = table
         self.into = into
         self.project_name = project_name
@@ -134,7 +134,7 @@ class Workbench(Shown):
                 "examples": examples,
             }
         )
-        self._question.options()  # what cannot be asked at all is said at once
+        self._question.options(into=into)  # what cannot be asked at all is said at once
         self.rows_from: Rows = "labelled" if self.labelled else "all"
         self.sample: list[int] = []
         """Positions of the rows that are asked as one types."""
@@ -169,9 +169,7 @@ class Workbench(Shown):
             ConfigurationError: If there is no such setting, or it has no such value.
             InputError: If examples cannot be matched with rows.
         """
-        question = self._changed_by(settings)
-        question.options()
-        self._edit(question)
+        self._edit(self._changed_by(settings))
 
     def _edit(self, question: Question) -> None:
         """Put another question into the editor, which asks the sample rows after a pause."""
@@ -197,7 +195,12 @@ class Workbench(Shown):
         if "examples" in changed:
             pairs, rows = self._examples(changed["examples"])
             changed |= {"pairs": pairs, "examples": rows}
-        return replace(self._question, **changed)
+        question = replace(self._question, **changed)
+        if not isinstance(question.prompt, str):
+            raise InputError(f"The prompt is a text, not {type(question.prompt).__name__}.")
+        question.options()
+        _ = question.output  # that says what is wrong with its schema
+        return question
 
     def _examples(self, examples: Any) -> tuple[Sequence[tuple[Any, Any]], Mapping[int, Any]]:
         if examples is None or isinstance(examples, list | tuple):

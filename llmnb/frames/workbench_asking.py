@@ -69,7 +69,8 @@ class AskedTable:
         if question.has_fields and rows is None:
             further["into"] = self.into
         options = question.options(**further)
-        source, kept = self.source, range(self.source.rows)
+        source = self.source
+        kept: Sequence[int] = range(source.rows)
         if rows is not None:
             kept = sorted({*rows, *question.examples})
             source = source.rows_at(kept)

@@ -251,7 +251,7 @@ def _score_button(bench: Workbench, version: Version) -> str:
     else:
         plan = None if bench.estimates is None else bench.estimates.labelled
         price = "price unknown" if plan is None else _about(plan)
-    return f"Score on {len(rows):,}, {price}"
+    return f"Score on {len(rows):,}, {price.replace(' ', NO_BREAK)}"
 
 
 def _score(score: Score) -> dict[str, Any]:

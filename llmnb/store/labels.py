@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import math
+import os
 import secrets
 import threading
 import time
@@ -93,10 +93,26 @@ class Act:
     """Seconds since the epoch."""
 
 
-def new_act(key: str, label: Label | None, sample: str = RANDOM) -> Act:
-    """Return an act that is not kept yet."""
+def plain_label(label: Label) -> Label:
+    """Return a label as it can be kept.
+
+    Raises:
+        InputError: If it is a number that cannot.
+    """
     if isinstance(label, str):
-        label = mended(label)
+        return mended(label)
+    if not -(2**63) <= label < 2**64:  # neither is what is no number, or infinite
+        raise InputError(f"A label is a text or a number of at most 64 bits, not {label!r}.")
+    return label
+
+
+def new_act(key: str, label: Label | None, sample: str = RANDOM) -> Act:
+    """Return an act that is not kept yet.
+
+    Raises:
+        InputError: If it is a number that cannot be kept.
+    """
+    label = None if label is None else plain_label(label)
     return Act(id=secrets.token_hex(6), key=key, label=label, sample=sample, at=time.time())
 
 
@@ -200,8 +216,6 @@ class LabelStore:
         Raises:
             StoreError: If it could not be kept.
         """
-        if isinstance(act.label, float) and not math.isfinite(act.label):
-            raise InputError("A label is a text or a number: give none where there is none.")
         said = {"skip": True} if act.label is None else {"label": act.label}
         self._append({"id": act.id, "at": act.at, "key": act.key, "sample": act.sample, **said})
 
@@ -224,10 +238,7 @@ class LabelStore:
             self._append({"at": time.time(), "fields": names})
 
     def _append(self, line: dict[str, Any]) -> None:
-        try:
-            data = orjson.dumps({**line, "question": self.question}) + b"\n"
-        except TypeError as error:
-            raise InputError(f"A label is a text or a number of at most 64 bits: {error}") from None
+        data = orjson.dumps({**line, "question": self.question}) + b"\n"
         path = self.project.labels
         try:
             files.make_folder(self.project.root)
@@ -265,8 +276,9 @@ class LabelStore:
     def _read(self, path: Path) -> None:
         try:
             with files.open_to_read(path) as file:
-                if file.read(len(self._head)) != self._head:
-                    self._forget()  # somebody has put another file there
+                is_shorter = os.fstat(file.fileno()).st_size < self._read_to
+                if is_shorter or file.read(len(self._head)) != self._head:
+                    self._forget()  # somebody has cut it, or put another file there
                 file.seek(self._read_to)
                 data = file.read()
         except FileNotFoundError:
