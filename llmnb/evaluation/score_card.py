@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from llmnb.display import numbers
 from llmnb.display.aligned import columns, leader, wrapped
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, small_bar, strong, table
+from llmnb.display.html_fragments import box, cell, small_bar, strong, table, text_cell
 from llmnb.display.moments import moment
 from llmnb.display.palette import ACCENT, FAINT, RULE
 from llmnb.display.texts import counted, cut
@@ -468,13 +468,15 @@ def _titled(title: str, body: str) -> str:
 
 
 def _plain_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose first column holds figures and whose fourth is faint."""
+    """Return a table whose first column holds figures and whose fourth the texts of rows."""
 
     def styled(text: str, place: int, is_head: bool) -> str:
-        look = _HEAD if is_head else FAINT if place == 3 else breaking(text, _UNBROKEN)
-        style = f"padding:1px 14px 1px 0;{look}"
+        style = "padding:1px 14px 1px 0"
+        if place == 3 and not is_head:
+            return text_cell(text, f"{style};{FAINT};min-width:140px")
+        look = _HEAD if is_head else f"vertical-align:top;{breaking(text, _UNBROKEN)}"
         align = "left" if place else "right"
-        return cell(text, style, align=align, head="col" if is_head else "")
+        return cell(text, f"{style};{look}", align=align, head="col" if is_head else "")
 
     return table(
         [styled(text, place, number == 0) for place, text in enumerate(row)]
