@@ -225,7 +225,7 @@ class ComparisonCard:
         )
         names = [costs.name for _, costs in by_number]
         if max(map(len, names)) > _LONGEST_HEAD:  # what all begin with tells none apart
-            pieces = [re.split("(?<=[-/,])", name) for name in names]
+            pieces = [re.split("(?<=[/,])", name) for name in names]
             shared = itertools.takewhile(lambda own: len(set(own)) == 1, zip(*pieces, strict=False))
             begin = min(len(list(shared)), min(map(len, pieces)) - 1)
             names = ["".join(own[begin:]).strip() for own in pieces]

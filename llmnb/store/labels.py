@@ -8,6 +8,7 @@ kernel, and a row whose content changed has none.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -244,6 +245,7 @@ class LabelStore:
             files.make_folder(self.project.root)
             files.make_folder(path.parent)
             with self._alone():
+                self._forget_what_was_cut()
                 files.append_private(path, data, is_synced=True)
         except OSError as error:
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
@@ -264,6 +266,7 @@ class LabelStore:
         """
         with self._lock:
             before = len(self._damaged)
+            self._forget_what_was_cut()
             self._read(self.project.labels)
             if damaged := len(self._damaged) - before:
                 was = "was" if damaged == 1 else "were"
@@ -276,9 +279,8 @@ class LabelStore:
     def _read(self, path: Path) -> None:
         try:
             with files.open_to_read(path) as file:
-                is_shorter = os.fstat(file.fileno()).st_size < self._read_to
-                if is_shorter or file.read(len(self._head)) != self._head:
-                    self._forget()  # somebody has cut it, or put another file there
+                if file.read(len(self._head)) != self._head:
+                    self._forget()  # somebody has put another file there
                 file.seek(self._read_to)
                 data = file.read()
         except FileNotFoundError:
@@ -295,6 +297,12 @@ class LabelStore:
                 continue
             if is_whole or self._is_torn(path, at, line):
                 self._damaged.add(at)
+
+    def _forget_what_was_cut(self) -> None:
+        """Read all of a file anew that has become shorter than what was read of it."""
+        with contextlib.suppress(OSError):
+            if os.stat(self.project.labels).st_size < self._read_to:
+                self._forget()
 
     def _is_torn(self, path: Path, at: int, line: bytes) -> bool:
         """Whether nobody is about to finish the last line."""

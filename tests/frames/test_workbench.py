@@ -231,7 +231,14 @@ def test_a_setting_that_is_wrong_is_said_at_once_and_keeps_the_old_one(frame, si
         bench.change(temperatur=0)
     with pytest.raises(ConfigurationError):
         bench.change(params=7)
-    assert bench.question.params == {}
+    with pytest.raises(ConfigurationError, match="cannot be the form of an answer"):
+        bench.change(schema=object())
+    with pytest.raises(InputError, match="a text, not NoneType"):
+        bench.prompt = None
+    assert bench.question == frame.llm.workbench("{body}").question
+    for wrong, message in ({"seed": [1]}, "whole number"), ({"into": ["team"]}, "one column"):
+        with pytest.raises(ConfigurationError, match=message):
+            frame.llm.workbench("{body}", **wrong)
 
 
 def test_rows_that_ask_nothing_are_told_and_not_sent(sim, asked):
