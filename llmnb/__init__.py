@@ -258,11 +258,12 @@ def _attach(library: str = "pandas") -> None:
     """Give frames and series their `llm`; whatever is wrong with that, they are imported."""
     from importlib import import_module
 
+    room = _ROOMS[library]
     for name, module in list(sys.modules.items()):
-        if name.startswith("llmnb.frames.") and getattr(module.__spec__, "_initializing", False):
-            return  # it is our own room that imports them: who asked for it attaches them
+        if name.startswith(room) and getattr(module.__spec__, "_initializing", False):
+            return  # the very room imports the library, and attaches at its own end
     try:
-        import_module(_ROOMS[library]).attach()
+        import_module(room).attach()
     except Exception:
         import logging
 

@@ -24,6 +24,7 @@ import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from llmnb import user_code
@@ -45,6 +46,7 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self.pid = os.getpid()
         self.loop = _new_loop()
+        self.loop.set_default_executor(_Executor())
         self.kept: dict[str, Any] = {}
         self.closers: list[Callable[[], Awaitable[None]]] = []
         started = threading.Event()
@@ -121,7 +123,7 @@ async def on_side_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit_to_side_loop(coroutine))
 
 
-def submit_to_side_loop(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+def submit_to_side_loop(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Start a coroutine as `on_side_loop` does, from any thread, and return its future."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop_thread(_SIDE).loop)
 
@@ -146,17 +148,17 @@ class Workers:
 
     def forget(self) -> None:
         """Begin anew, in a forked child that has none of the threads."""
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = 0
         self._open = 0
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> concurrent.futures.Future[T]:
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Have a function called and return its future.
 
         What it raises that is no `Exception`, such as an exit, comes as a `RuntimeError`.
         """
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        future: Future[T] = Future()
 
         def work() -> None:
             if not future.set_running_or_notify_cancel():
@@ -168,7 +170,7 @@ class Workers:
             except BaseException as error:  # it would end the thread that waits
                 future.set_exception(RuntimeError(f"{type(error).__name__} was raised"))
 
-        with self._lock:
+        with self._changed:
             self._open += 1
             if self._open > self._threads and self._threads < self._most:
                 self._threads += 1
@@ -179,13 +181,41 @@ class Workers:
     def _work(self) -> None:
         while True:
             self._jobs.get()()
-            with self._lock:
+            with self._changed:
                 self._open -= 1
+                if not self._open:
+                    self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Block until everything that was given has been done."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open)
 
     async def drain(self, seconds: float) -> None:
         """Wait for so long, at most, until a single thread has done what it was given so far."""
         if self._open:
             await asyncio.wait([asyncio.wrap_future(self.submit(int))], timeout=seconds)
+
+
+class _Executor(concurrent.futures.ThreadPoolExecutor):
+    """Calls what a loop's `run_in_executor` and `asyncio.to_thread` are given.
+
+    Python's own takes nothing any more once the main thread has ended, though other threads may
+    still ask, and runs under way have answers to save.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=1)  # it starts no thread of its own
+        self._workers = Workers("llmnb-blocking", min(32, (os.cpu_count() or 1) + 4))
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have a function called and return its future."""
+        return self._workers.submit(functools.partial(fn, *args, **kwargs))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for what is under way; its threads end with the process."""
+        if wait:
+            self._workers.wait()
 
 
 _CALLERS = Workers("llmnb-callers", 32)
@@ -265,7 +295,7 @@ def per_loop(
     return existing
 
 
-def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Start a coroutine on the loop thread from any thread and return its future."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop_thread().loop)
 
@@ -321,7 +351,7 @@ def block(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         is_free = True
     if is_free:
         return asyncio.run(make())
-    done: concurrent.futures.Future[T] = concurrent.futures.Future()
+    done: Future[T] = Future()
     tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
     async def main() -> T:
@@ -347,7 +377,7 @@ def block(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise
 
 
-def _result(future: concurrent.futures.Future[T]) -> T:
+def _result(future: Future[T]) -> T:
     """Block for a future's result, in slices, so that an interrupt is noticed."""
     while True:
         try:
@@ -371,8 +401,18 @@ async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit(coroutine))
 
 
+_last_calls: list[Callable[[], object]] = []
+
+
+def at_exit(function: Callable[[], object]) -> None:
+    """Call a function when the process ends, once nothing runs on the loops any more."""
+    _last_calls.append(function)
+
+
 @atexit.register
 def _close_at_exit() -> None:
     for name, seconds in ((_OURS, 15.0), (_SIDE, 1.0)):
         if name in _threads:
             _threads[name].close(seconds)
+    for function in _last_calls:
+        function()

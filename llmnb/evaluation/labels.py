@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,8 @@ from llmnb.display.texts import mended
 def label_text(value: Any) -> str | None:
     """Return a value as the label that it is, None where it is missing or empty.
 
+    A moment at midnight is a day, as which pandas keeps days.
+
     Example:
         >>> [label_text(value) for value in (" Yes ", True, 3.0, 2.5, None, float("nan"), "")]
         ['Yes', 'true', '3', '2.5', None, None, None]
@@ -23,7 +26,10 @@ def label_text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return mended(str(value).strip()) or None
+    text = mended(str(value).strip())
+    if isinstance(value, datetime.datetime):
+        text = text.removesuffix(" 00:00:00")
+    return text or None
 
 
 def folded(text: str) -> str:

@@ -35,6 +35,8 @@ class RowLabels:
         project: Where labels are kept; None: the project in use.
         fields: Names of the columns that make a row's key; None: those of the labels given
             before, and before the first label all that hold no answer.
+        answers: Further columns that hold answers, beside those that llmnb is known to have
+            written.
 
     Raises:
         InputError: If the table lacks a field, or has none.
@@ -48,13 +50,14 @@ class RowLabels:
         *,
         project: str | None = None,
         fields: Sequence[Hashable] | Hashable | None = None,
+        answers: Sequence[str] = (),
     ) -> None:
         if not isinstance(question, Hashable):
             raise InputError(f"A question is called by one name, not {question!r}.")
         self.source = source
         self.question = name_of(question)
         self.store: LabelStore = open_labels(self.question, project)
-        self.fields = self._fields(fields)
+        self.fields = self._fields(fields, {self.question, *answers, *source.written()})
         columns = source.columns()
         self.texts: Mapping[str, Sequence[str | None]] = {
             field: columns.texts(field) for field in self.fields
@@ -64,7 +67,7 @@ class RowLabels:
         self.keys = row_keys(self.texts)
         """What each row is known by."""
 
-    def _fields(self, fields: Sequence[Hashable] | Hashable | None) -> list[str]:
+    def _fields(self, fields: Sequence[Hashable] | Hashable | None, answers: set[str]) -> list[str]:
         columns = self.source.columns()
         if fields is not None:
             is_one = isinstance(fields, str) or not isinstance(fields, Sequence)
@@ -81,12 +84,10 @@ class RowLabels:
         elif "" in columns.names:  # of a series its name, where it has one
             names = [columns.labels[-1]]
         else:
-            answers = self.source.written()
             names = [
                 name
                 for name in columns.names
                 if name not in answers
-                and name != self.question
                 and not name.startswith(f"{self.question}_")
                 and not _is_for_machines(columns, name)
             ]

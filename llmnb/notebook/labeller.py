@@ -44,7 +44,6 @@ class LabellerWidget(RequestSurface):
     scripts = ("parts.js", "requests.js", "reading.js", "labeller.js")
     styles = ("tokens.css", "reading.css", "labeller.css")
     overtaken = frozenset({"text"})
-    renews = True
 
     state = traitlets.Enum(("row", "done", "empty", "closed"), "row", read_only=True)
     """``"row"`` while a row is asked about, ``"done"``, ``"empty"`` where there is no row to ask
