@@ -39,6 +39,8 @@ def answer(prompt: str, request: SimulatedRequest) -> str:
     form = str(request.body.get("response_format"))
     if "stars_quote" in form:
         return '{"topic": "food", "topic_quote": "it", "stars": 4, "stars_quote": "it"}'
+    if "bars" in form:
+        return '{"title": "Sales", "bars": 3}'
     if "stars" in form:
         return '{"topic": "food", "stars": 4}'
     return "negative" if "not" in prompt.lower() else "positive"
@@ -55,6 +57,9 @@ def sim():
 def folder(sim, tmp_path, monkeypatch):
     """Be where a reader is: beside the table, with keys of providers that are simulated."""
     shutil.copy(ROOT / "examples" / "data" / "reviews.csv", tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("one", "two"):
+        shutil.copy(DOCS / "pictures" / "receipt-loop.png", tmp_path / "photos" / f"{name}.png")
     for provider in ("OPENAI", "GROQ"):
         monkeypatch.setenv(f"{provider}_API_KEY", sim.api_key)
         monkeypatch.setenv(f"LLMNB_{provider}_BASE_URL", sim.base_url)

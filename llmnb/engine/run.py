@@ -41,7 +41,7 @@ STEERED_WITHIN_SECONDS = 2.0
 class Run(RunHandle[list[Outcome]]):
     """Many inputs on their way to as many outcomes.
 
-    Made by the doors (`AsyncLLM`, the command line, …), not by hand.
+    Made by `AsyncLLM`, the command line and others, not by hand.
 
     Args:
         inputs: Any iterable or async iterable; read lazily, never changed.

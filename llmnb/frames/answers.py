@@ -18,7 +18,7 @@ from llmnb.frames.recipes import recipe_of
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.records import Outcome
 from llmnb.schemas import Output
-from llmnb.schemas.parts import WRAPPER
+from llmnb.schemas.parts import WRAPPER, values_of
 from llmnb.schemas.quotes import supported_name
 
 Outcomes = Sequence[Outcome | None]
@@ -149,19 +149,18 @@ class AnswerForm:
         return fields
 
     def _structured(self, output: Output) -> list[_Field]:
-        root = output.json_schema
+        root = output.value_schema
         fields = []
         quotes = None if self.quotes is None else self.quotes.output
         for field, kind in output.fields:
-            schema = root.get("properties", {}).get(field, root)
-            values = schema.get("enum") if schema is not root else None
-            listed = [value for value in values if value is not None] if values else None
+            schema = output.column_schema(field)
+            labels = self.labels if field == WRAPPER else None
             fields.append(
                 _Field(
                     self.column_of(field),
                     kind,
                     field=field,
-                    categories=(self.labels if field == WRAPPER else None) or listed,
+                    categories=labels or values_of(schema, root) or None,
                     schema=(schema, root),
                 )
             )

@@ -53,6 +53,9 @@ FOUND = (
 BESIDE = ("examples/**/*.*", "benchmarks/peers/README.md")
 """What pages link to that lies beside docs/; it has the same path in the site."""
 
+PICTURE = re.compile(r"<picture>.*?<img alt=\"([^\"]+)\" src=\"([^\"]+)\">\s*</picture>", re.S)
+"""A picture with a dark twin: a code host follows the system, a page of the site its switch."""
+
 ELSEWHERE = re.compile(r"<script[^>]*src=\"https?://[^>]*>\s*</script>", re.S)
 """Scripts of other origins, which nbconvert adds for formulas."""
 
@@ -117,12 +120,17 @@ def _as_page_of_docs(text: str) -> str:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fill in what stands in the code; what lies beside docs/ lies within the site."""
+    markdown = PICTURE.sub(_switched, markdown)
     name = page.file.src_uri
     page.meta["search"] = {"boost": next(much for start, much in FOUND if name.startswith(start))}
     if "/" not in page.file.src_uri:
         markdown = re.sub(r"\]\(\.\./(examples|benchmarks|notebooks)/", r"](\1/", markdown)
     markdown = re.sub(r"^<!-- code: (\w+)(?: (\S+)(?: (.+))?)? -->$", _filled, markdown, flags=re.M)
     return re.sub(r"^::: (\S+)$", _entry, markdown, flags=re.M)
+
+
+def _switched(found: re.Match[str]) -> str:
+    return "\n".join(picture(found[2], found[1]))
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
@@ -154,6 +162,7 @@ def _filled(mark: re.Match[str]) -> str:
         "awaited": awaited,
         "commands": commands,
         "magics": magics,
+        "providers": providers,
     }
     return "\n".join(makers[mark[1]](*filter(None, mark.groups()[1:])))
 
@@ -215,6 +224,18 @@ def options() -> Iterator[str]:
     for name, option in {**OPTIONS, **PARAMS}.items():
         where = ", ".join(sorted(option.doors)) or "beside `params`"
         yield f"| `{name}` | {option.documentation.replace('|', chr(92) + '|')} | {where} |"
+
+
+def providers() -> Iterator[str]:
+    """Yield a table of the catalog's providers."""
+    from llmnb.wire.catalog import load_catalog
+
+    yield "| name | key | model where none is named | what it answers |\n|---|---|---|---|"
+    for row in load_catalog().values():
+        keys = ", ".join(f"`{name}`" for name in row.key_env) or "none needed"
+        models = dict.fromkeys(row.default_models.values())
+        named = ", ".join(f"`{name}`" for name in models) or "–"
+        yield f"| `{row.name}` | {keys} | {named} | {', '.join(row.dialects)} |"
 
 
 def errors() -> Iterator[str]:
