@@ -40,7 +40,7 @@ ALLOWED = {
         "display evaluation frames llmnb notebook tests/browser tests/engine tests/evaluation "
         "tests/frames tests/notebook"
     ),
-    "pieces": "tests/evaluation tests/notebook",
+    "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
         "display evaluation frames notebook tests tests/evaluation tests/frames tests/notebook"
     ),
