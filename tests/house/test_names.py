@@ -33,7 +33,7 @@ ALLOWED = {
     "found": (
         "evaluation frames notebook tests/browser tests/evaluation tests/frames tests/notebook"
     ),
-    "given": "engine evaluation frames notebook tests/frames tests/notebook",
+    "given": "engine evaluation frames notebook tests tests/frames tests/notebook",
     "hear": "notebook",
     "held": "frames tests/notebook",
     "one": (
