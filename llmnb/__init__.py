@@ -173,12 +173,9 @@ def __getattr__(name: str) -> object:
         near = difflib.get_close_matches(name, __all__, n=1)
         hint = f". Did you mean {near[0]}?" if near else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}") from None
-    module = import_module(home or f"{__name__}.{name}")
-    while _to_attach:
-        _attach(_to_attach.pop())
     if home is None:
-        return module
-    value = getattr(module, name)
+        return import_module(f"{__name__}.{name}")
+    value = getattr(import_module(home), name)
     globals()[name] = value  # so that the next look-up does not come here
     return value
 
@@ -195,10 +192,6 @@ _ROOMS = {
     "dask.dataframe": "llmnb.frames.dask",
 }
 """Libraries whose frames get an ``.llm``, and who registers it."""
-
-
-_to_attach: set[str] = set()
-"""Libraries that a module of this package has imported while it was itself being imported."""
 
 
 class _Finder:
@@ -265,12 +258,12 @@ def _attach(library: str = "pandas") -> None:
     """Give frames and series their `llm`; whatever is wrong with that, they are imported."""
     from importlib import import_module
 
+    room = _ROOMS[library]
     for name, module in list(sys.modules.items()):
-        if name.startswith("llmnb.frames.") and getattr(module.__spec__, "_initializing", False):
-            _to_attach.add(library)  # our own room imports them, and is not there yet
-            return
+        if name.startswith(room) and getattr(module.__spec__, "_initializing", False):
+            return  # the very room imports the library, and attaches at its own end
     try:
-        import_module(_ROOMS[library]).attach()
+        import_module(room).attach()
     except Exception:
         import logging
 

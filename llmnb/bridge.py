@@ -24,6 +24,7 @@ import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from llmnb import user_code
@@ -45,6 +46,8 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self.pid = os.getpid()
         self.loop = _new_loop()
+        most = min(32, (os.cpu_count() or 1) + 4)  # as Python has it
+        self.loop.set_default_executor(Workers(f"{name}-worker", most))
         self.kept: dict[str, Any] = {}
         self.closers: list[Callable[[], Awaitable[None]]] = []
         started = threading.Event()
@@ -121,7 +124,7 @@ async def on_side_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit_to_side_loop(coroutine))
 
 
-def submit_to_side_loop(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+def submit_to_side_loop(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Start a coroutine as `on_side_loop` does, from any thread, and return its future."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop_thread(_SIDE).loop)
 
@@ -131,8 +134,11 @@ def is_side_thread() -> bool:
     return is_loop_thread(_SIDE)
 
 
-class Workers:
-    """Threads for functions that are not ours: started when needed, not waited for at exit.
+class Workers(concurrent.futures.ThreadPoolExecutor):
+    """Threads that call functions: started when needed, not waited for at exit.
+
+    Python's own executors take nothing any more once the main thread has ended, though other
+    threads may still ask, and runs under way have answers to save.
 
     Args:
         name: Name of the threads.
@@ -140,38 +146,39 @@ class Workers:
     """
 
     def __init__(self, name: str, most: int) -> None:
+        super().__init__(most)  # which starts no thread of its own
         self._name = name
         self._most = most
         self.forget()
 
     def forget(self) -> None:
         """Begin anew, in a forked child that has none of the threads."""
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._threads = 0
+        self._started = 0
         self._open = 0
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> concurrent.futures.Future[T]:
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Have a function called and return its future.
 
         What it raises that is no `Exception`, such as an exit, comes as a `RuntimeError`.
         """
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        future: Future[T] = Future()
 
         def work() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(function(*arguments))
+                future.set_result(fn(*args, **kwargs))
             except Exception as error:
                 future.set_exception(error)
             except BaseException as error:  # it would end the thread that waits
                 future.set_exception(RuntimeError(f"{type(error).__name__} was raised"))
 
-        with self._lock:
+        with self._changed:
             self._open += 1
-            if self._open > self._threads and self._threads < self._most:
-                self._threads += 1
+            if self._open > self._started and self._started < self._most:
+                self._started += 1
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
         self._jobs.put(work)
         return future
@@ -179,8 +186,16 @@ class Workers:
     def _work(self) -> None:
         while True:
             self._jobs.get()()
-            with self._lock:
+            with self._changed:
                 self._open -= 1
+                if not self._open:
+                    self._changed.notify_all()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for what is under way; the threads themselves end with the process."""
+        if wait:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._open)
 
     async def drain(self, seconds: float) -> None:
         """Wait for so long, at most, until a single thread has done what it was given so far."""
@@ -265,7 +280,7 @@ def per_loop(
     return existing
 
 
-def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Start a coroutine on the loop thread from any thread and return its future."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop_thread().loop)
 
@@ -321,7 +336,7 @@ def block(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         is_free = True
     if is_free:
         return asyncio.run(make())
-    done: concurrent.futures.Future[T] = concurrent.futures.Future()
+    done: Future[T] = Future()
     tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
     async def main() -> T:
@@ -347,7 +362,7 @@ def block(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise
 
 
-def _result(future: concurrent.futures.Future[T]) -> T:
+def _result(future: Future[T]) -> T:
     """Block for a future's result, in slices, so that an interrupt is noticed."""
     while True:
         try:
@@ -371,8 +386,18 @@ async def acall(coroutine: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit(coroutine))
 
 
+_last_calls: list[Callable[[], object]] = []
+
+
+def at_exit(function: Callable[[], object]) -> None:
+    """Call a function when the process ends, once nothing runs on the loops any more."""
+    _last_calls.append(function)
+
+
 @atexit.register
 def _close_at_exit() -> None:
     for name, seconds in ((_OURS, 15.0), (_SIDE, 1.0)):
         if name in _threads:
             _threads[name].close(seconds)
+    for function in _last_calls:
+        function()

@@ -77,7 +77,7 @@ class AsyncLLM(MadeWith):
 
     Args:
         api_provider: Catalog name, such as ``"openai"`` or ``"groq"``. When neither it nor a
-            model is given, the model is chosen as for every other door: `llmnb.configure`,
+            model is given, the model is chosen as everywhere: `llmnb.configure`,
             ``LLMNB_MODEL``, the first provider whose key is found, the local model.
         model: The provider's name for a model, or ``"provider/model"``; empty: its default. A list
             is the order of fallback.

@@ -173,6 +173,20 @@ def test_every_public_name_is_shown_with_its_example(site, pages):
 
 
 @pytest.mark.slow
+def test_every_command_and_every_action_is_shown(site, pages):
+    """
+    With its options, under a mark of its own.
+    """
+    from llmnb import cli
+
+    marks = pages[site / "reference" / "command-line.html"].marks
+    actions = ("list", "show", "clear", "undo", "export", "import")
+    wanted = {f"llmnb-{name}" for name in cli.COMMANDS}
+
+    assert wanted | {f"llmnb-cache-{name}" for name in actions} <= marks
+
+
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_browser_finds_what_is_searched_for_and_asks_nobody_else(site, browser):
     """

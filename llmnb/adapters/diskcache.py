@@ -141,6 +141,7 @@ class Database:
         self._lock = threading.Lock()
         self._pid = 0
         """The process that opened it; a child that was forked leaves it alone."""
+        self._is_closed = False
         self._writing: tuple[sqlite3.Connection, Any] | None = None
         with _faults(self.path):
             if not _is_missing(self.path):
@@ -188,9 +189,9 @@ class Database:
 
     @property
     def is_current(self) -> bool:
-        """Whether the open file is still the one at its place: it was not cleared or removed."""
+        """Whether it is open, and its file still the one at its place: it was not cleared."""
         try:
-            return _identity(self.path) == self._identity
+            return not self._is_closed and _identity(self.path) == self._identity
         except OSError:
             return False
 
@@ -334,6 +335,7 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         with self._lock:
+            self._is_closed = True  # from now on another file may get this one's identity
             self._reader.close()
         if self._writing is not None:
             for connection in self._writing:

@@ -126,8 +126,8 @@ class BatchPoller:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-            # Threads are gone by now, so the step it was at may end in any error; what it had
-            # written down by then is what the next process goes on from.
+            # The step it was at may end in any error; what it had written down by then is what
+            # the next process goes on from.
             if not self._task.cancelled() and (error := self._task.exception()) is not None:
                 logger.info("Batch %s was left with the process: %r", self.part.name, error)
 

@@ -13,7 +13,7 @@ COMMANDS = {
     "plan": "say what a run would take and cost; sends nothing",
     "score": "say how often a column is right, and where it is wrong; sends nothing",
     "compare": "ask several prompts or models the same, and say who is right",
-    "cache": "list, show, clear, export and import kept answers",
+    "cache": "list, show, clear, bring back, export and import kept answers",
     "models": "list providers, whether a key is found, and their default models",
     "pull": "fetch the weights of the small local model",
     "doctor": "say what works here",

@@ -6,6 +6,7 @@ import argparse
 import functools
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.options import ROWS
 from llmnb.store import clearing, layout, projects, search, transfer
 from llmnb.store.entry import Entry
 from llmnb.targets.resolve import choose, resolve
@@ -23,35 +25,46 @@ from llmnb.targets.resolve import choose, resolve
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("--cache-dir", type=Path, help="folder of all projects")
+    parser.add_argument(
+        "--cache-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of all projects, named before ACTION; default: LLMNB_CACHE_DIR, else "
+        ".cache/llmnb",
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    action = actions.add_parser("list", help="projects, answers, what they cost")
-    action.set_defaults(do=_list)
-    action = actions.add_parser("show", help="prompts and answers of a project")
-    action.add_argument("project")
+
+    def add(name: str, description: str, do: Callable[..., int]) -> argparse.ArgumentParser:
+        sentence = f"{description[0].upper()}{description[1:]}."
+        action = actions.add_parser(name, help=description, description=sentence)
+        action.set_defaults(do=do)
+        return action
+
+    add("list", "list projects, their answers, and what these cost", _list)
+    action = add("show", "show prompts and answers of a project", _show)
+    action.add_argument("project", help="the project's name")
     action.add_argument("--search", metavar="TEXT", help="only those that hold this text")
-    action.add_argument("--limit", type=int, default=20, metavar="N")
-    action.set_defaults(do=_show)
-    action = actions.add_parser("clear", help="take answers away; can be undone")
-    action.add_argument("projects", nargs="*", metavar="PROJECT")
+    action.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="how many, the oldest first (20)"
+    )
+    action = add("clear", "take answers away; `llmnb cache undo` brings them back", _clear)
+    action.add_argument("projects", nargs="*", metavar="PROJECT", help="the projects' names")
     action.add_argument("--all", action="store_true", help="every project")
     action.add_argument("--now", action="store_true", help="delete at once, for good")
     action.add_argument("--yes", action="store_true", help="do not ask")
-    action.set_defaults(do=_clear)
-    action = actions.add_parser("undo", help="bring back what was cleared last")
-    action.set_defaults(do=_undo)
-    action = actions.add_parser("export", help="write a project's answers to a JSONL or CSV file")
-    action.add_argument("project")
+    add("undo", "bring back what was cleared last", _undo)
+    action = add("export", "write a project's answers to a JSONL or CSV file", _export)
+    action.add_argument("project", help="the project's name")
     action.add_argument("file", type=Path, help="JSONL, which can be imported again, or NAME.csv")
     action.add_argument(
         "--raw", action="store_true", help="write texts into CSV as they are, formulas included"
     )
-    action.set_defaults(do=_export)
-    action = actions.add_parser("import", help="read an export, or a folder of dataformer's cache")
-    action.add_argument("source", type=Path)
-    action.add_argument("--project", help="default: the project it was exported from")
+    action = add("import", "read an export, or a folder of dataformer's cache", _import)
+    action.add_argument("source", type=Path, help="a file that `llmnb cache export` wrote")
+    action.add_argument(
+        "--project", metavar="NAME", help="default: the project it was exported from"
+    )
     action.add_argument("--model", help="for dataformer's requests that name none: provider/model")
-    action.set_defaults(do=_import)
 
 
 def act(options: argparse.Namespace) -> int:
@@ -87,7 +100,8 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 
 def _show(options: argparse.Namespace, root: Path) -> int:
     project = _project(options.project, root)
-    entries = projects.entries(project, search=options.search, limit=options.limit)
+    limit = ROWS.checked("--limit", options.limit)
+    entries = projects.entries(project, search=options.search, limit=limit)
     if not entries:
         print("No answer holds that text." if options.search else "No answers kept yet.")
         return 0
@@ -148,10 +162,15 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
 
 def _export(options: argparse.Namespace, root: Path) -> int:
     project = _project(options.project, root)
-    if options.file.suffix.lower() == ".csv":
-        count = transfer.export_csv(project, options.file, lossless=options.raw)
-    else:
-        count = transfer.export_project(project, options.file)
+    try:
+        if options.file.suffix.lower() == ".csv":
+            count = transfer.export_csv(project, options.file, lossless=options.raw)
+        else:
+            count = transfer.export_project(project, options.file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{options.file} cannot be written: {error.strerror or error}."
+        ) from None
     print(f"Wrote {count:,} answers to {options.file}.")
     return 0
 

@@ -40,16 +40,22 @@ from llmnb.store.run_index import RunHeader
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     add_question_arguments(parser)
-    parser.add_argument("--into", default="response", metavar="COLUMN", help="answers' column")
+    parser.add_argument(
+        "--into", default="response", metavar="COLUMN", help="the column for the answers (response)"
+    )
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="replace columns of these names that came with the table",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: INPUT.answers.…")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file to write; default: INPUT.answers.…"
+    )
     add_options(parser, ("max_attempts", "max_wait", "budget_usd", "burst", "good_finish"))
     parser.add_argument(
-        "--resume", action="store_true", help="go on where a run ended; always so, and said here"
+        "--resume",
+        action="store_true",
+        help="has no effect: a command typed again always goes on where it ended",
     )
     parser.add_argument(
         "--raw", action="store_true", help="write texts into CSV as they are, formulas included"

@@ -26,6 +26,13 @@ def moment(when: float) -> str:
     return f"{day(when)}, {clock(when)}"
 
 
+def minute(when: float, *, has_year: bool = True) -> str:
+    """Return a day and a minute of it, such as ``14 Nov 2026, 14:39``."""
+    local = time.localtime(when)
+    year = f" {local.tm_year}" if has_year else ""
+    return f"{local.tm_mday} {_MONTHS[local.tm_mon - 1]}{year}, {time.strftime('%H:%M', local)}"
+
+
 def coming(seconds: float, now: float) -> str:
     """Return the moment so many seconds after now, with its day where it is far away."""
     return (clock if seconds < _HALF_A_DAY else moment)(now + seconds)

@@ -35,7 +35,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
     A provider whose vectors the catalog does not know, and what is named ``litellm/…``, is
     reached through LiteLLM (extra ``litellm``), on the same engine. Each text is kept and never
     bought twice, whatever batch it was in. Requests are retried, held to the limits and priced
-    as those of every other door.
+    as those of everything else.
 
     Args:
         name: ``"provider/model"`` as LiteLLM spells it, or a bare name such as

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission, Bound
+from llmnb.decide.admission import DEFAULT_CONCURRENCY, Admission
 from llmnb.decide.announced_limits import AnnouncedLimits
 from llmnb.decide.concurrency import PACED_SLOTS, QUICK_PATIENCE, Finding, Pace
 from llmnb.engine.lanes import Lanes, Ticket
@@ -71,11 +71,6 @@ class AccountLimits:
             return False
         self.apply(now)
         return True
-
-    def bind(self, bound: Bound | None, now: float) -> None:
-        """Take the limits that bind this account beside its own, such as `GLOBAL_LIMITER`'s."""
-        self.admission.bound = bound
-        self.apply(now)
 
     def apply(self, now: float) -> None:
         """Hold the account to what is known by now."""
@@ -139,14 +134,6 @@ class AccountLimits:
         if self.finding is not None and is_sharing:
             slots += self.finding.limit
         return min(self.admission.concurrency, slots or DEFAULT_CONCURRENCY)
-
-    def shortened(self, wait: float) -> float:
-        """Return how long to pause where a refusal has cut the slots already.
-
-        A pause longer than an answer takes would only leave slots empty.
-        """
-        usual = None if self.finding is None else self.finding.usual_seconds
-        return wait if usual is None else min(wait, usual)
 
     # ---------------------------------------------------------------------- news
 

@@ -57,7 +57,12 @@ class Budget:
         """
         while not self.try_reserve(usd):
             if self.reserved <= _SLACK:
-                raise self.exceeded(usd)
+                raise BudgetExceeded(
+                    f"The budget of {money.usd(self.limit)} is reached: {money.usd(self.spent)} "
+                    f"are spent, and the next request may cost up to {money.usd(usd)}. It was not "
+                    "sent; everything answered is kept. Raise budget_usd and run again to ask "
+                    "what is missing."
+                )
             self._freed.clear()
             await self._freed.wait()
 
@@ -66,14 +71,6 @@ class Budget:
         self.reserved = max(0.0, self.reserved - reserved)
         self.spent += spent
         self._freed.set()
-
-    def exceeded(self, usd: float) -> BudgetExceeded:
-        """Return the error that ends the buying."""
-        return BudgetExceeded(
-            f"The budget of {money.usd(self.limit)} is reached: {money.usd(self.spent)} are spent, "
-            f"and the next request may cost up to {money.usd(usd)}. It was not sent; everything "
-            "answered is kept. Raise budget_usd and run again to ask what is missing."
-        )
 
 
 class SharedBudget:

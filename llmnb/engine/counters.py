@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import attrgetter, itemgetter
+from typing import Any
 
 from llmnb.decide.retry import roll
 from llmnb.display.texts import single_line
@@ -147,24 +148,21 @@ class Stats:
 
     # ------------------------------------------------------------------- counting
 
-    def on_request(self) -> None:
-        """Count a request that is sent."""
-        self._present()[0] += 1
-
-    def on_refusal(self) -> None:
-        """Count a reply that said "rate limited"."""
-        self._present()[2] += 1
-
-    def on_progress(self, requests: int, tokens: int, refusals: int) -> None:
-        """Count what has been done elsewhere since the last time."""
-        for index, count in enumerate((requests, tokens, refusals)):
-            self._present()[index] += count
+    def count(self, requests: int = 0, tokens: int = 0, refusals: int = 0) -> None:
+        """Count what is sent, what replies have used, and "rate limited", in the present slice."""
+        now = Clock.monotonic()
+        if now >= self._ends:
+            self._begin_slice(now)
+        present = self._slices[-1]
+        present[0] += requests
+        present[1] += tokens
+        present[2] += refusals
 
     def on_answer(
         self, model: str, seconds: float, tokens: int, usd: float | None, simulated: bool
     ) -> None:
         """Count a reply with an answer in it."""
-        self._present()[1] += tokens
+        self.count(tokens=tokens)
         self.latest.append(seconds)
         known = self._models.get((model, simulated))
         if known is None:
@@ -204,20 +202,17 @@ class Stats:
         elif known is not None:
             del self._causes[known.kind]
 
-    def _present(self) -> list[float]:
-        """Return the current slice; start it if the previous one has ended."""
-        now = Clock.monotonic()
-        if now >= self._ends:
-            while (index := int((now - self._started) / self._slice)) >= MOST_SAMPLES:
-                # Merge neighbouring slices until there is room for another.
-                old = self._slices
-                pairs = [old[first : first + 2] for first in range(0, len(old), 2)]
-                self._slices = [list(map(sum, zip(*pair, strict=True))) for pair in pairs]
-                self._slice *= 2
-            while len(self._slices) <= index:
-                self._slices.append([0.0, 0.0, 0.0])
-            self._ends = self._started + len(self._slices) * self._slice
-        return self._slices[-1]
+    def _begin_slice(self, now: float) -> None:
+        """Begin the slice that this moment lies in."""
+        while (index := int((now - self._started) / self._slice)) >= MOST_SAMPLES:
+            # Merge neighbouring slices until there is room for another.
+            old = self._slices
+            pairs = [old[first : first + 2] for first in range(0, len(old), 2)]
+            self._slices = [list(map(sum, zip(*pair, strict=True))) for pair in pairs]
+            self._slice *= 2
+        while len(self._slices) <= index:
+            self._slices.append([0.0, 0.0, 0.0])
+        self._ends = self._started + len(self._slices) * self._slice
 
     # -------------------------------------------------------------------- reading
 
@@ -432,22 +427,19 @@ class Counters:
         self,
         counts: StatusTracker,
         *,
-        state: State,
-        project: str,
         row_of: Callable[[int], int] = int,
+        **known_to_the_run: Any,
     ) -> StatusSnapshot:
-        """Return a frozen picture of what is counted; the run adds what only it knows.
+        """Return a frozen picture of the run.
 
         Args:
             counts: The counts to show: a `tracker_copy`, in which the caller may have changed some.
-            state: What the run is doing.
-            project: Name of the project that stores the answers.
             row_of: Maps an outcome's `row` to the row number of the caller's table, for
                 `FailureCause.first_row`; the default leaves it unchanged.
+            **known_to_the_run: Fields of `StatusSnapshot` that are not counted here: its `state`
+                and `project`, and others.
         """
         return StatusSnapshot(
-            state=state,
-            project=project,
             completed=counts.num_rows_done,
             counts=counts,
             failures=frozen(self.failures),
@@ -458,6 +450,7 @@ class Counters:
             ended_at=self.ended_at,
             causes=self.stats.causes(row_of),
             pace=self._pace,
+            **known_to_the_run,
         )
 
     def tracker_copy(self) -> StatusTracker:

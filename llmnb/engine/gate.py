@@ -100,7 +100,8 @@ class Gate:
 
     def bind(self, bound: Bound | None) -> None:
         """Take the limits that bind this pool beside its own, such as `GLOBAL_LIMITER`'s."""
-        self.account.bind(bound, self.clock())
+        self.account.admission.bound = bound
+        self.account.apply(self.clock())
         self.advance()
 
     def on_processes(self, processes: int) -> None:
@@ -310,13 +311,15 @@ class Gate:
     def shortened(self, wait: float, retry_after: float | None) -> float:
         """Return how long to pause after a refusal for which `wait` was drawn.
 
-        Where the number of slots is found by trying, the cut has slowed everybody already. That
-        holds as long as there are answers: refused again with no success between, the wait is
-        kept.
+        Where the number of slots is found by trying, the cut has slowed everybody already, and a
+        pause longer than an answer takes would only leave slots empty. That holds as long as
+        there are answers: refused again with no success between, the wait is kept.
         """
-        if retry_after or self.health.congestion_events > 1:
+        finding = self.account.finding
+        usual = None if finding is None else finding.usual_seconds
+        if usual is None or retry_after or self.health.congestion_events > 1:
             return wait
-        return self.account.shortened(wait)
+        return min(wait, usual)
 
     def pause(self, seconds: float) -> None:
         """Admit nobody for so many seconds."""

@@ -57,6 +57,8 @@ class Race:
         self._running: dict[asyncio.Task[Result], Attempt] = {}
         self._has_hedge = False
         self._has_asked_all = False
+        self._reserved = 0.0
+        """Dollars of the budget that redundant requests may cost at most."""
 
     async def run(self, first: Attempt, others: Sequence[Call], started: float) -> Result:
         """Send a request and further ones where it is late; return the kept one's result.
@@ -70,22 +72,24 @@ class Race:
         """
         limit, clock = self.context.options.time_limit, first.gate.clock
         half_time = None if limit is None else started + limit / 2
-        errors: list[LLMNBError] = []
+        failed: list[tuple[LLMNBError, Call]] = []
         sent_at = clock()
         self._leader, self._running = None, {}
         self._begin(first)
         try:
             while True:
-                errors += self._take_failed()
+                failed += self._take_failed()
                 if (task := self._winner()) is not None:
                     await self._drop_all_but(task)
                     result = await task
+                    self._charge(failed)
                     if isinstance(result, ReceivedReply) and self.context.hedger is not None:
                         seconds = self._first_token_at(clock()) - sent_at
                         self.context.hedger.on_first_token(seconds)
                     return result
                 if not self._running:
-                    return errors[0]
+                    self._charge(failed[1:])
+                    return failed[0][0]
                 self._wakeup.clear()
                 try:
                     async with asyncio.timeout(
@@ -98,6 +102,10 @@ class Race:
         except asyncio.CancelledError:
             await self._drop_all_but(None)
             raise
+        finally:
+            if self._reserved:
+                self._settle(reserved=self._reserved)
+                self._reserved = 0.0
 
     def _first_token_at(self, now: float) -> float:
         """Return when the first token came, by the gates' clock; now where none was seen."""
@@ -121,16 +129,16 @@ class Race:
             self._wakeup.set()
         return self._leader is attempt
 
-    def _take_failed(self) -> list[LLMNBError]:
-        """Return the errors of those that have failed without ever leading, and drop them."""
-        errors = []
+    def _take_failed(self) -> list[tuple[LLMNBError, Call]]:
+        """Return error and call of those that failed without ever leading, and drop them."""
+        failed = []
         for task, attempt in list(self._running.items()):
             if task.done() and attempt is not self._leader:
                 result = task.result()
                 if isinstance(result, LLMNBError):
-                    errors.append(result)
+                    failed.append((result, attempt.call))
                     del self._running[task]
-        return errors
+        return failed
 
     def _winner(self) -> asyncio.Task[Result] | None:
         for task, attempt in self._running.items():
@@ -166,10 +174,32 @@ class Race:
             return
         for call in calls:
             gate = context.gate_of(call)
-            if not context.why_disabled(call.target.pool) and not gate.is_throttled(context):
+            is_open = not context.why_disabled(call.target.pool) and not gate.is_throttled(context)
+            if is_open and self._can_afford(call):
                 ticket = Ticket(call.target.charge(call))
                 rival = _Rival(call, gate, ticket, context.backlog, self._on_delta(), self)
                 self._begin(rival)
+
+    def _can_afford(self, call: Call) -> bool:
+        """Reserve what a redundant request may cost; return whether the budget has room for it."""
+        budget = self.context.options.budget
+        if budget is None:
+            return True
+        most = call.target.highest_price(call)
+        if most is None or not budget.try_reserve(most):
+            return False
+        self._reserved += most
+        return True
+
+    def _charge(self, failed: Sequence[tuple[LLMNBError, Call]]) -> None:
+        """Count failed requests that may be billed, beside the one whose result is returned."""
+        for error, call in failed:
+            if error.details.maybe_billed:
+                self._settle(spent=call.target.highest_price(call) or 0.0)
+
+    def _settle(self, *, reserved: float = 0.0, spent: float = 0.0) -> None:
+        if self.context.options.budget is not None:
+            self.context.options.budget.settle(reserved=reserved, spent=spent)
 
     async def _drop_all_but(self, kept: asyncio.Task[Result] | None) -> None:
         """Cancel and await the others, so that their slots are settled."""
@@ -197,8 +227,7 @@ class Race:
             tracker.num_unpriced += 1
             return
         tracker.hedge_usd += most
-        if self.context.options.budget is not None:
-            self.context.options.budget.settle(reserved=0.0, spent=most)
+        self._settle(spent=most)
 
 
 @dataclass(slots=True, eq=False)

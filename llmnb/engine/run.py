@@ -41,7 +41,7 @@ STEERED_WITHIN_SECONDS = 2.0
 class Run(RunHandle[list[Outcome]]):
     """Many inputs on their way to as many outcomes.
 
-    Made by the doors (`AsyncLLM`, the command line, …), not by hand.
+    Made by `AsyncLLM`, the command line and others, not by hand.
 
     Args:
         inputs: Any iterable or async iterable; read lazily, never changed.
@@ -100,10 +100,11 @@ class Run(RunHandle[list[Outcome]]):
         end = counters.started + counters.seconds
         p50, p95 = stats.quantiles()
         requests, tokens = stats.pace(end)
-        return dataclasses.replace(
-            counters.snapshot(
-                counts, state=run_loop.state, project=context.store.name, row_of=self.row_of
-            ),
+        return counters.snapshot(
+            counts,
+            row_of=self.row_of,
+            state=run_loop.state,
+            project=context.store.name,
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,

@@ -79,7 +79,8 @@ class RunOptions:
     own 95th percentile; None: never."""
 
     budget_usd: float | None = None
-    """Dollars that are not overshot beyond what is in flight."""
+    """Dollars that the run may spend; the most that a request may cost is reserved before it is
+    sent."""
 
     budget: Budget | None = None
     """What they are taken from; several runs may share it."""

@@ -24,7 +24,7 @@ from llmnb.engine.request_task import RequestTask
 from llmnb.engine.row_claim import NEVER
 from llmnb.engine.row_errors import copy_of
 from llmnb.engine.run_context import RunContext, RunOptions, Store
-from llmnb.engine.shared import DRAIN_SECONDS, TaskResult, engine
+from llmnb.engine.shared import DRAIN_SECONDS, LISTENING_SECONDS, TaskResult, engine
 from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row
@@ -42,9 +42,6 @@ from llmnb.store.entry import Entry
 
 READ_WHAT_CAME_SECONDS = 0.05
 """A cancelled run still reads for so long what has come already."""
-
-LISTENING_SECONDS = 1.0
-"""How long a run's end waits, at most, until listeners to costs have heard of its last."""
 
 STOP_ANSWER_SECONDS = 0.8
 """A stopped run hands its partial result over after this, at the latest."""
@@ -127,7 +124,8 @@ class RunLoop:
         self._idle = asyncio.Event()
 
     @property
-    def _is_active(self) -> bool:
+    def is_active(self) -> bool:
+        """Whether nobody has stopped it."""
         return self.state in ("running", "paused")
 
     # ----------------------------------------------------------- from its begin to its end
@@ -137,8 +135,9 @@ class RunLoop:
         gc_thresholds.raise_thresholds()
         if self.context.claims is not None:
             self.context.claims.enter()
+        self._engine = engine()
+        self._engine.runs.add(self)
         try:
-            self._engine = engine()
             self._share_commits()
             self._pulling = self._loop.create_task(self._pull())
             self._driving = self._loop.create_task(self._drive())
@@ -168,22 +167,19 @@ class RunLoop:
             self.context.claims.leave()
         self.context.close()
         gc_thresholds.restore_thresholds()
+        self._engine.runs.discard(self)
         self.context.counters.end()
         self.state = self.context.counters.end_state
         try:
             if self._at_end is not None:
                 self._at_end()
         finally:
-            self._tell(error)
-
-    def _tell(self, error: BaseException | None) -> None:
-        """Tell whoever waits that the run has ended."""
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-        if self.streamed is not None:
-            self.streamed.wake()
+            if error is None:
+                self.done.set_result(None)
+            else:
+                self.done.set_exception(error)
+            if self.streamed is not None:
+                self.streamed.wake()
 
     def set_limits(self, limits: Limits, account: Limits) -> None:
         """Hold every target to other limits from now on: this run's, and the account's."""
@@ -209,7 +205,7 @@ class RunLoop:
     async def _pull(self) -> None:
         """Take rows as long as there are any and there is room."""
         counts = self.counts
-        while self._is_active and self.context.end is None:
+        while self.is_active and self.context.end is None:
             if self._rows_in_window >= self._pulls_below or self.state == "paused":
                 self._room.clear()
                 await self._room.wait()
@@ -334,7 +330,7 @@ class RunLoop:
             stored: A stored answer that only needs to be repaired.
             seen: How the store stood when the row was looked up; None: as at the latest look-up.
         """
-        if not self._is_active:
+        if not self.is_active:
             self._fail(number, row, row_errors.not_asked())
             return
         if self.state == "paused":
@@ -352,7 +348,8 @@ class RunLoop:
             stored=stored,
             seen=self._seen if seen is None else seen,
         )
-        registry.open(request, waiter)
+        registry.requests[call.key] = request
+        request.waiters.append((waiter, self.context))
         self.tasks[number] = request
         request.task = task = self._loop.create_task(request.ask())
         self._engine.tasks.add(task)
@@ -378,7 +375,7 @@ class RunLoop:
         error = None if outcome is None else outcome.error
         is_in_other_store = result.stored is not None and is_of_other_store
         is_no_answer = isinstance(error, _ERRORS_OF_ITS_RUN) or is_in_other_store
-        if is_merged and is_no_answer and self._is_active:
+        if is_merged and is_no_answer and self.is_active:
             # Its run ended, or its account or budget; ours may well go on.
             # Another process may have asked it since it was looked up.
             self._ask(number, row, call, seen=NEVER)
@@ -481,7 +478,6 @@ class RunLoop:
         if self.state == "running":
             self.state = "paused"
             self.context.counters.restart_pace()
-            self._engine.paused.add(self.stop)
             self.context.pause()
             for request in list(self.tasks.values()):
                 if request.is_waiting or not request.is_sending:
@@ -496,15 +492,14 @@ class RunLoop:
             self._room.set()
 
     def _ask_postponed(self) -> None:
-        self._engine.paused.discard(self.stop)
         self.context.resume()
         later, self._postponed = self._postponed, []
         for ask in later:
             ask()
 
-    def stop(self) -> None:
-        """Send nothing new, and soon hand over what there is."""
-        if not self._is_active:
+    def stop(self, answers_within: float = STOP_ANSWER_SECONDS) -> None:
+        """Send nothing new, and hand over what there is after so many seconds."""
+        if not self.is_active:
             return
         self.state = "stopping"
         self.context.is_stopped = True
@@ -513,10 +508,10 @@ class RunLoop:
         for request in list(self.tasks.values()):
             if not request.is_sending and request.task is not None:
                 request.task.cancel()
-        self._loop.call_later(STOP_ANSWER_SECONDS, self._close_open_rows)
+        self._loop.call_later(answers_within, self.close_open_rows)
         self._loop.call_later(DRAIN_SECONDS, self.cancel)
 
-    def _close_open_rows(self) -> None:
+    def close_open_rows(self) -> None:
         """Hand the partial result over; what is in flight goes on into the store."""
         if self.done.done():
             return
@@ -535,7 +530,7 @@ class RunLoop:
         # Replies that are there already are read and kept; what is still coming is dropped.
         self._loop.call_later(READ_WHAT_CAME_SECONDS, self._drop, list(self.tasks.values()))
         if not self.done.done():
-            self._close_open_rows()
+            self.close_open_rows()
 
     def _drop(self, requests: list[RequestTask]) -> None:
         """Cancel request tasks, but not those that other runs wait for, too."""

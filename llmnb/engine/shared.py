@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from llmnb import bridge
+from llmnb.display import texts
 from llmnb.engine.gate import Gate
-from llmnb.engine.status import Clock
+from llmnb.engine.status import Clock, StatusTracker
 from llmnb.engine.target import Call, Target
 from llmnb.errors import LLMNBError
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -18,8 +21,13 @@ from llmnb.rate_limiter.group import LimitGroup
 from llmnb.records import Outcome, Reply
 from llmnb.store.entry import Entry
 
+logger = logging.getLogger("llmnb")
+
 DRAIN_SECONDS = 10.0
 """Requests in flight at a stop, or at the process's end, are finished and stored for so long."""
+
+LISTENING_SECONDS = 1.0
+"""How long a run's end waits, at most, until listeners to costs have heard of its last."""
 
 StoredAnswer = tuple[Call, Entry, Reply, LLMNBError | None]
 """What the store holds of a row; the error says why it is no good answer, though it is not bought
@@ -148,11 +156,6 @@ class InFlightRegistry:
         waiter(result, True)
         return True
 
-    def open(self, request: SharedRequest, waiter: Waiter) -> None:
-        """Let others join a request that a row has opened."""
-        self.requests[request.key] = request
-        request.waiters.append((waiter, request.context))
-
     def resolve(self, request: SharedRequest, result: TaskResult) -> None:
         """Close a request and give every waiter its result."""
         if not request.is_aside:
@@ -165,6 +168,23 @@ class InFlightRegistry:
         for waiter, _ in request.waiters:
             waiter(result, is_merged)
             is_merged = True
+
+
+class RunUnderWay(Protocol):
+    """A run that has not ended, as far as the process's end is concerned."""
+
+    counts: StatusTracker
+    done: concurrent.futures.Future[None]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether nobody has stopped it."""
+
+    def stop(self, answers_within: float) -> None:
+        """Send nothing new, and hand over what there is after so many seconds."""
+
+    def close_open_rows(self) -> None:
+        """Hand over what there is."""
 
 
 class Engine:
@@ -180,8 +200,7 @@ class Engine:
         self.tasks: set[asyncio.Task[Any]] = set()
         """Tasks under way; each is discarded when it is done."""
 
-        self.paused: set[Callable[[], None]] = set()
-        """Stops the runs that are paused now: nobody will resume one once the process ends."""
+        self.runs: set[RunUnderWay] = set()
 
     def gate_of(self, target: Target) -> Gate:
         """Return the gate of a target's pool."""
@@ -231,13 +250,25 @@ class Engine:
         task.add_done_callback(self.tasks.discard)
 
     async def drain(self) -> None:
-        """Finish what is in flight before the process ends, for `DRAIN_SECONDS` at most."""
-        for stop in list(self.paused):
-            stop()
+        """End all runs before the process ends, what is in flight after `DRAIN_SECONDS` at most."""
+        runs = [run for run in self.runs if run.is_active]
+        for run in runs:
+            run.stop(answers_within=DRAIN_SECONDS)
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=DRAIN_SECONDS)
         for task in self.tasks:
             task.cancel()
+        ends = [asyncio.wrap_future(run.done) for run in self.runs]
+        for run in list(self.runs):
+            run.close_open_rows()
+        if ends:
+            await asyncio.wait(ends, timeout=LISTENING_SECONDS + 1.0)
+        if rows := sum(run.counts.num_stopped for run in runs):
+            logger.warning(
+                "The program ended before %s had an answer. What was answered is kept: run it "
+                "again to ask only what is missing. To wait for a run, end with run.wait().",
+                texts.counted(rows, "row"),
+            )
 
 
 def engine() -> Engine:

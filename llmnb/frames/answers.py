@@ -18,7 +18,7 @@ from llmnb.frames.recipes import recipe_of
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.records import Outcome
 from llmnb.schemas import Output
-from llmnb.schemas.parts import WRAPPER
+from llmnb.schemas.parts import WRAPPER, values_of
 from llmnb.schemas.quotes import supported_name
 
 Outcomes = Sequence[Outcome | None]
@@ -149,31 +149,30 @@ class AnswerForm:
         return fields
 
     def _structured(self, output: Output) -> list[_Field]:
-        root = output.json_schema
+        root = output.value_schema
         fields = []
         quotes = None if self.quotes is None else self.quotes.output
         for field, kind in output.fields:
-            schema = root.get("properties", {}).get(field, root)
-            values = schema.get("enum") if schema is not root else None
-            listed = [value for value in values if value is not None] if values else None
+            schema = output.column_schema(field)
+            labels = self.labels if field == WRAPPER else None
             fields.append(
                 _Field(
-                    self._name_of(field, output),
+                    self.column_of(field),
                     kind,
                     field=field,
-                    categories=(self.labels if field == WRAPPER else None) or listed,
+                    categories=labels or values_of(schema, root) or None,
                     schema=(schema, root),
                 )
             )
             if quotes is not None and (of := quotes.field_of(field)) is not None:
                 marked = supported_name(of)
-                fields.append(_Field(self._name_of(marked, output), "boolean", field=marked))
+                fields.append(_Field(self.column_of(marked), "boolean", field=marked))
         return fields
 
-    def _name_of(self, field: str, output: Output) -> Hashable:
-        """Return the name of the column for a field of the answers."""
-        options = self.options
-        if output.is_wrapped:  # one value, not an object with fields
+    def column_of(self, field: str) -> Hashable:
+        """Return the name of the column for a field of structured answers."""
+        options, output = self.options, self.output
+        if output is not None and output.is_wrapped:  # one value, not an object with fields
             _, _, suffix = field.partition(f"{WRAPPER}_")
             name = "response_value" if options.details else options.name
             return with_suffix(name, suffix) if suffix else name

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from llmnb import bridge
 from llmnb.batches.records import error_of
+from llmnb.display.escape import visible
+from llmnb.display.texts import counted
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.engine.handle import About, Mode, RowAnswer, RunHandle, run_named
 from llmnb.engine.status import Clock, FailureCause, StatusSnapshot, StatusTracker, frozen
@@ -27,6 +29,7 @@ from llmnb.schemas import Output
 from llmnb.store import run_index, search
 from llmnb.store.entry import Entry
 from llmnb.store.run_index import RunIndex
+from llmnb.user_code import warn
 from llmnb.wire.dialect import dialect
 
 T = TypeVar("T")
@@ -38,6 +41,9 @@ AT_ONCE = 500
 
 FOLLOW_SECONDS = 0.5
 """How often it is looked how far a run is that another process carries out."""
+
+_GONE = "The project has this answer no more: make the same call again to ask what is missing."
+"""What is wrong with a row whose answer was cleared."""
 
 _METHODS = "An attached run has result(), partial(), status() and failures()."
 
@@ -55,6 +61,11 @@ def _entries(index: RunIndex, numbers: Sequence[int]) -> Iterator[tuple[int, Ent
     for first in range(0, len(numbers), AT_ONCE):
         page = numbers[first : first + AT_ONCE]
         yield from zip(page, index.entries(page), strict=True)
+
+
+def _is_lost(outcome: Outcome | None) -> bool:
+    """Return whether a row's answer was cleared."""
+    return outcome is not None and outcome.error is not None and outcome.error.message == _GONE
 
 
 class AttachedRun(RunHandle[T], Shown):
@@ -106,7 +117,7 @@ class AttachedRun(RunHandle[T], Shown):
         while self._index.is_running:
             await asyncio.sleep(wait)
             began = Clock.monotonic()
-            await asyncio.to_thread(self._read)
+            await asyncio.to_thread(lambda: self.index)
             wait = max(FOLLOW_SECONDS, _SHARE_OF_TIME * (Clock.monotonic() - began))
 
     # --------------------------------------------------------------------- reading
@@ -114,12 +125,8 @@ class AttachedRun(RunHandle[T], Shown):
     @property
     def index(self) -> RunIndex:
         """What became of each row, as far as it is written down by now."""
-        if self._index.is_stale:
-            self._read()
+        self._index = self._index.newest()
         return self._index
-
-    def _read(self) -> None:
-        self._index = run_index.read(self.run_id, self._index.project.root)
 
     @property
     def run_id(self) -> str:
@@ -195,14 +202,25 @@ class AttachedRun(RunHandle[T], Shown):
         index = self.index
         if self._make_notes is not None:
             notes.update(self._make_notes(self._outcomes(index), positions_in(index)))
+        if index.is_cleared:
+            notes["Cleared"] = f"its answers are gone from project {self.project}"
         if index.end is None and self.is_done:
             notes["Broken off"] = "its process ended before it; what was kept until then is here"
         return notes
 
     def _finished(self) -> T:
-        table = self.partial()
+        index = self.index
+        outcomes = self._outcomes(index)
+        table = self._shape(outcomes, positions_in(index))
         if self._warns and not self.about.is_reported:
-            failures.report(self, len(self.index), "null", table)
+            failures.report(self, len(index), "null", table)
+            if lost := sum(map(_is_lost, outcomes)):
+                were = "was" if lost == 1 else "were"
+                warn(
+                    f"{lost:,} of {counted(len(index), 'answer')} {were} cleared from project "
+                    f"{visible(self.project, longest=60)!r} and {'is' if lost == 1 else 'are'} NA. "
+                    "Make the same call again to ask what is missing."
+                )
         return table
 
     # ------------------------------------------------------------------- its outcomes
@@ -246,10 +264,7 @@ class AttachedRun(RunHandle[T], Shown):
         )
         if entry is None or not (error is None or isinstance(error, NotGood | SchemaMismatch)):
             if error is None:
-                outcome.error = StoreError(
-                    "The project has this answer no more: make the same call again to ask what is "
-                    "missing."
-                )
+                outcome.error = StoreError(_GONE)
             return outcome
         if is_sent:
             outcome.usd, outcome.seconds = entry.usd, entry.seconds

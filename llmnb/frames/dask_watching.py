@@ -210,7 +210,7 @@ class ClusterRun(RunHandle[None]):
             counts.num_rate_limit_errors,
         )
         # The sums are smaller than before if a worker has died.
-        self._stats.on_progress(
+        self._stats.count(
             *(max(0, new - old) for new, old in zip(sums, self._sampled, strict=True))
         )
         self._sampled = sums

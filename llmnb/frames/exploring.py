@@ -6,7 +6,7 @@ import re
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ import numpy.typing as npt
 from llmnb.display.escape import summary
 from llmnb.display.texts import counted, cut
 from llmnb.errors import InputError
+from llmnb.evaluation.labels import number
 from llmnb.frames import static_rows
 from llmnb.frames.pandas_source import PandasSource
 from llmnb.frames.row_labels import RowLabels
 from llmnb.frames.row_sources import (
+    CLEARED,
     FAILED,
     OUTCOMES,
     WAITING,
@@ -31,6 +33,8 @@ from llmnb.frames.row_sources import (
 )
 from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import AnswerColumn
+from llmnb.frames.template import is_missing
+from llmnb.store.labels import Label
 
 CORRECTION = "correction"
 """How labels are marked that correct an answer; they are of no random sample."""
@@ -85,8 +89,9 @@ class Explorer(Shown):
         self._listeners: list[Callable[[], None]] = []
         count = len(source)
         self._marks: Mask = np.zeros(count, np.bool_)
-        self._labels: RowLabels | None = None
-        """What keeps corrections, once somebody asks for them."""
+        self._labels: dict[str, RowLabels] = {}
+        """What keeps corrections of the answer, or of its fields by name, once they are asked for.
+        """
 
         self._is_keyless = False
         """Whether nothing but answers is in the table, so that no row can be told from another."""
@@ -103,16 +108,10 @@ class Explorer(Shown):
         self._began = 0.0
         self._shown: npt.NDArray[np.intp] | None = None
         self._order = source.order()
-        self._opened_with_filter()
-
-    def _opened_with_filter(self) -> None:
-        """Begin with what changed, where two runs are compared and anything has."""
-        if not isinstance(self._source, PairRows):
-            return
-        for facet in self.facets:
-            if facet.name == "Answer" and facet.counts(np.ones(len(self), np.bool_))[0]:
-                self._chosen["Answer"] = frozenset({0})
-            return
+        self._comparing = threading.Lock()
+        self._was_compared = False
+        if count <= _MOST_LOOKED_UP:
+            self.compare()
 
     # ---------------------------------------------------------------------- in code
 
@@ -121,7 +120,16 @@ class Explorer(Shown):
 
     @property
     def positions(self) -> npt.NDArray[np.intp]:
-        """Positions of the rows that are shown, in the order in which they are read."""
+        """Positions of the rows that are shown, in the order in which they are read.
+
+        Of two runs over many rows these are known once all were compared, which takes its time.
+        """
+        self.compare()
+        return self.listed
+
+    @property
+    def listed(self) -> npt.NDArray[np.intp]:
+        """Positions of the rows that are shown by now; two runs may still be compared."""
         with self._lock:
             if self._shown is None:
                 mask = self._mask()
@@ -215,47 +223,79 @@ class Explorer(Shown):
     @property
     def marks(self) -> Any:
         """Which rows are marked: a series of booleans over the table."""
-        return self._over_rows("marked", self._marks.tolist(), "boolean")
+        return self._over_rows({"marked": AnswerColumn(self._marks.tolist(), "boolean")})
 
-    def correct(self, position: int, answer: str) -> None:
+    def correct(self, position: int, answer: Label | Mapping[str, Label]) -> None:
         """Say what a row's answer should be; it is kept as a label, on disk when this returns.
 
         Rows of the same content share it. `df.llm.apply_labels` writes corrections over a column.
+        Of a structured answer each field is corrected by itself, and kept for the column in which
+        the field stands: ``ex.correct(7, {"mood": "kind"})``, then ``apply_labels("mood")``. A
+        text is read as the field's own kind: a number, or "yes" and "no".
 
         Args:
             position: The row's position in the table.
-            answer: The right answer.
+            answer: The right answer; of a structured one the right values of some of its fields,
+                by name. Fields that hold lists or objects cannot be corrected.
 
         Raises:
-            InputError: If there is no such row, or the rows are of no table.
+            InputError: If there is no such row or field, a text is none of the field's kind, or
+                the rows are of no table.
             StoreError: If it could not be kept.
         """
         row = self._checked(position)
-        self._kept_labels().give(row, answer, sample=CORRECTION)
+        for field, label in self._labels_in(row, answer).items():
+            self._kept_labels(field).give(row, label, sample=CORRECTION)
         self._changed()
+
+    def _labels_in(self, row: int, answer: Label | Mapping[str, Label]) -> dict[str, Label]:
+        """Return a correction by field; by no name where the answer is one value."""
+        fields = self._source.fields
+        if not isinstance(answer, Mapping):
+            if fields and self.can_correct:
+                raise InputError(
+                    f"These answers have the fields {cut(', '.join(fields), 300)}: correct them "
+                    f"by name, such as {{{fields[0]!r}: …}}."
+                )
+            return {"": answer}
+        if unknown := [name for name in answer if name not in fields]:
+            known = f"has {cut(', '.join(fields), 300)}" if fields else "has no fields"
+            raise InputError(f"The answer {known}: there is no {unknown[0]!r}.")
+        now = self.read([row])[0].fields
+        return {name: _typed(label, now.get(name), name) for name, label in answer.items()}
 
     def take_back(self, position: int) -> None:
         """Take the correction of a row back, if it has one."""
-        labels, row = self._kept_labels(), self._checked(position)
-        act = labels.said(row)
-        if act is not None and act.sample == CORRECTION:
-            labels.store.undo(act.id)
-            self._changed()
+        row = self._checked(position)
+        for field in self._source.fields or ("",):
+            labels = self._kept_labels(field)
+            act = labels.said(row)
+            if act is not None and act.sample == CORRECTION:
+                labels.store.undo(act.id)
+        self._changed()
 
-    def correction(self, position: int) -> str | None:
+    def correction(self, position: int) -> Any:
         """Return what a row's answer was corrected to; None where it was not.
 
-        Of a large table it is not looked up before something is corrected.
+        Of a structured answer these are the corrected fields by name. Of a large table nothing is
+        looked up before something is corrected.
         """
-        if not self.can_correct or (self._labels is None and len(self) > _MOST_LOOKED_UP):
+        if fields := self._source.fields:
+            labels = {name: self._said(position, name) for name in fields}
+            return {name: label for name, label in labels.items() if label is not None} or None
+        label = self._said(position)
+        return None if label is None else str(label)
+
+    def _said(self, row: int, field: str = "") -> Label | None:
+        """Return what was said of a row's answer, or of a field of it, if that corrects it."""
+        if not self.can_correct or (field not in self._labels and len(self) > _MOST_LOOKED_UP):
             return None
         try:
-            act = self._kept_labels().said(position)
+            act = self._kept_labels(field).said(row)
         except InputError:
             self._is_keyless = True
             return None
-        is_correction = act is not None and act.sample == CORRECTION
-        return str(act.label) if act is not None and is_correction else None
+        return act.label if act is not None and act.sample == CORRECTION else None
 
     @property
     def can_correct(self) -> bool:
@@ -265,22 +305,37 @@ class Explorer(Shown):
 
     @property
     def corrections(self) -> Any:
-        """What answers were corrected to: a series over the table, missing where they were not."""
-        if self.can_correct:
-            self._kept_labels()
-        values = [self.correction(row) for row in range(len(self))]
-        return self._over_rows(self._source.question or "corrections", values, "string")
+        """What answers were corrected to: a series over the table, missing where they were not.
 
-    def _kept_labels(self) -> RowLabels:
+        Of structured answers it is a frame, with a column for each field.
+        """
+        fields = self._source.fields
+        if self.can_correct:
+            for field in fields or ("",):
+                self._kept_labels(field)
+        columns: dict[Hashable, AnswerColumn] = {}
+        for field in fields or ("",):
+            name = self._source.column_of(field) if field else self._source.question
+            labels = [self._said(row, field) for row in range(len(self))]
+            kind = "object" if field else "string"
+            columns[name or "corrections"] = AnswerColumn(labels, kind)
+        return self._over_rows(columns, is_frame=bool(fields))
+
+    def _kept_labels(self, field: str = "") -> RowLabels:
         table, question = self._source.table(), self._source.question
         if table is None or not question:
             raise InputError(
                 "Answers are corrected over a table: explore a run of it, or a column with "
                 "df.llm.explore(column)."
             )
-        if self._labels is None:
-            self._labels = RowLabels(table, question, project=self._source.project or None)
-        return self._labels
+        if field not in self._labels:
+            self._labels[field] = RowLabels(
+                table,
+                self._source.column_of(field) if field else question,
+                project=self._source.project or None,
+                answers=[question, *map(self._source.column_of, self._source.fields)],
+            )
+        return self._labels[field]
 
     # ---------------------------------------------------------------- for the widget
 
@@ -303,6 +358,7 @@ class Explorer(Shown):
     @property
     def facets(self) -> list[Facet]:
         """By what rows can be filtered beside their outcome."""
+        self.compare()
         if self._facets is None:
             self._facets = self._source.facets()
         return self._facets
@@ -342,6 +398,43 @@ class Explorer(Shown):
         self._chosen = {**self._chosen, name: self._chosen.get(name, frozenset()) ^ {number}}
         self._changed()
 
+    # --------------------------------------------------------------------- two runs
+
+    @property
+    def rows_compared(self) -> int | None:
+        """How many rows of two runs were compared; None where all were, or there is one run."""
+        source = self._source
+        if isinstance(source, PairRows) and not source.is_compared:
+            return source.compared
+        return None
+
+    def compare(self) -> None:
+        """Compare two runs row by row, where that was not done; an interrupt leaves it for later.
+
+        Then what changed comes first, and alone where nothing was filtered by.
+        """
+        while self.rows_compared is not None:
+            self.compare_some()
+
+    def compare_some(self) -> None:
+        """Compare some further rows of two runs; see `compare`."""
+        source = self._source
+        with self._comparing:
+            if not isinstance(source, PairRows) or source.is_compared:
+                return
+            source.compare()
+            if not source.is_compared:
+                return
+            self._order, self._facets = source.order(), source.facets()
+            is_narrowed = self._outcomes or self._chosen or self._marked is not None
+            has_changed = self._facets[0].counts(np.ones(len(self), np.bool_))[0]
+            if has_changed and not (is_narrowed or self._text or self._was_compared):
+                self._chosen["Answer"] = frozenset({0})
+            self._was_compared = True
+        self._changed()
+
+    # ------------------------------------------------------------------------- rows
+
     def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
         """Return some rows with all their texts; see `RowSource.read`."""
         return self._source.read(positions, whole=whole)
@@ -360,7 +453,10 @@ class Explorer(Shown):
                 self._marks = _longer(self._marks, count)
                 if self._hits is not None:
                     self._hits = _longer(self._hits, count)
-            self._facets = None
+            if self.rows_compared is None:
+                self._facets = None
+        if count <= _MOST_LOOKED_UP:
+            self.compare()
         self._changed()
         return True
 
@@ -403,7 +499,7 @@ class Explorer(Shown):
         """
         rows = len(self)
         parts = min(count, rows) or 1
-        positions, codes = self.positions, self.codes()
+        positions, codes = self.listed, self.codes()
         if WAITING not in self._outcomes:
             positions = positions[codes[positions] != WAITING]
         failed = np.flatnonzero(codes == FAILED)
@@ -413,7 +509,7 @@ class Explorer(Shown):
 
     def rank(self, position: int) -> int:
         """Return which of the shown rows a row is; where it is not shown, the one after it."""
-        positions = self.positions
+        positions = self.listed
         if self._order is None:
             return int(np.searchsorted(positions, position))
         found = np.flatnonzero(positions == position)
@@ -421,7 +517,7 @@ class Explorer(Shown):
 
     def next_failed(self, position: int) -> int | None:
         """Return the next shown row that failed, from the first again after the last one."""
-        positions = self.positions
+        positions = self.listed
         ranks = np.flatnonzero(self.codes()[positions] == FAILED)
         if not len(ranks):
             return None
@@ -548,13 +644,15 @@ class Explorer(Shown):
             raise InputError(f"There is no row {position:,}: there are {counted(count, 'row')}.")
         return int(position) % count
 
-    def _over_rows(self, name: str, values: list[Any], kind: str) -> Any:
+    def _over_rows(
+        self, columns: Mapping[Hashable, AnswerColumn], *, is_frame: bool = False
+    ) -> Any:
         table = self._source.table()
         if table is None:
             import pandas as pd
 
-            table = PandasSource(pd.Series(np.arange(len(values)), name=None))
-        return table.filled({name: AnswerColumn(values, kind)}, into=False, is_frame=False)
+            table = PandasSource(pd.Series(np.arange(len(self)), name=None))
+        return table.filled(columns, into=False, is_frame=is_frame)
 
     def _repr_html_(self) -> str:
         return static_rows.html(self)
@@ -563,7 +661,7 @@ class Explorer(Shown):
         return static_rows.text(self)
 
     def __repr__(self) -> str:
-        shown = counted(len(self.positions), self._source.noun)
+        shown = counted(len(self.listed), self._source.noun)
         return summary("Explorer", f"{shown} of {len(self):,}, {self._source.subject}")
 
 
@@ -586,6 +684,34 @@ def _number(value: Any, values: Sequence[str], name: str) -> int:
     raise InputError(f"There is no {name} {value!r}. There is: {cut(', '.join(values), 300)}.")
 
 
+def _typed(label: Label, now: Any, field: str) -> Label:
+    """Return a correction of a field as the kind of value that the field has.
+
+    Example:
+        >>> _typed("no", True, "urgent"), _typed("4.5", 3, "stars"), _typed("4.5", "low", "mood")
+        (False, 4.5, '4.5')
+    """
+    if not isinstance(label, Label):
+        raise InputError(f"A correction is a text or a number, not {type(label).__name__}.")
+    if isinstance(now, Mapping | list | tuple):
+        raise InputError(f"{field} holds a list or an object, which cannot be corrected here.")
+    if not isinstance(label, str) or is_missing(now) or isinstance(now, str):
+        return label
+    text = label.strip()
+    if isinstance(now, bool | np.bool_):
+        if text.casefold() not in _TRUTH:
+            raise InputError(f"{field} is yes or no, not {cut(label, 40)!r}.")
+        return _TRUTH[text.casefold()]
+    if isinstance(now, int | float | np.number):
+        if (value := number(text)) is None:
+            raise InputError(f"{field} is a number, not {cut(label, 40)!r}.")
+        return int(value) if value.is_integer() and re.fullmatch(r"[+-]?\d+", text) else value
+    return label
+
+
+_TRUTH = {"yes": True, "true": True, "no": False, "false": False}
+
+
 def _pattern(text: str) -> re.Pattern[str]:
     forms = {re.escape(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")}
     return re.compile("|".join(sorted(forms)), re.IGNORECASE)
@@ -599,6 +725,8 @@ _TOLD = (
 
 def _as_dict(row: ReadRow) -> dict[str, Any]:
     told = {name: getattr(row, name) for name in _TOLD}
+    if row.is_cleared:
+        told["error"] = CLEARED
     told["fields"] = dict(row.fields)
     told["answer"] = row.answer if row.answer is not None else row.as_it_came or None
     if row.before is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from llmnb.errors import ConfigurationError, StoreError
+from llmnb.errors import SchemaMismatch
+from llmnb.frames.recipes import output_in
 from llmnb.frames.row_sources import (
     ANSWERED,
     EMPTY,
@@ -19,6 +21,7 @@ from llmnb.frames.row_sources import (
     OUTCOMES,
     REUSED,
     WAITING,
+    Answer,
     Codes,
     Facet,
     Numbers,
@@ -26,9 +29,10 @@ from llmnb.frames.row_sources import (
     RowSource,
     cause_words,
 )
-from llmnb.frames.run_rows import entry_row, plain_needle
+from llmnb.frames.run_rows import add_value, entry_row, plain_needle
 from llmnb.store import run_index
 from llmnb.store.entry import Entry
+from llmnb.store.search import answer
 
 _BY_STATE = {
     run_index.ANSWERED: ANSWERED,
@@ -56,13 +60,12 @@ class IndexRows(RowSource):
     order_text = "in the table’s order"
 
     def __init__(self, run_id: str, cache_dir: Path) -> None:
-        self._run_id, self._cache_dir = run_id, cache_dir
-        self._is_gone = False
-        self._lost = 0
+        self._was_cleared = False
         self._take(run_index.read(run_id, cache_dir))
         header = self._index.header
         self.project = header.project
-        self.subject = " · ".join(filter(None, (header.project, header.model, run_id)))
+        self.named = (header.project, header.model)
+        self._output = output_in(header.form) if header.form else None
 
     def _take(self, index: run_index.RunIndex) -> None:
         self._index = index
@@ -85,32 +88,29 @@ class IndexRows(RowSource):
         return self._codes
 
     @property
+    def ended(self) -> float | None:
+        """When the run ended, or was heard of last; None while it goes on."""
+        end = self._index.end or {}
+        return None if self.is_running else end.get("ended_at") or self._index.summary.written
+
+    @property
     def is_running(self) -> bool:
         """Whether the run goes on, in whichever process."""
-        return self._index.end is None and not self._is_gone and self._index.is_running
+        return self._index.is_running
 
     def refresh(self) -> bool:
-        """Take what was written since; where the index was cleared, rows keep their places."""
-        if self._index.end is not None and not self._is_gone:
-            if run_index.find(self._run_id, self._cache_dir) is not None:
-                return False
-            self._is_gone = True
-            return True
-        if self._is_gone:
-            return False
-        before = len(self._index)
-        try:
-            self._take(run_index.read(self._run_id, self._cache_dir))
-        except (ConfigurationError, StoreError):  # cleared
-            self._is_gone = True
-            return True
-        return len(self._index) != before or self._index.end is not None
+        """Take what was written since; once the project was cleared, rows keep their places."""
+        was_cleared, self._was_cleared = self._was_cleared, self._index.is_cleared
+        newest = self._index.newest()
+        if newest is self._index:
+            return self._was_cleared != was_cleared
+        self._take(newest)
+        return True
 
     @property
     def cleared(self) -> int:
-        """How many answers are not kept any more, as far as anybody has looked."""
-        answered = int(np.count_nonzero(self._codes <= MERGED))
-        return answered if self._is_gone else self._lost
+        """How many answers the project keeps no more."""
+        return int(np.count_nonzero(self._codes <= MERGED)) if self._index.is_cleared else 0
 
     def _entries(self, positions: Sequence[int]) -> list[Entry | None]:
         numbers = [self._numbers.of(position) for position in positions]
@@ -142,7 +142,19 @@ class IndexRows(RowSource):
             row.is_cleared = True
         else:
             entry_row(row, entry, whole)
+            if self._output is not None:
+                with suppress(SchemaMismatch):  # it is read as the text that came
+                    add_value(row, self._output, self._output.validate(row.answer or ""))
         return row
+
+    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
+        """Return the answers of some rows; of texts nothing else is read."""
+        if self._output is not None:
+            return super().answers(positions)
+        return [
+            None if entry is None or self._codes[position] == FAILED else Answer(answer(entry))
+            for position, entry in zip(positions, self._entries(positions), strict=True)
+        ]
 
     def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
         """Return which rows of a range hold a text; most are passed over unparsed."""

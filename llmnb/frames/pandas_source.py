@@ -19,6 +19,7 @@ from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
 from llmnb.frames.template import is_missing
 from llmnb.frames.truth import check_length, repeated
+from llmnb.schemas.parts import read_texts
 from llmnb.wire.json_text import json_text
 
 logger = logging.getLogger("llmnb")
@@ -219,7 +220,7 @@ class PartitionSource(PandasSource):
 
     def _series(self, column: AnswerColumn, index: pd.Index[Any], name: Hashable) -> pd.Series[Any]:
         series = series_of(column, index, name)
-        if column.is_list or series.dtype != "object" or column.kind in ("object", VECTOR):
+        if column.is_list or series.dtype != "object" or _dtype_of(column.kind) == "object":
             return series
         cells = [_fitting(value, column.kind) for value in column.values]
         if lost := cells.count(None) - list(column.values).count(None):
@@ -244,10 +245,18 @@ def _fitting(value: Any, kind: str) -> Any:
     if kind == "string":
         return value if isinstance(value, str) else json_text(value)
     try:
-        pd.array([value], dtype=kind)  # type: ignore[call-overload]
+        pd.array(read_texts([value], kind), dtype=_dtype_of(kind))  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):
         return None
     return value
+
+
+_DTYPES = {"date": "datetime64[us]", "time": "string", "decimal": "object", VECTOR: "object"}
+"""The dtypes of columns whose kind is not the name of one."""
+
+
+def _dtype_of(kind: str) -> str:
+    return _DTYPES.get(kind, kind)
 
 
 def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None) -> pd.Series[Any]:
@@ -265,11 +274,14 @@ def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None)
         dtype('O')
     """
     values = column.values
-    kind = "object" if column.is_list or column.kind == VECTOR else column.kind
+    kind = "object" if column.is_list else _dtype_of(column.kind)
     if kind == "category":
-        categories = None if column.categories is None else list(column.categories)
+        # A label that is listed twice is one.
+        categories = None if column.categories is None else list(dict.fromkeys(column.categories))
         return pd.Series(pd.Categorical(values, categories=categories), index=index, name=name)
     try:
+        if kind != "string":  # the texts of times of day stay texts
+            values = read_texts(values, column.kind)
         if kind != "object":
             return pd.Series(values, index=index, dtype=kind, name=name)  # type: ignore[call-overload, no-any-return, unused-ignore]
     except UnicodeEncodeError:
@@ -308,11 +320,20 @@ def _with_values(series: pd.Series[Any], values: Mapping[int, Any]) -> pd.Series
 
 
 def _label(frame: pd.DataFrame, name: Hashable) -> Any:
-    """Return the label under which a frame takes a new column of that name."""
+    """Return the label under which a frame takes a new column of that name.
+
+    Raises:
+        InputError: If the name has more levels than the frame's columns.
+    """
     levels = frame.columns.nlevels
     if levels == 1:
         return name
     parts = name if isinstance(name, tuple) else (name,)
+    if len(parts) > levels:
+        raise InputError(
+            f"{name!r} has {len(parts)} levels and the frame's columns have {levels}: give another "
+            "into=…. Nothing was sent."
+        )
     return (*parts, *[""] * (levels - len(parts)))
 
 

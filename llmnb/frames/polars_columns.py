@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,8 @@ from llmnb.wire.json_text import json_text
 VECTOR = pl.List(pl.Float32)
 """The type of a column of vectors."""
 
+_DECIMAL_PLACES = 10
+
 _KINDS: Mapping[str, pl.DataType] = {
     "string": pl.String(),
     "Int64": pl.Int64(),
@@ -25,6 +27,12 @@ _KINDS: Mapping[str, pl.DataType] = {
     "boolean": pl.Boolean(),
     "category": pl.String(),
     "object": pl.String(),
+    "date": pl.Date(),
+    "time": pl.Time(),
+    "datetime64[us]": pl.Datetime("us"),
+    "datetime64[us, UTC]": pl.Datetime("us", "UTC"),
+    "timedelta64[us]": pl.Duration("us"),
+    "decimal": pl.Decimal(38, _DECIMAL_PLACES),
     table_source.VECTOR: VECTOR,
 }
 
@@ -48,10 +56,22 @@ def series_of(column: AnswerColumn, name: str) -> pl.Series:
     if column.schema is not None and kind == pl.String() and column.kind != "string":
         kind = type_of_schema(*column.schema)
     try:
-        return pl.Series(name, values, dtype=pl.List(kind) if column.is_list else kind)
+        inner = _kind_in_lists(kind)
+        values = parts.read_texts(values, inner)
+        series = pl.Series(name, values, dtype=pl.List(kind) if column.is_list else kind)
+        if inner == "decimal" and series.to_list() != list(values):
+            raise ValueError("a decimal would be rounded")
+        return series
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         # Half a character, a number that is too large, or no value of that kind.
-        return pl.Series(name, [_text(value) for value in values], dtype=pl.String())
+        return pl.Series(name, [_text(value) for value in column.values], dtype=pl.String())
+
+
+def _kind_in_lists(kind: pl.DataType) -> str:
+    """Return the kind of a column's values, or of those in its lists."""
+    while isinstance(kind, pl.List):
+        kind = cast("pl.DataType", kind.inner)
+    return next((name for name, known in _KINDS.items() if known == kind), "object")
 
 
 def with_values(series: pl.Series, values: Mapping[int, Any]) -> pl.Series:
@@ -106,8 +126,7 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
         face for face in parts.alternatives([schema], root) if parts.types_of(face) != ("null",)
     ]
     if kind == "category":
-        values = [value for face in faces for value in face.get("enum", [face.get("const")])]
-        return _type_of(kind, [value for value in values if value is not None])
+        return _type_of(kind, parts.values_of(schema, root))
     if kind != "object":
         return _type_of(kind)
     if len(faces) != 1 or [name for name in parts.types_of(faces[0]) if name != "null"] != [

@@ -48,3 +48,6 @@ def register_accessor(name: str) -> None:
         if others is not None:
             others.register(name)
     _PANDAS.register(name)
+
+
+attach()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from llmnb.display import changed_words
+from llmnb.display import changed_words, moments
 from llmnb.display.texts import single_line
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import InputError, Stopped
@@ -26,6 +26,9 @@ OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 row's answer, asks nothing, failed or was stopped, not answered yet."""
 
 ANSWERED, REUSED, MERGED, EMPTY, FAILED, WAITING = range(len(OUTCOMES))
+
+CLEARED = "cleared from the project"
+"""What is said of an answer that was kept once."""
 
 Codes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -109,7 +112,7 @@ class ReadRow:
     def told(self) -> tuple[str, str]:
         """What a list shows of the answer, and what kind of line that is: ``"bad"``, ``"none"``."""
         if self.is_cleared:
-            return "none", "cleared from the project"
+            return "none", CLEARED
         if self.error is not None:
             return "bad", self.cause[:1].upper() + self.cause[1:]
         if self.outcome == "empty":
@@ -128,7 +131,19 @@ class ReadRow:
 
     def changes(self) -> tuple[int, int]:
         """Return how many words were added and removed since the run before."""
+        if self.is_cleared or (self.before is not None and self.before.is_cleared):
+            return 0, 0
         return changed_words.counts(self.before.line if self.before else "", self.line)
+
+
+class Answer(NamedTuple):
+    """What a row's answer says."""
+
+    line: str
+    """What a list shows of it."""
+
+    fields: Mapping[str, Any] = {}
+    """The parts of a structured one."""
 
 
 def shown(value: Any) -> str:
@@ -225,8 +240,8 @@ def facet_of(name: str, cells: Sequence[Any]) -> Facet | None:
 class RowSource:
     """The rows that an explorer reads."""
 
-    subject: str = ""
-    """What they are, in words for a head line."""
+    named: Sequence[str] = ()
+    """What they are, in parts: the project first, then who was asked."""
 
     project: str = ""
     question: str = ""
@@ -234,6 +249,26 @@ class RowSource:
 
     noun: str = "row"
     order_text: str = "in the frame’s order"
+
+    @property
+    def subject(self) -> str:
+        """What they are, in words for a head line."""
+        moment = "" if self.ended is None else moments.minute(self.ended)
+        return " · ".join(filter(None, (*self.named, moment)))
+
+    @property
+    def ended(self) -> float | None:
+        """When the last of them was answered, in seconds since the epoch; None: unknown so far."""
+        return None
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The parts of a structured answer, where each has a column and the whole has none."""
+        return ()
+
+    def column_of(self, field: str) -> str:
+        """Return the name of the column of a structured answer's field."""
+        return f"{self.question}_{field}"
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -252,6 +287,15 @@ class RowSource:
         """
         raise NotImplementedError
 
+    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
+        """Return the answers of some rows, to be compared with others; None where there is none."""
+        return [
+            Answer(row.line, row.fields)
+            if row.error is None and (row.answer is not None or row.fields)
+            else None
+            for row in self.read(positions)
+        ]
+
     def facets(self) -> list[Facet]:
         """Return by what else rows can be filtered; may take a moment."""
         return []
@@ -268,6 +312,11 @@ class RowSource:
     def is_running(self) -> bool:
         """Whether answers are still coming."""
         return False
+
+    @property
+    def cleared(self) -> int:
+        """How many answers were kept once and are kept no more; none is read in their place."""
+        return 0
 
     def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
         """Return which rows of a range hold a text in their prompt or answer."""
@@ -386,7 +435,7 @@ class TableRows(RowSource):
         self._truth = truth
         self._cells = cells
         self.question = name
-        self.subject = name or "answers"
+        self.named = (name or "answers",)
 
     def _outcomes(self, columns: Any, cells: Sequence[Any]) -> Codes:
         has = np.fromiter(
@@ -427,6 +476,13 @@ class TableRows(RowSource):
             if size > longest:
                 best, longest = name, size
         return best
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The parts of a structured answer, where each has a column and the whole has none."""
+        if self._has_answers and not self._is_details:
+            return ()
+        return [name.removeprefix(f"{self._column}_") for name in self._fields]
 
     def __len__(self) -> int:
         return self._source.rows
@@ -498,6 +554,13 @@ class TableRows(RowSource):
             )
         return rows
 
+    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
+        """Return the answers of some rows; of a single column no other is read."""
+        if self._fields or not self._has_answers:
+            return super().answers(positions)
+        cells, has_none = self._cells, (self._codes == EMPTY) | (self._codes == FAILED)
+        return [None if has_none[row] else Answer(shown(cells[row])) for row in positions]
+
     def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
         """Return which rows of a range hold a text; column by column."""
         columns = self._source.rows_at(range(start, stop)).columns()
@@ -544,7 +607,7 @@ def _truth_facets(answers: Sequence[Any], truth: Sequence[Any]) -> list[Facet]:
 
 
 class PairRows(RowSource):
-    """The same rows of two runs: what changed most comes first.
+    """The same rows of two runs: what changed most comes first, once `compare` has read them all.
 
     Args:
         now: The rows that are read.
@@ -554,8 +617,6 @@ class PairRows(RowSource):
         InputError: If there are more or fewer.
     """
 
-    order_text = "most changed first"
-
     def __init__(self, now: RowSource, before: RowSource) -> None:
         if len(now) != len(before):
             raise InputError(
@@ -563,41 +624,51 @@ class PairRows(RowSource):
                 "are compared by position, so both must be over the same table."
             )
         self._now, self._before = now, before
-        self.subject = f"now {now.subject} · before {before.subject}"
         self.project, self.question = now.project, now.question
-        self._weigh()
+        self.order_text = now.order_text
+        self._order: npt.NDArray[np.intp] | None = None
+        self._begin()
 
-    def _weigh(self) -> None:
+    @property
+    def subject(self) -> str:
+        """What both are, in words for a head line."""
+        return f"now {_short(self._now)} · before {_short(self._before)}"
+
+    def _begin(self) -> None:
         count = len(self)
-        self._added = np.zeros(count, np.int32)
-        self._removed = np.zeros(count, np.int32)
-        kinds = np.full(count, -1, np.int16)
-        fields: dict[str, Mask] = {}
-        for start in range(0, count, 5_000):
-            span = range(start, min(count, start + 5_000))
-            pairs = zip(self._now.read(span), self._before.read(span), strict=True)
-            for row, old in pairs:
-                position, new_text, old_text = row.position, row.line, old.line
-                has, had = _answered(row), _answered(old)
-                if has and had:
-                    differs = new_text != old_text
-                    kinds[position] = 0 if differs else 1
-                    if differs:
-                        counted = changed_words.counts(old_text, new_text)
-                        self._added[position], self._removed[position] = counted
-                elif has or had:
-                    kinds[position] = 2 if has else 3
-                for name in row.fields.keys() & old.fields.keys():
-                    if shown(row.fields[name]) != shown(old.fields[name]):
-                        fields.setdefault(name, np.zeros(count, np.bool_))[position] = True
-        self._kinds = kinds
-        weight = self._added + self._removed
-        rank = np.where(kinds == 0, 0, np.where(kinds >= 2, 1, 2))
-        self._order = np.lexsort((np.arange(count), -weight, rank))
-        names = ["changed", "same", "answered only now", "only before"]
-        self._facets: list[Facet] = [Facet("Answer", names, kinds)]
-        if fields:
-            self._facets.append(Flags("Field", fields))
+        self.compared = 0
+        """How many rows were compared."""
+
+        self._weights = np.zeros(count, np.int32)
+        self._kinds = np.full(count, -1, np.int16)
+        self._changed_fields: dict[str, Mask] = {}
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether all rows were compared."""
+        return self.compared >= len(self)
+
+    def compare(self, most: int = 2_000) -> None:
+        """Compare some further rows."""
+        count = len(self)
+        span = range(self.compared, min(count, self.compared + most))
+        answers = zip(self._now.answers(span), self._before.answers(span), strict=True)
+        for position, (new, old) in zip(span, answers, strict=True):
+            if new is None or old is None:
+                self._kinds[position] = -1 if new is old else 3 if new is None else 2
+                continue
+            self._kinds[position] = new.line == old.line
+            if new.line != old.line:
+                self._weights[position] = sum(changed_words.counts(old.line, new.line))
+            for name in new.fields.keys() & old.fields.keys():
+                if shown(new.fields[name]) != shown(old.fields[name]):
+                    flags = self._changed_fields.setdefault(name, np.zeros(count, np.bool_))
+                    flags[position] = True
+        self.compared = span.stop
+        if self.is_compared:
+            rank = np.choose(self._kinds + 1, (2, 0, 2, 1, 1))
+            self._order = np.lexsort((np.arange(count), -self._weights, rank))
+            self.order_text = "most changed first"
 
     def __len__(self) -> int:
         return len(self._now)
@@ -607,12 +678,42 @@ class PairRows(RowSource):
         return self._now.codes()
 
     def facets(self) -> list[Facet]:
-        """Return what changed, then the facets of the run now."""
-        return [*self._facets, *self._now.facets()]
+        """Return what changed, as far as they were compared, then the facets of the run now."""
+        names = ["changed", "same", "answered only now", "only before"]
+        own = [Facet("Answer", names, self._kinds)]
+        if self._changed_fields:
+            own.append(Flags("Field", self._changed_fields))
+        return [*own, *self._now.facets()]
 
-    def order(self) -> npt.NDArray[np.intp]:
-        """Return the rows, most changed first."""
+    def order(self) -> npt.NDArray[np.intp] | None:
+        """Return the rows, most changed first; None until all were compared."""
         return self._order
+
+    def refresh(self) -> bool:
+        """Take what has come to either; all are compared anew, unless answers were cleared."""
+        has_changed = any([self._now.refresh(), self._before.refresh()])
+        if has_changed and not self.cleared:
+            self._begin()
+        return has_changed
+
+    @property
+    def is_running(self) -> bool:
+        """Whether answers are still coming to either."""
+        return self._now.is_running or self._before.is_running
+
+    @property
+    def cleared(self) -> int:
+        """How many answers of both are kept no more."""
+        return self._now.cleared + self._before.cleared
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The parts of a structured answer, where each has a column and the whole has none."""
+        return self._now.fields
+
+    def column_of(self, field: str) -> str:
+        """Return the name of the column of a structured answer's field."""
+        return self._now.column_of(field)
 
     def table(self) -> TableSource | None:
         """Return the table."""
@@ -626,8 +727,10 @@ class PairRows(RowSource):
         return rows
 
 
-def _answered(row: ReadRow) -> bool:
-    return row.error is None and (row.answer is not None or bool(row.fields))
+def _short(rows: RowSource) -> str:
+    """Return what tells rows of one project from others: who was asked, and when."""
+    moment = "" if rows.ended is None else moments.minute(rows.ended, has_year=False)
+    return ", ".join(filter(None, (*(rows.named[1:] or rows.named), moment)))
 
 
 def fills(parts: Iterable[tuple[str, bool]], text: str) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from llmnb.adapters.diskcache import Database, Extent
 from llmnb.display import moments
 from llmnb.errors import ConfigurationError, InputError, LLMNBError, StoreError
 from llmnb.frames.answers import AnswerForm
@@ -22,6 +23,7 @@ from llmnb.frames.row_sources import (
     OUTCOMES,
     REUSED,
     WAITING,
+    Answer,
     Codes,
     Facet,
     Flags,
@@ -38,6 +40,7 @@ from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import TableSource, name_of
 from llmnb.frames.template import Template
 from llmnb.records import Outcome, Reply
+from llmnb.schemas import Output
 from llmnb.schemas.quotes import supported_name
 from llmnb.store import search
 from llmnb.store.entry import Entry, decode
@@ -114,8 +117,6 @@ class RunRows(RowSource):
         self._is_by_row = self._questions.group == 1
         self.project = run.project
         self.question = "" if run.form is None else name_of(run.form.options.name)
-        models = run.asked or run.about.traits.get("model", "")
-        self.subject = " · ".join(filter(None, (run.project, models)))
         self._facets: list[Facet] | None = None
         self._retried: list[Any] = []
         self._template = _template_of(self._questions)
@@ -133,6 +134,7 @@ class RunRows(RowSource):
         self._outcomes = outcomes = self._run.outcomes()
         codes = np.fromiter(map(_code, outcomes), np.uint8, len(outcomes))
         self._codes = self._requests.by_row(codes, EMPTY)
+        self.named = (self._run.project, self._run.asked)  # it knows whom once it has begun
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -161,6 +163,24 @@ class RunRows(RowSource):
         """Whether answers are still coming, to rows that are asked again included."""
         self._retried = [run for run in self._retried if not run.is_done]
         return not self._run.is_done or bool(self._retried)
+
+    @property
+    def ended(self) -> float | None:
+        """When the run ended; None while answers are coming."""
+        return None if self.is_running else self._run.status().ended_at
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The parts of a structured answer, each of which has a column."""
+        output = None if self._form is None else self._form.output
+        if output is None or output.is_wrapped or not output.has_fields:
+            return ()
+        return [name for name, _ in output.fields]
+
+    def column_of(self, field: str) -> str:
+        """Return the name of the column of a structured answer's field."""
+        assert self._form is not None  # it has fields
+        return name_of(self._form.column_of(field))
 
     def table(self) -> TableSource | None:
         """Return the table; None where a row has several answers."""
@@ -217,12 +237,7 @@ class RunRows(RowSource):
             _reply_facts(row, reply)
         output = None if self._form is None else self._form.output
         if output is not None and outcome.is_answer:
-            fields = output.as_mapping(outcome.value)
-            if output.is_wrapped:
-                row.answer = "".join(shown(value) for value in fields.values())
-            else:
-                row.fields = dict(fields)
-                row.as_it_came, row.answer = row.answer or "", None
+            add_value(row, output, outcome.value)
 
     def _add_whole(self, row: ReadRow, request: int, place: int) -> None:
         if not self._questions.has_pictures:
@@ -233,6 +248,20 @@ class RunRows(RowSource):
         if source is not None:
             (label,) = source.row_labels([place])
             row.label = "" if label == f"{row.position:,}" else label
+
+    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
+        """Return the answers of some rows; no prompt is rendered."""
+        answers = list[Answer | None]()
+        for position in positions:
+            request = self._requests.of(position)
+            outcome = self._outcomes[request] if request >= 0 else None
+            if outcome is None or outcome.error is not None:
+                answers.append(None)
+            else:
+                row = ReadRow(position=position, outcome="")
+                self._add_outcome(row, outcome)
+                answers.append(Answer(row.line, row.fields))
+        return answers
 
     def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
         """Return which rows of a range hold a text in their prompt, answer, fields or error."""
@@ -326,6 +355,15 @@ class RunRows(RowSource):
         return count
 
 
+def add_value(row: ReadRow, output: Output, value: Any) -> None:
+    """Add to a row what its structured answer holds, in place of the text that came."""
+    fields = output.as_mapping(value)
+    if output.is_wrapped:
+        row.answer = "".join(map(shown, fields.values()))
+    else:
+        row.fields, row.as_it_came, row.answer = fields, row.answer or "", None
+
+
 def _template_of(questions: Questions) -> Template | None:
     try:
         return Template(questions.prompt, list(questions.fields)) if questions.fields else None
@@ -349,6 +387,9 @@ def _what_came(error: LLMNBError, reply: Reply | None) -> str:
 class KeptRows(RowSource):
     """The answers that a project keeps, oldest first.
 
+    A row is one answer for good. Once the project was cleared every row says so, whatever the
+    project keeps since; where a single answer was deleted, its row does.
+
     Args:
         project: Where they are kept.
     """
@@ -360,10 +401,15 @@ class KeptRows(RowSource):
         self._paths = project
         self.project = project.name
         self._numbers: Sequence[int] = range(0)
-        self._extent: object = None
-        self._is_cleared = False
+        """The number of each row in the database; 0 where the answer was deleted."""
+
+        self._extent: Extent | None = None
+        self._held: Database | None = None
+        """Where the numbers count; None before there is one."""
+
+        self._was_cleared = False
         self.refresh()
-        self.subject = f"{project.name} · what the project keeps"
+        self.named = (project.name, "what the project keeps")
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -372,47 +418,42 @@ class KeptRows(RowSource):
         """Return that each is answered."""
         return np.full(len(self), ANSWERED, np.uint8)
 
-    def refresh(self) -> bool:
-        """Look for new answers; what was cleared keeps its place and says so."""
-        database = databases.existing(self._paths)
-        try:
-            extent = None if database is None else database.extent()
-            if extent == self._extent or database is None or extent is None:
-                was_cleared, self._is_cleared = (
-                    self._is_cleared,
-                    database is None and bool(len(self)),
-                )
-                return self._is_cleared != was_cleared
-            numbers = database.numbers(extent)
-        except StoreError:  # cleared a moment ago
-            return False
-        if len(numbers) < len(self._numbers):
-            self._is_cleared = True  # those that are read stay in their places
-            return True
-        self._numbers, self._extent, self._is_cleared = numbers, extent, False
-        return True
+    @property
+    def _is_cleared(self) -> bool:
+        return self._held is not None and not self._held.is_current
 
     @property
     def cleared(self) -> int:
-        """How many answers are not kept any more."""
-        if not self._is_cleared:
-            return 0
-        database = databases.existing(self._paths)
+        """How many answers are kept no more."""
+        if self._is_cleared:
+            return len(self)
+        return 0 if isinstance(self._numbers, range) else self._numbers.count(0)
+
+    def refresh(self) -> bool:
+        """Look for new answers; those that are gone keep their places."""
+        was_cleared, self._was_cleared = self._was_cleared, self._is_cleared
+        if self._held is None:
+            self._held = databases.existing(self._paths)
+        if self._held is None or self._was_cleared:
+            return was_cleared != self._was_cleared
         try:
-            left = 0 if database is None else database.extent().rows
-        except StoreError:
-            left = 0
-        return max(0, len(self) - left)
+            extent = self._held.extent()
+            if extent == self._extent:
+                return False
+            self._numbers = _in_their_places(self._numbers, self._held.numbers(extent))
+        except StoreError:  # cleared this moment
+            return False
+        self._extent = extent
+        return True
 
     def _stored(self, positions: Sequence[int]) -> dict[int, tuple[str, bytes]]:
-        database = databases.existing(self._paths)
-        if database is None:
-            return {}
-        try:
-            found = database.numbered([self._numbers[position] for position in positions])
-        except StoreError:
+        if self._held is None or self._is_cleared:
             return {}
         places = {self._numbers[position]: position for position in positions}
+        try:
+            found = self._held.numbered(list(places))
+        except StoreError:
+            return {}
         return {places[number]: pair for number, pair in found.items()}
 
     def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
@@ -440,6 +481,15 @@ class KeptRows(RowSource):
             for position, pair in sorted(stored.items())
             if any(search_in(text) for text in self._read(position, pair, False).searched if text)
         ]
+
+
+def _in_their_places(before: Sequence[int], now: Sequence[int]) -> Sequence[int]:
+    """Return the numbers of rows that are read, 0 for those that are gone, then the later ones."""
+    if isinstance(before, range) and isinstance(now, range) and len(now) >= len(before):
+        return now
+    there, last = set(now), max(before, default=0)
+    kept = [number if number in there else 0 for number in before]
+    return kept + [number for number in now if number > last]
 
 
 _PLAIN = re.compile(r"[a-z0-9 ,.:;!?_-]+")

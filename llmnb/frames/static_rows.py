@@ -10,7 +10,7 @@ from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut, inside
-from llmnb.frames.row_sources import FAILED, ReadRow, RowSource
+from llmnb.frames.row_sources import CLEARED, FAILED, ReadRow, RowSource
 
 ROWS = 50
 CELL = 400
@@ -33,7 +33,7 @@ class Readable(Protocol):
         """The rows."""
 
     @property
-    def positions(self) -> Any:
+    def listed(self) -> Any:
         """An array of those that are shown."""
 
     @property
@@ -50,7 +50,7 @@ class Readable(Protocol):
 
 
 def _static_rows(explorer: Readable, longest: int = CELL) -> list[list[str]]:
-    positions = explorer.positions[:ROWS].tolist()
+    positions = explorer.listed[:ROWS].tolist()
     return [
         [
             f"{row.position:,}",
@@ -67,7 +67,8 @@ def _sentence(explorer: Readable) -> tuple[str, str]:
     said = f"of {explorer.source.subject}"
     said += f", {failed:,} failed" if failed else ""
     said += f", {marked:,} marked" if marked else ""
-    shown_rows = len(explorer.positions)
+    said += f", {cleared:,} {CLEARED}" if (cleared := explorer.source.cleared) else ""
+    shown_rows = len(explorer.listed)
     noun = explorer.source.noun
     first = f"{counted(total, noun)}"
     if shown_rows < total:
@@ -96,7 +97,7 @@ def _html(explorer: Readable, longest: int) -> str:
         ]
         for number, *texts in _static_rows(explorer, longest)
     ]
-    left = len(explorer.positions) - len(rows)
+    left = len(explorer.listed) - len(rows)
     return html_fragments.box(
         html_fragments.headline(first, rest + "."),
         html_fragments.table([head, *rows], first_rows=[FAINT]),

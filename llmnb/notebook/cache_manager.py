@@ -149,6 +149,7 @@ class CacheManager(RequestSurface):
             saved_usd=sum(summary.saved_usd for summary in summaries),
             state=shown["view"],
         )
+        self.renew()
 
     def _follow(self, seen: object) -> None:
         """Look whenever the files have changed, until the manager is closed."""

@@ -20,7 +20,7 @@ from llmnb.notebook import facts
 from llmnb.notebook.charts import charts
 from llmnb.notebook.facts import RowCounts
 
-View = Literal["running", "waiting", "paused", "stopping", "stopped", "finished", "empty"]
+View = Literal["running", "waiting", "paused", "stopping", "stopped", "finished"]
 """States of a run as the card tells them apart: one that sends nothing is waiting."""
 
 _TITLES: dict[View, str] = {
@@ -30,7 +30,6 @@ _TITLES: dict[View, str] = {
     "stopping": "Stopping",
     "stopped": "Stopped",
     "finished": "Finished",
-    "empty": "Nothing to send",
 }
 
 ESTIMATING_SECONDS = 10.0
@@ -51,7 +50,7 @@ def card(
     retries: Collection[str] = (),
     drawn: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what the run card shows.
+    """Return what the run card shows of a run that goes on.
 
     Args:
         status: The run.
@@ -67,39 +66,31 @@ def card(
         status = dataclasses.replace(status, total=total)
     rows = facts.row_counts(status)
     view = view_of(status)
-    shown: dict[str, Any] = {
+    acts = int(view != "stopping" and not holds_kernel)
+    return {
         "view": view,
         "title": _TITLES[view],
         "subject": _subject(status, asked),
-        "region": f"Run of project {visible(status.project, longest=80)}",
+        "region": _region(status),
         "simulated": int(status.simulated),
         "says": _spoken(status, rows),
-    }
-    if view == "empty":
-        sentence = "There are no rows to ask about; no request was sent."
-        return {**shown, "because": {"glyph": "", "tone": "", "parts": [sentence], "saved": ""}}
-    return {
-        **shown,
         # A pulse: a page that receives nothing for long knows that the kernel is gone.
-        "pulse": 0 if is_over(view) else int(now) // 5,
+        "pulse": int(now) // 5,
         "seen": moments.clock(now - now % 5),
         "kept": _kept(rows),
-        "buttons": _buttons(view, holds_kernel),
+        "buttons": {"first": "resume" if view == "paused" else "pause", "acts": acts},
         "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
         "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
         "progress": _progress(status, rows),
-        "ledger": _ledger(status, now, is_over(view)),
+        "ledger": _ledger(status, now),
         "because": _because(status, rows, view, holds_kernel),
         **(drawn or charts(status)),
         "models": _models(status),
         "extra": " · ".join(facts.repeated(status)),
         "fails": [
-            cause_row(
-                cause, "" if is_over(view) else "Retry at the end", is_chosen=cause.kind in retries
-            )
+            cause_row(cause, "Retry at the end", is_chosen=cause.kind in retries)
             for cause in status.causes[:CAUSES_SHOWN]
         ],
-        "can_retry": int(view != "stopping" and not holds_kernel),
     }
 
 
@@ -110,15 +101,11 @@ def over_card(status: StatusSnapshot, line: str) -> dict[str, Any]:
         status: The run.
         line: The receipt in a line, for as long as the page has no receipt.
     """
-    view = view_of(status)
-    return {
-        "view": view,
-        "over": 1,
-        "title": _TITLES[view],
-        "region": f"Run of project {visible(status.project, longest=80)}",
-        "line": line,
-        "says": _spoken(status, facts.row_counts(status)),
-    }
+    return {"over": 1, "view": status.state, "region": _region(status), "line": line}
+
+
+def _region(status: StatusSnapshot) -> str:
+    return f"Run of project {visible(status.project, longest=80)}"
 
 
 def waiting_bundle(status: StatusSnapshot, now: float) -> dict[str, Any]:
@@ -140,8 +127,6 @@ def waiting_bundle(status: StatusSnapshot, now: float) -> dict[str, Any]:
 
 def view_of(status: StatusSnapshot) -> View:
     """Return the state that the card shows."""
-    if status.total == 0:
-        return "empty"
     if status.state == "running" and not status.in_flight and is_blocked(status):
         return "waiting"
     return status.state
@@ -152,11 +137,6 @@ def _kept(rows: RowCounts) -> str:
     again = "run the cell again, and only the rest is asked."
     verb = "is" if rows.good == 1 else "are"
     return f"{counted(rows.good, 'row')} {verb} kept: {again}" if rows.good else f"R{again[1:]}"
-
-
-def is_over(view: View) -> bool:
-    """Whether nothing will change any more."""
-    return view in ("stopped", "finished", "empty")
 
 
 def is_blocked(status: StatusSnapshot) -> bool:
@@ -177,8 +157,7 @@ def _spoken(status: StatusSnapshot, rows: RowCounts) -> str:
     if rows.total is None:
         parts = [counted(rows.completed, "row")]
     else:
-        is_done = rows.completed >= rows.total
-        parts = [f"{numbers.percent(rows.completed, rows.total, done=is_done)} %"]
+        parts = [f"{numbers.percent(rows.completed, rows.total)} %"]
     if rows.failed:
         parts.append(f"{rows.failed:,} failed")
     if (eta := status.eta_seconds) is not None:
@@ -186,32 +165,17 @@ def _spoken(status: StatusSnapshot, rows: RowCounts) -> str:
     return ", ".join(parts)
 
 
-def _buttons(view: View, holds_kernel: bool) -> dict[str, Any]:
-    if is_over(view):
-        return {"shown": 0, "first": "", "acts": 0}
-    return {
-        "shown": 1,
-        "first": "resume" if view == "paused" else "pause",
-        "acts": int(view != "stopping" and not holds_kernel),
-    }
-
-
 # ---------------------------------------------------------------------------- hero
 
 
 def _hero(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> dict[str, Any]:
-    over = is_over(view)
     if rows.total is None:
         far, unit, of = numbers.count(rows.completed), "", ["", "rows", " so far"]
     else:
-        far = numbers.percent(rows.completed, rows.total, done=over and not rows.not_sent)
+        far = numbers.percent(rows.completed, rows.total)
         unit = " %"
         of = ["", numbers.count(rows.completed), f" of {counted(rows.total, 'row')}"]
-    if over:
-        minutes = status.seconds / 60
-        pace = status.counts.num_requests / minutes if minutes > 0 else 0.0
-        speed = [numbers.short(pace), "requests/min", f"for {durations.span(status.seconds)}"]
-    elif view in ("paused", "waiting") and not status.in_flight:
+    if view in ("paused", "waiting") and not status.in_flight:
         speed = ["0", "requests/min", "0 tokens/min"]  # whatever the last minute's mean says
     else:
         speed = [
@@ -225,7 +189,7 @@ def _hero(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
         "of": of,
         "left": _left(status, rows, view, since),
         "speed": speed,
-        "money": _money(status, over),
+        "money": _money(status),
     }
 
 
@@ -237,10 +201,6 @@ def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
             return [f"paused for {durations.elapsed(since)}"]
         case "stopping":
             return ["storing what is in flight"]
-        case "stopped":
-            return [f"{rows.not_sent:,} not sent"]
-        case "finished":
-            return [f"in {durations.span(status.seconds)}"]
     if (eta := status.eta_seconds) is not None:
         return ["about ", durations.remaining(eta), " left"]
     if rows.total is None:
@@ -249,7 +209,7 @@ def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
     return ["estimating time left" if is_early else "time left unknown"]
 
 
-def _money(status: StatusSnapshot, over: bool) -> list[str]:
+def _money(status: StatusSnapshot) -> list[str]:
     counts = status.counts.shown()
     unpriced = counts.num_unpriced
     spent = "unknown" if unpriced and not counts.usd else money.usd(counts.usd)
@@ -257,8 +217,6 @@ def _money(status: StatusSnapshot, over: bool) -> list[str]:
         first = "no price known"
     elif unpriced:
         first = f"+ {unpriced:,} unpriced"
-    elif over:
-        first = "spent"
     elif (projected := status.projected_usd) is not None:
         first = f"of about {money.usd(projected)}"
     else:
@@ -284,10 +242,10 @@ def _progress(status: StatusSnapshot, rows: RowCounts) -> dict[str, Any]:
     }
 
 
-def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
+def _ledger(status: StatusSnapshot, now: float) -> dict[str, Any]:
     *counts, clock = facts.counters(status)
     last = status.counts.time_of_last_rate_limit_error
-    ago = durations.ago(now - last, is_live=True) if last and not over else ""
+    ago = durations.ago(now - last, is_live=True) if last else ""
     return {"counts": counts, "last": clock, "ago": ago}
 
 
@@ -297,20 +255,11 @@ def _ledger(status: StatusSnapshot, now: float, over: bool) -> dict[str, Any]:
 def _because(
     status: StatusSnapshot, rows: RowCounts, view: View, holds_kernel: bool
 ) -> dict[str, Any]:
-    """Return why the run is not faster, or what came of it."""
+    """Return why the run is not faster."""
     saved = f"saved {money.usd(usd)}" if (usd := status.counts.shown().saved_usd) else ""
     text = visible(status.waiting_on, longest=400) or "Looking up what is already answered."
     glyph, tone = "arrow", ""
     match view:
-        case "stopped":
-            when = f" at {moments.clock(status.ended_at)}" if status.ended_at is not None else ""
-            text = f"Stopped{when}. {facts.next_step(rows)}"
-            return {"glyph": "stop", "tone": "", "saved": "", "parts": [text]}
-        case "finished":
-            failed = f"; {rows.failed:,} failed" if rows.failed else ""
-            text = f"{facts.headline(status, rows)}{failed}."
-            glyph = "alert" if rows.failed else "check"
-            return {"glyph": glyph, "tone": "", "saved": saved, "parts": [text]}
         case "paused":
             glyph = "pause"
         case "stopping":

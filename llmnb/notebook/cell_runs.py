@@ -10,7 +10,7 @@ import functools
 import numbers
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from llmnb import settings, user_code
 from llmnb.adapters import prices
@@ -18,6 +18,7 @@ from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import StatusSnapshot
 from llmnb.notebook import receipt
 from llmnb.notebook.receipt import Entry
+from llmnb.notebook.run_part import RunPart
 from llmnb.notebook.surface import BLANK, Bundle, capturing, line_of_code, message_header
 
 
@@ -39,6 +40,7 @@ def entry_of(run: AnyRun, status: StatusSnapshot, *, gives_code: bool = False) -
         answers=run.first_answers(receipt.ANSWERS_SHOWN) if shows_answers else (),
         code=line_of_code(run, "retry_failed") if run.can_retry else "",
         again=run.again,
+        read_code=line_of_code(run, "explore") if run.run_id and not run.is_batch else "",
         result_code=line_of_code(run, "result") if gives_code else "",
     )
 
@@ -58,16 +60,6 @@ def _prices_date() -> str:
     return prices.prices_date()
 
 
-class Place(Protocol):
-    """Where a receipt stands."""
-
-    def put(self, bundle: Bundle) -> None:
-        """Show this from now on."""
-
-    def withdraw(self) -> None:
-        """Take the banner of failed rows away, unless a retry was asked for."""
-
-
 class CellRuns:
     """The runs of one execution that are over, and where their receipt stands.
 
@@ -78,7 +70,7 @@ class CellRuns:
     def __init__(self, *, shows_result: bool | None = None) -> None:
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
-        self._place: Place | None = None
+        self._place: RunPart | None = None
         self._shows_result = shows_result
         self.gives_code = shows_result is False
         """Whether no cell holds what a run results in: a button began it."""
@@ -88,7 +80,7 @@ class CellRuns:
         """Whether no second run has ended here."""
         return len(self._entries) < 2
 
-    def add(self, entry: Entry, place: Place) -> None:
+    def add(self, entry: Entry, place: RunPart) -> None:
         """Put the receipt of all runs where the latest was shown.
 
         Where there are several, running the cell again asks what failed: a banner that stands
@@ -96,7 +88,7 @@ class CellRuns:
 
         Args:
             entry: The run that is over.
-            place: Where it was shown.
+            place: Where it was shown, on its card.
         """
         with self._lock:
             earlier, self._place = self._place, place

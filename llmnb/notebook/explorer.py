@@ -27,6 +27,9 @@ REST_SECONDS = 5.0
 RESTS = 20
 """It rests so many times as long as the last look has taken, where that is longer."""
 
+BREATH_SECONDS = 0.001
+"""Comparing two runs lets everybody else have their turn between some rows and the next."""
+
 DRAW_SECONDS = 0.2
 """Pages are told no more often than this."""
 
@@ -40,7 +43,6 @@ class ExplorerWidget(RequestSurface):
 
     scripts = ("parts.js", "requests.js", "reading.js", "explorer_list.js", "explorer.js")
     styles = ("tokens.css", "reading.css", "explorer.css")
-    renews = True
     overtaken = frozenset({"search", "around", "row", "values"})
 
     def __init__(self, explorer: Explorer) -> None:
@@ -69,10 +71,14 @@ class ExplorerWidget(RequestSurface):
                 self._ended.wait(DRAW_SECONDS)
 
     def _follow(self) -> None:
-        """Take answers that come, for as long as the widget is open."""
+        """Compare two runs, then take answers that come, for as long as the widget is open."""
         was_running = self._explorer.source.is_running
-        pause = LOOK_SECONDS
+        pause = LOOK_SECONDS if self._explorer.rows_compared is None else BREATH_SECONDS
         while not self._ended.wait(pause):
+            if self._explorer.rows_compared is not None:
+                self._explorer.compare_some()
+                pause = BREATH_SECONDS
+                continue
             began = Clock.monotonic()
             has_changed = self._explorer.refresh()
             took = Clock.monotonic() - began
@@ -85,7 +91,7 @@ class ExplorerWidget(RequestSurface):
 
     def _state(self) -> dict[str, Any]:
         explorer = self._explorer
-        positions = explorer.positions
+        positions = explorer.listed
         if positions is not self._was_shown:
             self._was_shown = positions
             self._version += 1
@@ -147,8 +153,8 @@ class ExplorerWidget(RequestSurface):
                 return explorer.filter
             case {"do": "mark", "position": int(position), "on": bool(on)}:
                 return lambda: explorer.mark(self._checked(position), on)
-            case {"do": "correct", "position": int(position), "text": str(text)}:
-                return lambda: self._correct(position, text, turn)
+            case {"do": "correct", "position": int(position), "texts": list(texts)}:
+                return lambda: self._correct(position, texts, turn)
             case {"do": "take back", "position": int(position)}:
                 return lambda: self._take_back(position, turn)
             case {"do": "retry", "position": int(position)}:
@@ -162,12 +168,12 @@ class ExplorerWidget(RequestSurface):
 
     def _start(self, turn: str) -> None:
         self.reply(turn, "state", state=self._state())
-        if not self._explorer.has_facets:
+        if not (self._explorer.has_facets or self._explorer.rows_compared is not None):
             self._explorer.facets  # noqa: B018 - of many rows this takes a moment
             self._tell_state()
 
     def _send_rows(self, first: int, turn: str) -> None:
-        positions = self._explorer.positions
+        positions = self._explorer.listed
         first = max(0, min(first, max(0, len(positions) - 1)))
         first -= first % view.PAGE
         rows = self._explorer.read(positions[first : first + view.PAGE].tolist())
@@ -176,7 +182,7 @@ class ExplorerWidget(RequestSurface):
 
     def _send_around(self, position: int, turn: str) -> None:
         """Send the page of rows that a position stands in, and which shown row is nearest to it."""
-        positions = self._explorer.positions
+        positions = self._explorer.listed
         if not len(positions):
             self.reply(turn, "rows", first=0, lines=[], version=self._version)
             return
@@ -208,8 +214,12 @@ class ExplorerWidget(RequestSurface):
         self._opened = name
         self._tell_state()
 
-    def _correct(self, position: int, text: str, turn: str) -> None:
-        self._explorer.correct(self._checked(position), text)
+    def _correct(self, position: int, texts: list[Any], turn: str) -> None:
+        """Keep what was typed; a field that was left as it is has no text."""
+        (row,) = self._explorer.read([self._checked(position)])
+        names = view.correctable(self._explorer, row) or [""]
+        typed = {name: text for name, text in zip(names, texts, strict=False) if type(text) is str}
+        self._explorer.correct(position, typed.get("", typed))
         self._send_row(position, turn)
 
     def _take_back(self, position: int, turn: str) -> None:

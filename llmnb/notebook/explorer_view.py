@@ -13,6 +13,7 @@ from llmnb.display.texts import counted, cut, inside
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.row_sources import (
     ANSWERED,
+    CLEARED,
     FAILED,
     MERGED,
     OUTCOMES,
@@ -61,7 +62,7 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         opened: Name of the field whose values are chips; empty: the most telling one.
         version: Which set of rows this is of.
     """
-    total, positions = len(explorer), explorer.positions
+    total, positions = len(explorer), explorer.listed
     facets = [
         facet
         for facet in (explorer.facets if explorer.has_facets else ())
@@ -89,9 +90,16 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         "isRunning": explorer.source.is_running,
         "isPair": isinstance(explorer.source, PairRows),
         "isNarrowed": len(positions) < total,
-        "read": round(explorer.rows_read / total, 4) if total and explorer.searched else 0,
+        "read": round(_rows_read(explorer) / total, 4) if total else 0,
         "blank": None if total else list(NO_ROWS),
     }
+
+
+def _rows_read(explorer: Explorer) -> int:
+    """Return how many rows a comparison or a search has read; 0: there is none."""
+    if explorer.rows_compared is not None:
+        return explorer.rows_compared
+    return explorer.rows_read if explorer.searched else 0
 
 
 def name_shown(text: str) -> str:
@@ -216,14 +224,16 @@ def _rail(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
 def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
     """Return the last line: what is shown."""
     source = explorer.source
-    cleared = getattr(source, "cleared", 0)
-    if cleared:
-        parts = [
-            "",
-            f"{cleared:,} of {counted(total, 'answer')} were cleared",
-            " from the project.",
-        ]
+    if cleared := source.cleared:
+        answers = sum(explorer.all_counts()[: MERGED + 1])
+        of = "" if cleared > answers else f" of {answers:,}"  # those of two runs
+        were = "answer was" if cleared == 1 and not of else "answers were"
+        rest = " from the project. What it keeps since is read by exploring it again."
+        parts = ["", f"{cleared:,}{of} {were} cleared", rest]
         return {"glyph": "alert", "tone": "bad", "parts": parts}
+    if (compared := explorer.rows_compared) is not None:
+        text = f"Comparing both runs: {compared:,} of {counted(total, 'row')} are read"
+        return {"glyph": "clock", "parts": [f"{text}. Then what changed most comes first."]}
     if explorer.is_searching:
         left = explorer.seconds_left
         about = "" if left is None else f", about {durations.remaining(left)} left"
@@ -366,7 +376,7 @@ def open_row(explorer: Explorer, position: int) -> dict[str, Any]:
     if "tools" in texts:
         note = counted(len(row.tool_calls), "call")
         parts.append(_folded("Tools", "tools", texts["tools"], pattern, note))
-    parts += _answer_parts(row, texts, pattern)
+    parts += _answer_parts(row, texts, pattern, explorer.correction(position))
     if row.facts:
         parts.append({"name": "Row", "kind": "fields", "rows": _field_rows(row.facts)})
     return {
@@ -377,10 +387,45 @@ def open_row(explorer: Explorer, position: int) -> dict[str, Any]:
         "parts": parts,
         "foot": _foot(row),
         "says": _says(row),
-        "answerText": row.line if len(row.line) <= spans.SHOWN else "",
-        "correction": explorer.correction(position),
-        "canCorrect": explorer.can_correct and not row.is_cleared,
+        "correction": _correction(explorer, row),
     }
+
+
+def correctable(explorer: Explorer, row: ReadRow) -> list[str]:
+    """Return the fields of a structured answer that can be corrected: plain values."""
+    return [
+        name
+        for name in explorer.source.fields
+        if name in row.fields and not isinstance(row.fields[name], list | dict)
+    ]
+
+
+def _correction(explorer: Explorer, row: ReadRow) -> dict[str, Any] | None:
+    """Return beside which part a row can be corrected, the texts to begin with, what was said."""
+    if not explorer.can_correct or row.is_cleared:
+        return None
+    said = explorer.correction(row.position)
+    if explorer.source.fields:
+        names = correctable(explorer, row)
+        values = {**row.fields, **(said or {})}
+        return {
+            "part": "Fields",
+            "names": [name_shown(name) for name in names],
+            "texts": [_short_text(shown(values[name])) for name in names],
+            "said": "Corrected" if said else "",
+            "to": "",
+        }
+    return {
+        "part": "Answer",
+        "names": ["The right answer"],
+        "texts": [_short_text(row.line) if said is None else said],
+        "said": "" if said is None else "Corrected to",
+        "to": said or "",
+    }
+
+
+def _short_text(text: str) -> str:
+    return text if len(text) <= spans.SHOWN else ""
 
 
 def part_texts(row: ReadRow) -> dict[str, tuple[str, list[Range]]]:
@@ -468,11 +513,14 @@ def _failure(explorer: Explorer, row: ReadRow) -> list[dict[str, Any]]:
 
 
 def _answer_parts(
-    row: ReadRow, texts: dict[str, tuple[str, list[Range]]], pattern: re.Pattern[str] | None
+    row: ReadRow,
+    texts: dict[str, tuple[str, list[Range]]],
+    pattern: re.Pattern[str] | None,
+    correction: Any,
 ) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     if row.is_cleared:
-        text = "cleared from the project: asking it again buys it again"
+        text = f"{CLEARED}: asking it again buys it again"
         return [{"name": "Answer", "kind": "plain", "text": text}]
     if row.truth is not None:
         is_right = row.truth.strip().casefold() == row.line.strip().casefold()
@@ -492,9 +540,12 @@ def _answer_parts(
     if row.fields:
         before = row.before.fields if row.before is not None else {}
         rows = _field_rows(row.fields, before if row.before is not None else None)
-        for line in rows:
-            if line[0] in row.unsupported:
+        for line, name in zip(rows, row.fields, strict=True):
+            if name in row.unsupported:
                 line[2] = "its quote is not in the row"
+            if isinstance(correction, dict) and name in correction:
+                old, new = shown(row.fields[name]), shown(correction[name])
+                line[1] = changed_words.changed_spans(old, new)
         parts.append({"name": "Fields", "kind": "fields", "rows": rows})
     if "raw" in texts:
         parts.append(_folded("Reply", "raw", texts["raw"], pattern, "as it came"))
@@ -514,8 +565,11 @@ def _field_rows(fields: Any, before: Any = None) -> list[list[Any]]:
 
 def _changes(row: ReadRow, pattern: re.Pattern[str] | None) -> list[dict[str, Any]]:
     before = row.before
-    if before is None or (not row.line and not before.line):
+    if before is None or row.is_cleared or not (row.line or before.line):
         return []
+    if before.is_cleared:
+        now = _text_part("Answer", "now", (row.line, []), pattern)
+        return [{**now, "note": f"the answer before was {CLEARED}"}]
     old, new = before.line, row.line
     if old == new:
         return [{**_text_part("Answer", "now", (new, []), pattern), "note": "the same in both"}]

@@ -154,14 +154,6 @@ def _cost(statuses: Sequence[StatusSnapshot]) -> str:
     return f"{money.usd(usd)} + {unpriced:,} of unknown price" if usd else "an unknown price"
 
 
-def savings(status: StatusSnapshot) -> dict[str, float]:
-    """Return the dollars that reused and merged rows saved; without what saved nothing."""
-    counts = status.counts.shown()
-    reused = counts.saved_reused_usd
-    parts = {"reused": reused, "merged": counts.saved_usd - reused}
-    return {name: usd for name, usd in parts.items() if usd > 1e-9}
-
-
 def counters(status: StatusSnapshot) -> list[str]:
     """Return the figures of `COUNTERS`: seven of requests, and the last rate limit error's time."""
     counts = status.counts

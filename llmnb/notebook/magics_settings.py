@@ -52,7 +52,7 @@ class SettingsMagics(Magics):
 
         Model, project, limits, whether what a server says is left of them is spent at once
         (`burst`), budget, patience (`max_wait`, in seconds), further good finish reasons and
-        whether receipts show answers hold for every door of this kernel: %llm, frames, AsyncLLM.
+        whether receipts show answers hold for everything in this kernel: %llm, frames, AsyncLLM.
         `system`, `format` and `stream` are for %llm alone. `llmnb.configure` takes the same words
         and describes each.
         """

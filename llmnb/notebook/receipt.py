@@ -8,7 +8,9 @@ is escaped, and what would hide in it is made visible.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from llmnb.display import durations, html_fragments, moments, money, numbers
 from llmnb.display.aligned import columns, hanging
@@ -17,7 +19,7 @@ from llmnb.display.html_fragments import cell, note, strong
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.engine.handle import RowAnswer
-from llmnb.engine.status import Clock, State, StatusSnapshot, StatusTracker
+from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import facts
 from llmnb.notebook.facts import RowCounts
 
@@ -40,6 +42,9 @@ MOST_RUNS = 50
 
 FIRST_RUNS, LAST_RUNS, FAILED_RUNS = 3, 20, 20
 
+RUNS_KEPT = 100
+"""Runs of a cell that are kept one by one."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -48,6 +53,9 @@ class Entry:
     status: StatusSnapshot
     traits: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """What may tell it from other runs of its cell, by name: model, settings, prompt, project."""
+
+    number: int = 0
+    """Which run of its cell it is, from 1; 0 as long as none before it was left out."""
 
     empty: int = 0
     """Rows of the table that ask nothing."""
@@ -64,6 +72,9 @@ class Entry:
     again: str = "Run this cell again"
     """What asks its failed rows again where no line of code does."""
 
+    read_code: str = ""
+    """A line that shows its rows to be read; empty: there is none."""
+
     runs: int = 1
     """Runs that are added up in it."""
 
@@ -78,7 +89,67 @@ class Entry:
     @property
     def ended(self) -> float:
         """Seconds since the epoch."""
-        return Clock.wall() if self.status.ended_at is None else self.status.ended_at
+        return self.status.ended_at or Clock.wall()
+
+
+def _summed(entries: Sequence[Entry]) -> Entry:
+    """Return several runs as one, which tells what came of all of them together."""
+    if len(entries) == 1:
+        return entries[0]
+    statuses = [entry.status for entry in entries]
+    is_stopped = any(status.state == "stopped" for status in statuses)
+    whole = StatusSnapshot.merge(
+        statuses, state="stopped" if is_stopped else "finished", seconds=_seconds(entries)
+    )
+    return Entry(
+        status=dataclasses.replace(
+            whole,
+            total=sum(entry.rows.whole for entry in entries),
+            waited_seconds=sum(status.waited_seconds for status in statuses),
+        ),
+        empty=sum(entry.empty for entry in entries),
+        runs=sum(entry.runs for entry in entries),
+    )
+
+
+def _seconds(entries: Sequence[Entry]) -> float:
+    """Return the seconds in which at least one of the runs was on."""
+    whole = end = 0.0
+    for status in sorted((entry.status for entry in entries), key=attrgetter("started_at")):
+        first = max(end, status.started_at)
+        end = max(end, status.started_at + status.seconds)
+        whole += end - first
+    return whole
+
+
+def condensed(
+    entries: Sequence[Entry],
+    most: int = RUNS_KEPT,
+    last: int = LAST_RUNS,
+    failed: int = FAILED_RUNS,
+) -> list[Entry]:
+    """Return the same runs; of many only some one by one, the others added up in one entry.
+
+    So a loop of ten thousand runs costs no more at its end than at its beginning.
+
+    Args:
+        entries: The runs, in the order in which they began.
+        most: Up to so many are all left as they are.
+        last: How many of the last stay, beside the first.
+        failed: How many of those with failed or unsent rows stay.
+    """
+    runs = 0
+    numbered = []
+    for entry in entries:
+        numbered.append(dataclasses.replace(entry, number=entry.number or runs + 1))
+        runs += entry.runs
+    bad = [i for i, entry in enumerate(entries) if entry.rows.failed or entry.rows.not_sent]
+    shown = {*range(FIRST_RUNS), *range(len(entries) - last, len(entries)), *bad[-failed:]}
+    kept = [entry for i, entry in enumerate(numbered) if i in shown and entry.runs == 1]
+    rest = [entry for i, entry in enumerate(numbered) if i not in shown or entry.runs > 1]
+    if runs <= most or not rest:
+        return list(entries)
+    return [*kept[:FIRST_RUNS], _summed(rest), *kept[FIRST_RUNS:]]
 
 
 def line(status: StatusSnapshot) -> str:
@@ -100,7 +171,9 @@ def text(entries: Sequence[Entry]) -> str:
 
     Tables are at most 90 columns wide; sentences are never cut.
     """
-    sentence = _Sentence(entries)
+    entries = condensed(entries, MOST_RUNS)
+    whole = _summed(entries)
+    sentence = _Sentence(entries, whole)
     projects = dict.fromkeys(visible(entry.status.project, longest=40) for entry in entries)
     said = sentence.first[:1].lower() + sentence.first[1:] + sentence.after
     lines = [f"llmnb · {', '.join(projects)} · {said}"]
@@ -108,32 +181,30 @@ def text(entries: Sequence[Entry]) -> str:
         if len(lines[0]) + len(part) + 3 <= WIDEST:
             lines[0] += f" · {part}"
     if len(entries) > 1:
-        shown = [row for row in _run_rows(entries) if isinstance(row, _Row)]
         cells = [
-            (
-                row.name,
-                counted(row.rows.whole, "row"),
-                f"{kept:,} reused" if (kept := row.rows.reused + row.rows.merged) else "",
-                f"{row.rows.failed:,} failed" if row.rows.failed else "",
-                row.time,
-                row.cost,
-            )
-            for row in shown
+            [name, *(_with_unit(figure, head) for head, figure in figures.items())]
+            for name, figures in zip(_names(entries), _run_figures(entries), strict=True)
         ]
-        used = [place for place in range(6) if any(row[place] for row in cells)]
-        cells = [[row[place] for place in used] for row in cells]  # type: ignore[misc]
-        lines += [f"  {row}" for row in columns(cells, right=range(1, 6), width=WIDEST - 2)]
+        lines += [f"  {row}" for row in columns(cells, right=range(1, 7), width=WIDEST - 2)]
     results = [f"Its answers: {entry.result_code}" for entry in entries if entry.result_code]
     if sentence.is_clean:
         return "\n".join(lines + results)
-    if causes := _causes(entries):
+    if causes := _causes(entries, whole):
         heads = columns([cells[:2] for cells in causes], right={0}, gap=3)
         wide = max(map(len, heads))
         for head, (_, _, example) in zip(heads, causes, strict=True):
             lines += hanging(f"  {head:<{wide}}   ", example, WIDEST)
-    words, code = _next_step(entries)
+    words, code = _next_step(entries, whole)
     lines.append(f"{words}: {visible(code)}" if code else f"{words}.")
+    if read_code := _read_code(entries):
+        lines.append(f"{READ}: {read_code}")
     return "\n".join(lines + results)
+
+
+def _with_unit(figure: str, head: str) -> str:
+    if head in ("time", "cost") or not figure:
+        return figure
+    return f"{figure} {'row' if (figure, head) == ('1', 'rows') else head}"
 
 
 # --------------------------------------------------------------------------- as HTML
@@ -166,24 +237,26 @@ class _Detail:
     example: int
     """Characters of a cause's example."""
 
-    last_runs: int
-    failed_runs: int
+    runs: tuple[int, int, int] = (MOST_RUNS, LAST_RUNS, FAILED_RUNS)
+    """What `condensed` leaves of the runs."""
 
 
 _DETAILS = (
-    _Detail(10, 8, facts.EXAMPLE_LENGTH, LAST_RUNS, FAILED_RUNS),
-    _Detail(3, 8, facts.EXAMPLE_LENGTH, LAST_RUNS, 15),
-    _Detail(2, 6, 120, LAST_RUNS, 10),
-    _Detail(2, 4, 80, 10, 5),
-    _Detail(2, 3, 30, 5, 3),
-    _Detail(2, 2, 12, 1, 1),
+    _Detail(10, 8, facts.EXAMPLE_LENGTH),
+    _Detail(3, 8, facts.EXAMPLE_LENGTH, (MOST_RUNS, LAST_RUNS, 15)),
+    _Detail(2, 6, 120, (MOST_RUNS, LAST_RUNS, 10)),
+    _Detail(2, 4, 80, (0, 10, 5)),
+    _Detail(2, 3, 30, (0, 5, 3)),
+    _Detail(2, 2, 12, (0, 1, 1)),
 )
 
 
 def _html(
     entries: Sequence[Entry], answers: str, prices_of: str, is_open: bool, detail: _Detail
 ) -> str:
-    sentence = _Sentence(entries)
+    entries = condensed(entries, *detail.runs)
+    whole = _summed(entries)
+    sentence = _Sentence(entries, whole)
     cost = f" for {strong(sentence.cost)}" if sentence.cost else ""
     tail = "".join(f" · {_kept_together(part)}" for part in sentence.details)
     tail = f'<span style="{FAINT}">{tail}</span>' if tail else ""
@@ -191,24 +264,26 @@ def _html(
     if sentence.is_nothing:
         inside = f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
     elif sentence.is_clean:
-        said = f"{_small_bar(_sum(entries), '8px')}{said}{tail}"
-        body = _body(entries, prices_of, detail)
+        said = f"{html_fragments.small_bar(_parts(whole.rows), '8px')}{said}{tail}"
+        body = _body(entries, prices_of, detail) + _reading(entries)
         if is_open:
             body = _folded(FIGURES, body)
-        whole = answers + body if len(entries) == 1 else body + answers
-        inside = html_fragments.details(said, whole, is_open=is_open)
+        body = answers + body if len(entries) == 1 else body + answers
+        inside = html_fragments.details(said, body, is_open=is_open)
     else:
         for part in sentence.missing:
             said += f", {strong(part)}" if part.endswith("failed") else f", {html_text(part)}"
-        words, code = _next_step(entries)
+        words, code = _next_step(entries, whole)
         step = f"{html_text(words)}: <code>{html_text(code)}</code>" if code else html_text(words)
-        title = FIGURES if len(entries) == 1 else f"The {_runs(entries):,} runs, one by one"
+        title = FIGURES if len(entries) == 1 else f"The {whole.runs:,} runs, one by one"
         if answers and not is_open and len(entries) == 1:
             answers = _folded("Answers", answers)
+        causes = _causes(entries, whole, detail.causes, detail.example)
         inside = (
-            f"{_bar(_sum(entries))}"
+            f"{html_fragments.bar(_parts(whole.rows))}"
             f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
-            f"{_cause_table(entries, detail)}{note(step + ('' if code else '.'))}{answers}"
+            f"{_cause_table(causes)}{note(step + ('' if code else '.'))}"
+            f"{_reading(entries)}{answers}"
             f"{_folded(title, _body(entries, prices_of, detail))}"
         )
     for entry in entries:
@@ -219,6 +294,19 @@ def _html(
 
 def _folded(title: str, body: str) -> str:
     return html_fragments.details(f'<span style="{FAINT}">{html_text(title)}</span>', body)
+
+
+READ = "Read the rows"
+
+
+def _read_code(entries: Sequence[Entry]) -> str:
+    """Return the line that shows the rows of a run; of several runs none is named by one."""
+    return entries[0].read_code if len(entries) == 1 and entries[0].rows.completed else ""
+
+
+def _reading(entries: Sequence[Entry]) -> str:
+    code = _read_code(entries)
+    return note(f"{READ}: <code>{html_text(code)}</code>") if code else ""
 
 
 FIGURES = "Counters, tokens, speed, models"
@@ -235,7 +323,7 @@ def _body(entries: Sequence[Entry], prices_of: str, detail: _Detail) -> str:
     """Return what stands folded."""
     if len(entries) == 1:
         return _single(entries[0], detail) + _foot(entries, prices_of)
-    return _run_table(entries, detail) + _foot(entries, prices_of)
+    return _run_table(entries) + _foot(entries, prices_of)
 
 
 def _single(entry: Entry, detail: _Detail) -> str:
@@ -294,8 +382,7 @@ def _counter_tables(status: StatusSnapshot) -> str:
     return f'<div style="display:flex;flex-wrap:wrap;gap:4px 0;margin:0 0 5px">{tables}</div>\n'
 
 
-def _cause_table(entries: Sequence[Entry], detail: _Detail) -> str:
-    causes = _causes(entries, detail.causes, detail.example)
+def _cause_table(causes: list[list[str]]) -> str:
     if not causes:
         return ""
     rows = (
@@ -350,40 +437,37 @@ def _foot(entries: Sequence[Entry], prices_of: str) -> str:
 class _Sentence:
     """What came of all runs together, in the parts of which both receipts are made."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        statuses = [entry.status for entry in entries]
-        rows = _sum(entries)
+    def __init__(self, entries: Sequence[Entry], whole: Entry) -> None:
+        status, rows = whole.status, whole.rows
         self.is_nothing = rows.total == 0
-        self.is_clean = not rows.failed and not any(s.state == "stopped" for s in statuses)
+        self.is_clean = not rows.failed and status.state != "stopped"
         self.missing = [f"{rows.failed:,} failed"] if rows.failed else []
         if rows.not_sent:
             self.missing.append(f"{rows.not_sent:,} not sent")
-        self.first = facts.headline(statuses[0], rows)
+        self.first = facts.headline(status, rows)
         if len(entries) > 1 and not self.is_nothing:
-            runs = f"{_runs(entries):,} runs"
+            runs = f"{whole.runs:,} runs"
             first = self.first.removeprefix("Stopped: ")
             is_all = first.startswith("All")
             self.first = f"{runs}, {first[:1].lower()}{first[1:]}" if is_all else f"{runs}: {first}"
         self.time = self.cost = self.tag = ""
         if self.is_nothing:
-            empty = sum(entry.empty for entry in entries)
-            asked = f"{counted(empty, 'row')} without content" if empty else "there were no rows"
+            empty = f"{counted(whole.empty, 'row')} without content"
+            asked = empty if whole.empty else "there were no rows"
             self.details = [f"{asked}; no request was sent"]
         else:
-            self.time = f" in {durations.span(_seconds(entries))}"
-            self.cost = facts.cost(statuses)
-            is_spent = any(status.counts.usd for status in statuses)
-            is_any = any(status.simulated for status in statuses)
-            self.tag = " (simulated)" if is_any and not is_spent else ""
-            self.details = _tail(entries, rows)
+            self.time = f" in {durations.span(status.seconds)}"
+            self.cost = facts.cost([entry.status for entry in entries])
+            self.tag = " (simulated)" if status.simulated and not status.counts.usd else ""
+            self.details = _tail(whole, rows)
         cost = f" for {self.cost}" if self.cost else ""
         missing = "".join(f", {part}" for part in self.missing)
         self.after = f"{self.time}{cost}{self.tag}{missing}"
 
 
-def _tail(entries: Sequence[Entry], rows: RowCounts) -> list[str]:
+def _tail(whole: Entry, rows: RowCounts) -> list[str]:
     """Return what was out of the ordinary, and who answered; nothing that is zero."""
-    counts = [entry.status.counts for entry in entries]
+    counts = whole.status.counts
     kept = rows.reused + rows.merged
     parts = []
     if kept:
@@ -391,201 +475,99 @@ def _tail(entries: Sequence[Entry], rows: RowCounts) -> list[str]:
             n for n, part in (("reused", rows.reused), ("merged", rows.merged)) if part
         )
         is_all = rows.reused == rows.whole
-        usd = StatusTracker.sum(counts).shown().saved_usd
+        usd = counts.shown().saved_usd
         saved = f", saved {money.usd(usd)}" if usd > 1e-9 else ""
         parts.append((f"all {how}" if is_all else f"{kept:,} {how}") + saved)
     if rows.failed or rows.not_sent:
         parts = []  # the sentence is long enough, and what went wrong comes first
     again = []
-    if retried := sum(count.num_retried for count in counts):
-        again.append(f"{retried:,} sent again")
-    if (waited := sum(entry.status.waited_seconds for entry in entries)) >= 1:
+    if counts.num_retried:
+        again.append(f"{counts.num_retried:,} sent again")
+    if (waited := whole.status.waited_seconds) >= 1:
         again.append(f"{durations.span(round(waited))} waited")
     if again and not (rows.failed or rows.not_sent):
         parts.append(", ".join(again))
-    if unsaved := sum(count.num_unsaved for count in counts):
-        parts.append(f"{counted(unsaved, 'answer')} not saved, kept in memory")
-    if cut_off := sum(count.num_cut for count in counts):
-        parts.append(f"{counted(cut_off, 'answer')} cut off at max_tokens")
-    if empty := sum(entry.empty for entry in entries):
-        parts.append(f"{empty:,} empty, not asked")
-    models = dict.fromkeys(share.name for entry in entries for share in entry.status.shares)
+    if counts.num_unsaved:
+        parts.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
+    if counts.num_cut:
+        parts.append(f"{counted(counts.num_cut, 'answer')} cut off at max_tokens")
+    if whole.empty:
+        parts.append(f"{whole.empty:,} empty, not asked")
+    models = list(dict.fromkeys(share.name for share in whole.status.shares))
     if models and not (rows.failed or rows.not_sent):
-        name = visible(next(iter(models)), longest=60)
-        parts.append(name if len(models) == 1 else f"{len(models):,} models")
+        several = f"{len(models):,} models"
+        parts.append(visible(models[0], longest=60) if len(models) == 1 else several)
     return parts
 
 
-def _next_step(entries: Sequence[Entry]) -> tuple[str, str]:
+def _next_step(entries: Sequence[Entry], whole: Entry) -> tuple[str, str]:
     """Return what to do where rows failed or were not sent, and a line of code that does it."""
-    rows = _sum(entries)
+    rows, pools = whole.rows, whole.status.pools
     if rows.not_sent:
         return facts.next_step(rows).removesuffix("."), ""
-    kinds = {cause.kind for entry in entries for cause in entry.status.causes}
-    pools = [pool for entry in entries for pool in entry.status.pools]
-    if kinds == {"AuthenticationError"} and pools:
+    if pools and {cause.kind for cause in whole.status.causes} == {"AuthenticationError"}:
         return "Set the key, then run the cell again", f"%llm_key {pools[0].provider}"
-    if len(entries) == 1 and entries[0].code:
-        return "Retry the failed rows", entries[0].code
+    if whole.code:
+        return "Retry the failed rows", whole.code
     what = "row that failed is" if rows.failed == 1 else f"{rows.failed:,} rows that failed are"
     return f"{entries[0].again}: only the {what} asked", ""
 
 
-def _sum(entries: Sequence[Entry]) -> RowCounts:
-    if len(entries) == 1:
-        return entries[0].rows
-    parts = [entry.rows for entry in entries]
-    names = [field.name for field in dataclasses.fields(RowCounts) if field.name != "total"]
-    sums = {name: sum(getattr(rows, name) for rows in parts) for name in names}
-    return RowCounts(total=sum(rows.whole for rows in parts), **sums)
-
-
-def _runs(entries: Sequence[Entry]) -> int:
-    return sum(entry.runs for entry in entries)
-
-
-def _seconds(entries: Sequence[Entry]) -> float:
-    """Return the seconds in which at least one of the runs was on."""
-    if len(entries) == 1:
-        return entries[0].status.seconds
-    whole = end = 0.0
-    for entry in sorted(entries, key=lambda entry: entry.status.started_at):
-        first = max(end, entry.status.started_at)
-        end = max(end, entry.status.started_at + entry.status.seconds)
-        whole += end - first
-    return whole
-
-
 def _causes(
-    entries: Sequence[Entry], most: int = 5, longest: int = facts.EXAMPLE_LENGTH
+    entries: Sequence[Entry],
+    whole: Entry,
+    most: int = 5,
+    longest: int = facts.EXAMPLE_LENGTH,
 ) -> list[list[str]]:
     """Return count, words and example of the causes; of several runs the example names its own."""
-    if len(entries) == 1:
-        return facts.causes(entries[0].status.causes, most, longest)
-    named = zip(entries, _names(entries), strict=True)
-    first: dict[str, str] = {}
-    for entry, name in named:
-        for cause in entry.status.causes:
-            first.setdefault(cause.kind, name)
-    whole = StatusSnapshot.merge([entry.status for entry in entries], state="finished", seconds=0)
-    return facts.causes(whole.causes, most, longest, first)
+    run_of: dict[str, str] = {}
+    if len(entries) > 1:
+        for entry, name in zip(entries, _names(entries), strict=True):
+            run_of = {cause.kind: name for cause in entry.status.causes} | run_of
+    return facts.causes(whole.status.causes, most, longest, run_of)
 
 
 # ------------------------------------------------------------------- runs of one cell
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of the table of runs."""
-
-    name: str
-    rows: RowCounts
-    time: str
-    cost: str
-
-
-def _run_rows(
-    entries: Sequence[Entry], last: int = LAST_RUNS, failed: int = FAILED_RUNS
-) -> list[_Row]:
-    """Return a line a run: all of few; of many the first, the last, the failed, and the rest."""
-    names = _names(entries)
-    shown = set(range(len(entries)))
-    if _runs(entries) > MOST_RUNS or last < LAST_RUNS:
-        shown = _named_ones(entries, last, failed)
-    lines: list[_Row] = []
-    rest = [entry for place, entry in enumerate(entries) if place not in shown]
-    for place, (entry, name) in enumerate(zip(entries, names, strict=True)):
-        if place in shown:
-            status = entry.status
-            lines.append(
-                _Row(name, entry.rows, durations.span(status.seconds), facts.cost([status]))
-            )
-        elif rest:
-            name = counted(_runs(rest), "other run")
-            statuses = [entry.status for entry in rest]
-            time = durations.span(sum(status.seconds for status in statuses))
-            lines.append(_Row(name, _sum(rest), time, facts.cost(statuses)))
-            rest = []
-    return lines
-
-
-def _named_ones(entries: Sequence[Entry], last: int, failed: int) -> set[int]:
-    """Return the positions of the runs that are shown of many."""
-    bad = [i for i, entry in enumerate(entries) if entry.rows.failed or entry.rows.not_sent]
-    shown = {*range(FIRST_RUNS), *range(len(entries) - last, len(entries)), *bad[-failed:]}
-    return {place for place in shown if entries[place].runs == 1}
-
-
-def condensed(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the same runs, of many those that no table will name added up in one entry.
-
-    So a loop of ten thousand runs costs no more at its end than at its beginning.
-    """
-    if len(entries) <= 2 * MOST_RUNS:
-        return list(entries)
-    named = _named_ones(entries, LAST_RUNS, FAILED_RUNS)
-    rest = [entry for place, entry in enumerate(entries) if place not in named]
-    statuses = [entry.status for entry in rest]
-    is_stopped = any(status.state == "stopped" for status in statuses)
-    state: State = "stopped" if is_stopped else "finished"
-    whole = StatusSnapshot.merge(statuses, state=state, seconds=_seconds(rest))
-    total = sum(entry.rows.whole for entry in rest)
-    one = Entry(
-        status=dataclasses.replace(whole, total=total),
-        empty=sum(entry.empty for entry in rest),
-        runs=_runs(rest),
-    )
-    kept = [entry for place, entry in enumerate(entries) if place in named]
-    return [*kept[:FIRST_RUNS], one, *kept[FIRST_RUNS:]]
-
-
-def _run_table(entries: Sequence[Entry], detail: _Detail) -> str:
-    lines = _run_rows(entries, detail.last_runs, detail.failed_runs)
-    kept = any(line.rows.reused or line.rows.merged for line in lines)
-    failed = any(line.rows.failed for line in lines)
-    unsent = any(line.rows.not_sent for line in lines)
-    heads = ["rows"]
-    heads += [
-        name
-        for name, is_any in (("reused", kept), ("failed", failed), ("not sent", unsent))
-        if is_any
-    ]
-    heads += ["time", "cost"]
-    rows = [
-        [
-            cell("run", "padding:2px 0", head="col"),
-            cell("", _FIGURE),
-            *(cell(head, _FIGURE, align="right", head="col") for head in heads),
-        ]
-    ]
-    for line in lines:
-        figures = {
-            "rows": numbers.count(line.rows.whole),
-            "reused": _or_nothing(line.rows.reused + line.rows.merged),
-            "failed": _or_nothing(line.rows.failed),
-            "not sent": _or_nothing(line.rows.not_sent),
-            "time": line.time,
-            "cost": line.cost,
+def _run_figures(entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """Return the figures of each run by their heads; a column that is empty is left out."""
+    runs = [
+        {
+            "rows": numbers.count(rows.whole),
+            "reused": _or_nothing(rows.reused + rows.merged),
+            "failed": _or_nothing(rows.failed),
+            "not sent": _or_nothing(rows.not_sent),
+            "time": durations.span(status.seconds),
+            "cost": facts.cost([status]),
         }
-        rows.append(
-            [
-                cell(
-                    line.name,
-                    f"padding:2px 0{_unbroken(line.name)}",
-                    head="row",
-                ),
-                html_fragments.raw_cell(_small_bar(line.rows), _FIGURE),
-                *(
-                    _figure_cell(figures[head], ";font-weight:600" if head == "failed" else "")
-                    for head in heads
-                ),
-            ]
-        )
-    return html_fragments.table(rows, first_rows=[_HEAD])
+        for status, rows in ((entry.status, entry.rows) for entry in entries)
+    ]
+    used = [head for head in runs[0] if any(run[head] for run in runs)]
+    return [{head: run[head] for head in used} for run in runs]
 
 
 def _or_nothing(number: int) -> str:
     return numbers.count(number) if number else ""
+
+
+def _run_table(entries: Sequence[Entry]) -> str:
+    runs = _run_figures(entries)
+    heads = [cell(head, _FIGURE, align="right", head="col") for head in runs[0]]
+    rows = [[cell("run", "padding:2px 0", head="col"), cell("", _FIGURE), *heads]]
+    for entry, name, figures in zip(entries, _names(entries), runs, strict=True):
+        bar = html_fragments.small_bar(_parts(entry.rows))
+        rows.append(
+            [
+                cell(name, f"padding:2px 0{_unbroken(name)}", head="row"),
+                html_fragments.raw_cell(bar, _FIGURE),
+                *(
+                    _figure_cell(figure, ";font-weight:600" if head == "failed" else "")
+                    for head, figure in figures.items()
+                ),
+            ]
+        )
+    return html_fragments.table(rows, first_rows=[_HEAD])
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
@@ -605,40 +587,29 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     keys = dict.fromkeys(key for entry in single for key in entry.traits)
     differing = [key for key in keys if len({entry.traits.get(key) for entry in single}) > 1]
     names = []
-    seen: dict[str, int] = {}
-    number = 0
-    for entry in entries:
-        number += entry.runs
+    seen: Counter[str] = Counter()
+    for place, entry in enumerate(entries, start=1):
         values = {key: visible(entry.traits.get(key, ""), longest=32) for key in differing}
         parts = [
             value if key in ("model", "prompt") else f"{visible(key, longest=32)} {value}"
             for key, value in values.items()
             if value
         ]
-        name = cut(", ".join(parts), 48) or f"run {number:,}"
-        seen[name] = seen.get(name, 0) + 1
+        name = cut(", ".join(parts), 48) or f"run {entry.number or place:,}"
+        if entry.runs > 1:
+            name = counted(entry.runs, "other run")
+        seen[name] += 1
         names.append(f"{name} ({seen[name]:,})" if seen[name] > 1 else name)
     return names
 
 
-# -------------------------------------------------------------------------- the bars
-
-
 def _parts(rows: RowCounts) -> list[tuple[str, float]]:
+    """Return the parts of a bar, with their shares."""
     shown = ("reused", "merged", "answered", "failed", "not sent")
     return [
         ("rest" if name == "not sent" else name, rows.parts.get(name, 0) / (rows.whole or 1))
         for name in shown
     ]
-
-
-def _bar(rows: RowCounts) -> str:
-    return html_fragments.bar(_parts(rows))
-
-
-def _small_bar(rows: RowCounts, space: str = "0") -> str:
-    """Return the bar as long as a word."""
-    return html_fragments.small_bar(_parts(rows), space)
 
 
 # ------------------------------------------------------------------------- the answers

@@ -28,6 +28,7 @@ class RunPart:
     Args:
         run: The run.
         changed: Called when its failed rows have something else to show, on any thread.
+        received: Called when it has another receipt to show, on any thread.
         total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether a cell waits for the run, so that the kernel may not receive what the
             page sends. The card says so until something has arrived.
@@ -37,6 +38,7 @@ class RunPart:
         self,
         run: AnyRun,
         changed: Callable[[], None],
+        received: Callable[[], None],
         *,
         total: int | None = None,
         holds_kernel: bool = False,
@@ -59,6 +61,7 @@ class RunPart:
         self._asks_again = True
         self._run: AnyRun | None = run
         self._changed = changed
+        self._received = received
         self._shown: dict[str, Any] = {}
         self._drawn = -math.inf
         self._charts: dict[str, Any] = {}
@@ -99,6 +102,10 @@ class RunPart:
         if run.is_batch:  # in hours there is nothing to pause or to speed up
             self._shown = self._batch_shown(run, status)
             return
+        self.waiting = waiting_bundle(status, now)
+        if status.state in ("finished", "stopped"):  # a moment before its end is told
+            self._shown = over_card(status, receipt.line(status))
+            return
         if (view := view_of(status)) != self._view:
             self._view, self._since, self._charts_at = view, now, -math.inf
         if now - self._charts_at >= CHART_SECONDS:
@@ -114,7 +121,6 @@ class RunPart:
             drawn=self._charts,
         )
         self._shown = {**shown, "code": line_of_code(run, "stop")}
-        self.waiting = waiting_bundle(status, now)
 
     def end(self, status: StatusSnapshot) -> AnyRun | None:
         """Take how the run ended; return it for its receipt, None where it has none of ours."""
@@ -127,6 +133,11 @@ class RunPart:
             return None
         self._shown, self._charts = over_card(status, receipt.line(status)), {}
         return run
+
+    def put(self, bundle: Bundle) -> None:
+        """Show this as its receipt from now on."""
+        self.receipt = bundle
+        self._received()
 
     def offer(self, status: StatusSnapshot, *, is_single: bool) -> None:
         """Offer to ask failed rows again; ask at once what was to be asked again at the end.
@@ -155,39 +166,32 @@ class RunPart:
 
     def act(self, content: Any) -> dict[str, Any] | None:
         """Do what the page asks for; return a message for it, None where there is none."""
-        if self.failed is not None:
-            self._act_on_failed(content, self.failed)
+        if (failed := self.failed) is not None:
+            match content:
+                case {"do": "retry", "cause": str(cause)}:
+                    failed.ask_again([cause])
+                case {"do": "retry"}:
+                    failed.ask_again()
+                case {"do": "stop"}:
+                    failed.stop()
         elif (run := self._run) is not None:
             match content:
+                case {"do": "pause"}:
+                    run.pause()
+                case {"do": "resume"}:
+                    run.resume()
+                case {"do": "stop"}:
+                    run.stop()
+                case {"do": "retry", "cause": str(cause)}:
+                    # Ask the rows of a cause again at the end, or leave them after all.
+                    if cause in (status := run.status()).failures:
+                        self.retries ^= {cause}
+                        self.draw(status)
                 case {"do": "limit", "name": str(name), "amount": amount} if name in _LIMITS:
                     wrong = _set_limit(run, name, amount)
                     self.draw(run.status())
                     return {"kind": "limit", "name": name, "wrong": wrong}
-            self._act_on_run(content, run)
         return None
-
-    def _act_on_failed(self, content: Any, failed: FailedRows) -> None:
-        match content:
-            case {"do": "retry", "cause": str(cause)}:
-                failed.ask_again([cause])
-            case {"do": "retry"}:
-                failed.ask_again()
-            case {"do": "stop"}:
-                failed.stop()
-
-    def _act_on_run(self, content: Any, run: AnyRun) -> None:
-        match content:
-            case {"do": "pause"}:
-                run.pause()
-            case {"do": "resume"}:
-                run.resume()
-            case {"do": "stop"}:
-                run.stop()
-            case {"do": "retry", "cause": str(cause)}:
-                # Ask the rows of a cause again at the end, or leave them after all.
-                if cause in (status := run.status()).failures:
-                    self.retries ^= {cause}
-                    self.draw(status)
 
 
 _LIMITS = {

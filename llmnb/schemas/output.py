@@ -40,7 +40,7 @@ class Reader(Protocol):
 
     @property
     def plain_schema(self) -> Schema:
-        """The schema of what `plain` returns."""
+        """The schema of what `plain` returns, in which the fields have the names of columns."""
 
     @property
     def has_code(self) -> bool:
@@ -72,8 +72,11 @@ class Output:
     is_wrapped: bool
     """Whether the value stands in ``{"value": …}``, being no object itself."""
 
+    value_schema: Schema
+    """JSON Schema of what fills the columns; fields that are computed stand in it, too."""
+
     fields: tuple[Field, ...]
-    """Columns that an answer fills, each with the name of its pandas dtype."""
+    """Columns that an answer fills, each with what it holds."""
 
     has_fields: bool
     """Whether each field fills a column; else the whole value fills one."""
@@ -139,6 +142,10 @@ class Output:
             document, root, root["properties"][WRAPPER] if self.is_wrapped else root
         )
 
+    def column_schema(self, name: str) -> Any:
+        """Return the JSON schema of a column's values; it refers to parts of `value_schema`."""
+        return self.value_schema["properties"][name] if self.has_fields else self.value_schema
+
     def as_mapping(self, value: Any) -> dict[str, Any]:
         """Return what each column of `fields` holds for a value, None where it is missing.
 
@@ -180,6 +187,7 @@ def output_of(kind: Any) -> Output:
         json_schema=schema,
         strict_schema=strict_schema(schema),
         is_wrapped=is_wrapped,
+        value_schema=plain,
         fields=parts.columns_of(plain),
         has_fields=parts.has_fields(plain),
         reader=reader,

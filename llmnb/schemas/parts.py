@@ -7,15 +7,34 @@ an answer fills; and which nulls of an answer only stand for a missing field.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+import datetime
+import decimal
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from llmnb.errors import ConfigurationError
 
 Schema = dict[str, Any]
 
-Kind = Literal["string", "Int64", "Float64", "boolean", "category", "object"]
-"""Name of a pandas dtype that can hold a missing value."""
+Kind = Literal[
+    "string",
+    "Int64",
+    "Float64",
+    "boolean",
+    "category",
+    "object",
+    "date",
+    "time",
+    "datetime64[us]",
+    "datetime64[us, UTC]",
+    "timedelta64[us]",
+    "decimal",
+]
+"""What a column holds: the name of a pandas dtype that has a missing value, else a plain word."""
+
+AWARE = "x-aware"
+"""Keyword beside a ``date-time`` whose values all tell their time zone."""
 
 Field = tuple[str, Kind]
 """A column: its name and its kind."""
@@ -236,6 +255,13 @@ _KINDS: Mapping[str, Kind] = {
     "number": "Float64",
     "boolean": "boolean",
 }
+_KIND_OF_FORMAT: Mapping[Any, Kind] = {
+    "date": "date",
+    "time": "time",
+    "date-time": "datetime64[us]",
+    "duration": "timedelta64[us]",
+    "decimal": "decimal",
+}
 _KIND_OF_VALUE: Mapping[type, Kind] = {
     str: "category",
     bool: "boolean",
@@ -256,7 +282,7 @@ def columns_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:
         >>> columns_of({"enum": ["good", "bad"]})
         (('value', 'category'),)
     """
-    if is_object(schema) and schema.get("properties"):
+    if has_fields(schema):
         return tuple((name, kind_of(part, schema)) for name, part in schema["properties"].items())
     return ((WRAPPER, kind_of(schema, schema)),)
 
@@ -277,22 +303,118 @@ def kind_of(schema: Any, root: Mapping[str, Any]) -> Kind:
     Example:
         >>> kind_of({"anyOf": [{"type": "integer"}, {"type": "null"}]}, {})
         'Int64'
+        >>> kind_of({"type": "string", "format": "date"}, {})
+        'date'
     """
     kinds = {kind for branch in alternatives([schema], root) for kind in _kinds(branch)}
     if len(kinds) == 1:
         return kinds.pop()
     if kinds == {"Int64", "Float64"}:
         return "Float64"
-    return "string" if kinds == {"string", "category"} else "object"
+    if kinds == {"date", "datetime64[us]"}:
+        return "datetime64[us]"
+    return "string" if kinds and kinds <= _TEXTUAL else "object"
 
 
 def _kinds(branch: Mapping[str, Any]) -> set[Kind]:
     if "enum" in branch or "const" in branch:
-        values = branch["enum"] if "enum" in branch else [branch["const"]]
-        return {_KIND_OF_VALUE.get(type(value), "object") for value in values if value is not None}
+        return {_KIND_OF_VALUE.get(type(value), "object") for value in _listed(branch)}
     # A bare {"type": "null"} adds nothing; a schema without any type admits anything.
     types = types_of(branch) or ("object",)
-    return {_KINDS.get(name, "object") for name in types if name != "null"}
+    kinds = {_KINDS.get(name, "object") for name in types if name != "null"}
+    if kinds == {"string"} and branch.get("format") in _KIND_OF_FORMAT:
+        is_aware = branch["format"] == "date-time" and branch.get(AWARE) is True
+        return {"datetime64[us, UTC]" if is_aware else _KIND_OF_FORMAT[branch["format"]]}
+    return kinds
+
+
+def values_of(schema: Any, root: Mapping[str, Any]) -> list[Any]:
+    """Return the values that a schema lists, null left out; empty where it admits others.
+
+    Example:
+        >>> values_of({"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]}, {})
+        ['a', 'b']
+    """
+    branches = [branch for branch in alternatives([schema], root) if types_of(branch) != ("null",)]
+    if not all("enum" in branch or "const" in branch for branch in branches):
+        return []
+    return [value for branch in branches for value in _listed(branch)]
+
+
+def _listed(branch: Mapping[str, Any]) -> list[Any]:
+    values = branch["enum"] if "enum" in branch else [branch["const"]]
+    return [value for value in values if value is not None]
+
+
+# ------------------------------------------------------------- times and decimals in texts
+
+
+def read_texts(values: Sequence[Any], kind: str) -> Sequence[Any]:
+    """Return values of JSON as what a kind of column holds: its texts as times or decimals.
+
+    A moment is in UTC where it tells its time zone; ``datetime64[us]`` leaves the zone out.
+
+    Args:
+        values: Texts, lists of texts, and None where there is none.
+        kind: The column's; values of other kinds are returned as they are.
+
+    Raises:
+        ValueError: If a text is none of that kind.
+
+    Example:
+        >>> read_texts(["2026-01-02", None], "date")
+        [datetime.date(2026, 1, 2), None]
+        >>> read_texts(["2026-01-02T10:00:00+02:00"], "datetime64[us]")
+        [datetime.datetime(2026, 1, 2, 8, 0)]
+    """
+    read = _READERS.get(kind)
+    return values if read is None else [_read(value, read) for value in values]
+
+
+def _read(value: Any, read: Callable[[str], Any]) -> Any:
+    if isinstance(value, list):
+        return [_read(inner, read) for inner in value]
+    return None if value is None else read(value)
+
+
+def _moment(text: str) -> datetime.datetime:
+    moment = datetime.datetime.fromisoformat(text)
+    zone = datetime.UTC
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+
+
+def _duration(text: str) -> datetime.timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise ValueError(f"{text[:40]!r} is no duration")
+    weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups()[1:])
+    span = datetime.timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return -span if match[1] == "-" else span
+
+
+_DURATION = re.compile(
+    r"([-+]?)P(?:(\d{1,9})W)?(?:(\d{1,9})D)?"
+    r"(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?"
+)
+
+
+def _decimal(text: str) -> decimal.Decimal:
+    try:
+        return decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        raise ValueError(f"{text[:40]!r} is no decimal") from None
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "date": datetime.date.fromisoformat,
+    "time": datetime.time.fromisoformat,
+    "datetime64[us]": lambda text: _moment(text).replace(tzinfo=None),
+    "datetime64[us, UTC]": _moment,
+    "timedelta64[us]": _duration,
+    "decimal": _decimal,
+}
+_TEXTUAL = frozenset(("string", "category", *_READERS))
+"""Kinds whose values are texts in JSON."""
 
 
 # ------------------------------------------------------------------------------- nulls

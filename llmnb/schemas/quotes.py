@@ -10,7 +10,7 @@ from llmnb.errors import ConfigurationError
 from llmnb.schemas import finding, parts
 from llmnb.schemas.faults import Misfit
 from llmnb.schemas.output import Output
-from llmnb.schemas.parts import WRAPPER, Field, Schema
+from llmnb.schemas.parts import WRAPPER, Schema
 from llmnb.schemas.strict import strict_schema
 
 INSTRUCTIONS = (
@@ -92,12 +92,12 @@ def quoted(output: Output) -> QuotedOutput:
         "properties": properties,
         "required": [*root.get("required", ()), *map(quote_name, names)],
     }
-    kinds: list[Field] = []
-    for column, kind in output.fields:
-        kinds.append((column, kind))
+    value_schema = parts.wrap(output.value_schema) if is_single else dict(output.value_schema)
+    value_schema["properties"] = columns = dict[str, Any]()
+    for column, _ in output.fields:
+        columns[column] = output.column_schema(column)
         for name in [name for name, of in names.items() if of == column]:
-            quote = properties[quote_name(name)]
-            kinds.append((quote_name(column), parts.kind_of(quote, root)))
+            columns[quote_name(column)] = properties[quote_name(name)]
     values = {field.name: getattr(output, field.name) for field in fields(Output)}
     return QuotedOutput(
         **{
@@ -105,7 +105,8 @@ def quoted(output: Output) -> QuotedOutput:
             "json_schema": schema,
             "strict_schema": strict_schema(schema),
             "is_wrapped": is_single,
-            "fields": tuple(kinds),
+            "value_schema": value_schema,
+            "fields": parts.columns_of(value_schema),
             "has_fields": True,
             "reader": _QuotedReader(output, names, is_single=is_single),
         },
@@ -121,9 +122,9 @@ def _columns(output: Output, properties: Mapping[str, Any]) -> dict[str, str]:
     # A field of pydantic's is written under its alias, and fills a column of its own name.
     known = getattr(output.kind, "__pydantic_fields__", {})
     for column, field in known.items():
-        aliases = {field.alias, field.validation_alias}
+        aliases = [field.alias, *getattr(field.validation_alias, "choices", ())]
         for name in properties:
-            if name in aliases and column in columns:
+            if (name in aliases or name == field.validation_alias) and column in columns:
                 names.setdefault(name, column)
     return {name: names[name] for name in properties if name in names}
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from llmnb.errors import ConfigurationError
+from llmnb.schemas import parts
 from llmnb.schemas.faults import MAX_FAULTS, Misfit, single_line
 from llmnb.schemas.parts import Schema
 
@@ -30,6 +31,19 @@ class _WithoutNoise(GenerateJsonSchema):
         """Say nothing of defaults that JSON cannot hold: the schema does without them."""
 
 
+class _OfValues(_WithoutNoise):
+    """Tells of values what only their columns need: models never see it."""
+
+    def decimal_schema(self, schema: Any) -> Schema:
+        """Mark a decimal, which is a text."""
+        return {**super().decimal_schema(schema), "format": "decimal"}
+
+    def datetime_schema(self, schema: Any) -> Schema:
+        """Mark a moment that always tells its time zone."""
+        is_aware = schema.get("tz_constraint") == "aware"
+        return {**super().datetime_schema(schema), **({parts.AWARE: True} if is_aware else {})}
+
+
 class Typed:
     """Reads answers as values of a Python type."""
 
@@ -38,8 +52,10 @@ class Typed:
     def __init__(self, kind: Any) -> None:
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(readable(kind))
-            self.schema = self._schema("validation", by_alias=True)
-            self.plain_schema = self._schema("serialization", by_alias=False)
+            self.schema = self._adapter.json_schema(schema_generator=_WithoutNoise)
+            self.plain_schema = self._adapter.json_schema(
+                schema_generator=_OfValues, mode="serialization", by_alias=False
+            )
             self.has_code = _has_code(self._adapter.core_schema)
         except RecursionError:
             raise ConfigurationError(
@@ -53,11 +69,6 @@ class Typed:
                 "a tuple of labels or a JSON schema. Nothing was sent."
             ) from error
 
-    def _schema(self, mode: Any, *, by_alias: bool) -> Schema:
-        return self._adapter.json_schema(
-            by_alias=by_alias, schema_generator=_WithoutNoise, mode=mode
-        )
-
     def read(self, document: Any) -> Any:
         """Return the value that a JSON document means.
 
@@ -67,7 +78,10 @@ class Typed:
         # As JSON again: only then are dates, tuples and enums read by strict models too.
         text = json.dumps(document, ensure_ascii=False)
         try:
-            return self._adapter.validate_json(text)
+            value = self._adapter.validate_json(text)
+            if self.has_code:
+                self.plain(value)  # what fails there fails now, and not when the table is made
+            return value
         except ValidationError as error:
             faults = _faults(error)
         except Exception as error:  # a validator of the caller's own; one row must not end a run
@@ -82,7 +96,7 @@ class Typed:
 def _has_code(part: Any) -> bool:
     """Whether a part of pydantic's plan for a type calls a function that is not pydantic's own."""
     if isinstance(part, Mapping):
-        if part.get("post_init") or part.get("custom_init"):
+        if part.get("post_init") or part.get("custom_init") or part.get("computed_fields"):
             return True
         if part.get("type") == "enum" and _missing_of(part["cls"]) is not _missing_of(Enum):
             return True

@@ -25,6 +25,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import compress
 from operator import lt, ne
 from pathlib import Path
@@ -149,7 +150,7 @@ def note(kind: int, value: Any) -> bytes:
 
     Args:
         kind: What it is.
-        value: What it says, in values of JSON.
+        value: What it says, in values of JSON; dataclasses are written field by field.
     """
     text = orjson.dumps(value)
     count = -(-len(text) // RECORD_BYTES)
@@ -186,8 +187,8 @@ class RunIndex:
         self.end = summary.end
         """The run's status when it ended, as it was written; None where it has not ended."""
 
-        self.is_running = summary.is_running
         self.project = ProjectPaths(summary.path.parents[2], summary.header.project)
+        self._made = _made(self.project)
         self.models: list[tuple[str | None, str | None]] = [(None, None)]
         """Provider and model, by the numbers in `model_numbers`."""
 
@@ -236,13 +237,25 @@ class RunIndex:
         return b"".join([rows[n * RECORD_BYTES : (n + 1) * RECORD_BYTES] for n in good])
 
     @property
-    def is_stale(self) -> bool:
-        """Whether more was written since it was read."""
+    def is_running(self) -> bool:
+        """Whether the run goes on, in whichever process."""
+        return self.end is None and _is_alive(self.summary.path)
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether its project was cleared, and perhaps filled anew, since it was read.
+
+        An index that made room for a later one is gone as well, but its project is the same.
+        """
+        return not self.summary.path.exists() and _made(self.project) != self._made
+
+    def newest(self) -> RunIndex:
+        """Return the index as it is written by now; itself where nothing came, or it is gone."""
         writer().flush(_SAVING_SECONDS)
-        try:
-            return self.summary.path.stat().st_size != self._size
-        except OSError:  # cleared: what was read is what there was
-            return False
+        with suppress(OSError, ConfigurationError, StoreError):
+            if self.summary.path.stat().st_size != self._size:
+                return read(self.header.run_id, self.project.root)
+        return self
 
     def __len__(self) -> int:
         return len(self.states)
@@ -273,14 +286,23 @@ class RunIndex:
         """Return what the store holds for some records, in one query a few hundred.
 
         `llmnb.store.search` makes texts of an entry: its prompt and its answer. Blocks; asks for
-        a page, or in chunks. None where there is no answer, or it was deleted.
+        a page, or in chunks. None where there is no answer, or it was deleted. Once the project
+        was cleared there is none: what stands under these keys since was never the run's.
 
         Args:
             numbers: Numbers of records, from 0; not rows.
         """
+        if self.is_cleared:
+            return [None] * len(numbers)
         keys = [self.key(number) for number in numbers]
         stored = self._store.peek([key for key in keys if key is not None])
         return [None if key is None else stored.get(key) for key in keys]
+
+
+def _made(project: ProjectPaths) -> object:
+    """Return when a project was made, by which it is told from one that was filled anew."""
+    mark = layout.read_mark(project.folder)
+    return None if mark is None else mark.get("created", 0)
 
 
 _ROW_STATES = frozenset(range(1, len(STATES)))

@@ -6,7 +6,6 @@ Uses are counted in memory and written now and then.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from llmnb import bridge
 from llmnb.adapters import files
 from llmnb.store import layout
 from llmnb.store.entry import Entry
@@ -197,4 +197,4 @@ def save_hits() -> None:
                 del _pending[folder]
 
 
-atexit.register(save_hits)
+bridge.at_exit(save_hits)

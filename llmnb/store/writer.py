@@ -13,7 +13,6 @@ answer is saved at once.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import os
 import threading
@@ -23,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from llmnb import bridge
 from llmnb.errors import LLMNBError, StoreError
 from llmnb.store.entry import Entry
 
@@ -190,7 +190,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@atexit.register
+@bridge.at_exit
 def _flush_at_exit() -> None:
     if _writer is not None and _writer.pid == os.getpid():
         _writer.flush(30.0)

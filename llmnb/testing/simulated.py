@@ -10,13 +10,13 @@ same waits, same faults.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import inspect
 import threading
 from collections.abc import Callable
 from typing import ClassVar, Self, Unpack
 
+from llmnb import bridge
 from llmnb.errors import ConfigurationError
 from llmnb.signatures import show_keywords
 from llmnb.testing.batches import Batches
@@ -259,5 +259,5 @@ def shared_provider() -> SimulatedProvider:
     with _shared_lock:
         if _shared is None or not _shared.is_listening:
             _shared = SimulatedProvider(latency=Lognormal(0.2), ledger="totals").start()
-            atexit.register(_shared.stop)
+            bridge.at_exit(_shared.stop)
         return _shared

@@ -162,9 +162,9 @@ def test_the_end_of_the_time_limit_is_an_error_of_that_row():
         a.wait_idle()
 
 
-def test_a_budget_is_never_overshot_beyond_what_is_in_flight():
+def test_what_would_exceed_a_budget_is_not_sent():
     """
-    What would exceed it is not sent; the rows say so and the rest is kept.
+    The rows say so, and the rest is kept.
     """
     from llmnb.adapters import prices
 

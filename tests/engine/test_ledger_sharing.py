@@ -6,7 +6,7 @@ import asyncio
 import random
 
 import pytest
-from asking import ask, questions
+from asking import ask, questions, wait_joined
 from laboratory import Laboratory
 
 PROMPTS = 100
@@ -38,6 +38,7 @@ def test_half_the_callers_leave_and_a_hundred_requests_are_sent(leave, seed):
         sim.hold()
         runs = [ask(sim, rows_of(caller), max_concurrent_requests=8) for caller in range(CALLERS)]
         sim.wait_received(8)
+        wait_joined(*runs)  # else what only those who leave wait for is dropped with them
         leaving = dice.sample(range(CALLERS), CALLERS // 2)
         if 0 not in leaving:
             leaving[0] = 0  # the one who leads most of the requests
@@ -89,8 +90,7 @@ def test_a_caller_who_cancels_does_not_drop_what_another_waits_for():
         first = ask(sim, questions(5))
         sim.wait_received(5)
         second = ask(sim, questions(5))
-        while second.status().counts.num_rows < 5:
-            second.wait(0.01)
+        wait_joined(second)
         first.cancel()
         assert {type(outcome.error).__name__ for outcome in first.result(60)} == {"Stopped"}
         assert not second.wait(0.2)  # longer than the moment that a cancelled run still reads

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import threading
 
-from asking import ask, kinds, questions, texts
+from asking import ask, kinds, questions, texts, wait_joined
 from laboratory import Laboratory
 
 from llmnb.testing import faults
@@ -84,15 +84,14 @@ def test_identical_questions_may_be_samples():
 
 def test_two_runs_at_once_share_what_is_in_flight():
     """
-    The second run boards the first one's requests, in another project too.
+    The second run waits for the first one's requests, in another project too.
     """
     with Laboratory(reply=echo) as sim:
         sim.hold()
         first = ask(sim, questions(20), project_name="a")
         sim.wait_received(20)
         second = ask(sim, questions(20), project_name="b")
-        while second.status().counts.num_rows < 20:
-            second.wait(0.01)
+        wait_joined(second)
         sim.release()
 
         assert texts(first) == texts(second)

@@ -383,6 +383,24 @@ def test_clearing_takes_runs_along_and_an_undo_brings_them_back(sim, frame, cach
     assert same(elsewhere(run).result(), answers.reset_index(drop=True))
 
 
+def test_an_answer_bought_after_clearing_is_none_of_the_runs_before(sim, frame, cache_dir):
+    """
+    Its result says how many of its answers are gone, and holds none in their place.
+    """
+    run = frame.llm.start("{text}", progress=False, project_name="One")
+    run.result()
+    attached = elsewhere(run)
+    clearing.clear("One", cache_dir)
+    again = frame.llm.start("{text}", progress=False, project_name="One")
+    again.result()
+
+    with pytest.warns(UserWarning, match="2 of 2 answers were cleared from project 'One'"):
+        assert attached.result().isna().all()
+    assert attached.notes()["Cleared"] == "its answers are gone from project One"
+    assert not attached.index.is_running
+    assert elsewhere(again).result().tolist() == ["> a", pd.NA, "> b"]
+
+
 def test_a_name_that_nothing_has_is_told_the_nearest(sim, frame):
     """
     As is a name that is no text at all.

@@ -13,8 +13,11 @@ import pytest
 from laboratory import Laboratory
 
 import llmnb
+from llmnb.display import moments
 from llmnb.errors import ConfigurationError, InputError
-from llmnb.store import clearing
+from llmnb.frames import exploring
+from llmnb.notebook import explorer_view as view
+from llmnb.store import clearing, layout
 
 
 @pytest.fixture
@@ -284,6 +287,117 @@ def test_a_project_cleared_under_an_open_explorer_says_so(kept, cache_dir):
     assert kept.read([0])[0].is_cleared
     assert kept.row(0)["answer"] is None
     assert kept.is_marked(1)
+
+
+def test_an_answer_bought_after_clearing_stands_in_no_row_of_before(kept, run, frame, cache_dir):
+    """
+    Of a project and of a run by its name: each row says that it was cleared, refreshed or not.
+    """
+    of_run = llmnb.explore(run.run_id)
+    clearing.clear(["read"], cache_dir)
+    frame.llm.generate("Now {text}", on_error="column", project_name="read")
+    again = frame.llm.start("Ask {text}", system="Be kind.", on_error="column", project_name="read")
+    again.wait(60)
+
+    for ex, answered in ((kept, (0, 1)), (of_run, (0, 3, 4))):
+        for _ in range(2):
+            for place in answered:
+                row = ex.row(place)
+                assert (row["answer"], row["prompt"]) == (None, "")
+                assert row["error"] == "cleared from the project"
+            assert ex.source.cleared == len(answered)
+            ex.search("pay")
+            assert ex.positions.tolist() == []
+            assert ex.refresh() is (_ == 0)
+            ex.filter()
+        assert f"{len(answered)} cleared from the project" in str(ex)
+    assert len(llmnb.explore("read")) == 4
+    assert llmnb.explore(again.run_id).row(0)["answer"] == "> Ask pay me back"
+
+
+def test_a_deleted_answer_leaves_its_row_and_later_ones_stand_below(kept, frame, cache_dir):
+    """
+    No row moves up, nor takes the number of the one that is gone.
+    """
+    first, last = kept.row(0), kept.row(1)
+    clearing.forget(layout.paths_of(cache_dir, "read"), last["key"])
+    assert kept.refresh()
+    frame.llm.generate("Now {text}", on_error="column", project_name="read")
+
+    assert kept.refresh()
+    assert (kept.row(0), kept.row(1)["error"]) == (first, "cleared from the project")
+    assert [kept.row(place)["prompt"][:3] for place in range(2, len(kept))] == ["Now", "Now"]
+    assert kept.source.cleared == 1
+
+
+def test_a_head_says_whose_rows_they_are_and_of_when(sim, run, frame):
+    """
+    Project, model and minute, of the run itself and by its name; of two runs what tells them apart.
+    """
+    when = moments.minute(run.status().ended_at)
+
+    assert run.explore().source.subject == f"read · openai/m · {when}"
+    assert llmnb.explore(run.run_id).source.subject == f"read · openai/m · {when}"
+    short = moments.minute(run.status().ended_at, has_year=False)
+    assert run.explore(run.run_id).source.subject == (
+        f"now openai/m, {short} · before openai/m, {short}"
+    )
+    sim.hold()
+    under_way = frame.llm.start("Later {text}", on_error="column", project_name="read")
+    assert ":" not in under_way.explore().source.subject
+    sim.release()
+    under_way.wait(60)
+
+
+def test_each_field_of_a_structured_answer_is_corrected_for_its_column(sim, monkeypatch):
+    """
+    Typed as the field is, given by a frame of corrections, written by `apply_labels`, taken back.
+    """
+    frame = pd.DataFrame({"text": ["Ann", "Bob"]}, index=[7, 8])
+    kind = {"mood": {"enum": ["kind", "cold"]}, "stars": {"type": "integer"}}
+    kind |= {"paid": {"type": "boolean"}, "tags": {"type": "array", "items": {"type": "string"}}}
+    schema = {"type": "object", "properties": kind, "required": list(kind)}
+    reply = json.dumps({"mood": "kind", "stars": 3, "paid": True, "tags": ["a"]})
+    with Laboratory(reply=lambda prompt: reply, latency=0) as typed:
+        monkeypatch.setenv("OPENAI_BASE_URL", typed.base_url)
+        run = frame.llm.start("{text}", schema=schema, into="said", project_name="fields")
+        answered = run.result(60)
+    ex = run.explore()
+    ex.correct(1, {"mood": "cold", "stars": "4", "paid": "no"})
+
+    assert ex.correction(1) == {"mood": "cold", "stars": 4, "paid": False}
+    assert list(ex.corrections) == ["said_mood", "said_stars", "said_paid", "said_tags"]
+    assert ex.corrections.index.tolist() == [7, 8]
+    assert ex.corrections["said_stars"].tolist()[1] == 4
+    for column, right in (("said_mood", "cold"), ("said_stars", 4), ("said_paid", False)):
+        written = answered.llm.apply_labels(column, project_name="fields")
+        assert written[column].tolist()[1] == right
+        assert written[column].dtype == answered[column].dtype
+
+    for wrong in ("cold", {"speed": "1"}, {"stars": "many"}, {"paid": "maybe"}, {"tags": "b"}):
+        with pytest.raises(InputError):
+            ex.correct(0, wrong)
+    ex.take_back(1)
+    assert ex.correction(1) is None
+    assert ex.corrections.isna().all(axis=None)
+
+
+def test_two_runs_over_many_rows_open_before_they_are_compared(run, frame, monkeypatch):
+    """
+    They stand in the frame's order until somebody asks for what changed.
+    """
+    monkeypatch.setattr(exploring, "_MOST_LOOKED_UP", 2)
+    other = frame.llm.start("Now {text}", on_error="column")
+    other.result(60)
+
+    ex = other.explore(run)
+    assert (ex.rows_compared, ex.listed.tolist()) == (0, [0, 1, 2, 3, 4])
+    assert ex.row(3)["added"] == 1
+    assert view.state(ex, "", 1)["line"]["parts"][0].startswith("Comparing both runs: 0 of 5 rows")
+    assert ex.rows_compared == 0
+
+    assert sorted(ex.positions.tolist()) == [0, 3, 4]
+    assert ex.rows_compared is None
 
 
 def test_any_run_is_read_by_its_name(run, frame, cache_dir):

@@ -33,13 +33,16 @@ def python(source, *options, **extra):
         "import pandas, llmnb",
         "import llmnb, pandas",
         "import llmnb; from pandas import DataFrame",
+        # These import pandas themselves, before anybody else.
+        "import llmnb; llmnb.attach",
+        "import llmnb; llmnb.register_accessor('ask')",
         "from llmnb import *; import pandas",
-        "from llmnb import register_accessor; import pandas",
     ],
 )
 def test_frames_have_it_whatever_is_imported_first(order):
     """
-    pandas' own loader is what everybody sees, and no finder stays behind.
+    Also where llmnb's own files bring pandas; its own loader is what everybody sees, and no
+    finder stays behind.
     """
     said, warned = python(f"""
         {order}

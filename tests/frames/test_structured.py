@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
+from decimal import Decimal
 from typing import Literal, TypedDict
 
+import dask
+import dask.dataframe as dd
 import pandas as pd
+import polars as pl
 import pydantic
 import pytest
 
@@ -227,3 +232,109 @@ def test_numbers_too_large_for_a_column_of_numbers(answering):
         answers = pd.Series(["a"]).llm.generate(schema=AS_SCHEMA, model=model)
 
     assert answers["stars"].tolist() == [2**80]
+
+
+class Times(pydantic.BaseModel):
+    day: datetime.date
+    at: datetime.datetime | None
+    told: pydantic.AwareDatetime
+    span: datetime.timedelta
+    hour: datetime.time
+    price: Decimal
+    days: list[datetime.date]
+    mood: Mood | None
+
+
+TIMES = (
+    '{"day": "2026-01-02", "at": "2026-01-02T10:00:00+02:00", "told": "2026-01-02T10:00:00+02:00",'
+    ' "span": "P1DT2H", "hour": "10:00", "price": "1.10", "days": ["2026-01-02"], "mood": "good"}'
+)
+MOMENT = datetime.datetime(2026, 1, 2, 8)
+
+
+def test_times_and_decimals_fill_columns_of_their_own_kind():
+    """
+    In pandas, Polars and Dask; so do enums, whose values are the categories.
+    """
+    texts = pd.DataFrame({"text": ["a", None]})
+    with SimulatedProvider(reply=TIMES) as sim, dask.config.set(scheduler="synchronous"):
+        model = LLM(url=sim.base_url, model="m")
+        answers = texts.llm.extract("text", Times, model=model)
+        lazy = dd.from_pandas(texts, npartitions=1).llm.extract("text", Times, model=model)
+        computed = lazy.compute()
+        table = pl.from_pandas(texts).llm.extract("text", Times, model=model)
+
+    assert [str(kind) for kind in answers.dtypes] == [
+        *("datetime64[us]", "datetime64[us]", "datetime64[us, UTC]", "timedelta64[us]"),
+        *("string", "object", "object", "category"),
+    ]
+    assert answers.iloc[0].tolist() == [
+        *(pd.Timestamp("2026-01-02"), pd.Timestamp(MOMENT), pd.Timestamp(MOMENT, tz="UTC")),
+        *(pd.Timedelta(hours=26), "10:00:00", Decimal("1.10"), ["2026-01-02"], "good"),
+    ]
+    assert answers.iloc[1].isna().all()
+    assert answers["mood"].cat.categories.tolist() == ["good", "bad"]
+    assert lazy.dtypes.equals(answers.dtypes)
+    pd.testing.assert_frame_equal(computed, answers)
+    assert table.dtypes == [
+        *(pl.Date, pl.Datetime("us"), pl.Datetime("us", "UTC"), pl.Duration("us"), pl.Time),
+        *(pl.Decimal(38, 10), pl.List(pl.Date), pl.Enum(["good", "bad"])),
+    ]
+    assert table["days"].to_list() == [[datetime.date(2026, 1, 2)], None]
+    assert table["price"].to_list() == [Decimal("1.10"), None]
+
+
+def test_a_text_that_is_no_date_leaves_its_column_as_it_was_answered():
+    """
+    A JSON schema's format is a wish; no answer is lost, and none is rounded.
+    """
+    schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
+    with SimulatedProvider(reply='{"day": "May 2026"}') as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        answers = pd.Series(["a"]).llm.extract(schema, model=model)
+        table = pl.Series("t", ["a"]).llm.extract(schema, model=model)
+    with SimulatedProvider(reply='{"value": "1.00000000001"}') as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        exact = pl.Series("t", ["a"]).llm.extract(Decimal, model=model)
+
+    assert answers["day"].tolist() == table["day"].to_list() == ["May 2026"]
+    assert exact.to_list() == ["1.00000000001"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        ({"type": "object", "properties": {"a": True}}, '{"a": 7}', 7),
+        ({"type": "object", "properties": {"a": {"enum": ["x", "x"]}}}, '{"a": "x"}', "x"),
+    ],
+)
+def test_odd_schemas_give_tables(schema, text, value):
+    """
+    A field of any kind, and a label that is listed twice.
+    """
+    with SimulatedProvider(reply=text) as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        answers = pd.Series(["a"]).llm.extract(schema, model=model)
+
+    assert answers["a"].tolist() == [value]
+
+
+class Inverse(pydantic.BaseModel):
+    of: int
+
+    @pydantic.computed_field
+    @property
+    def is_one(self) -> float:
+        return 1 / self.of
+
+
+def test_code_of_the_callers_that_fails_costs_its_own_row():
+    """
+    A computed field that divides by zero is found with the answer, not when the table is made.
+    """
+    with SimulatedProvider(reply=lambda prompt: f'{{"of": {prompt[-1:] == "b":d}}}') as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        with pytest.warns(UserWarning, match="1 of 2 rows failed"):
+            answers = pd.Series(["a", "b"]).llm.generate(schema=Inverse, model=model)
+
+    assert answers["is_one"].tolist() == [pd.NA, 1.0]

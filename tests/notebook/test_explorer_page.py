@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from widget_page import WidgetPage
 
 import llmnb
+from llmnb.frames import exploring
 from llmnb.notebook.explorer import ExplorerWidget
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -154,6 +155,19 @@ def test_changed_words_are_marked_and_stand_side_by_side(read):
     expect(box.locator("li[role=option]").first).to_contain_text("+2 −1")
 
 
+def test_two_large_runs_are_compared_while_one_reads(read, monkeypatch):
+    """
+    Their rows stand in the frame's order at first, then what changed comes first, alone.
+    """
+    monkeypatch.setattr(exploring, "_MOST_LOOKED_UP", 1)
+    frame = pd.DataFrame({"text": list("abcde"), "now": list("vwxyz"), "before": list("vwxya")})
+    page, box = read(frame.llm.explore("now", "before"))
+
+    page.until(lambda: "1 of 5 rows changed" in box.locator(".cnt").first.inner_text())
+    page.until(lambda: box.locator("li[role=option]").count() == 1)
+    expect(box.locator(".because")).to_contain_text("Most changed first.")
+
+
 def test_a_wrong_answer_is_corrected_where_it_is_read(read):
     """
     Typed, kept by Enter, seen in code, and taken back.
@@ -171,6 +185,30 @@ def test_a_wrong_answer_is_corrected_where_it_is_read(read):
     box.get_by_role("button", name="Take back").click()
     page.until(lambda: box.get_by_role("button", name="Correct…").count())
     assert explorer.corrections.isna().all()
+
+
+def test_fields_of_an_answer_are_corrected_where_they_are_read(read):
+    """
+    Only what was typed over is a correction; a text that is no number of a number's field is none.
+    """
+    frame = pd.DataFrame({"text": ["so good"], "said_mood": ["cold"], "said_stars": [3]})
+    explorer = frame.llm.explore("said")
+    page, box = read(explorer)
+    opened = box.locator("section.open")
+
+    box.get_by_role("button", name="Correct…").click()
+    stars = box.get_by_role("textbox", name="stars")
+    stars.fill("many")
+    stars.press("Enter")
+    page.until(lambda: "stars is a number, not 'many'." in box.locator(".because").inner_text())
+    stars.fill("5")
+    stars.press("Enter")
+    page.until(lambda: "Corrected" in opened.inner_text())
+    assert (opened.locator("del").inner_text(), opened.locator("ins").inner_text()) == ("3", "5")
+    assert explorer.correction(0) == {"stars": 5}
+    box.get_by_role("button", name="Take back").click()
+    page.until(lambda: box.get_by_role("button", name="Correct…").count())
+    assert explorer.correction(0) is None
 
 
 def test_a_long_text_comes_in_parts(read):
@@ -256,6 +294,7 @@ def test_a_saved_notebook_holds_fifty_rows_and_the_widget_no_text():
         {"do": "outcome", "value": 99},
         {"do": "facet"},
         {"do": "close"},
+        {"do": "correct", "position": 0, "texts": [None, {}, 3]},
         {"do": "__init__", "turn": ["x"]},
     ],
 )

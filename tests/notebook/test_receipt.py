@@ -264,6 +264,23 @@ def test_failed_rows_are_never_folded():
     assert "p50 11.2 s, p95 26.1 s" in Census(page).text
 
 
+def test_a_receipt_offers_the_rows_to_be_read():
+    """
+    In the open where rows failed, folded where all is well; not where nothing came, nor of several.
+    """
+    read = "llmnb.last_run().explore()"
+    line = f"Read the rows: <code>{read}</code>"
+
+    assert line in html(Entry(status=finished(), read_code=read)).partition("<details")[0]
+    assert f"Read the rows: {read}" in receipt.text([Entry(status=finished(), read_code=read)])
+    folded = html(Entry(status=clean(), read_code=read))
+    assert line in folded.partition("<summary")[2]
+    assert line not in folded.partition("<summary")[0]
+    several = [Entry(status=clean(), read_code=read)] * 2
+    nothing = finished(tracker=StatusTracker(), total=0, launched=0, completed=0, causes=())
+    assert "explore" not in receipt.html(several) + html(Entry(status=nothing, read_code=read))
+
+
 def test_the_text_of_a_failed_run_is_that_of_the_design():
     """
     Line for line: what was answered, what failed, what to do.
@@ -387,6 +404,20 @@ def test_thousands_of_runs_are_kept_as_a_hundred_and_lose_no_row():
     assert [line.split() for line in first] == [line.split() for line in same]
     assert "367 other runs" in words_of(*entries)
     assert "temperature 79.8" in words_of(*entries)
+
+
+def test_a_failed_run_keeps_its_number_when_others_are_added_up():
+    """
+    In the middle of a long loop it is still called by its place among all runs.
+    """
+    same = [dataclasses.replace(entry, traits={}) for entry in loop(200)]
+    same[16] = dataclasses.replace(same[16], status=dataclasses.replace(finished(), started_at=NOW))
+    entries: list[Entry] = []
+    for entry in same:
+        entries = receipt.condensed([*entries, entry])
+
+    for runs in (entries, same):
+        assert "5 longer than the context run 17, row 1,871" in words_of(*runs)
 
 
 def summary_of_failed(page: str) -> str:

@@ -68,9 +68,8 @@ STATES = {
     ),
     "paused": running(state="paused", waiting_on="Waiting on you."),
     "stopping": running(state="stopping", waiting_on="Stopping: 12 answers are being stored."),
-    "stopped": card(stopped(), NOW),
-    "finished": card(finished(), NOW),
-    "no rows": card(snapshot(StatusTracker(), total=0, launched=0, completed=0), NOW),
+    "stopped": over_card(stopped(), "Stopped: 1,393 of 2,400 rows answered"),
+    "no rows yet": card(snapshot(StatusTracker(), total=0, launched=0, completed=0), NOW),
     "banner": over(failed_card(finished())),
     "retrying": over(retrying_card(snapshot(total=9, waiting_on="Waiting on replies."))),
 }
@@ -313,7 +312,7 @@ def test_the_strip_asks_all_or_those_of_one_cause(open_card):
 
 def test_a_screen_reader_hears_little(open_card):
     """
-    One polite line, at most every five seconds; a change of state at once.
+    One polite line, at most every five seconds; a change of state at once, the end among them.
     """
     page = open_card(running(), frozen=True)
     line = page.page.get_by_role("status")
@@ -326,6 +325,8 @@ def test_a_screen_reader_hears_little(open_card):
     assert line.text_content().startswith("67 %")
     page.take(running(state="paused", waiting_on="Waiting on you."))
     assert line.text_content().startswith("Paused. ")
+    page.take(over_card(finished(), "2,391 of 2,400 rows answered"))
+    assert line.text_content() == "2,391 of 2,400 rows answered"
 
 
 def test_a_silent_kernel_is_said_to_be_gone(open_card):

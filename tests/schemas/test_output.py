@@ -7,6 +7,7 @@ import datetime
 import enum
 import pickle
 import typing
+import uuid
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -217,8 +218,17 @@ def test_a_name_is_such_as_providers_accept(kind, name):
         (Literal["a"] | str, (("value", "string"),)),
         (Literal[1, 2], (("value", "Int64"),)),
         (Literal[1, "a"], (("value", "object"),)),
-        (Decimal, (("value", "string"),)),
-        (datetime.date, (("value", "string"),)),
+        (Decimal, (("value", "decimal"),)),
+        (datetime.date, (("value", "date"),)),
+        (datetime.datetime | None, (("value", "datetime64[us]"),)),
+        (pydantic.AwareDatetime, (("value", "datetime64[us, UTC]"),)),
+        (datetime.date | datetime.datetime, (("value", "datetime64[us]"),)),
+        (datetime.timedelta, (("value", "timedelta64[us]"),)),
+        (datetime.time, (("value", "time"),)),
+        (datetime.date | str, (("value", "string"),)),
+        (uuid.UUID, (("value", "string"),)),
+        ({"type": ["string", "null"], "format": "date"}, (("value", "date"),)),
+        ({"type": "string", "format": "email"}, (("value", "string"),)),
         (dict[str, int], (("value", "object"),)),
         (Any, (("value", "object"),)),
         (("good", "bad"), (("value", "category"),)),

@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, computed_field
+from pydantic import AliasChoices, BaseModel, Field, computed_field
 
 from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.schemas import output_of, quoted
@@ -120,3 +120,17 @@ def test_a_form_with_quotes_travels():
     """
     output = quoted(output_of(("good", "bad")))
     assert pickle.loads(pickle.dumps(output)).json_schema == output.json_schema
+
+
+def test_a_field_with_several_aliases_has_its_quote():
+    """
+    The model is asked by the first of them.
+    """
+
+    class Sale(BaseModel):
+        price: int = Field(validation_alias=AliasChoices("Price", "cost"))
+
+    output = quoted(output_of(Sale))
+
+    assert [name for name, _ in output.fields] == ["price", "price_quote"]
+    assert list(output.json_schema["properties"]) == ["Price_quote", "Price"]

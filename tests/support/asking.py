@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmnb import bridge
 from llmnb.engine.run import Run
+from llmnb.engine.run_context import RunContext
+from llmnb.engine.shared import engine
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 
@@ -46,3 +49,15 @@ def kinds(run: Run) -> list[str]:
     return [
         "" if outcome.error is None else type(outcome.error).__name__ for outcome in run.result(60)
     ]
+
+
+async def _waiting() -> set[object]:
+    """Return what the runs share with their tasks whose rows wait for requests in flight."""
+    return {run for request in engine().registry.requests.values() for _, run in request.waiters}
+
+
+def wait_joined(*runs: Run) -> None:
+    """Wait until the rows of each run, whose first chunk was looked up, wait for requests."""
+    contexts: set[RunContext] = {run._run_loop.context for run in runs}
+    while not contexts <= bridge.call(_waiting()):
+        assert not runs[0].wait(0.01)

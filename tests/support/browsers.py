@@ -172,6 +172,8 @@ _OF_OTHERS = re.compile(
     r"^Failed to load resource|WebSocket|net::ERR_"
     # Notebook 7.5 begins with these two, whatever the notebook holds.
     r"|reading 'schema'\)|^Command 'filebrowser:open-path' not registered"
-    # What JupyterLab says of a kernel that a test's end takes away.
+    # What JupyterLab says of a kernel that a test's end takes away, and its widgets of the views
+    # that they take away then: a message that was under way finds none.
+    r"|reading 'processLuminoMessage'\)"
     r"|^(?:Error: )?(?:Canceled future for|Kernel connection is disposed)"
 )

@@ -58,6 +58,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
     "llmnb.adapters.weights._bar": "set for a block",
+    "llmnb.bridge._last_calls": "what is done when the process ends",
     "llmnb.bridge._lock": "a lock",
     "llmnb.bridge._threads": "threads; what lives on their loops is made anew",
     "llmnb.notebook.surface._codes": "widgets, made anew where somebody has closed them",

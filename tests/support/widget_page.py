@@ -1,15 +1,16 @@
 """A widget in a real browser: the Python half in this process, its page in headless Chromium.
 
 The page gets a model as anywidget would give it. What the page sends reaches
-the widget as a message; what the widget sends or sets reaches the page when
-the test waits. No kernel, no server, no network.
+the widget as a message; what the widget sends or sets reaches the page whenever
+the test waits for the browser, whatever for. No kernel, no server, no network.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,11 +47,24 @@ RENDER = """async ({ id, esm, css, state, width }) => {
       state[name] = value;
       for (const act of listeners[`change:${name}`] ?? []) act();
     },
+    cut() { for (const act of listeners.comm_live_update ?? []) act(); },
     receive(message) { for (const act of listeners["msg:custom"] ?? []) act(message); },
   };
   const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
   const widget = await import(url);
   window.widgets[id].end = await widget.default.render({ model, el });
+}"""
+
+CARRY = """() => {
+  let carrying = Promise.resolve();
+  window.carry = () => carrying = carrying.then(async () => {
+    for (const [id, way, content] of await window.widgetNews()) {
+      if (way === "set") window.widgets[id].set("snapshot", content);
+      else window.widgets[id].receive(content);
+    }
+  });
+  const often = () => window.carry().then(() => setTimeout(often, 15));
+  often();
 }"""
 
 CENSUS = """() => {
@@ -79,11 +93,14 @@ class WidgetPage:
         self._widgets: dict[str, Any] = {}
         self._heard: set[str] = set()
         self._news: queue.Queue[tuple[str, str, Any]] = queue.Queue()
+        self._is_deaf = False
         page.set_content(HOST)
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
         page.expose_function("widgetSends", self._on_send)
+        page.expose_function("widgetNews", self._take_news)
+        page.evaluate(CARRY)
 
     def _on_send(self, name: str, content: Any) -> None:
         widget = self._widgets[name]
@@ -116,18 +133,24 @@ class WidgetPage:
             assert time.monotonic() < end, "this did not come about in the page"
             self.page.wait_for_timeout(pause_ms)
 
+    def _take_news(self) -> list[tuple[str, str, Any]]:
+        """Return what the widgets have said since the page last asked."""
+        news = []
+        with contextlib.suppress(queue.Empty):
+            while not self._is_deaf:
+                news.append(self._news.get_nowait())
+        return news
+
+    @contextlib.contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Let nothing reach the page that a widget says meanwhile, until afterwards."""
+        self._is_deaf = True
+        yield
+        self._is_deaf = False
+
     def _carry(self) -> None:
-        while True:
-            try:
-                name, kind, content = self._news.get_nowait()
-            except queue.Empty:
-                return
-            if kind == "set":
-                self.page.evaluate(
-                    "([id, value]) => widgets[id].set('snapshot', value)", [name, content]
-                )
-            else:
-                self.page.evaluate("([id, value]) => widgets[id].receive(value)", [name, content])
+        """Have everything reach the page that the widgets have said so far."""
+        self.page.evaluate("window.carry()")
 
     def census(self) -> tuple[set[str], set[str]]:
         """Return the elements and the attributes that stand in the page."""

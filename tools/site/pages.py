@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,9 @@ FOUND = (
 
 BESIDE = ("examples/**/*.*", "benchmarks/peers/README.md")
 """What pages link to that lies beside docs/; it has the same path in the site."""
+
+PICTURE = re.compile(r"<picture>.*?<img alt=\"([^\"]+)\" src=\"([^\"]+)\">\s*</picture>", re.S)
+"""A picture with a dark twin: a code host follows the system, a page of the site its switch."""
 
 ELSEWHERE = re.compile(r"<script[^>]*src=\"https?://[^>]*>\s*</script>", re.S)
 """Scripts of other origins, which nbconvert adds for formulas."""
@@ -117,12 +120,17 @@ def _as_page_of_docs(text: str) -> str:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fill in what stands in the code; what lies beside docs/ lies within the site."""
+    markdown = PICTURE.sub(_switched, markdown)
     name = page.file.src_uri
     page.meta["search"] = {"boost": next(much for start, much in FOUND if name.startswith(start))}
     if "/" not in page.file.src_uri:
         markdown = re.sub(r"\]\(\.\./(examples|benchmarks|notebooks)/", r"](\1/", markdown)
     markdown = re.sub(r"^<!-- code: (\w+)(?: (\S+)(?: (.+))?)? -->$", _filled, markdown, flags=re.M)
     return re.sub(r"^::: (\S+)$", _entry, markdown, flags=re.M)
+
+
+def _switched(found: re.Match[str]) -> str:
+    return "\n".join(picture(found[2], found[1]))
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
@@ -154,6 +162,7 @@ def _filled(mark: re.Match[str]) -> str:
         "awaited": awaited,
         "commands": commands,
         "magics": magics,
+        "providers": providers,
     }
     return "\n".join(makers[mark[1]](*filter(None, mark.groups()[1:])))
 
@@ -217,6 +226,18 @@ def options() -> Iterator[str]:
         yield f"| `{name}` | {option.documentation.replace('|', chr(92) + '|')} | {where} |"
 
 
+def providers() -> Iterator[str]:
+    """Yield a table of the catalog's providers."""
+    from llmnb.wire.catalog import load_catalog
+
+    yield "| name | key | model where none is named | what it answers |\n|---|---|---|---|"
+    for row in load_catalog().values():
+        keys = ", ".join(f"`{name}`" for name in row.key_env) or "none needed"
+        models = dict.fromkeys(row.default_models.values())
+        named = ", ".join(f"`{name}`" for name in models) or "–"
+        yield f"| `{row.name}` | {keys} | {named} | {', '.join(row.dialects)} |"
+
+
 def errors() -> Iterator[str]:
     """Yield every error with what it means, indented by what it is a kind of."""
     from llmnb import errors
@@ -244,19 +265,26 @@ def awaited() -> Iterator[str]:
 
 
 def commands() -> Iterator[str]:
-    """Yield what `llmnb COMMAND --help` prints."""
+    """Yield what `llmnb COMMAND --help` prints, of each action of a command, too."""
     from llmnb import cli
 
-    os.environ["COLUMNS"] = "90"
-    for name, described in cli.COMMANDS.items():
-        printed = io.StringIO()
-        with redirect_stdout(printed):
-            try:
-                cli.main([name, "--help"])
-            except SystemExit:
-                pass
-        yield f"## llmnb {name}\n\n{described[0].upper()}{described[1:]}.\n"
-        yield f"```text\n{printed.getvalue().rstrip()}\n```\n"
+    os.environ["COLUMNS"] = "78"
+    for name in cli.COMMANDS:
+        text = help_of(name)
+        yield f"## llmnb {name}\n\n```text\n{text}\n```\n"
+        listed = text.partition("  ACTION\n")[2].partition("\n\n")[0]
+        for action in re.findall(r"^    (\w+)", listed, re.M):
+            yield f"### llmnb {name} {action}\n\n```text\n{help_of(name, action)}\n```\n"
+
+
+def help_of(*words: str) -> str:
+    """Return what a command prints when it is asked for help."""
+    from llmnb import cli
+
+    printed = io.StringIO()
+    with redirect_stdout(printed), suppress(SystemExit):
+        cli.main([*words, "--help"])
+    return printed.getvalue().strip()
 
 
 def magics() -> Iterator[str]:

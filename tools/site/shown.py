@@ -6,9 +6,11 @@ the documentation of options are written when llmnb is imported (`llmnb/signatur
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
+from contextlib import suppress
 from typing import Any
 
 from griffe import (
@@ -103,5 +105,13 @@ def parameter(shown: inspect.Parameter) -> Parameter:
         shown.name,
         annotation=None if shown.annotation is empty else str(shown.annotation),
         kind=KINDS[shown.kind],
-        default=None if shown.default is empty else repr(shown.default),
+        default=None if shown.default is empty else source_of(shown.default),
     )
+
+
+def source_of(value: Any) -> str:
+    """Return a default as code; what is none, such as ``<unchanged>``, would spoil the lines."""
+    with suppress(SyntaxError):
+        ast.parse(repr(value), mode="eval")
+        return repr(value)
+    return "..."

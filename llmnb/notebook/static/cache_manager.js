@@ -7,7 +7,8 @@
 
 const COLUMNS = [["answers", "answers", ""], ["size", "size", "opt3"], ["age", "age", "opt2 opt"], ["used", "last use", "opt2"], ["rate", "hit rate", "opt2"], ["saved", "saved", ""]];
 const SEARCH_PAUSE_MS = 250;
-const DEAF_CACHE = [`${DEAF_TEXT} In a cell, `, "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
+const DEAF_CACHE = ["In a cell, ", "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
+const KEPT_CACHE = "What is listed here is kept: run the cell again to open the list anew.";
 
 // ----------------------------------------------------------------- asked once more
 
@@ -32,7 +33,7 @@ function makePanel({ label, isCalm = false, onKeep }) {
 }
 
 /** The two questions of a project, or of all: before clearing, and how to export. */
-function makeQuestions(asker, report, onClosed) {
+function makeQuestions(asker, report) {
   let open = null; // { project, what, node, panel, back }
   const close = (returnsFocus) => {
     if (!open) return;
@@ -42,7 +43,6 @@ function makeQuestions(asker, report, onClosed) {
     node.remove();
     row?.classList.remove("asked", "calm");
     if (returnsFocus || hadFocus) back?.focus();
-    onClosed();
   };
   const insert = (spot, panel, isCalm) => {
     if (spot.row) {
@@ -115,32 +115,20 @@ function makeHead(onBack) {
   return { node, back, title, subject, exportButton, clearButton, buttons };
 }
 
-function makeFigure(className = "") {
-  const big = make("span", { class: "big" });
-  const first = make("span");
-  const second = make("span");
-  const node = make("div", { class: `fig ${className}` }, big, make("span", { class: "sub" }, first, second));
-  return { node, big, first, second };
-}
-
 function makeHero() {
   const kept = makeFigure();
   const saved = makeFigure("money");
   const share = document.createTextNode("");
-  saved.second.append(makeSwatch("reused"), share);
-  write(saved.first, "saved so far");
-  const segment = make("i", { class: "s-reused" });
-  const progress = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, segment));
+  saved.lines[1].append(makeSwatch("reused"), share);
+  const segments = makeSegments(["reused"]);
+  const progress = make("div", { class: "progress", role: "img" }, segments.node);
   const node = make("div", {}, make("div", { class: "hero" }, kept.node, make("div", { class: "fig speed" }), saved.node), progress);
   const patch = (hero) => {
-    write(kept.big, hero.answers);
-    write(kept.first, hero.kept);
-    write(kept.second, hero.about);
-    write(saved.big, hero.saved);
+    kept.patch(hero.answers, "", hero.kept, hero.about);
+    saved.patch(hero.saved, "", "saved so far");
     write(share, hero.share);
     assign(progress, "aria-label", hero.says);
-    segment.style.width = `${100 * hero.part}%`;
-    show(segment, hero.part > 0);
+    segments.patch([100 * hero.part]);
   };
   return { node, patch };
 }
@@ -353,42 +341,38 @@ function makeProject({ asker, report }) {
 
 // ------------------------------------------------------------------------------- foot
 
-function makeFoot(onUndo, onClose) {
-  const glyph = makeGlyph();
-  const text = make("span");
+function makeFoot({ link, onUndo, onClose }) {
   const close = makeButton("Close", onClose, "bare");
-  const undo = makeButton("Undo", () => onUndo(gone));
-  const node = make("div", { class: "because", hidden: "" }, make("span", { class: "why" }, glyph.node, text), make("span", { class: "btns" }, close, undo));
+  const undo = makeButton("Undo", () => onUndo(state.foot.gone));
   close.title = "Deletes for good what was cleared";
-  let gone = [];
-  let latest = null; // { parts, isBad }: what happened last, until something else does
+  const line = makeLastLine(make("span", { class: "btns" }, close, undo));
+  let latest = null; // what happened last, until something else does
   let isBusy = false;
-  let isDeaf = false;
-  let state = null;
+  let state = {};
   const patch = () => {
-    const foot = state?.foot ?? null;
-    const parts = isDeaf ? DEAF_CACHE : isBusy ? [BUSY_TEXT] : latest?.parts ?? foot?.parts ?? null;
-    gone = foot?.gone ?? [];
-    show(node, parts !== null);
-    if (parts === null) return;
-    glyph.draw(isDeaf ? "alert" : isBusy ? "clock" : latest?.isBad ? "alert" : "check");
-    node.classList.toggle("bad", Boolean(latest?.isBad) && !isBusy && !isDeaf);
-    writeParts(text, parts, isDeaf ? "code" : "b");
-    for (const button of [undo, close]) show(button, gone.length > 0 && !isDeaf);
+    const { foot } = state;
+    const kernel = kernelLine(link(), { isBusy, kept: KEPT_CACHE, again: DEAF_CACHE });
+    const shown = kernel ?? latest ?? (foot && { glyph: "check", parts: foot.parts });
+    show(line.node, Boolean(shown));
+    if (!shown) return;
+    line.patch(shown);
+    for (const button of [undo, close]) show(button, Boolean(foot) && (kernel === null || isBusy));
     write(undo, foot?.undo ?? "Undo");
   };
   return {
-    node,
+    node: line.node,
     take(newState) {
-      const before = JSON.stringify(state?.foot ?? null);
+      if (JSON.stringify(state.foot) !== JSON.stringify(newState.foot)) latest = null;
       state = newState;
-      if (JSON.stringify(state.foot) !== before) latest = null;
       patch();
     },
-    report(parts, isBad) { latest = { parts: Array.isArray(parts) ? parts : [parts], isBad }; patch(); },
-    deaf(newDeaf) { if (newDeaf !== isDeaf) { isDeaf = newDeaf; patch(); } },
+    report(parts, isBad) {
+      latest = { glyph: isBad ? "alert" : "check", tone: isBad ? "bad" : "", parts: [parts].flat() };
+      patch();
+    },
     busy(newBusy) { if (newBusy !== isBusy) { isBusy = newBusy; patch(); } },
-    get text() { return text.textContent; },
+    patch,
+    get text() { return line.text; },
     undo,
   };
 }
@@ -402,19 +386,19 @@ function render({ model, el }) {
   let focusNext = null; // what shall have the focus once the list is new
 
   const speaker = makeSpeaker();
-  const foot = makeFoot((gone) => undo(gone), () => asker.ask({ do: "close" }));
+  const foot = makeFoot({ link: () => asker.link, onUndo: (gone) => undo(gone), onClose: () => asker.ask({ do: "close" }) });
   const report = (parts, isBad) => { foot.report(parts, isBad); speaker.announce(foot.text); };
   const asker = makeRequests(model, {
     overtaken: ["open"],
     onBusy: (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.announce(foot.text); },
     onTurn: () => {
-      foot.deaf(asker.link.isDeaf);
-      if (asker.link.isDeaf) speaker.announce(foot.text);
+      foot.patch();
+      if (asker.link.isDeaf || asker.link.gone) speaker.announce(foot.text);
       listen();
     },
   });
   const listen = () => { for (const part of [head.buttons, list.node, project.node]) part.inert = !asker.link.acts; };
-  const questions = makeQuestions(asker, report, () => {});
+  const questions = makeQuestions(asker, report);
 
   const open = (row) => { questions.close(false); opened = row.name; patch(); project.open(row.name); };
   const back = () => {

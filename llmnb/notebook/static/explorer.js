@@ -22,7 +22,7 @@ function makeIconButton(glyphName, label, act, className) {
 
 /** One row with all there is of it.
  *
- *  acts: onStep(step), onMark(), onRetry(), onMore(part, length, then), onCorrect(text), onTakeBack().
+ *  acts: onStep(step), onMark(), onRetry(), onMore(part, length, then), onCorrect(texts), onTakeBack().
  */
 function makeOpenRow(acts) {
   const title = make("h3");
@@ -105,28 +105,29 @@ function makeOpenRow(acts) {
     choose(isSideBySide);
     return make("div", {}, make("div", { class: "seg2", role: "group", "aria-label": "How changes are shown" }, inText, beside), text, sides);
   };
-  /** What a person says instead of the answer: a line, or a field to write it in. */
-  const makeCorrection = (row) => {
+  /** What a person says instead of the answer, or of its fields: a line, or what to write it in. */
+  const makeCorrection = ({ names, texts, said, to }) => {
     const box = make("div", { class: "correct" });
     const rest = () => {
-      if (row.correction !== null) {
-        const text = make("span", { class: "txt", dir: "auto" }, row.correction);
-        box.replaceChildren("Corrected to", text, makeButton("Change", write_, "link"), makeButton("Take back", () => acts.onTakeBack(), "link"));
-      } else box.replaceChildren(makeButton("Correct…", write_, "link"));
+      if (!said) return box.replaceChildren(makeButton("Correct…", change, "link"));
+      box.replaceChildren(said, ...(to ? [make("span", { class: "txt", dir: "auto" }, to)] : []), makeButton("Change", change, "link"), makeButton("Take back", () => acts.onTakeBack(), "link"));
     };
-    const write_ = () => {
-      const field = make("textarea", { "aria-label": "The right answer", maxlength: "20000", dir: "auto" });
-      field.value = row.correction ?? row.answerText ?? "";
-      const keep = () => acts.onCorrect(field.value);
+    const change = () => {
+      const inputs = names.map((name, i) => {
+        const input = make("textarea", { "aria-label": name, maxlength: "20000", dir: "auto", rows: names.length > 1 ? "1" : "2" });
+        input.value = texts[i];
+        return input;
+      });
+      const keep = () => acts.onCorrect(inputs.map((input, i) => (input.value === texts[i] && names.length > 1 ? null : input.value)));
       const cancel = () => { rest(); box.querySelector("button")?.focus(); };
-      field.addEventListener("keydown", (event) => {
-        if (event.isComposing) return;
+      box.onkeydown = (event) => {
+        if (event.isComposing || event.target.tagName !== "TEXTAREA") return;
         if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); keep(); }
         else if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); cancel(); }
-      });
-      box.replaceChildren(field, makeButton("Keep", keep), makeButton("Cancel", cancel, "bare"));
-      field.focus();
-      field.select();
+      };
+      box.replaceChildren(...inputs.map((input, i) => (names.length > 1 ? make("label", {}, make("span", {}, names[i]), input) : input)), makeButton("Keep", keep), makeButton("Cancel", cancel, "bare"));
+      inputs[0].focus();
+      inputs[0].select();
     };
     rest();
     return box;
@@ -141,7 +142,7 @@ function makeOpenRow(acts) {
     else if (part.kind === "error") cell.append(makeFailure(part));
     else if (part.kind === "changes") cell.append(makeChanges(part));
     else cell.append(make("span", { class: "folded" }, part.text));
-    if (part.name === "Answer" && row.canCorrect) cell.append(makeCorrection(row));
+    if (part.name === row.correction?.part && row.correction.names.length) cell.append(makeCorrection(row.correction));
     return [name, cell];
   };
   const figure = (figureText, smallText) => smallText ? make("dd", {}, `${figureText} `, make("small", {}, smallText)) : make("dd", {}, figureText);
@@ -243,7 +244,7 @@ function render({ model, el }) {
     onMark: mark,
     onRetry: () => ask({ do: "retry", position: current }),
     onMore: (part, length, then) => ask({ do: "text", position: current, part, length }, { text: (message) => then(message.block, length) }),
-    onCorrect: (text) => ask({ do: "correct", position: current, text }, { row: ({ row }) => { openRow.patch(row); report("Kept as a label: .corrections"); openRow.node.focus(); } }),
+    onCorrect: (texts) => ask({ do: "correct", position: current, texts }, { row: ({ row }) => { openRow.patch(row); report("Kept as a label: .corrections"); openRow.node.focus(); } }),
     onTakeBack: () => ask({ do: "take back", position: current }, { row: ({ row }) => { openRow.patch(row); openRow.node.focus(); } }),
   });
   const panes = make("div", { class: "panes" }, list.node, openRow.node);

@@ -179,7 +179,7 @@ function makeMap(onSeek) {
       show(all, state.rail.all);
       ["1", "2", "3"].forEach((level, index) => assign(paths[index], "d", state.rail.all ? "" : trace(levels, level, width)));
       assign(paths[3], "d", trace(bad, "1", Math.max(width, 0.8)));
-      show(read, state.isSearching);
+      show(read, state.read > 0 && state.read < 1);
       read.style.width = `${100 * state.read}%`;
       assign(input, "max", Math.max(0, rows - 1));
       assign(input, "step", Math.max(1, Math.floor(rows / 240)));

@@ -78,6 +78,53 @@ function makeSwatch(kind) {
   return make("i", { class: `sw s-${kind}`, "aria-hidden": "true" });
 }
 
+/** A large figure with a small unit, and two lines beside it, of plain and stressed parts. */
+function makeFigure(className = "") {
+  const number = make("span");
+  const unit = make("small");
+  const big = make("span", { class: "big" }, number, unit);
+  const lines = [make("span"), make("span")];
+  const node = make("div", { class: `fig ${className}`.trim() }, big, make("span", { class: "sub" }, ...lines));
+  const patch = (figure, small, ...texts) => {
+    write(number, figure);
+    write(unit, small);
+    texts.forEach((text, index) => writeParts(lines[index], [text].flat()));
+  };
+  return { node, big, lines, patch };
+}
+
+/** The segments of a bar, each a pattern; `patch` takes their widths in percent. */
+function makeSegments(kinds) {
+  const segments = kinds.map((kind) => make("i", { class: `s-${kind}` }));
+  const node = make("span", { class: "seg", "aria-hidden": "true" }, ...segments);
+  const patch = (widths) => segments.forEach((segment, index) => {
+    segment.style.width = `${widths[index]}%`;
+    show(segment, widths[index] > 0);
+  });
+  return { node, patch };
+}
+
+/** Eight counters; `patch` takes of each its name, its pattern, its figure, and a small text behind that. */
+function makeLedger(className = "") {
+  const counters = Array.from({ length: 8 }, () => {
+    const [swatch, name, figure, small] = [make("i", { class: "sw", "aria-hidden": "true" }), document.createTextNode(""), document.createTextNode(""), make("small", { class: "opt" })];
+    const value = make("dd", {}, figure, small);
+    return { swatch, name, figure, small, value, node: make("div", {}, make("dt", {}, swatch, name), value) };
+  });
+  const node = make("dl", { class: `ledger ${className}`.trim() }, ...counters.map((counter) => counter.node));
+  const patch = (rows) => counters.forEach((counter, index) => {
+    const [name, pattern, text, small = ""] = rows[index];
+    write(counter.name, name);
+    show(counter.swatch, pattern !== "");
+    assign(counter.swatch, "class", `sw s-${pattern}`);
+    write(counter.figure, text);
+    write(counter.small, small);
+    show(counter.small, small !== "");
+    assign(counter.value, "class", ["0", "none"].includes(text) ? "zero" : pattern === "failed" ? "bad" : "");
+  });
+  return { node, patch };
+}
+
 function makeButton(text, act, className = "") {
   const node = make("button", { type: "button", class: className }, text);
   node.addEventListener("click", () => {
@@ -144,10 +191,21 @@ function keepKeys(root) {
   for (const name of ["focusin", "keydown", "keyup"]) root.addEventListener(name, mark);
 }
 
-/** One polite line for who listens instead of looking; what was said last is not said again. */
-function makeSpeaker() {
+/** One polite line for who listens instead of looking; what was said last is not said again.
+ *
+ *  Another topic is said at once, with its name; more of the same no sooner than `everyMs` later.
+ */
+function makeSpeaker(everyMs = 0) {
   const node = make("span", { class: "vh", role: "status", "aria-live": "polite" });
-  return { node, announce(text) { write(node, text); } };
+  let spokenAt = -Infinity;
+  let topic = "";
+  const announce = (text, newTopic = "") => {
+    const isNews = newTopic !== topic;
+    if (!isNews && Date.now() - spokenAt < everyMs) return;
+    [topic, spokenAt] = [newTopic, Date.now()];
+    write(node, [isNews && topic, text].filter(Boolean).join(". "));
+  };
+  return { node, announce };
 }
 
 /** Call `act` once nothing has been asked for a moment; `at once` skips the wait. */

@@ -4,68 +4,27 @@ const PLAN_SEGMENTS = ["reused", "merged", "send", "beyond", "failed", "skip"];
 
 const DEAF_PLAN = [`${DEAF_TEXT} To begin without this card, run the cell again with `, "generate", " in place of ", "plan", "."];
 
-function makePlanFigure(className = "") {
-  const number = document.createTextNode("");
-  const unit = make("small");
-  const big = make("span", { class: "big" }, number, unit);
-  const first = make("span");
-  const second = make("span");
-  const node = make("div", { class: `fig ${className}` }, big, make("span", { class: "sub" }, first, second));
-  const patch = (figure, small, above, below) => {
-    write(number, figure);
-    write(unit, small && ` ${small}`);
-    show(unit, small !== "");
-    write(first, above);
-    write(second, below);
-  };
-  return { node, second, patch };
-}
-
 function makePlanHero() {
-  const sent = makePlanFigure();
-  const time = makePlanFigure("speed");
-  const money = makePlanFigure("money");
+  const sent = makeFigure();
+  const time = makeFigure("speed");
+  const money = makeFigure("money");
   const node = make("div", { class: "hero" }, sent.node, time.node, money.node);
   const patch = (hero) => {
-    sent.patch(hero.count, "to send", hero.of, hero.note);
-    time.patch(hero.time[0] ?? "", hero.time[1] ?? "", hero.pace[0], hero.pace[1]);
-    money.patch(hero.money, "", hero.budget, "");
-    money.node.firstChild.classList.toggle("long", hero.money.length > 10);
-    writeParts(money.second, hero.over ? ["", hero.fits] : [hero.fits]);
+    sent.patch(hero.count, " to send", hero.of, hero.note);
+    time.patch(hero.time[0] ?? "", hero.time.length ? ` ${hero.time[1]}` : "", ...hero.pace);
+    money.patch(hero.money, "", hero.budget, hero.over ? ["", hero.fits] : hero.fits);
+    money.big.classList.toggle("long", hero.money.length > 10);
   };
   return { node, patch };
 }
 
 function makePlanProgress() {
-  const segments = PLAN_SEGMENTS.map((name) => make("i", { class: `s-${name}` }));
-  const node = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, ...segments));
+  const segments = makeSegments(PLAN_SEGMENTS);
+  const node = make("div", { class: "progress", role: "img" }, segments.node);
   const patch = ({ parts, says }) => {
     assign(node, "aria-label", says);
-    segments.forEach((segment, index) => {
-      const part = parts[index][1];
-      segment.style.width = `${100 * part}%`;
-      show(segment, part > 0);
-    });
+    segments.patch(parts.map(([, part]) => 100 * part));
   };
-  return { node, patch };
-}
-
-function makePlanLedger() {
-  const counters = Array.from({ length: 8 }, () => {
-    const swatch = make("i", { class: "sw", "aria-hidden": "true" });
-    const name = document.createTextNode("");
-    const figure = make("dd");
-    return { swatch, name, figure, node: make("div", {}, make("dt", {}, swatch, name), figure) };
-  });
-  const node = make("dl", { class: "ledger" }, ...counters.map((counter) => counter.node));
-  const patch = (ledger) => counters.forEach(({ swatch, name, figure }, index) => {
-    const [label, pattern, text] = ledger[index];
-    write(name, label);
-    show(swatch, pattern !== "");
-    assign(swatch, "class", pattern ? `sw s-${pattern}` : "sw");
-    write(figure, text);
-    assign(figure, "class", text === "0" ? "zero" : pattern === "failed" ? "bad" : "");
-  });
   return { node, patch };
 }
 
@@ -80,7 +39,7 @@ function makePlanCard(link) {
   const subject = make("span", { class: "subject" });
   const hero = makePlanHero();
   const progress = makePlanProgress();
-  const ledger = makePlanLedger();
+  const ledger = makeLedger();
   const glyph = makeGlyph();
   const why = make("span");
   const speaker = makeSpeaker();

@@ -4,10 +4,7 @@
 // survive every message. Whatever comes from outside is set as textContent, as a
 // number, or as a path made by the kernel's own charts: never as markup.
 
-Object.assign(GLYPHS, {
-  empty: [["circle", { cx: 6, cy: 6, r: 4.7, fill: "none", stroke: "currentColor", "stroke-width": 1.4, "stroke-dasharray": "2 1.7" }]],
-});
-const STATE_GLYPH = { running: "running", waiting: "clock", paused: "pause", stopping: "stop", stopped: "stop", finished: "check", empty: "empty" };
+const STATE_GLYPH = { running: "running", waiting: "clock", paused: "pause", stopping: "stop" };
 
 const SPOKEN_EVERY_MS = 5000;
 const GONE_AFTER_MS = 30000;
@@ -17,22 +14,6 @@ function makeChevron(controlled) {
     makeSvg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" },
       makeSvg("path", { d: "M1.5 3.2 5 6.8 8.5 3.2", fill: "none", stroke: "currentColor", "stroke-width": 1.5 })));
   return node;
-}
-
-/** One polite line: at most every five seconds, a change of state at once. */
-function makeRareSpeaker() {
-  const node = make("span", { class: "vh", role: "status", "aria-live": "polite" });
-  let spokenAt = -Infinity;
-  let topic = null;
-  const announce = (newTopic, text) => {
-    const now = Date.now();
-    if (newTopic === topic && now - spokenAt < SPOKEN_EVERY_MS) return;
-    const whole = newTopic === topic ? text : `${newTopic}. ${text}`;
-    topic = newTopic;
-    spokenAt = now;
-    write(node, whole);
-  };
-  return { node, announce };
 }
 
 // ------------------------------------------------------------------------- details
@@ -233,26 +214,26 @@ function makeFails(retry) {
 
 // ---------------------------------------------------------------------------- card
 
+/** What was reused and what was merged, with their patterns. */
+function makeLegend() {
+  const nodes = ["reused", "merged"].map((kind) => make("span", {}, makeSwatch(kind), document.createTextNode("")));
+  const patch = (texts) => texts.forEach((text, index) => write(nodes[index].lastChild, text));
+  return { nodes, patch };
+}
+
 function makeHero() {
-  const [far, unit, of, left] = [make("span"), make("small"), make("span"), make("span")];
-  const legend = ["reused", "merged"].map((kind) => make("span", {}, makeSwatch(kind), document.createTextNode("")));
-  const [pace, paceUnit, paceTokens, spent, first, second] = Array.from({ length: 6 }, () => make("span"));
-  pace.className = "big";
-  spent.className = "big";
-  const node = make("div", { class: "hero" },
-    make("div", { class: "fig" }, make("span", { class: "big" }, far, unit),
-      make("span", { class: "sub" }, of, left), make("span", { class: "sub legend" }, ...legend)),
-    make("div", { class: "fig speed" }, pace, make("span", { class: "sub" }, paceUnit, paceTokens)),
-    make("div", { class: "fig money" }, spent, make("span", { class: "sub" }, first, second)));
+  const far = makeFigure();
+  const speed = makeFigure("speed");
+  const spent = makeFigure("money");
+  const legend = makeLegend();
+  far.node.append(make("span", { class: "sub legend" }, ...legend.nodes));
+  const node = make("div", { class: "hero" }, far.node, speed.node, spent.node);
   const patch = (hero, legendTexts) => {
-    write(far, hero.far);
-    write(unit, hero.unit);
-    writeParts(of, hero.of);
-    writeParts(left, hero.left);
-    legendTexts.forEach((text, index) => write(legend[index].lastChild, text));
-    [pace, paceUnit, paceTokens].forEach((field, index) => write(field, hero.speed[index]));
-    [spent, first, second].forEach((field, index) => write(field, hero.money[index]));
-    spent.classList.toggle("long", hero.money[0].length > 6 || !hero.money[0].includes("$"));
+    far.patch(hero.far, hero.unit, hero.of, hero.left);
+    speed.patch(hero.speed[0], "", ...hero.speed.slice(1));
+    spent.patch(hero.money[0], "", ...hero.money.slice(1));
+    legend.patch(legendTexts);
+    spent.big.classList.toggle("long", hero.money[0].length > 6 || !hero.money[0].includes("$"));
   };
   return { node, patch };
 }
@@ -260,51 +241,28 @@ function makeHero() {
 function makeProgress() {
   const launched = make("progress", { class: "launched", "aria-label": "Launched" });
   const completed = make("progress", { class: "completed", "aria-label": "Completed" });
-  const parts = ["reused", "merged", "done", "failed"].map((kind) => make("i", { class: `s-${kind}` }));
-  const node = make("div", { class: "progress" }, launched, completed, make("span", { class: "seg", "aria-hidden": "true" }, ...parts));
+  const segments = makeSegments(["reused", "merged", "done", "failed"]);
+  const node = make("div", { class: "progress" }, launched, completed, segments.node);
   const patch = (progress) => {
     for (const [bar, value] of [[launched, progress.launched], [completed, progress.completed]]) {
       assign(bar, "max", progress.whole);
       assign(bar, "value", value);
       write(bar, `${value} of ${progress.whole}`);
     }
-    progress.parts.forEach((width, index) => {
-      parts[index].style.width = `${width}%`;
-      show(parts[index], width > 0);
-    });
+    segments.patch(progress.parts);
   };
   return { node, patch };
 }
 
-const LEDGER = [["started"], ["in progress", "flight"], ["succeeded", "done"], ["failed", "failed"], ["rate limit errors"], ["API errors"], ["other errors"]];
-
-function makeLedger() {
-  const counts = LEDGER.map(() => make("dd"));
-  const last = make("span");
-  const ago = make("small", { class: "opt" });
-  const node = make("dl", { class: "ledger parted" },
-    ...LEDGER.map(([name, kind], index) => make("div", {}, make("dt", {}, ...(kind ? [makeSwatch(kind)] : []), name), counts[index])),
-    make("div", {}, make("dt", {}, "last rate limit error"), make("dd", {}, last, ago)));
-  const patch = (ledger) => {
-    ledger.counts.forEach((text, index) => {
-      write(counts[index], text);
-      assign(counts[index], "class", text === "0" ? "zero" : LEDGER[index][0] === "failed" ? "bad" : "");
-    });
-    write(last, ledger.last);
-    assign(last.parentElement, "class", ledger.last === "none" ? "zero" : "");
-    write(ago, ledger.ago);
-    show(ago, ledger.ago !== "");
-  };
-  return { node, patch };
-}
+const COUNTERS = [["started", ""], ["in progress", "flight"], ["succeeded", "done"], ["failed", "failed"], ["rate limit errors", ""], ["API errors", ""], ["other errors", ""]];
 
 function makeBecause() {
   const glyph = makeGlyph();
   const text = make("span");
   const wide = make("span", { class: "saved wide" });
   const tightSaved = make("span");
-  const tightLegend = ["reused", "merged"].map((kind) => make("span", {}, makeSwatch(kind), document.createTextNode("")));
-  const tight = make("span", { class: "saved tight" }, tightSaved, ...tightLegend);
+  const legend = makeLegend();
+  const tight = make("span", { class: "saved tight" }, tightSaved, ...legend.nodes);
   const node = make("div", { class: "because" }, make("span", { class: "why" }, glyph.node, text), wide, tight);
   const patch = (because, legendTexts, hasLegend) => {
     assign(node, "class", `because ${because.tone}`);
@@ -313,13 +271,13 @@ function makeBecause() {
     write(wide, because.saved);
     show(wide, because.saved !== "");
     write(tightSaved, because.saved);
-    (legendTexts ?? []).forEach((text, index) => write(tightLegend[index].lastChild, text));
+    legend.patch(legendTexts);
     show(tight, because.saved !== "" || hasLegend);
   };
   return { node, patch };
 }
 
-function makeRunCard(link) {
+function makeRunCard(link, speaker) {
   const { send } = link;
   const glyph = makeGlyph();
   const title = make("span");
@@ -341,9 +299,8 @@ function makeRunCard(link) {
   const chevron = makeChevron(details);
   const hero = makeHero();
   const progress = makeProgress();
-  const ledger = makeLedger();
+  const ledger = makeLedger("parted");
   const because = makeBecause();
-  const speaker = makeRareSpeaker();
   const charts = {
     requests: makeThroughput("Requests/min", "requests per minute", send),
     tokens: makeThroughput("Tokens/min", "tokens per minute", send),
@@ -357,7 +314,7 @@ function makeRunCard(link) {
   const buttons = make("span", { class: "btns" }, first, stop, code.node, chevron);
   const card = make("div", { class: "card", role: "region" },
     make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, title), tag, subject, buttons),
-    hero.node, progress.node, ledger.node, because.node, details, speaker.node);
+    hero.node, progress.node, ledger.node, because.node, details);
 
   chevron.addEventListener("click", () => {
     const isOpen = chevron.getAttribute("aria-expanded") !== "true";
@@ -366,27 +323,24 @@ function makeRunCard(link) {
     patch();
   });
 
-  const isOver = () => ["stopped", "finished", "empty"].includes(state.view);
-  const whyGone = () => isOver() ? "" : link.gone || (Date.now() - heardAt > GONE_AFTER_MS ? "gone" : "");
+  const whyGone = () => link.gone || (Date.now() - heardAt > GONE_AFTER_MS ? "gone" : "");
 
   const patchButtons = (gone) => {
-    const { shown, first: firstDoes, acts } = state.buttons ?? { shown: 0 };
+    const firstDoes = state.buttons.first;
+    const acts = Boolean(state.buttons.acts);
     for (const button of [first, stop]) {
-      show(button, Boolean(shown));
-      enable(button, Boolean(acts) && link.acts && !gone);
+      show(button, true);
+      enable(button, acts && link.acts && !gone);
     }
-    code.patch(state.code, Boolean(shown && acts) && link.isDeaf && !gone);
-    if (firstDoes) {
-      first.dataset.do = firstDoes;
-      write(first, firstDoes === "resume" ? "Resume" : "Pause");
-    }
-    show(chevron, state.view !== "empty");
+    code.patch(state.code, acts && link.isDeaf && !gone);
+    first.dataset.do = firstDoes;
+    write(first, firstDoes === "resume" ? "Resume" : "Pause");
   };
 
   /** What the card itself knows better than the last word it heard. */
   const ownBecause = (gone) => {
     if (gone) return { glyph: "alert", tone: "bad", parts: [`${gone === "gone" ? `The kernel is gone, last seen ${state.seen}.` : GONE_TEXT[gone]} ${state.kept}`], saved: "" };
-    if (link.isDeaf && state.buttons?.acts && state.code) {
+    if (link.isDeaf && state.buttons.acts && state.code) {
       return { ...state.because, glyph: "alert", parts: [`${DEAF_TEXT} The line above does in a cell what the buttons would.`], saved: "" };
     }
     if (asked && asked.view === state.view && link.waits) {
@@ -398,11 +352,10 @@ function makeRunCard(link) {
   function patch() {
     if (state === null) return;
     const gone = whyGone();
-    const isEmpty = state.view === "empty";
     const heading = gone === "restarted" ? "Kernel restarted" : gone ? "Kernel gone" : state.title;
     if (state.view !== view) asked = null;
     view = state.view;
-    assign(card, "class", `card ${{ paused: "paused", stopped: "still", finished: "still" }[view] ?? ""}`.trim());
+    card.classList.toggle("paused", view === "paused");
     assign(card, "aria-label", state.region);
     const shape = gone ? "alert" : STATE_GLYPH[view];
     glyph.draw(shape, GLYPH_TONE[shape] ?? "");
@@ -411,21 +364,17 @@ function makeRunCard(link) {
     assign(subject, "title", state.subject);
     show(tag, Boolean(state.simulated));
     patchButtons(gone);
-    for (const part of [hero, progress, ledger]) show(part.node, !isEmpty);
-    const hasLegend = !isEmpty && state.progress.parts[0] + state.progress.parts[1] > 0;
-    because.patch(ownBecause(gone), state.legend, hasLegend);
-    because.node.classList.toggle("alone", isEmpty);
-    if (!isEmpty) {
-      hero.patch(state.hero, state.legend);
-      progress.patch(state.progress);
-      ledger.patch(state.ledger);
-      if (!details.hidden) {
-        for (const [name, chart] of Object.entries(charts)) chart.patch(state[name]);
-        models.patch(state.models, state.extra);
-        fails.patch(state.fails, Boolean(state.can_retry) && link.acts && !gone);
-      }
+    because.patch(ownBecause(gone), state.legend, state.progress.parts[0] + state.progress.parts[1] > 0);
+    hero.patch(state.hero, state.legend);
+    progress.patch(state.progress);
+    const { counts, last, ago } = state.ledger;
+    ledger.patch([...COUNTERS.map((counter, index) => [...counter, counts[index]]), ["last rate limit error", "", last, ago]]);
+    if (!details.hidden) {
+      for (const [name, chart] of Object.entries(charts)) chart.patch(state[name]);
+      models.patch(state.models, state.extra);
+      fails.patch(state.fails, Boolean(state.buttons.acts) && link.acts && !gone);
     }
-    speaker.announce(heading, state.says);
+    speaker.announce(state.says, heading);
   }
 
   const clock = setInterval(patch, 2000); // it is here that a silent kernel is noticed
@@ -443,7 +392,7 @@ function makeRunCard(link) {
 
 // --------------------------------------------------------------------------- banner
 
-function makeBanner(link) {
+function makeBanner(link, speaker) {
   const { send } = link;
   const glyph = makeGlyph();
   const headline = make("b");
@@ -460,9 +409,8 @@ function makeBanner(link) {
   reveal.setAttribute("aria-controls", fails.node.id);
   const retry = makeButton("Retry these", () => send({ do: retry.dataset.do }));
   const code = makeCode(retry);
-  const speaker = makeRareSpeaker();
   const line = make("div", { class: "banner" }, glyph.node, make("span", { class: "why" }, headline, " ", rest), make("span", { class: "btns" }, reveal, retry, code.node));
-  const box = make("div", { class: "bannerbox", role: "region", "aria-label": "Failed rows" }, line, fails.node, speaker.node);
+  const box = make("div", { class: "bannerbox", role: "region", "aria-label": "Failed rows" }, line, fails.node);
   let state = null;
   const silence = () => {
     if (!state.action || link.acts) return null;
@@ -485,14 +433,13 @@ function makeBanner(link) {
     const isCode = code.patch(state.code, link.isDeaf && state.action !== "");
     const todo = link.isDeaf ? isCode ? " Run in a cell:" : " Run the cell again: only what failed is asked." : "";
     write(rest, silence() === null ? state.rest : silence() + todo);
-    speaker.announce(state.headline.replace(/\.$/, ""), rest.textContent);
+    speaker.announce(rest.textContent, state.headline.replace(/\.$/, ""));
   }
   return {
     node: box,
     take(newState) { state = newState; patch(); },
     patch,
     get first() { return [retry, code.node, reveal].find((node) => !node.hidden); },
-    end() {},
   };
 }
 
@@ -512,7 +459,9 @@ function makeRunPart(link, at) {
   // Its own styles are written into it; those of a card or of a page would disturb them.
   const inside = receipt.attachShadow({ mode: "open" });
   inside.append(make("slot"));
-  const node = make("div", { class: "part" });
+  // It stays while the parts around it come and go: what it says at an end would be lost otherwise.
+  const speaker = makeSpeaker(SPOKEN_EVERY_MS);
+  const node = make("div", { class: "part" }, speaker.node);
   let card = null;
   let banner = null;
   let html = null;
@@ -522,17 +471,21 @@ function makeRunPart(link, at) {
     // Written by the kernel's own writer, which escapes whatever comes from elsewhere.
     inside.innerHTML = html;
   };
-  const end = () => { card?.end(); banner?.end(); };
-  const finish = () => {
+  const end = () => { card?.end(); };
+  const clear = () => {
     end();
-    card = null;
-    node.replaceChildren(receipt);
+    for (const old of [card?.node, banner?.node, receipt]) old?.remove();
+    card = banner = null;
   };
   const begin = () => {
-    end();
-    banner = null;
-    card = makeRunCard(own);
-    node.replaceChildren(card.node);
+    clear();
+    card = makeRunCard(own, speaker);
+    node.prepend(card.node);
+  };
+  const finish = (state) => {
+    if (card !== null) speaker.announce("", state.line);
+    clear();
+    node.prepend(receipt);
   };
   return {
     node,
@@ -543,7 +496,7 @@ function makeRunPart(link, at) {
         card.take(state);
         return;
       }
-      if (card !== null || !receipt.isConnected) finish();
+      if (!receipt.isConnected) finish(state);
       assign(receipt, "aria-label", state.region);
       write(line, state.line);
       receive(state.html);
@@ -552,7 +505,7 @@ function makeRunPart(link, at) {
         banner = null;
         return;
       }
-      if (banner === null) node.append((banner = makeBanner(own)).node);
+      if (banner === null) receipt.after((banner = makeBanner(own, speaker)).node);
       banner.take(state.banner);
     },
     patch() { (card ?? banner)?.patch(); },
