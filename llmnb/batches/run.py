@@ -132,10 +132,11 @@ class BatchRun(RunHandle[list[Outcome]]):
         counts = self._counters.tracker_copy()
         waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
         in_flight = max(0, sum(map(_requests_at_provider, waiting)))
-        return dataclasses.replace(
-            self._counters.snapshot(
-                counts, state=self._state, project=self.project, row_of=self.row_of
-            ),
+        return self._counters.snapshot(
+            counts,
+            row_of=self.row_of,
+            state=self._state,
+            project=self.project,
             total=len(self._rows),
             launched=min(len(self._rows), counts.num_rows_done + in_flight),
             in_flight=in_flight,

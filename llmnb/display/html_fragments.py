@@ -125,10 +125,10 @@ def cell(
     return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
 
 
-def text_cell(text: str) -> str:
+def text_cell(text: str, style: str = "padding:2px 18px 2px 0") -> str:
     """Return a cell of a table with the text of a person or a model, in its own direction."""
-    style = "text-align:start;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
-    return f'<td dir="auto" style="{style};padding:2px 18px 2px 0">{html_lines(text)}</td>'
+    own = "text-align:start;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
+    return f'<td dir="auto" style="{own};{style}">{html_lines(text)}</td>'
 
 
 def raw_cell(html: str, style: str) -> str:

@@ -280,8 +280,8 @@ class Search(PreparedVerb):
             wanted = np.asarray(query, dtype=np.float32)
         except (TypeError, ValueError):
             wanted = np.empty((0, 0), dtype=np.float32)
-        if wanted.ndim != 1:
-            raise InputError("The question is a text, or a vector of numbers.")
+        if wanted.ndim != 1 or not np.isfinite(wanted).all():
+            raise InputError("The question is a text, or a vector of finite numbers.")
         if not len(self._rows):
             return self._source.taken(self._rows, self._into, self._rows.astype(np.float32))
         if len(wanted) != (size := self._vectors.shape[1]):

@@ -78,7 +78,7 @@ def table_options() -> Callable[[F], F]:
             described: dict[str, Any] = {"help": option.meaning, "metavar": "VALUE"}
             if option.default == ():
                 described["action"] = "append"
-            elif option.kind.typed in (int, float):
+            elif option.kind.typed is not str:
                 described["type"] = number
             magic = argument(_flag(name), **described)(magic)
         return magic
