@@ -38,7 +38,7 @@ ALLOWED = {
     "held": "frames tests/notebook",
     "one": (
         "display evaluation frames llmnb notebook tests/browser tests/engine tests/evaluation "
-        "tests/frames tests/notebook"
+        "tests/frames tests/models tests/notebook tests/testing"
     ),
     "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
@@ -48,7 +48,7 @@ ALLOWED = {
     "say": "frames tests/frames tests/notebook",
     "strip": "tests/notebook",
     "terms": "evaluation",
-    "told": "frames notebook tests/browser tests/frames tests/notebook",
+    "told": "frames notebook tests/browser tests/frames tests/notebook tests/testing",
     "voyage": "docs tests/wire",
     "wall": "engine",
     "way": "engine tests/browser tests/frames tests/notebook",
