@@ -226,10 +226,12 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
     source = explorer.source
     if cleared := source.cleared:
         answers = sum(explorer.all_counts()[: MERGED + 1])
-        of = "" if cleared > answers else f" of {answers:,}"  # those of two runs
-        were = "answer was" if cleared == 1 and not of else "answers were"
-        rest = " from the project. What it keeps since is read by exploring it again."
-        parts = ["", f"{cleared:,}{of} {were} cleared", rest]
+        all_of = "All " if cleared == answers > 1 else ""
+        what = f"{cleared:,} of {counted(answers, 'answer')}" if cleared < answers else ""
+        were = "was" if answers == 1 else "were"
+        what = what or counted(cleared, "answer")
+        rest = " from the project. Explore it again to read what it keeps now."
+        parts = ["", f"{all_of}{what} {were} cleared", rest]
         return {"glyph": "alert", "tone": "bad", "parts": parts}
     if (compared := explorer.rows_compared) is not None:
         text = f"Comparing both runs: {compared:,} of {counted(total, 'row')} are read"
@@ -619,7 +621,7 @@ def _figures(row: ReadRow) -> dict[str, tuple[str, str]]:
     if row.completion_tokens is not None:
         thought = f"{row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
         figures["tokens out"] = (f"{row.completion_tokens:,}", thought)
-    if row.usd is not None or (row.model and row.error is None):
+    if row.usd is not None or (row.model and row.error is None and not row.is_cleared):
         figures["cost"] = ("unknown" if row.usd is None else money.usd(row.usd), "")
     if row.seconds is not None:
         figures["time"] = (durations.latency(row.seconds), "")
