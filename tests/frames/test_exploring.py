@@ -475,7 +475,7 @@ def test_a_search_can_be_stopped_and_keeps_what_it_found():
     """
     frame = pd.DataFrame({"text": ["find me"] * 10_000, "said": ["x"] * 10_000})
     ex = frame.llm.explore("said")
-    ex._source = slow = Slow(ex.source)
+    ex.source = slow = Slow(ex.source)
 
     ex.begin_search("find")
     assert slow.looked.wait(60)
