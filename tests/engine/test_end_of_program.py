@@ -15,7 +15,7 @@ from laboratory import Laboratory
 
 from llmnb import bridge
 from llmnb.adapters.file_lock import locked
-from llmnb.engine.shared import engine
+from llmnb.engine.run_loop import end_all, under_way
 from llmnb.store import layout
 from llmnb.store.project import open_project
 
@@ -151,9 +151,9 @@ def test_a_loop_that_ends_around_an_awaited_run_leaves_it_alone(tmp_path):
     assert said == ("20\nending\n", "")
 
 
-async def drain():
-    """Do what is done with the engine when the process ends."""
-    await engine().drain()
+async def end_now():
+    """Do what is done with runs when the process ends."""
+    await end_all(under_way())
 
 
 def test_a_paused_run_ends_with_the_process():
@@ -169,7 +169,7 @@ def test_a_paused_run_ends_with_the_process():
         while run.status().completed < 10:
             run.wait(0.01)
 
-        bridge.call(drain())
+        bridge.call(end_now())
 
         assert run.status().state == "stopped"
         answers = texts(run)
