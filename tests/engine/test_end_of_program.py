@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -37,6 +38,19 @@ ENDS = """
         sys.exit(0)
     if how == "error":
         raise ValueError("mine")
+"""
+
+INTERRUPTED = """
+    run = llm.start(rows)
+    print("started", flush=True)
+    sys.stdin.readline()
+
+    def tell():
+        while run.status().state != "stopping":
+            run.wait(0.01)
+        print("stopping", flush=True)
+
+    threading.Thread(target=tell, daemon=True).start()
 """
 
 OTHER_THREAD = """
@@ -149,6 +163,23 @@ def test_a_loop_that_ends_around_an_awaited_run_leaves_it_alone(tmp_path):
             sim.release()
             said = child.communicate(timeout=60)
     assert said == ("20\nending\n", "")
+
+
+def test_ctrl_c_while_the_end_waits_for_replies_ends_it_without_a_traceback(tmp_path):
+    """
+    The replies are not waited for, and what had come before is kept.
+    """
+    with Laboratory(reply=lambda prompt: prompt) as sim:
+        sim.hold(lambda request: request.number >= 4)
+        with program(sim, tmp_path, INTERRUPTED) as child:
+            sim.wait_received(8)
+            end(child)
+            assert child.stdout.readline() == "stopping\n"
+            child.send_signal(signal.SIGINT)
+            assert child.communicate(timeout=60) == ("", "")
+        sim.release()
+        assert None not in texts(ask(sim, questions(20), cache_dir=tmp_path))
+        assert len(sim.ledger.received) == 24  # the four that were dropped are asked again
 
 
 async def end_now():
