@@ -145,7 +145,7 @@ class RunLoop:
         under_way().add(self)
         self._engine = engine()
         try:
-            self._share_commits()
+            self._size_commits()
             self._pulling = self._loop.create_task(self._pull())
             self._driving = self._loop.create_task(self._drive())
         except Exception as error:
@@ -196,10 +196,10 @@ class RunLoop:
         self._pulls_below += window - self._window
         self._window = window
         self._room.set()
-        self._share_commits()
+        self._size_commits()
 
-    def _share_commits(self) -> None:
-        """Let what a killed process loses stay in proportion to what is in flight."""
+    def _size_commits(self) -> None:
+        """Commit so often that a killed process loses about what it has in flight, not more."""
         options = self.context.options
         named = [limits.concurrency or 0 for limits in options.pool_limits.values()]
         limits = options.limits.intersect(options.account)

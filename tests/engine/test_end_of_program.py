@@ -98,7 +98,7 @@ def end(child):
     assert child.stdout.readline() == "ending\n"
 
 
-@pytest.mark.parametrize("how", ["", "exit", "error"])
+@pytest.mark.parametrize("how", ["exit", "error"])
 def test_a_program_that_ends_says_in_one_line_what_is_unfinished(how, tmp_path):
     """
     What is in flight is kept, nothing more is sent, and the next run asks only what is missing.
