@@ -1,8 +1,9 @@
 """How long a million kept rows take to open and to read, and what a page of them costs a browser.
 
 Run as ``python -m benchmarks.exploring [--rows N] [--folder DIR]``; DIR keeps the rows for the next
-time. Prints one line a figure: opening in Python (project, run, table), pages and filters, then the
-longest time that the page's thread was held, and its memory, while one scrolls and searches.
+time. Prints one line a figure: opening in Python (project, run, two runs, table), pages and
+filters, then the longest time that the page's thread was held, and its memory, while one scrolls
+and searches.
 """
 
 from __future__ import annotations
@@ -54,31 +55,36 @@ def entries(first: int, count: int) -> list[Any]:
     return made
 
 
-def fill(folder: Path, rows: int) -> str:
-    """Keep so many answers and the index of a run over them; returns the run's name."""
+def fill(folder: Path, rows: int) -> tuple[str, str]:
+    """Keep so many answers and the indexes of two runs over them; returns the runs' names.
+
+    The second run has each answer one row further down.
+    """
     from llmnb.store.project import open_project
     from llmnb.store.run_index import RunHeader, find
     from llmnb.store.run_index_writer import RunIndexWriter
 
-    run_id = "run-20261129-120000-abcdef"
-    if find(run_id, folder) is not None:
-        return run_id
+    run_ids = "run-20261129-120000-abcdef", "run-20261129-130000-abcdef"
+    if find(run_ids[1], folder) is not None:
+        return run_ids
     store = open_project(PROJECT, folder, share=False)
-    header = RunHeader(
-        verb="generate", run_id=run_id, project=PROJECT, model="openai/m", rows=rows, begun=1e9
-    )
-    index = None
+    told = {"verb": "generate", "project": PROJECT, "model": "openai/m", "rows": rows, "begun": 1e9}
+    indexes = []
     for first in range(0, rows, BATCH):
         some = entries(first, min(BATCH, rows - first))
         store.commit(some)
-        index = index or RunIndexWriter(store.paths, header, write_soon=lambda: None)
-        asyncio.run(_add(index, first, some))
+        indexes = indexes or [
+            RunIndexWriter(store.paths, RunHeader(run_id=run_id, **told), write_soon=lambda: None)
+            for run_id in run_ids
+        ]
+        for number, index in enumerate(indexes):
+            asyncio.run(_add(index, first, some[number:] + some[:number]))
+            index.write()
+    for index in indexes:
+        index.end({"state": "finished"})
         index.write()
-    assert index is not None
-    index.end({"state": "finished"})
-    index.write()
-    index.close()
-    return run_id
+        index.close()
+    return run_ids
 
 
 async def _add(index: Any, first: int, some: list[Any]) -> None:
@@ -109,6 +115,17 @@ def read(name: str, open_: Callable[[], Any]) -> Any:
     timed(f"{name}: filter", lambda: (explorer.filter(outcome="answered"), explorer.positions))
     explorer.filter()
     return explorer
+
+
+def read_two(open_: Callable[[], Any]) -> None:
+    """Measure an explorer of two runs."""
+    from llmnb.notebook import explorer_view
+
+    explorer = timed("two runs: opened", open_)
+    timed("two runs: their state for a page", lambda: explorer_view.state(explorer, "", 1))
+    timed("two runs: a page of 100 rows", lambda: explorer.read(range(500, 600)))
+    timed("two runs: compared", explorer.compare)
+    timed("two runs: their state then", lambda: explorer_view.state(explorer, "", 1))
 
 
 def browse(explorer: Any, text: str) -> None:
@@ -198,10 +215,11 @@ def main() -> None:
     import llmnb
     from llmnb.frames import explorers  # noqa: F401 - loading code is no part of opening
 
-    run_id = timed("filled", lambda: fill(folder, options.rows))
+    run_id, later = timed("filled", lambda: fill(folder, options.rows))
     project = read("project", lambda: llmnb.explore(PROJECT, cache_dir=folder))
     del project
     run = read("run", lambda: llmnb.explore(run_id, cache_dir=folder))
+    read_two(lambda: llmnb.explore(run_id, later, cache_dir=folder))
     llmnb.register_accessor("llm")
     texts = [f"review {row}" for row in range(options.rows)]
     frame = pd.DataFrame({"text": texts, "mood": ["kind", "unkind"] * (options.rows // 2)})

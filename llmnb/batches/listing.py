@@ -77,18 +77,22 @@ class RunList(list[RunNote]):
     def _repr_html_(self) -> str:
         if not self:
             return box(line("No runs yet: df.llm.generate(…) starts one."), name=CARD)
+        aligned = ["right" if name in ("rows", "failed") else "left" for name in _HEAD]
         rows = [
             [
-                cell(text, _WHOLE if name == "run" else "", longest=_LONGEST)
-                for name, text in zip(_HEAD, _cells(note), strict=True)
+                cell(text, _WHOLE if name == "run" else "", align=align, longest=_LONGEST)
+                for name, text, align in zip(_HEAD, _cells(note), aligned, strict=True)
             ]
             for note in self[:SHOWN]
         ]
-        head = [cell(name, FAINT, head="col") for name in _HEAD]
+        head = [
+            cell(name, FAINT, align=align, head="col")
+            for name, align in zip(_HEAD, aligned, strict=True)
+        ]
         return box(
             scrolled(table([head, *rows])),
             *(line(text, FAINT) for text in self._further()),
-            line("llmnb.attach('…') takes a run up, for nothing.", FAINT),
+            line("llmnb.attach('…') takes a run up again; nothing is asked.", FAINT),
             name=CARD,
             width=1000,
         )

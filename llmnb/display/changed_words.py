@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections import Counter
@@ -23,6 +24,9 @@ _TOKEN = re.compile(rf"\s+|(?:[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+|[^\w\s])\s*
 MOST_COMPARED = 1_000_000
 """Words of one text times words of the other, from which on the differing middle is taken whole."""
 
+
+LABELS = 100
+"""Characters of two texts which are counted once for all, because labels come again and again."""
 
 SHORT = 2
 """So few words that stay between two longer changes are taken as changed: it reads as one."""
@@ -97,8 +101,15 @@ def counts(before: str, after: str) -> tuple[int, int]:
         >>> counts("a big lamp", "a lamp, please")
         (1, 1)
     """
+    return (_counts_again if len(before) + len(after) < LABELS else _counts)(before, after)
+
+
+def _counts(before: str, after: str) -> tuple[int, int]:
     old, new = Counter(_counted(before)), Counter(_counted(after))
     return (new - old).total(), (old - new).total()
+
+
+_counts_again = functools.lru_cache(maxsize=4_096)(_counts)
 
 
 def _counted(text: str) -> list[str]:

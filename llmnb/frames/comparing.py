@@ -246,6 +246,11 @@ def _named_prompts(prompts: Any) -> Mapping[str, Hashable]:
         named = {str(name): prompt for name, prompt in prompts.items()}
     elif isinstance(prompts, list):
         named = {f"prompt {number}": prompt for number, prompt in enumerate(prompts, 1)}
+    elif not isinstance(prompts, Hashable):
+        raise ConfigurationError(
+            f"Prompts are a list, or a dictionary from their names, not {type(prompts).__name__}. "
+            "Nothing was sent."
+        )
     else:
         return {"prompt": prompts}
     if not named:

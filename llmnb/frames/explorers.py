@@ -22,8 +22,12 @@ from llmnb.frames.truth import truth_of
 from llmnb.store import layout, run_index
 
 
-def rows_of(source: Any) -> RowSource:
+def rows_of(source: Any, cache_dir: Any = None) -> RowSource:
     """Return the rows of a run or its name, of an explorer, or of a details frame.
+
+    Args:
+        source: It.
+        cache_dir: Folder of all projects, where a run is known by its name; None: the one in use.
 
     Raises:
         InputError: If it is none of these.
@@ -34,12 +38,12 @@ def rows_of(source: Any) -> RowSource:
         return RunRows(source)
     if isinstance(source, AttachedRun):
         return IndexRows(source.run_id, source.root)
-    if isinstance(source, str):
-        return IndexRows(source, settings.cache_dir(None))
     if isinstance(source, RunHandle):
         if not source.run_id:
             raise InputError("This run was not written down: its rows cannot be read here.")
-        return IndexRows(source.run_id, settings.cache_dir(None))
+        source = source.run_id
+    if isinstance(source, str):
+        return IndexRows(source, settings.cache_dir(cache_dir))
     if type(source).__module__.partition(".")[0] == "polars":
         from llmnb.frames.polars_source import PolarsSource
 
@@ -79,16 +83,10 @@ def explore_column(table: Source, column: Hashable | None, other: Any, truth: An
     return Explorer(rows)
 
 
-def explore_run(run: AnyRun, other: Any = None) -> Explorer:
-    """Return what reads the rows of a run; see `RunHandle.explore`."""
-    rows = rows_of(run)
-    return Explorer(rows if other is None else PairRows(rows, rows_of(other)))
-
-
-def explore_index(run_id: str, other: Any = None, cache_dir: Any = None) -> Explorer:
-    """Return what reads the rows of a run by its name, in whichever kernel it was."""
-    rows: RowSource = IndexRows(run_id, settings.cache_dir(cache_dir))
-    return Explorer(rows if other is None else PairRows(rows, rows_of(other)))
+def explore_run(run: AnyRun | str, other: Any = None, cache_dir: Any = None) -> Explorer:
+    """Return what reads the rows of a run, or of one by its name; see `RunHandle.explore`."""
+    rows = rows_of(run, cache_dir)
+    return Explorer(rows if other is None else PairRows(rows, rows_of(other, cache_dir)))
 
 
 def explore(
@@ -119,7 +117,7 @@ def explore(
     """
     root = settings.cache_dir(cache_dir)
     if other is not None or (project is not None and run_index.find(project, root) is not None):
-        return explore_index(project or "", other, root)
+        return explore_run(project or "", other, root)
     name = settings.project_name(project)
     paths = layout.find_project(root, name)
     if paths is None:

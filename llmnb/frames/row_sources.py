@@ -554,6 +554,13 @@ class TableRows(RowSource):
             )
         return rows
 
+    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
+        """Return the answers of some rows; of a single column no other is read."""
+        if self._fields or not self._has_answers:
+            return super().answers(positions)
+        cells, has_none = self._cells, (self._codes == EMPTY) | (self._codes == FAILED)
+        return [None if has_none[row] else Answer(shown(cells[row])) for row in positions]
+
     def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
         """Return which rows of a range hold a text; column by column."""
         columns = self._source.rows_at(range(start, stop)).columns()

@@ -14,30 +14,38 @@ import weakref
 from collections import deque
 from typing import Any
 
+import traitlets
+
 from llmnb import progress, user_code
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import cell_runs, receipt
 from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
+from llmnb.notebook.facts import row_counts
 from llmnb.notebook.run_part import RunPart
-from llmnb.notebook.run_surface import RunSurface
-from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, capturing, joined, watch
+from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, Surface, capturing, joined, watch
 
 STATIC_SECONDS = 2.0
 """What a saved notebook shows of a run is put anew no more often than this."""
+
+STATES = ("planned", "running", "paused", "stopping", "stopped", "finished", "cancelled")
+"""Of a run, with what comes before it, and instead of it."""
 
 MAIN, FIRST = "", "first"
 """The parts of a card: its run, and the first rows of what was planned."""
 
 
-class RunDashboard(RunSurface):
+class RunDashboard(Surface):
     """A run's card: how far, how much, what went wrong, and why it is not faster.
 
     It stays where it stands. When the run is over it becomes the receipt, and where rows failed
     a banner under that asks them again. Its buttons may be used from any page that shows it.
 
     It stands wherever ipywidgets do, and its traits (`state`, `done`, `total`, `failed`, `usd`,
-    `run`) can be observed and linked from.
+    `run`) can be observed and linked from. They are read-only, change five times a second at most,
+    and `state` changes last: when it becomes ``"finished"`` the other figures are the final ones
+    and the run's result is there. Observers are called on a thread of llmnb's own. An error of
+    theirs is logged, and the widget goes on.
 
     Args:
         run: The run, as `start` returns it; None: nothing is seen before `follow`.
@@ -62,6 +70,25 @@ class RunDashboard(RunSurface):
 
     scripts = ("parts.js", "plan_card.js", "run_dashboard.js", "card.js")
     styles = ("tokens.css", "plan_card.css", "run_dashboard.css")
+
+    run = traitlets.Any(None, read_only=True)
+    """The run that is shown; None before there is one. ``card.run.result()`` is its result."""
+
+    state = traitlets.Enum(STATES, "planned", read_only=True)
+    """``"planned"``, ``"running"``, ``"paused"``, ``"stopping"``, ``"stopped"``, ``"finished"``,
+    or ``"cancelled"`` for a plan that was given up."""
+
+    done = traitlets.Int(0, read_only=True)
+    """Rows with an answer or an error."""
+
+    total = traitlets.Int(None, allow_none=True, read_only=True)
+    """Rows in all; None while nobody knows."""
+
+    failed = traitlets.Int(0, read_only=True)
+    """Rows that ended with an error."""
+
+    usd = traitlets.Float(0.0, read_only=True)
+    """Dollars spent so far, as far as prices are known; where there are none, simulated ones."""
 
     def __init__(
         self,
@@ -190,9 +217,19 @@ class RunDashboard(RunSurface):
             self.snapshot = self._composed()
 
     def _publish(self, status: StatusSnapshot, run: AnyRun | None = None) -> None:
+        """Set the traits to how the run is."""
         run = self.run if run is None else run
-        if run is not None:
-            self.publish(run, status, self._parts[MAIN].total)
+        if run is None:
+            return
+        rows = row_counts(status)
+        self.set_traits_safely(
+            run=run,
+            done=rows.completed,
+            total=self._parts[MAIN].total if rows.total is None else rows.total,
+            failed=rows.failed,
+            usd=status.counts.shown().usd,
+            state=status.state,
+        )
 
     # --------------------------------------------------------------------- the page
 
@@ -226,22 +263,12 @@ class RunDashboard(RunSurface):
         main = self._parts.get(MAIN)
         return main is not None and main.is_over
 
-    @property
     def static(self) -> Bundle:
-        """What a saved notebook shows of the card, as HTML and as text."""
+        """Return what a saved notebook shows of the card, as HTML and as text."""
         return joined(self._parts[name].static for name in (MAIN, FIRST) if name in self._parts)
 
-    def bundle(self, text: str | None = None) -> Bundle:
-        """Return what an output holds: the widget, and what stands for it where there is none."""
-        static = self.static
-        bundle = super().bundle(static["text/plain"] if text is None else text)
-        return {**bundle, "text/html": static["text/html"]}
-
-    def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
-        return self.bundle(), {}
-
     def _ipython_display_(self) -> None:
-        output = CardOutput(self.bundle, self.static)
+        output = CardOutput(self.bundle, self.static())
         with self._lock:
             self._outputs.append(output)
         if self.is_final:
@@ -250,7 +277,7 @@ class RunDashboard(RunSurface):
     def _renew_outputs(self) -> None:
         self._renewed = Clock.monotonic()
         with self._lock:
-            static, is_final = self.static, self.is_final
+            static, is_final = self.static(), self.is_final
             is_live = any(part.has_buttons for part in self._parts.values())
             outputs = list(self._outputs)
         for output in outputs:
@@ -313,7 +340,7 @@ class Shown:
         _shown.pop(self._run, None)
         _over.append(self._dashboard)
         while len(_over) > CARDS_KEPT:
-            _over.popleft().take_down()
+            _over.popleft().close()
 
 
 class ShownBatch:

@@ -43,7 +43,6 @@ class ExplorerWidget(RequestSurface):
 
     scripts = ("parts.js", "requests.js", "reading.js", "explorer_list.js", "explorer.js")
     styles = ("tokens.css", "reading.css", "explorer.css")
-    renews = True
     overtaken = frozenset({"search", "around", "row", "values"})
 
     def __init__(self, explorer: Explorer) -> None:

@@ -352,7 +352,7 @@ def _done_line(labeller: Labeller, notes: str, differ: int) -> dict[str, Any]:
         "tone": tone,
         "parts": parts,
         "agree": [],
-        "undo": int(labeller.last is not None),
+        "undo": 0,  # the key still takes back
         "hide": None,
         "again": "",
         "foreign": "",

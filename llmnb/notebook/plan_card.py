@@ -77,11 +77,10 @@ class PlanCard(RunDashboard):
         """Whether no run will begin here any more, or the full one is over."""
         return self.state == "cancelled" or super().is_final
 
-    @property
     def static(self) -> Bundle:
-        """What a saved notebook shows of the card, as HTML and as text."""
+        """Return what a saved notebook shows of the card, as HTML and as text."""
         if MAIN in self._parts:
-            return super().static
+            return super().static()
         parts = (part.static for part in self._parts.values())
         return joined([{"text/html": html(self.plan), "text/plain": self.text}, *parts])
 

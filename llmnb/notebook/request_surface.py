@@ -15,7 +15,7 @@ from llmnb.display.escape import visible
 from llmnb.display.texts import single_line
 from llmnb.errors import LLMNBError
 from llmnb.notebook.job_queue import JobQueue
-from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, Surface
+from llmnb.notebook.surface import CardOutput, Surface
 
 logger = logging.getLogger("llmnb")
 
@@ -39,15 +39,10 @@ class RequestSurface(Surface):
     """What is asked for anew before it was begun, such as a search: only the newest is done, and
     the page waits for no other (`makeRequests` of the page gets the same names)."""
 
-    renews: ClassVar[bool] = False
-    """Whether its static form is put anew while it lives (`renew`); then it has an output of its
-    own, which is not seen beside the card."""
-
     _is_closed = True  # until it has been made
 
     def __init__(self, *, snapshot: dict[str, Any]) -> None:
         self._jobs = JobQueue()
-        self._slots: list[OutputSlot] = []
         self._outputs: list[CardOutput] = []
         self._closing = threading.Lock()
         super().__init__(snapshot=snapshot)
@@ -58,10 +53,6 @@ class RequestSurface(Surface):
 
     def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
         """Return what does a request; None where it is none. What it raises is told the page."""
-        raise NotImplementedError
-
-    def static(self) -> Bundle:
-        """Return what stands where no widget shows, and in a saved notebook: HTML and text."""
         raise NotImplementedError
 
     def on_close(self) -> None:
@@ -104,20 +95,8 @@ class RequestSurface(Surface):
 
     # ---------------------------------------------------------------------- on display
 
-    def bundle(self, text: str | None = None) -> Bundle:
-        """Return what an output holds: the widget, and what stands for it where there is none."""
-        static = self.static()
-        bundle = super().bundle(static["text/plain"] if text is None else text)
-        return {**bundle, "text/html": static["text/html"]}
-
-    def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
-        return self.bundle(), {}
-
     def _ipython_display_(self) -> None:
-        if self.renews:
-            self._outputs.append(CardOutput(self.bundle, self.static()))
-        else:
-            self._slots.append(OutputSlot(self.bundle()))
+        self._outputs.append(CardOutput(self.bundle, self.static()))
 
     def renew(self) -> None:
         """Put the static form anew, for whoever saves the notebook now."""
@@ -142,12 +121,6 @@ class RequestSurface(Surface):
         static = self.static()
         if not self.end():
             return
-        for slot in self._slots:
-            slot.put(static)
         for output in self._outputs:
             output.finish(static, is_live=False)
-        widget_layout = self.layout
-        # Programs that execute notebooks keep the last state even of what was closed.
-        self.snapshot = {}
         super().close()
-        widget_layout.close()

@@ -159,17 +159,29 @@ class Surface(anywidget.AnyWidget):
             except Exception:
                 logger.exception("an observer of %s.%s failed", type(self).__name__, name)
 
-    def bundle(self, text: str) -> Bundle:
-        """Return what an output holds while the widget lives; `text` where none can show."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {WIDGET_MIME: view, "text/plain": text}
+    def static(self) -> Bundle:
+        """Return what stands where no widget shows, and in a saved notebook: HTML and text."""
+        raise NotImplementedError
 
-    def take_down(self) -> None:
+    def bundle(self, text: str | None = None) -> Bundle:
+        """Return what an output holds: the widget, and what stands for it where there is none.
+
+        Args:
+            text: In place of the static form's own text.
+        """
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        static = self.static()
+        return {**static, WIDGET_MIME: view} | ({} if text is None else {"text/plain": text})
+
+    def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
+        return self.bundle(), {}
+
+    def close(self) -> None:
         """Close the widget and its layout, so that a saved notebook holds neither."""
         layout = self.layout
         # Programs that execute notebooks keep the last state even of what was closed.
         self.snapshot = {}
-        self.close()
+        super().close()
         layout.close()
 
 
@@ -246,7 +258,7 @@ def joined(bundles: Iterable[Bundle]) -> Bundle:
     """Return bundles of HTML and text one after the other."""
     parts = list(bundles)
     return {
-        "text/html": "".join(part["text/html"] for part in parts),
+        "text/html": '<div style="height:8px"></div>'.join(part["text/html"] for part in parts),
         "text/plain": "\n\n".join(part["text/plain"] for part in parts),
     }
 

@@ -48,7 +48,6 @@ class WorkbenchWidget(RequestSurface):
     scripts = ("parts.js", "requests.js", "reading.js", "workbench_parts.js", "workbench.js")
     styles = ("tokens.css", "reading.css", "workbench.css")
     overtaken = frozenset({"type"})
-    renews = True
 
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench

@@ -150,7 +150,7 @@ def note(kind: int, value: Any) -> bytes:
 
     Args:
         kind: What it is.
-        value: What it says, in values of JSON.
+        value: What it says, in values of JSON; dataclasses are written field by field.
     """
     text = orjson.dumps(value)
     count = -(-len(text) // RECORD_BYTES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import os
 from collections import deque
@@ -80,7 +79,7 @@ class RunIndexWriter:
         self._is_lost = False
         """Whether nothing is written any more: it cannot be, or the project was cleared."""
 
-        self._note(run_index.HEADER, dataclasses.asdict(header))
+        self._note(run_index.HEADER, header)
 
     def add(self, outcome: Outcome) -> None:
         """Take a row's outcome, in place of an earlier one of the row; on the loop thread."""
@@ -180,7 +179,7 @@ class RunIndexWriter:
             files.make_folder(self._path.parent)
             if self._path.parent.is_symlink():
                 raise StoreError(f"{self._path.parent} is a link.")
-            _make_room(self._project.folder)
+            _make_room(self._path.parent)
             self._is_made = True
         elif not self._path.exists():
             raise FileNotFoundError
@@ -202,9 +201,10 @@ class RunIndexWriter:
         self.close()
 
 
-def _make_room(folder: Path) -> None:
+def _make_room(runs: Path) -> None:
     """Remove the oldest runs of a project that has too many."""
-    runs = layout.run_files(folder)
-    for path in runs[: max(0, len(runs) - MOST_RUNS + 1)]:
+    # Names only: a path for each of a thousand runs would cost a short run as much as its rows.
+    names = sorted(name for name in os.listdir(runs) if name.endswith(layout.RUN_SUFFIX))
+    for name in names[: max(0, len(names) - MOST_RUNS + 1)]:
         with suppress(OSError):
-            path.unlink()
+            os.unlink(runs / name)

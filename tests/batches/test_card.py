@@ -147,7 +147,7 @@ def test_a_batch_is_followed_in_a_widget_too(start, sim):
     run.result(30)
     card.end(run.status())
     assert "Batch finished" in card.snapshot["html"]
-    assert "Batch finished" in card.static["text/html"]
+    assert "Batch finished" in card.static()["text/html"]
     assert card.state == "finished"
 
 

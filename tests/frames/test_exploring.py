@@ -16,6 +16,7 @@ import llmnb
 from llmnb.display import moments
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import exploring
+from llmnb.notebook import explorer_view as view
 from llmnb.store import clearing, layout
 
 
@@ -392,6 +393,7 @@ def test_two_runs_over_many_rows_open_before_they_are_compared(run, frame, monke
     ex = other.explore(run)
     assert (ex.rows_compared, ex.listed.tolist()) == (0, [0, 1, 2, 3, 4])
     assert ex.row(3)["added"] == 1
+    assert view.state(ex, "", 1)["line"]["parts"][0].startswith("Comparing both runs: 0 of 5 rows")
     assert ex.rows_compared == 0
 
     assert sorted(ex.positions.tolist()) == [0, 3, 4]

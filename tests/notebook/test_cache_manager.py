@@ -420,9 +420,7 @@ def test_one_answer_is_forgotten(save, manage):
     save("p", chat(1, "a", "b"), chat(2, "c", "d"))
     page = manage()
 
-    (said,) = page.ask(do="forget", project="p", key=key_of(1))
-
-    assert said["kind"] == "forgotten"
+    assert page.ask(do="forget", project="p", key=key_of(1)) == []
     assert page.rows["p"]["answers"] == "1"
     assert page.ask(do="forget", project="p", key=key_of(1))[0]["kind"] == "fault"
 
@@ -834,6 +832,45 @@ def test_a_question_is_not_answered_before_it_is_asked(save, manage, browser, ca
 
     assert there(cache_dir) == ["tickets"]
     browser.until(lambda: "The kernel is busy" in shown.inner_text())
+
+
+CUT_OFF = """(card) => [...card.querySelectorAll("button, .find .cnt")]
+  .filter((one) => one.checkVisibility())
+  .filter((one) => one.getBoundingClientRect().right > card.getBoundingClientRect().right)
+  .map((one) => one.textContent)"""
+
+
+@pytest.mark.browser
+def test_no_button_of_a_narrow_list_is_cut_off(save, manage, browser):
+    """
+    However long a name and large its figures: what has no room beside the buttons gives way.
+    """
+    save("tickets", *(entry(number) for number in range(3)))
+    page = manage()
+    large = {"answers": 1_234_567, "size_bytes": 209_000_000, "hits": 9, "saved_usd": 1234.5}
+    page.manager._summaries = lambda: [project_summary("name " * 20, **large), project_summary()]
+    page.manager.look()
+    shown = browser.show(page.manager, name="narrow")
+    browser.until(lambda: shown.locator("tbody tr").count() == 2)
+
+    for width in (320, 460, 461, 540, 620, 621, 720, 721, 760):
+        shown.evaluate("(node, width) => { node.style.width = `${width}px`; }", width)
+        assert shown.locator(".card").evaluate(CUT_OFF) == [], width
+
+
+@pytest.mark.browser
+def test_a_kernel_that_was_restarted_is_told_of(save, manage, browser):
+    """
+    Why no button acts any more, and that nothing is lost.
+    """
+    save("tickets", entry(1))
+    shown = browser.show(manage().manager, name="restarted")
+    browser.until(lambda: shown.locator("tbody tr").count() == 1)
+
+    browser.page.evaluate("widgets.restarted.cut()")
+
+    said = "The kernel was restarted. What is listed here is kept: run the cell again"
+    browser.until(lambda: said in shown.inner_text())
 
 
 @pytest.mark.browser

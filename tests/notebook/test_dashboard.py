@@ -211,7 +211,7 @@ def test_a_thread_keeps_the_card_true_to_the_end(provider):
 
     assert (card.snapshot["view"], card.snapshot["over"]) == ("finished", 1)
     assert "all 5 rows answered" in card.snapshot["line"]
-    assert "all 5 rows answered" in card.static["text/plain"]
+    assert "all 5 rows answered" in card.static()["text/plain"]
 
 
 def test_the_widget_state_holds_no_key(provider):

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from widget_page import WidgetPage
 
 import llmnb
+from llmnb.frames import exploring
 from llmnb.notebook.explorer import ExplorerWidget
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -152,6 +153,19 @@ def test_changed_words_are_marked_and_stand_side_by_side(read):
     page.page.keyboard.press("d")
     expect(box.locator(".sides")).to_contain_text("before, 1 word")
     expect(box.locator("li[role=option]").first).to_contain_text("+2 −1")
+
+
+def test_two_large_runs_are_compared_while_one_reads(read, monkeypatch):
+    """
+    Their rows stand in the frame's order at first, then what changed comes first, alone.
+    """
+    monkeypatch.setattr(exploring, "_MOST_LOOKED_UP", 1)
+    frame = pd.DataFrame({"text": list("abcde"), "now": list("vwxyz"), "before": list("vwxya")})
+    page, box = read(frame.llm.explore("now", "before"))
+
+    page.until(lambda: "1 of 5 rows changed" in box.locator(".cnt").first.inner_text())
+    page.until(lambda: box.locator("li[role=option]").count() == 1)
+    expect(box.locator(".because")).to_contain_text("Most changed first.")
 
 
 def test_a_wrong_answer_is_corrected_where_it_is_read(read):

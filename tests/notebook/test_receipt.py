@@ -406,6 +406,20 @@ def test_thousands_of_runs_are_kept_as_a_hundred_and_lose_no_row():
     assert "temperature 79.8" in words_of(*entries)
 
 
+def test_a_failed_run_keeps_its_number_when_others_are_added_up():
+    """
+    In the middle of a long loop it is still called by its place among all runs.
+    """
+    same = [dataclasses.replace(entry, traits={}) for entry in loop(200)]
+    same[16] = dataclasses.replace(same[16], status=dataclasses.replace(finished(), started_at=NOW))
+    entries: list[Entry] = []
+    for entry in same:
+        entries = receipt.condensed([*entries, entry])
+
+    for runs in (entries, same):
+        assert "5 longer than the context run 17, row 1,871" in words_of(*runs)
+
+
 def summary_of_failed(page: str) -> str:
     return Census(page.partition("<table")[0] + "</div>").text
 

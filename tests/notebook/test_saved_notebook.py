@@ -404,3 +404,23 @@ def test_the_code_of_a_receipt_works_when_it_is_pasted(day):
         "<code>(.*?)</code>", receipt["text/html"]
     )
     assert "Plan row 9 <b>!" in printed(day[PASTED])
+
+
+def test_a_cache_manager_leaves_its_list_in_an_output_of_its_own(executed):
+    """
+    A page that knows no such widget any more shows the list all the same, as it was last.
+    """
+    notebook = executed(
+        """
+        from llmnb.widgets import CacheManager
+        manager = CacheManager(cache_dir="kept")
+        display(manager)
+        with Laboratory(latency=0) as sim:
+            progress.attend(ask(sim, questions(3), api_key=KEY, cache_dir="kept"))
+        manager.look()
+        """
+    )
+    list_alone, card, *_ = outputs(notebook["cells"][1])
+
+    assert "3 answers kept in 1 project" in Census(list_alone["text/html"]).text
+    assert "application/vnd.jupyter.widget-view+json" in card

@@ -47,6 +47,7 @@ RENDER = """async ({ id, esm, css, state, width }) => {
       state[name] = value;
       for (const act of listeners[`change:${name}`] ?? []) act();
     },
+    cut() { for (const act of listeners.comm_live_update ?? []) act(); },
     receive(message) { for (const act of listeners["msg:custom"] ?? []) act(message); },
   };
   const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));

@@ -7,7 +7,8 @@
 
 const COLUMNS = [["answers", "answers", ""], ["size", "size", "opt3"], ["age", "age", "opt2 opt"], ["used", "last use", "opt2"], ["rate", "hit rate", "opt2"], ["saved", "saved", ""]];
 const SEARCH_PAUSE_MS = 250;
-const DEAF_CACHE = [`${DEAF_TEXT} In a cell, `, "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
+const DEAF_CACHE = ["In a cell, ", "%llm_cache", " opens this list anew and ", "%llm_cache list", " prints it."];
+const KEPT_CACHE = "What is listed here is kept: run the cell again to open the list anew.";
 
 // ----------------------------------------------------------------- asked once more
 
@@ -31,8 +32,8 @@ function makePanel({ label, isCalm = false, onKeep }) {
   };
 }
 
-/** The two questions of a project, or of all: before clearing, and how to export. */
-function makeQuestions(asker, report, onClosed) {
+/** What is asked of a project, of all or of one answer: before it goes, and how to export. */
+function makeQuestions(asker, report) {
   let open = null; // { project, what, node, panel, back }
   const close = (returnsFocus) => {
     if (!open) return;
@@ -42,7 +43,6 @@ function makeQuestions(asker, report, onClosed) {
     node.remove();
     row?.classList.remove("asked", "calm");
     if (returnsFocus || hadFocus) back?.focus();
-    onClosed();
   };
   const insert = (spot, panel, isCalm) => {
     if (spot.row) {
@@ -54,7 +54,8 @@ function makeQuestions(asker, report, onClosed) {
       return node;
     }
     const node = make("div", { class: isCalm ? "ask bar calm" : "ask bar" }, panel.node);
-    spot.after.after(node);
+    if (spot.inside) spot.inside.append(node);
+    else spot.after.after(node);
     return node;
   };
   const show = (spot, label, isCalm) => {
@@ -64,24 +65,32 @@ function makeQuestions(asker, report, onClosed) {
     open.node = insert(spot, panel, isCalm);
     return panel;
   };
-  const clear = (project, label, spot) => {
-    const panel = show(spot, `Clear ${label}`, false);
+  /** Ask before something goes: `yes` does the request, and what `ended` returns takes its answers. */
+  const decide = (spot, label, yesText, request, onDone) => {
+    const panel = show(spot, label, false);
     const mine = open;
-    const yes = makeButton("Clear", () => {
+    const ended = (act) => (message) => { if (open === mine) close(true); act(message); };
+    const fault = ended((message) => report(message.text, true));
+    const yes = makeButton(yesText, () => {
       enable(yes, false);
-      asker.ask({ do: "clear", project }, {
-        done: () => { if (open === mine) close(true); spot.onCleared?.(); },
-        fault: (message) => { if (open === mine) close(true); report(message.text, true); },
-      });
+      asker.ask(request, { done: ended(onDone), fault });
     }, "danger");
-    enable(yes, false);
     panel.add(yes);
-    panel.write(["", `Clear ${label}?`, " Counting what that would take away…"]);
     panel.keep.focus();
+    return { panel, yes, fault };
+  };
+  const clear = (project, label, spot) => {
+    const { panel, yes, fault } = decide(spot, `Clear ${label}`, "Clear", { do: "clear", project }, () => spot.onCleared?.());
+    enable(yes, false);
+    panel.write(["", `Clear ${label}?`, " Counting what that would take away…"]);
     asker.ask({ do: "weigh", project }, {
       weighed: ({ question }) => { panel.write(question.parts); write(yes, question.yes); enable(yes, true); },
-      fault: (message) => { if (open === mine) close(true); report(message.text, true); },
+      fault,
     });
+  };
+  const forget = (project, { key, question }, spot, onDone) => {
+    const label = "Forget this answer";
+    decide(spot, label, label, { do: "forget", project, key }, onDone).panel.write(["", `${label}?`, ` ${question}`]);
   };
   const exporting = (project, label, spot) => {
     const panel = show(spot, `Export ${label}`, true);
@@ -97,7 +106,7 @@ function makeQuestions(asker, report, onClosed) {
     panel.write(["", `Export ${label} to a file?`, " JSONL keeps everything and can be imported again. CSV opens in a spreadsheet, its formulas made inert."]);
     panel.keep.focus();
   };
-  return { clear, export: exporting, close, get row() { return open?.row ?? null; }, get node() { return open?.node ?? null; } };
+  return { clear, forget, export: exporting, close, get row() { return open?.row ?? null; }, get node() { return open?.node ?? null; } };
 }
 
 // --------------------------------------------------------------------------- the list
@@ -195,7 +204,7 @@ function makeList(acts) {
 
 // ------------------------------------------------------------------------- one project
 
-function makeHit({ asker, report, project, onForgotten }) {
+function makeHit({ asker, questions, report, project, onForgotten }) {
   let state = null;
   const asked = make("span", { class: "p" });
   const answered = make("span", { class: "a" });
@@ -216,7 +225,7 @@ function makeHit({ asker, report, project, onForgotten }) {
     });
   }, "link");
   const copyKey = makeButton("Copy key", () => copy(state.key, copyKey), "link");
-  const forget = makeButton("Forget this answer…", () => askToForget(), "link");
+  const forget = makeButton("Forget this answer…", () => questions.forget(project(), state, { inside: node, back: forget }, onForgotten), "link");
   for (const button of [copyAnswer, copyKey]) button.dataset.says = button.textContent;
   const key = make("span", { class: "key", hidden: "", id: uniqueId() }, code, copyAnswer, copyKey, forget);
   const more = make("button", { type: "button", class: "more vh", "aria-expanded": "false", "aria-controls": key.id });
@@ -227,7 +236,7 @@ function makeHit({ asker, report, project, onForgotten }) {
     node.classList.toggle("open", isOpen);
     show(key, isOpen);
     showTexts();
-    if (!isOpen) node.querySelector(".ask")?.remove();
+    if (!isOpen && node.contains(questions.node)) questions.close(false);
     label();
   };
   /** A closed row begins near the word that was found, an open one at the start. */
@@ -243,23 +252,6 @@ function makeHit({ asker, report, project, onForgotten }) {
     if (event.target.closest("button, .key, .ask") || String(getSelection())) return;
     toggle();
   });
-  const askToForget = () => {
-    node.querySelector(".ask")?.remove();
-    const keep = (returnsFocus) => { bar.remove(); if (returnsFocus) forget.focus(); };
-    const panel = makePanel({ label: "Forget this answer", onKeep: keep });
-    const bar = make("div", { class: "ask bar" }, panel.node);
-    const yes = makeButton("Forget this answer", () => {
-      enable(yes, false);
-      asker.ask({ do: "forget", project: project(), key: state.key }, {
-        forgotten: () => onForgotten(),
-        fault: (message) => { keep(true); report(message.text, true); },
-      });
-    }, "danger");
-    panel.add(yes);
-    panel.write(["", "Forget this answer?", ` ${state.question}`]);
-    node.append(bar);
-    panel.keep.focus();
-  };
   const patch = (hit) => {
     const isOther = state?.key !== hit.key;
     state = hit;
@@ -273,7 +265,7 @@ function makeHit({ asker, report, project, onForgotten }) {
   return { node, patch, more };
 }
 
-function makeProject({ asker, report }) {
+function makeProject({ asker, questions, report }) {
   let project = null;
   let number = 0;
   let shown = [];
@@ -306,7 +298,7 @@ function makeProject({ asker, report }) {
     while (shown.length > page.hits.length) shown.pop().node.remove();
     page.hits.forEach((hit, index) => {
       if (!shown[index]) {
-        shown.push(makeHit({ asker, report, project: () => project, onForgotten: () => { input.focus(); load(); } }));
+        shown.push(makeHit({ asker, questions, report, project: () => project, onForgotten: () => { input.focus(); load(); } }));
         hits.append(shown[index].node);
       }
       shown[index].patch(hit);
@@ -341,42 +333,38 @@ function makeProject({ asker, report }) {
 
 // ------------------------------------------------------------------------------- foot
 
-function makeFoot(onUndo, onClose) {
-  const glyph = makeGlyph();
-  const text = make("span");
+function makeFoot({ link, onUndo, onClose }) {
   const close = makeButton("Close", onClose, "bare");
-  const undo = makeButton("Undo", () => onUndo(gone));
-  const node = make("div", { class: "because", hidden: "" }, make("span", { class: "why" }, glyph.node, text), make("span", { class: "btns" }, close, undo));
+  const undo = makeButton("Undo", () => onUndo(state.foot.gone));
   close.title = "Deletes for good what was cleared";
-  let gone = [];
-  let latest = null; // { parts, isBad }: what happened last, until something else does
+  const line = makeLastLine(make("span", { class: "btns" }, close, undo));
+  let latest = null; // what happened last, until something else does
   let isBusy = false;
-  let isDeaf = false;
-  let state = null;
+  let state = {};
   const patch = () => {
-    const foot = state?.foot ?? null;
-    const parts = isDeaf ? DEAF_CACHE : isBusy ? [BUSY_TEXT] : latest?.parts ?? foot?.parts ?? null;
-    gone = foot?.gone ?? [];
-    show(node, parts !== null);
-    if (parts === null) return;
-    glyph.draw(isDeaf ? "alert" : isBusy ? "clock" : latest?.isBad ? "alert" : "check");
-    node.classList.toggle("bad", Boolean(latest?.isBad) && !isBusy && !isDeaf);
-    writeParts(text, parts, isDeaf ? "code" : "b");
-    for (const button of [undo, close]) show(button, gone.length > 0 && !isDeaf);
+    const { foot } = state;
+    const kernel = kernelLine(link(), { isBusy, kept: KEPT_CACHE, again: DEAF_CACHE });
+    const shown = kernel ?? latest ?? (foot && { glyph: "check", parts: foot.parts });
+    show(line.node, Boolean(shown));
+    if (!shown) return;
+    line.patch(shown);
+    for (const button of [undo, close]) show(button, Boolean(foot) && (kernel === null || isBusy));
     write(undo, foot?.undo ?? "Undo");
   };
   return {
-    node,
+    node: line.node,
     take(newState) {
-      const before = JSON.stringify(state?.foot ?? null);
+      if (JSON.stringify(state.foot) !== JSON.stringify(newState.foot)) latest = null;
       state = newState;
-      if (JSON.stringify(state.foot) !== before) latest = null;
       patch();
     },
-    report(parts, isBad) { latest = { parts: Array.isArray(parts) ? parts : [parts], isBad }; patch(); },
-    deaf(newDeaf) { if (newDeaf !== isDeaf) { isDeaf = newDeaf; patch(); } },
+    report(parts, isBad) {
+      latest = { glyph: isBad ? "alert" : "check", tone: isBad ? "bad" : "", parts: [parts].flat() };
+      patch();
+    },
     busy(newBusy) { if (newBusy !== isBusy) { isBusy = newBusy; patch(); } },
-    get text() { return text.textContent; },
+    patch,
+    get text() { return line.text; },
     undo,
   };
 }
@@ -390,19 +378,19 @@ function render({ model, el }) {
   let focusNext = null; // what shall have the focus once the list is new
 
   const speaker = makeSpeaker();
-  const foot = makeFoot((gone) => undo(gone), () => asker.ask({ do: "close" }));
+  const foot = makeFoot({ link: () => asker.link, onUndo: (gone) => undo(gone), onClose: () => asker.ask({ do: "close" }) });
   const report = (parts, isBad) => { foot.report(parts, isBad); speaker.announce(foot.text); };
   const asker = makeRequests(model, {
     overtaken: ["open"],
     onBusy: (isBusy) => { foot.busy(isBusy); if (isBusy) speaker.announce(foot.text); },
     onTurn: () => {
-      foot.deaf(asker.link.isDeaf);
-      if (asker.link.isDeaf) speaker.announce(foot.text);
+      foot.patch();
+      if (asker.link.isDeaf || asker.link.gone) speaker.announce(foot.text);
       listen();
     },
   });
   const listen = () => { for (const part of [head.buttons, list.node, project.node]) part.inert = !asker.link.acts; };
-  const questions = makeQuestions(asker, report, () => {});
+  const questions = makeQuestions(asker, report);
 
   const open = (row) => { questions.close(false); opened = row.name; patch(); project.open(row.name); };
   const back = () => {
@@ -438,7 +426,7 @@ function render({ model, el }) {
     onClear: (row, spot) => questions.clear(row.name, countOf(row), { ...spot, onCleared: cleared(row.name) }),
     onUndo: undo,
   });
-  const project = makeProject({ asker, report });
+  const project = makeProject({ asker, questions, report });
   const blankTitle = make("p", { class: "t" });
   const blankText = make("p");
   const blank = make("div", { class: "blank" }, blankTitle, blankText);

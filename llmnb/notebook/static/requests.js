@@ -50,6 +50,8 @@ function makeRequests(model, { overtaken = [], onBusy = () => {}, onTurn = () =>
   };
 }
 
+// ----------------------------------------------------------------------- clipboard
+
 async function putOnClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
