@@ -80,7 +80,7 @@ class RunList(list[RunNote]):
         aligned = ["right" if name in ("rows", "failed") else "left" for name in _HEAD]
         rows = [
             [
-                cell(text, "" if name == "call" else _WHOLE, align=align, longest=_LONGEST)
+                cell(text, _WHOLE if name == "run" else "", align=align, longest=_LONGEST)
                 for name, text, align in zip(_HEAD, _cells(note), aligned, strict=True)
             ]
             for note in self[:SHOWN]
