@@ -17,7 +17,7 @@ from llmnb.batches.poller import BatchPoller
 from llmnb.batches.records import FOLDER, BatchRow, Failed, Record, error_of
 from llmnb.display import moments
 from llmnb.display.escape import html_text
-from llmnb.display.html_fragments import bar, box, cell, line, strong, table
+from llmnb.display.html_fragments import bar, box, facts, line, strong
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import cut, single_line
 from llmnb.engine.counters import Counters
@@ -394,7 +394,7 @@ def card(
     named = ", ".join(batches[:_NAMED])
     if len(batches) > _NAMED:
         named += f" and {len(batches) - _NAMED:,} more"
-    facts = {
+    figures = {
         "run": run_id,
         "answered": f"{answered:,}",
         "kept before or merged": f"{kept:,}" if kept else "",
@@ -408,11 +408,7 @@ def card(
         bar((name, rows / total) for name, rows in parts.items()) if total else "",
         f'<p style="{_TITLE}">{strong(title)} · {far}{simulated}</p>',
         line(cut(f"{status.project} · {asked}", LONGEST), FAINT),
-        table(
-            [cell(name, FAINT, head="row", longest=LONGEST), cell(fact, longest=LONGEST)]
-            for name, fact in facts.items()
-            if fact
-        ),
+        facts(figures.items(), LONGEST),
         line(waiting, f"margin-top:6px;{FAINT}") if waiting else "",
         _foot(run_id, status, now),
         name=CARD,
