@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, Unpack
 
 from llmnb import progress
-from llmnb.chat.messages import messages_of
+from llmnb.chat.messages import Conversation, messages_of
 from llmnb.chat.results import LLMResult, result_of
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import MasterOptions
-from llmnb.models.llm import LLM, Prompt, request_of
+from llmnb.models.llm import LLM, request_of
 from llmnb.options import (
     OPTIONS,
     RETRIES,
@@ -63,7 +63,7 @@ class GenerationMaster:
     def __init__(
         self,
         llms: Sequence[LLM | str],
-        input_text_list: Sequence[Prompt],
+        input_text_list: Sequence[Conversation],
         num_workers: int | None = None,
         session: Any = None,
         max_retries: int = 3,
@@ -132,12 +132,12 @@ class GenerationMaster:
         if self.last_run is not None:
             await self.last_run
 
-    async def _process_one(self, text: Prompt) -> LLMResult:
+    async def _process_one(self, text: Conversation) -> LLMResult:
         """Ask one text with every retry and fallback."""
         (outcome,) = await self._start([text])
         return _result(text, outcome)
 
-    def _start(self, texts: Sequence[Prompt]) -> Run:
+    def _start(self, texts: Sequence[Conversation]) -> Run:
         return start(
             [request_of(text) for text in texts],
             Asking(model=tuple(self.llms), params=self._params),
@@ -148,5 +148,5 @@ class GenerationMaster:
         )
 
 
-def _result(text: Prompt, outcome: Outcome) -> LLMResult:
+def _result(text: Conversation, outcome: Outcome) -> LLMResult:
     return result_of(outcome, prompt=tuple(messages_of(text)))

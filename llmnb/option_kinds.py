@@ -113,6 +113,13 @@ def _read_rate(value: Any) -> float | None:
         raise Unfit(ACCEPTED) from None
 
 
+def _number_or_text(typed: str) -> float | str:
+    try:
+        return float(typed)
+    except ValueError:
+        return typed  # such as "5 per second"
+
+
 def _read_text(value: Any) -> str:
     if not isinstance(value, str):
         raise Unfit
@@ -144,6 +151,6 @@ SECONDS = any_number(0, above=True)
 TEXT = Kind("a text", "str", _read_text)
 PATH = Kind("a text or a pathlib.Path", "str | os.PathLike[str]", _read_path)
 TEXTS = Kind("a text or a list of them", "str | Sequence[str]", _read_texts)
-RATE = Kind("a rate above 0", "Rate", _read_rate, float)
+RATE = Kind("a rate above 0", "Rate", _read_rate, _number_or_text)
 SHARE = Kind("True, False, or the projects' names", "bool | str | list[str]", _read_projects)
 SECONDS_OR_P95 = Kind("a number above 0, or 'p95'", 'float | Literal["p95"]', _read_seconds_or_p95)

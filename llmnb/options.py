@@ -404,6 +404,9 @@ OPTIONS: Mapping[str, Option] = {
 RETRIES = _option("the number of attempts after the first", whole_number(0), default=3)
 """`max_attempts` under the names that others count retries with."""
 
+ROWS = _option("the number of rows", whole_number(0))
+"""How many of a table's first rows are taken."""
+
 
 def _argument(meaning: str, type: str) -> Option:
     return _option(meaning, Kind("", type, lambda value: value))
@@ -423,7 +426,11 @@ ARGUMENTS: Mapping[str, Option] = {
         "content, or JSON text of them",
         "Hashable",
     ),
-    "system": _argument("a system message before every question, a template as a prompt is", "str"),
+    "system": _option(
+        "the system message before every question",
+        TEXT,
+        note="; columns' names in braces are filled in",
+    ),
     "examples": _argument(
         "pairs of an input and its answer, shown before every question; an input that is a mapping "
         "fills the prompt's own fields. A series of labels makes examples of the rows that it "

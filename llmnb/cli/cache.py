@@ -17,6 +17,7 @@ from llmnb.display.escape import visible
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.options import ROWS
 from llmnb.store import clearing, layout, projects, search, transfer
 from llmnb.store.entry import Entry
 from llmnb.targets.resolve import choose, resolve
@@ -99,7 +100,8 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 
 def _show(options: argparse.Namespace, root: Path) -> int:
     project = _project(options.project, root)
-    entries = projects.entries(project, search=options.search, limit=options.limit)
+    limit = ROWS.checked("--limit", options.limit)
+    entries = projects.entries(project, search=options.search, limit=limit)
     if not entries:
         print("No answer holds that text." if options.search else "No answers kept yet.")
         return 0
@@ -160,10 +162,15 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
 
 def _export(options: argparse.Namespace, root: Path) -> int:
     project = _project(options.project, root)
-    if options.file.suffix.lower() == ".csv":
-        count = transfer.export_csv(project, options.file, lossless=options.raw)
-    else:
-        count = transfer.export_project(project, options.file)
+    try:
+        if options.file.suffix.lower() == ".csv":
+            count = transfer.export_csv(project, options.file, lossless=options.raw)
+        else:
+            count = transfer.export_project(project, options.file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{options.file} cannot be written: {error.strerror or error}."
+        ) from None
     print(f"Wrote {count:,} answers to {options.file}.")
     return 0
 

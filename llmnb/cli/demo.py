@@ -13,6 +13,7 @@ from llmnb.display.escape import visible
 from llmnb.errors import ConfigurationError
 from llmnb.frames.table_files import Row
 from llmnb.frames.tables import open_table
+from llmnb.options import ROWS
 from llmnb.progress import attend
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
@@ -43,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def act(options: argparse.Namespace) -> int:
     """Run the command."""
-    rows = list(open_table(table_path()).rows())[: options.rows]
+    limit = ROWS.checked("--rows", options.rows)
+    rows = list(open_table(table_path()).rows())[:limit]
     _fetch_weights(options.model)
     print(
         f"Asking {visible(options.model)} about {len(rows):,} sentences from reviews: "

@@ -9,6 +9,7 @@ from llmnb.cli.table_questions import add_table_arguments
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.pandas_source import frame_of
 from llmnb.frames.tables import error_of, open_table
+from llmnb.options import ROWS
 from llmnb.signatures import add_options
 
 _ASKED = (
@@ -73,9 +74,8 @@ def score(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Ask every prompt of every model, and print who is right, or where they part."""
-    table = _read(options)
-    if options.limit is not None:
-        table = table.head(options.limit)
+    limit = ROWS.checked("--limit", options.limit)
+    table = _read(options).iloc[:limit]
     chosen = {name: value for name in _ASKED if (value := getattr(options, name)) is not None}
     compared = DataFrameLLM(table).compare(
         options.prompt,

@@ -14,7 +14,7 @@ from llmnb.frames.table_files import Row, TableFile
 from llmnb.frames.tables import JSONLTable, error_of, open_table
 from llmnb.frames.template import Template, ambiguous_column, conversation, prompt_template
 from llmnb.generation.lines import unwrap
-from llmnb.options import Door, names, with_params
+from llmnb.options import ROWS, Door, names, with_params
 from llmnb.running.asking import Asking
 from llmnb.signatures import add_options
 
@@ -82,7 +82,7 @@ class TableQuestions:
         )
         if self.table.note:
             print(f"llmnb: {self.table.note}", file=sys.stderr)
-        self.limit: int | None = options.limit
+        self.limit: int | None = ROWS.checked("--limit", options.limit)
         self.template: Template | None = None
         self._messages: Template | None = None
         self._system = self._compile(options.system, Template) if options.system else None

@@ -126,11 +126,19 @@ class Accessor:
         hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
         raise AttributeError(f".llm has no {name!r}.{hint}", name=name, obj=self)
 
-    def _do(self, verb: str, *arguments: Any) -> Any:
-        """Do a verb of the library, and block for what it prepares."""
+    def _do(self, verb: str, *arguments: Any, **keywords: Any) -> Any:
+        """Do a verb of the library, and block for what it prepares.
+
+        Args:
+            verb: Its function in `_verbs`; with a module's name before it, that module's.
+            *arguments: What the function takes behind the table.
+            **keywords: Likewise.
+        """
         from llmnb.frames.table_source import PreparedVerb  # registering does without it
 
-        done = getattr(importlib.import_module(self._verbs), verb)(self._table, *arguments)
+        module, _, function = verb.rpartition(".")
+        home = importlib.import_module(f"llmnb.frames.{module}" if module else self._verbs)
+        done = getattr(home, function)(self._table, *arguments, **keywords)
         if isinstance(done, PreparedVerb) and not self._is_preparing:
             return done.finish()
         return done
@@ -356,41 +364,13 @@ class FrameAccessor(Accessor, Generic[Answers]):
 
 
 @readable_signatures
-class DataFrameLLM(FrameAccessor["Table"]):
-    """Questions about the rows of a frame.
-
-    In a prompt the text between braces is the exact name of a column, spaces included;
-    ``{{`` and ``}}`` are braces. Rows whose fields are all missing are not asked.
-
-    Args:
-        frame: The frame; never changed.
-
-    Example:
-        >>> import pandas as pd
-        >>> from llmnb.frames.registration import register_accessor
-        >>> register_accessor("llm")
-        >>> df = pd.DataFrame({"text": ["a", None]})
-        >>> df.llm.generate("Say {text}", model="sim/any").isna().tolist()
-        [False, True]
-    """
-
-    _verbs = "llmnb.frames.verbs"
-    _shown = "generate, plan, preview, extract, classify, compare, …"
-
-    def __init__(self, frame: pd.DataFrame | TableSource) -> None:
-        super().__init__(frame)
-
-    def _rows(self) -> int:
-        return self._table.rows if _is_source(self._table) else len(self._table)
-
-    def _columns(self) -> list[Any]:
-        table = self._table
-        return table.columns().names if _is_source(table) else list(table.columns)
+class LocalFrameAccessor(FrameAccessor[Answers]):
+    """Questions about the rows of a frame that this process has, or can have, as a whole."""
 
     @full_signature
     def start(
         self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
-    ) -> TableRun[Table]:
+    ) -> TableRun[Any]:
         """Start `generate` in the background and return its run at once.
 
         Args:
@@ -404,7 +384,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> len(run.result(timeout=60))
             2
         """
-        run: TableRun[Table] = self._do("start", prompt, options)
+        run: TableRun[Any] = self._do("start", prompt, options)
         return run
 
     @full_signature
@@ -449,6 +429,39 @@ class DataFrameLLM(FrameAccessor["Table"]):
         comparison: Comparison = self._do("compare", prompts, models, truth, rows, with_params)
         return comparison
 
+
+@readable_signatures
+class DataFrameLLM(LocalFrameAccessor["Table"]):
+    """Questions about the rows of a frame.
+
+    In a prompt the text between braces is the exact name of a column, spaces included;
+    ``{{`` and ``}}`` are braces. Rows whose fields are all missing are not asked.
+
+    Args:
+        frame: The frame; never changed.
+
+    Example:
+        >>> import pandas as pd
+        >>> from llmnb.frames.registration import register_accessor
+        >>> register_accessor("llm")
+        >>> df = pd.DataFrame({"text": ["a", None]})
+        >>> df.llm.generate("Say {text}", model="sim/any").isna().tolist()
+        [False, True]
+    """
+
+    _verbs = "llmnb.frames.verbs"
+    _shown = "generate, plan, preview, extract, classify, compare, …"
+
+    def __init__(self, frame: pd.DataFrame | TableSource) -> None:
+        super().__init__(frame)
+
+    def _rows(self) -> int:
+        return self._table.rows if _is_source(self._table) else len(self._table)
+
+    def _columns(self) -> list[Any]:
+        table = self._table
+        return table.columns().names if _is_source(table) else list(table.columns)
+
     @full_signature
     def nearest(
         self,
@@ -481,7 +494,9 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> near["text"].tolist()
             ['a cat']
         """
-        rows: pd.DataFrame = self._do("nearest", query, column, k, _with_model(options, model))
+        rows: pd.DataFrame = self._do(
+            "vectors.Search", query, column, k, _with_model(options, model)
+        )
         return rows
 
     @full_signature
@@ -541,7 +556,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
         budget_usd: float = 0.25,
         project_name: str | None = None,
     ) -> Workbench:
-        """Return where a prompt is made: a few rows are asked as it changes, version by version.
+        """Return a workbench for writing a prompt: a few rows are asked at each change of it.
 
         In a notebook it shows as a card to write in. Showing it sends nothing. Typing, or setting
         `.prompt`, asks `n` rows once nothing was changed for 0.6 s; each text that was asked is a
@@ -581,20 +596,21 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> print(bench.code)
             df["kind"] = df.llm.generate("Is this kind? {text}", model="sim/any")
         """
-        settings = {
-            "truth": truth,
-            "model": model,
-            "params": params,
-            "system": system,
-            "schema": schema,
-            "examples": examples,
-            "into": into,
-            "n": n,
-            "seed": seed,
-            "budget_usd": budget_usd,
-            "project_name": project_name,
-        }
-        bench: Workbench = self._do("workbench", prompt, settings)
+        bench: Workbench = self._do(
+            "workbench.Workbench",
+            prompt,
+            truth=truth,
+            model=model,
+            params=params,
+            system=system,
+            schema=schema,
+            examples=examples,
+            into=into,
+            n=n,
+            seed=seed,
+            budget_usd=budget_usd,
+            project_name=project_name,
+        )
         return bench
 
     def score(
@@ -631,7 +647,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> score.accuracy, score.missing, score.wrong.index.tolist()
             (0.5, 1, [2, 3])
         """
-        score: Score = self._do("score", column, truth, examples, kind)
+        score: Score = self._do("scoring.column_score", column, truth, examples, kind)
         return score
 
     def explore(
@@ -659,7 +675,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> [ex.row(position)["prompt"] for position in ex.positions]
             ['bad']
         """
-        explorer: Explorer = self._do("explore", column, other, truth)
+        explorer: Explorer = self._do("explorers.explore_column", column, other, truth)
         return explorer
 
     def shares(self, column: Hashable, truth: Any) -> Shares:
@@ -684,7 +700,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> float(shares.loc["kind", "naive"]), bool(shares.loc["kind", "share"] < 0.6)
             (0.6, True)
         """
-        shares: Shares = self._do("shares", column, truth)
+        shares: Shares = self._do("sharing.column_shares", column, truth)
         return shares
 
     def label(
@@ -753,7 +769,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
         return labeller
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
-        """Return the frame with what people said over a column's answers, and say how many.
+        """Return the frame with people's labels in place of a column's answers, and say how many.
 
         Nothing is sent. What was said in `label`, and what was corrected in `explore`, replaces
         the answers of all rows of the same content; all other rows stay.
@@ -772,7 +788,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
             >>> sorted(df.llm.apply_labels("tone")["tone"])
             ['cold', 'warm']
         """
-        table: Table = self._do("apply_labels", column, project_name)
+        table: Table = self._do("row_labels.apply_labels", column, project_name)
         return table
 
     agenerate = awaited(FrameAccessor.generate)
@@ -780,7 +796,7 @@ class DataFrameLLM(FrameAccessor["Table"]):
     aclassify = awaited(FrameAccessor.classify)
     aembed = awaited(FrameAccessor.embed)
     apreview = awaited(FrameAccessor.preview)
-    acompare = awaited(compare)
+    acompare = awaited(LocalFrameAccessor.compare)
     ajudge = awaited(judge)
     anearest = awaited(nearest)
 
@@ -1025,7 +1041,9 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> near.index.tolist()
             [0]
         """
-        near: pd.Series[Any] = self._do("nearest", query, "{}", k, _with_model(options, model))
+        near: pd.Series[Any] = self._do(
+            "vectors.Search", query, "{}", k, _with_model(options, model)
+        )
         return near
 
     def score(
@@ -1047,7 +1065,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> pd.Series(["kind", "unkind"]).llm.score(["kind", "kind"]).accuracy
             0.5
         """
-        score: Score = self._do("score", "", truth, examples, kind)
+        score: Score = self._do("scoring.column_score", "", truth, examples, kind)
         return score
 
     def explore(self, other: Any = None, *, truth: Any = None) -> Explorer:
@@ -1062,7 +1080,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> pd.Series(["kind", None]).llm.explore().row(0)["answer"]
             'kind'
         """
-        explorer: Explorer = self._do("explore", "", other, truth)
+        explorer: Explorer = self._do("explorers.explore_column", "", other, truth)
         return explorer
 
     def shares(self, truth: Any) -> Shares:
@@ -1077,7 +1095,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> moods.llm.shares(["kind", "kind", "unkind", "unkind"]).labels["share"].tolist()
             [0.5, 0.5]
         """
-        shares: Shares = self._do("shares", "", truth)
+        shares: Shares = self._do("sharing.column_shares", "", truth)
         return shares
 
     def label(

@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,10 +29,18 @@ _LOOKED_AT = 50
 """Rows that are read to find the delimiter."""
 
 _MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UNMARKED = {b"\1\0\1\0": "utf-16-le", b"\0\1\0\1": "utf-16-be"}
+"""Encodings by which of the first four bytes are zero, as they are in a Latin name of a column."""
+
+_WIDE = ("utf-16", "utf-32")
+"""Encodings of several bytes a character, in which no single byte can be kept as it is."""
+
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xd0\xde\xf0\xfe\xff")
 """Bytes that cp1252 does not use, or whose letters are very rare."""
 
@@ -101,7 +109,7 @@ class CSVTable(TableFile):
             file.seek(0)
             _check_quotes(file, path.name, chosen)
         header = next(self._records(), None)
-        if header is None or not header[0]:
+        if header is None:
             raise empty_table(path)
         self.columns = header[0]
         self.header = header[1]
@@ -118,6 +126,7 @@ class CSVTable(TableFile):
 
     def _record(self, cells: list[str], written: str, line: int) -> CSVRow:
         columns = self.columns
+        cells = cells or [""]  # a blank line, in a table of a single column
         # An empty cell of a CSV file says nothing: it is missing.
         row = CSVRow(zip(columns, (cell or None for cell in cells), strict=False))
         row.written = written
@@ -151,15 +160,18 @@ class CSVTable(TableFile):
         try:
             with self._open() as file:
                 reader = csv.reader(lines(file), delimiter=self.form.delimiter)
+                is_header = True
                 for cells in reader:
                     written = taken[0] if len(taken) == 1 else "".join(taken)
                     taken.clear()
-                    yield cells, written.rstrip("\r\n"), reader.line_num
+                    if cells or not is_header:  # blank lines may stand before the header
+                        is_header = False
+                        yield cells, written.rstrip("\r\n"), reader.line_num
         except csv.Error as error:
             raise UnreadableFile(f"{self.path} is not a CSV file: {error}.") from None
 
     def _open(self) -> IO[str]:
-        errors = "surrogateescape" if not self.form.encoding.startswith("utf-16") else "strict"
+        errors = "strict" if self.form.encoding.startswith(_WIDE) else "surrogateescape"
         return self.path.open(encoding=self.form.encoding, errors=errors, newline="")
 
 
@@ -176,7 +188,7 @@ def _encoding(path: Path, encoding: str | None) -> tuple[str, bool]:
     with path.open("rb") as file:
         head = file.read(4)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    name = marked or "utf-8"
+    name = marked or _UNMARKED.get(bytes(map(bool, head)), "utf-8")
     if encoding is not None:
         try:
             name = codecs.lookup(encoding).name
@@ -230,7 +242,7 @@ def _delimiter(file: IO[str], usual: str, chosen: str | None) -> str:
                 "Nothing was sent."
             )
         return chosen
-    lines = list(islice(file, 4 * _LOOKED_AT))
+    lines = list(islice(dropwhile(str.isspace, file), 4 * _LOOKED_AT))
 
     def evenness(delimiter: str) -> float:
         try:
@@ -317,7 +329,7 @@ class CSVSink(TableSink):
         self._form = form
         self._row_cell = _guarded if guards_rows else _cell
         self._added_cell = _guarded if guards_added else _cell
-        errors = "strict" if form.encoding.startswith("utf-16") else "surrogateescape"
+        errors = "strict" if form.encoding.startswith(_WIDE) else "surrogateescape"
         self._file: io.TextIOWrapper = path.open(
             "w", encoding=form.encoding, errors=errors, newline=""
         )
@@ -377,7 +389,7 @@ def _encodable(text: str, encoding: str) -> str:
     """Return a text that can be encoded: lone surrogates that stand for no byte are replaced."""
     if text.isascii() or not _is_broken(text):
         return text
-    if encoding.startswith("utf-16"):
+    if encoding.startswith(_WIDE):
         return text.encode("utf-8", "replace").decode()
     return "".join(
         "\ufffd" if "\ud800" <= sign <= "\udfff" and not "\udc80" <= sign <= "\udcff" else sign

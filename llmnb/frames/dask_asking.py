@@ -32,7 +32,7 @@ from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import PartitionSource
 from llmnb.frames.table_source import Keywords
-from llmnb.options import checked
+from llmnb.options import ROWS, checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.rates import per_minute
@@ -86,6 +86,7 @@ def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
 
 def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
     """Compute the first partition, and return the answers to its first rows."""
+    ROWS.checked("n", rows)
     question, job = _question(table, "generate", prompt, None, keywords)
     if job.options.into is not None or job.options.details:
         raise ConfigurationError("preview() has a form of its own: leave out into and details.")
@@ -200,6 +201,11 @@ def _question(
     options = options_of(keywords)
     if options.mode == "batch":
         raise ConfigurationError(_BATCHES)
+    if not isinstance(options.examples, list | tuple | None):
+        raise ConfigurationError(
+            "On Dask examples= are pairs of an input and its answer: labels of rows would need all "
+            "partitions at once. Nothing was sent."
+        )
     question = Question(
         verb=verb,
         prompt=prompt,

@@ -174,8 +174,8 @@ def _model_to_send(model: Any, gen_type: str) -> Any:
         return _full_name(model, None, gen_type)
     if not isinstance(model, Endpoint):
         raise ConfigurationError(
-            f"model is a {type(model).__name__}; it is a name such as 'openai/gpt-4o-mini', an "
-            "LLM, or a list of them. Nothing was sent."
+            f"model is of type {type(model).__name__}; it is a name such as 'openai/gpt-4o-mini', "
+            "an LLM, or a list of them. Nothing was sent."
         )
     if isinstance(model.owner, CustomModel):
         raise ConfigurationError(

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
-from llmnb.decide.quality import has_length_limit
+from llmnb.decide.quality import chosen_length
 from llmnb.display.texts import cut
 from llmnb.engine.handle import About, RunHandle
 from llmnb.errors import ConfigurationError
@@ -21,7 +21,7 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.quoting import Quotes
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import WHOLE, PreparedVerb, Source
+from llmnb.frames.table_source import PreparedVerb, Source
 from llmnb.frames.template import escaped
 from llmnb.frames.truth import truth_of
 from llmnb.records import Outcome
@@ -94,7 +94,7 @@ class Job(PreparedVerb):
             questions,
             self.form.table,
             on_error=options.on_error,
-            warns_of_cut=not has_length_limit(options.body),
+            warns_of_cut=chosen_length(options.body) is None,
             about=about,
             form=self.form,
         )
@@ -221,17 +221,20 @@ def job(
         output = quoted(output)
         system = with_instructions(options.system, INSTRUCTIONS)
         options = dataclasses.replace(options, system=system)
+    columns = source.columns()
     labelled: dict[int, Any] = {}
     if not isinstance(options.examples, list | tuple | None):
-        shown = truth_of(source, options.examples, "examples").labels
-        labelled = {row: label for row, label in enumerate(shown) if label is not None}
+        if isinstance(options.examples, str):
+            columns.cells(options.examples)  # so that lazy tables know what is read
+        if source.rows:
+            shown = truth_of(source, options.examples, "examples").labels
+            labelled = {row: label for row, label in enumerate(shown) if label is not None}
         options = dataclasses.replace(options, examples=None)
-    columns = source.columns()
     questions = Questions(
         columns, prompt, options, variants=variants, prompts=prompts, labelled=labelled
     )
     if questions.is_constant and questions.rows > 1:
-        names = ", ".join(name if name == WHOLE else f"{{{name}}}" for name in columns.names)
+        names = ", ".join(f"{{{name}}}" for name in columns.names) or "none"
         warn(
             "The prompt names no column, so every row asks the same. A column stands in braces; "
             f"there is: {cut(names, 600)}."

@@ -8,7 +8,6 @@ from typing import Any
 from llmnb.errors import ConfigurationError
 from llmnb.frames.keywords import FrameOptions
 from llmnb.options import (
-    OPTIONS,
     Door,
     body_of,
     names,
@@ -93,11 +92,9 @@ def options_of(keywords: Mapping[str, Any]) -> Options:
         >>> options_of({"max_tokens": 9}).body
         {'max_tokens': 9}
     """
-    refuse_unknown(keywords, KEYWORDS["GenerateOptions"], ".llm")
+    known = KEYWORDS["GenerateOptions"]
+    refuse_unknown(keywords, known, ".llm")
     params, rest = params_in(keywords)
     if params:
         rest["params"] = with_params(rest.get("params"), params)
-    for name in names("frames"):
-        if name in rest:
-            rest[name] = OPTIONS[name].checked(name, rest[name])
-    return Options(**rest)
+    return Options(**{name: known[name].checked(name, value) for name, value in rest.items()})

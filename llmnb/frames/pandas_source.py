@@ -320,11 +320,20 @@ def _with_values(series: pd.Series[Any], values: Mapping[int, Any]) -> pd.Series
 
 
 def _label(frame: pd.DataFrame, name: Hashable) -> Any:
-    """Return the label under which a frame takes a new column of that name."""
+    """Return the label under which a frame takes a new column of that name.
+
+    Raises:
+        InputError: If the name has more levels than the frame's columns.
+    """
     levels = frame.columns.nlevels
     if levels == 1:
         return name
     parts = name if isinstance(name, tuple) else (name,)
+    if len(parts) > levels:
+        raise InputError(
+            f"{name!r} has {len(parts)} levels and the frame's columns have {levels}: give another "
+            "into=…. Nothing was sent."
+        )
     return (*parts, *[""] * (levels - len(parts)))
 
 

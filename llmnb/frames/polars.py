@@ -5,23 +5,20 @@ Importing this file registers it; `import llmnb` does so as soon as Polars is im
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from llmnb.frames.accessor_registration import AccessorRegistration
-from llmnb.frames.accessors import DataFrameLLM, FrameAccessor, SeriesLLM, ValuesAccessor
+from llmnb.frames.accessors import DataFrameLLM, LocalFrameAccessor, SeriesLLM, ValuesAccessor
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable
     from typing import Unpack
 
-    from llmnb.frames.comparing import Comparison
-    from llmnb.frames.keywords import CompareOptions, GenerateOptions
-    from llmnb.frames.run import TableRun
-    from llmnb.running.asking import Model
+    from llmnb.frames.keywords import GenerateOptions
 
 
 class PolarsFrameLLM(DataFrameLLM):
@@ -60,12 +57,15 @@ class PolarsSeriesLLM(SeriesLLM):
         super().__init__(PolarsSource(series))
 
 
-class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
-    """Questions about the rows of a lazy frame; each method but the last few is lazy itself.
+class LazyFrameLLM(LocalFrameAccessor["pl.LazyFrame"]):
+    """Questions about the rows of a lazy frame; what gives columns of answers is lazy itself.
 
     What is wrong with a prompt or an option is said at once; nothing is sent before the frame is
     collected, and nothing at all where the answers' columns are not among those collected. The
     answers of the whole frame are one run, within one budget and its limits.
+
+    `plan`, `preview`, `start` and `agenerate` collect the columns that they need, and `compare`
+    collects the frame.
 
     Args:
         frame: The lazy frame.
@@ -83,55 +83,6 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
     _shown = "generate, extract, classify, embed, plan, start, …"
 
     @full_signature
-    def compare(
-        self,
-        prompts: Hashable | Sequence[Hashable] | Mapping[str, Hashable],
-        models: Model | Sequence[Model] | None = None,
-        *,
-        truth: Any = None,
-        rows: Literal["labelled", "all"] = "labelled",
-        params: Any = None,
-        **options: Unpack[CompareOptions],
-    ) -> Comparison:
-        """Collect the frame, and ask several prompts, models or settings the same.
-
-        Args:
-            prompts: As for `DataFrameLLM.compare`, as is what follows.
-            models: One or several; None: the configured one.
-            truth: True labels by position, or the name of a column.
-            rows: With truth, ``"labelled"`` asks only rows that have a label, ``"all"`` all.
-            params: Fields of the request; a list of them compares settings.
-            **options: As for `generate`, but for model, into, details and n.
-
-        Example:
-            >>> import polars as pl
-            >>> lazy = pl.LazyFrame({"text": ["so good"]})
-            >>> lazy.llm.compare("Is this kind? {text}", ["sim/any", "sim/other"]).answers.height
-            1
-        """
-        whole: DataFrameLLM = self._do("whole")
-        return whole.compare(prompts, models, truth=truth, rows=rows, params=params, **options)
-
-    @full_signature
-    def start(
-        self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
-    ) -> TableRun[Any]:
-        """Collect what is needed, and start `generate` in the background.
-
-        Args:
-            prompt: As for `generate`.
-            **options: As for `generate`.
-
-        Example:
-            >>> import polars as pl
-            >>> lazy = pl.LazyFrame({"text": ["so good", None]})
-            >>> run = lazy.llm.start("Is this kind? {text}", model="sim/any")
-            >>> len(run.result(timeout=60))
-            2
-        """
-        return self._collected(prompt, options).start(prompt, **options)
-
-    @full_signature
     async def agenerate(
         self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]
     ) -> pl.DataFrame:
@@ -146,13 +97,9 @@ class LazyFrameLLM(FrameAccessor["pl.LazyFrame"]):
         """
         from llmnb import bridge
 
-        frame = await bridge.made_in_thread(lambda: self._collected(prompt, options))
+        frame = await bridge.made_in_thread(lambda: self._do("collected", prompt, options))
         answers: pl.DataFrame = await frame.agenerate(prompt, **options)
         return answers
-
-    def _collected(self, prompt: Hashable | None, options: Any) -> DataFrameLLM:
-        frame: DataFrameLLM = self._do("collected", prompt, options)
-        return frame
 
 
 class ExprLLM(ValuesAccessor["pl.Expr"]):

@@ -15,11 +15,11 @@ import polars as pl
 from llmnb.frames import overwriting, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
-from llmnb.frames.options import options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_columns import VECTOR
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.questions import Questions
+from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import WHOLE, Keywords
 from llmnb.running.planning import Plan
 from llmnb.user_code import warn
@@ -77,9 +77,16 @@ def preview(lazy: pl.LazyFrame, prompt: str, rows: int, keywords: Keywords) -> A
     return collected(lazy, prompt, keywords).preview(prompt, n=rows, **keywords)
 
 
-def whole(lazy: pl.LazyFrame) -> DataFrameLLM:
-    """Return the accessor of the collected frame."""
-    return DataFrameLLM(PolarsSource(lazy.collect()))
+def start(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> TableRun[Any]:
+    """Collect what is needed, and start asking in the background."""
+    return collected(lazy, prompt, keywords).start(prompt, **keywords)
+
+
+def compare(
+    lazy: pl.LazyFrame, prompts: Any, models: Any, truth: Any, rows: str, keywords: Keywords
+) -> Job:
+    """Collect the frame, and prepare to ask several models, prompts or settings the same."""
+    return verbs.compare(PolarsSource(lazy.collect()), prompts, models, truth, rows, keywords)
 
 
 def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> DataFrameLLM:
@@ -88,7 +95,7 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
         schema = lazy.collect_schema()
         names = ("images", "examples", "messages", "system")
         read = {name: keywords[name] for name in names if keywords.get(name) is not None}
-        questions = Questions(_empty_table(schema).columns(), prompt, options_of(read))
+        questions = verbs.generate(_empty_table(schema), prompt, read).questions
         lazy = lazy.select(_needed_columns(questions, schema))
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
@@ -114,7 +121,7 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     without_values = make(
         _empty_table({column: pl.String()}),
         "…{{}}" if images is None else column,
-        {name: value for name, value in keywords.items() if name != "system"},
+        {name: keywords[name] for name in keywords if name not in ("system", "examples")},
     )
     kind = _as_series(without_values.form.table([])).dtype
 

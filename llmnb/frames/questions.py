@@ -15,7 +15,7 @@ from llmnb.errors import InputError
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example, Options
 from llmnb.frames.table_source import Columns, name_of
-from llmnb.frames.template import Template, conversation, last_text, prompt_template
+from llmnb.frames.template import Template, conversation, last_text, listed, prompt_template
 from llmnb.running.preparer import sample
 from llmnb.wire.json_text import json_text
 
@@ -234,7 +234,7 @@ def _template(prompt: Hashable | None, columns: Columns, *, is_constant_fine: bo
         if name_of(prompt) not in names:
             raise InputError(
                 f"A prompt is a column's name or a text with names in braces, not "
-                f"{type(prompt).__name__}. Columns: {', '.join(map(repr, names))[:600]}. "
+                f"{type(prompt).__name__}. Columns: {listed(names)}. "
                 "Where every row has a prompt of its own, make them a column. Nothing was sent."
             )
         return Template(name_of(prompt), names)

@@ -134,10 +134,13 @@ def unknown_column(name: str, columns: Sequence[str], note: str = "") -> Unknown
     """Return the error for a name that no column has, with the nearest one and all of them."""
     near = difflib.get_close_matches(name, columns, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UnknownField(
-        f"The table has no column {name!r}.{hint} "
-        f"It has: {', '.join(map(repr, columns))[:600]}.{note} Nothing was sent."
-    )
+    has = f"It has: {listed(columns)}." if columns else "It has no columns."
+    return UnknownField(f"The table has no column {name!r}.{hint} {has}{note} Nothing was sent.")
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Return the names of columns for an error; the values of a series are ``{}``."""
+    return ", ".join(repr(name) if name else "{}" for name in columns)[:600]
 
 
 def ambiguous_column(name: str) -> InputError:
@@ -268,7 +271,7 @@ def conversation(cell: Any) -> list[dict[str, Any]] | None:
     elif is_container(cell) and not isinstance(cell, (list, Mapping)):
         cell = exact_json(json_text(cell))  # an array or a tuple
     if not isinstance(cell, list):
-        raise InputError(f"A conversation that is a {type(cell).__name__}: it is {_MESSAGES}")
+        raise InputError(f"A conversation of type {type(cell).__name__}: it is {_MESSAGES}")
     for number, message in enumerate(cell):
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
             raise InputError(

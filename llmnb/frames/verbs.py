@@ -13,19 +13,17 @@ from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
 from llmnb.frames.job import Job, job, with_instructions
-from llmnb.frames.options import options_of
+from llmnb.frames.options import Options, options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Keywords, PreparedVerb, Source
+from llmnb.frames.template import is_missing
+from llmnb.options import ROWS
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
-    from llmnb.frames.exploring import Explorer
     from llmnb.frames.labelling import Labeller
-    from llmnb.frames.scoring import Score
-    from llmnb.frames.sharing import Shares
-    from llmnb.frames.workbench import Workbench
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -57,6 +55,7 @@ def plan(table: Source, prompt: Hashable | None, keywords: Keywords) -> Plan:
 
 def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> Job:
     """Prepare to ask about the first rows only, and to show prompts beside answers."""
+    ROWS.checked("n", rows)
     _refuse_messages(keywords)
     options = options_of({"on_error": "column", **keywords})
     if options.into is not None or options.details:
@@ -76,9 +75,7 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
-    options = options_of(
-        _with_instructions(_EXTRACT, {**_without_schema(keywords), "schema": schema})
-    )
+    options = _instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema})
     call = VerbCall("extract", (prompt, schema), keywords)
     return job(table, prompt, options, call=call)
 
@@ -87,7 +84,7 @@ def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords
     """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
     asked = {**_without_schema(keywords), "schema": tuple(known)}
-    options = options_of(_with_instructions(_instructions_for(known, meanings), asked))
+    options = _instructed(_instructions_for(known, meanings), asked)
     call = VerbCall("classify", (prompt, labels), keywords)
     return job(table, prompt, options, labels=known, call=call)
 
@@ -127,41 +124,14 @@ def judge(
         )
     call = VerbCall("judge", (criterion, column), keywords)
     if against is not None:
-        told = verdicts.choice_instructions(criterion)
-        options = options_of(_with_instructions(told, {**asked, "schema": verdicts.ORDER}))
+        told = verdicts.CHOICE_INSTRUCTIONS.format(criterion=criterion)
+        options = _instructed(told, {**asked, "schema": verdicts.ORDER})
         return verdicts.better_of_two(table, column, against, options, call)
     schema = verdicts.score_schema(scale)
-    told = verdicts.score_instructions(criterion, scale)
-    options = options_of(_with_instructions(told, {**asked, "schema": schema}))
+    low, high = scale
+    told = verdicts.SCORE_INSTRUCTIONS.format(criterion=criterion, low=low, high=high)
+    options = _instructed(told, {**asked, "schema": schema})
     return job(table, column, options, call=call)
-
-
-def score(table: Source, column: Hashable, truth: Any, examples: Any, kind: str | None) -> Score:
-    """Return how often a column is right; nothing is sent."""
-    from llmnb.frames.scoring import column_score
-
-    return column_score(table, column, truth, examples, kind)
-
-
-def explore(table: Source, column: Hashable | None, other: Any, truth: Any) -> Explorer:
-    """Read rows; see `DataFrameLLM.explore`."""
-    from llmnb.frames.explorers import explore_column
-
-    return explore_column(table, column, other, truth)
-
-
-def shares(table: Source, column: Hashable, truth: Any) -> Shares:
-    """Return the corrected share of each label; nothing is sent."""
-    from llmnb.frames.sharing import column_shares
-
-    return column_shares(table, column, truth)
-
-
-def workbench(table: Source, prompt: str, settings: Keywords) -> Workbench:
-    """Return where a prompt is made; nothing is sent."""
-    from llmnb.frames.workbench import Workbench
-
-    return Workbench(table, prompt, **settings)
 
 
 def label(table: Source, column: Hashable, labels: Labels, sampling: Keywords) -> Labeller:
@@ -172,13 +142,6 @@ def label(table: Source, column: Hashable, labels: Labels, sampling: Keywords) -
     return labeller(source_of(table), column, known, meanings, **sampling)
 
 
-def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
-    """Return the table with what people said over a column's answers; nothing is sent."""
-    from llmnb.frames import row_labels
-
-    return row_labels.apply_labels(table, column, project)
-
-
 def embed(
     table: Source, column: Hashable, into: Hashable | None, keywords: Keywords
 ) -> PreparedVerb:
@@ -186,15 +149,6 @@ def embed(
     from llmnb.frames.vectors import Embedding
 
     return Embedding(table, column, into, keywords)
-
-
-def nearest(
-    table: Source, query: Any, column: Hashable, rows: int, keywords: Keywords
-) -> PreparedVerb:
-    """Prepare to find the rows whose vectors are nearest to a question's."""
-    from llmnb.frames.vectors import Search
-
-    return Search(table, query, column, rows, keywords)
 
 
 def _without_schema(keywords: Keywords) -> Keywords:
@@ -219,8 +173,10 @@ def _refuse_quotes(keywords: Keywords) -> None:
         )
 
 
-def _with_instructions(instructions: str, keywords: Keywords) -> Keywords:
-    return {**keywords, "system": with_instructions(keywords.get("system"), instructions)}
+def _instructed(instructions: str, keywords: Keywords) -> Options:
+    """Return the options of a call whose system message ends with instructions of ours."""
+    options = options_of(keywords)
+    return dataclasses.replace(options, system=with_instructions(options.system, instructions))
 
 
 def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
@@ -235,6 +191,8 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
             f"labels is a list of texts or whole numbers, not {type(labels).__name__}. "
             "Nothing was sent."
         )
+    if not isinstance(labels, Mapping) and hasattr(labels, "tolist"):
+        labels = labels.tolist()  # an array's numbers are not Python's
     try:
         known = list(dict.fromkeys(labels))
     except TypeError:
@@ -247,6 +205,7 @@ def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
 
 def _instructions_for(labels: Sequence[Any], meanings: Mapping[Any, str]) -> str:
     lines = [
-        f"- {label}: {meanings[label]}" if label in meanings else f"- {label}" for label in labels
+        f"- {label}" if is_missing(meaning := meanings.get(label)) else f"- {label}: {meaning}"
+        for label in labels
     ]
     return "\n".join(["Give the text the one label that fits best. The labels are:", *lines])

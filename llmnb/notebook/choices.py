@@ -98,4 +98,4 @@ def _reader(name: str) -> Callable[[str], Any]:
         return _words
     if option.kind.choices == (True, False):
         return _truth
-    return number if option.kind.typed in (int, float) else str
+    return str if option.kind.typed is str else number

@@ -229,6 +229,35 @@ def test_line_ends_marks_and_delimiters_are_detected_and_kept(
     assert written == end.join([*whole, ""]).encode(encoding)
 
 
+def test_a_blank_line_of_a_single_column_is_a_row_without_a_text(sim, tmp_path):
+    """
+    Its cells stand in the columns of all other rows; blank lines before the header say nothing.
+    """
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"\n \n\ntext\na\n\nb\n".replace(b" ", b""))
+
+    assert run(table, "--prompt", "{text}") == 0
+
+    with (tmp_path / "t.answers.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["text", "response", "response_error"]
+    assert rows[1:] == [["a", "> a", ""], ["", "", ""], ["b", "> b", ""]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_text_of_several_bytes_a_letter_is_detected_without_its_mark(sim, tmp_path, encoding):
+    """
+    The answers' file has the same encoding.
+    """
+    table = tmp_path / "t.csv"
+    table.write_bytes("text,n\r\ngrün,1\r\n".encode(encoding))
+
+    assert run(table, "--prompt", "{text}") == 0
+
+    written = (tmp_path / "t.answers.csv").read_bytes().decode(encoding)
+    assert written.splitlines()[1] == "grün,1,> grün,"
+
+
 def test_a_file_of_windows_is_read_and_said_so(sim, tmp_path, capsys):
     """
     As cp1252, also where it is named; the answers' file is one that takes any sign.

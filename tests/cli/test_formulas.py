@@ -131,6 +131,17 @@ def test_texts_in_excel_files_are_marked_as_texts_and_unchanged(sim, tmp_path, k
             assert cell.quotePrefix == (text != guarded)
 
 
+def test_an_export_into_a_folder_that_is_not_there_is_an_error_of_a_sentence(tmp_path, capsys):
+    """
+    Exit code 2, as for all that the caller can mend.
+    """
+    ProjectStore(layout.paths_of(tmp_path, "p")).commit([chat(1, "question", "answer")])
+    out = tmp_path / "nowhere" / "out.jsonl"
+
+    assert main(["cache", "--cache-dir", str(tmp_path), "export", "p", str(out)]) == 2
+    assert f"{out} cannot be written" in capsys.readouterr().err
+
+
 def test_an_export_into_a_csv_file_is_csv_and_guarded(tmp_path, capsys):
     """
     `llmnb cache export NAME FILE.csv`; `--raw` leaves every text as it is.

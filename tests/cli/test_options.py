@@ -92,6 +92,15 @@ def test_commands_spend_what_is_announced_as_their_options_tell(
     assert claims == [burst, burst]
 
 
+def test_a_rate_is_written_as_everywhere(sim, bodies, table, requests):
+    """
+    Also as words, such as 5 per second.
+    """
+    assert run(table, "--rpm", "5 per second", "--tpm", "100000/minute") == 0
+    assert answer(requests, "--max_requests_per_minute", "5 per second") == 0
+    assert len(bodies) > 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -100,6 +109,8 @@ def test_commands_spend_what_is_announced_as_their_options_tell(
         (["--max-wait", "-1"], "max_wait is"),
         (["--max-wait", "nan"], "max_wait is"),
         (["--rpm", "0"], "max_requests_per_minute is"),
+        (["--rpm", "fast"], "max_requests_per_minute is"),
+        (["--limit", "-1"], "--limit is the number of rows"),
         (["--tpm", "inf"], "max_tokens_per_minute is"),
         (["--max-tokens", "0"], "max_tokens is"),
         (["--temperature", "-1"], "temperature is"),

@@ -143,6 +143,9 @@ def test_columns_of_several_levels(sim):
 
     assert frame.llm.generate("{('x', 2)}").tolist() == ["> b"]
     assert frame.llm.generate("{('x', 2)}", into="r")["r"].tolist() == ["> b"]
+    with pytest.raises(errors.InputError, match="3 levels and the frame's columns have 2"):
+        frame.llm.generate("{('x', 1)}", into=("r", "s", "t"))
+    assert len(sim.ledger.received) == 1
 
 
 def test_a_column_named_llm_is_a_column(sim):

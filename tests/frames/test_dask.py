@@ -189,6 +189,8 @@ def test_vectors_are_those_of_pandas(sim, ddf):
         (lambda one: one.llm.embed("t", nix=1), TypeError),
         (lambda one: one.llm.embed("t", model="nix/any"), errors.UnknownProvider),
         (lambda one: one.llm.preview("t", into="x"), errors.ConfigurationError),
+        (lambda one: one.llm.preview("t", n=-1), errors.ConfigurationError),
+        (lambda one: one.llm.generate("t", examples="n"), errors.ConfigurationError),
         (
             lambda one: one.llm.generate("t", params={"lock": threading.Lock()}),
             errors.ConfigurationError,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -429,6 +430,25 @@ def test_a_list_of_models_is_an_order_of_fallback(frame):
 
     assert details["response"].tolist() == ["yes"] * 3
     assert details["model"].tolist() == ["works"] * 3
+
+
+@pytest.mark.parametrize("labels", [np.array([1, 2]), pd.array([1, 2], dtype="Int64")])
+def test_labels_of_an_array_are_labels(sim, asked, labels):
+    """
+    As `unique` gives them: its numbers are whole numbers too.
+    """
+    pd.DataFrame({"t": ["a"]}).llm.classify("t", labels, on_error="column")
+
+    assert "- 1\n- 2" in asked[0]["messages"][0]["content"]
+
+
+def test_a_label_whose_meaning_is_missing_stands_alone(sim, asked):
+    """
+    As where meanings come from a table with gaps.
+    """
+    pd.DataFrame({"t": ["a"]}).llm.classify("t", {"x": None, "y": "good"}, on_error="column")
+
+    assert "- x\n- y: good" in asked[0]["messages"][0]["content"]
 
 
 def test_labelled_examples_leave_the_categories_alone():

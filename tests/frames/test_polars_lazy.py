@@ -79,6 +79,20 @@ def test_a_wrong_prompt_or_option_is_said_at_once(sim, lazy):
         pl.col("t").llm.embed(max_rpm=3)
 
 
+@pytest.mark.parametrize("examples", ["mood", pl.Series(["kind", None, None])])
+def test_labels_of_rows_are_examples_to_the_others(sim, asked, examples):
+    """
+    A column's name makes that column one of those that are read.
+    """
+    frame = pl.LazyFrame({"t": ["a", "b", "c"], "mood": ["kind", None, None], "n": [1, 2, 3]})
+
+    assert frame.llm.generate("t", examples=examples).collect()["response"].len() == 3
+    frame.llm.start("t", examples=examples).result(timeout=60)
+
+    turns = {tuple(message["content"] for message in body["messages"]) for body in asked}
+    assert turns == {("a",), ("a", "kind", "b"), ("a", "kind", "c")}
+
+
 def test_all_rows_are_a_single_run(sim):
     """
     However Polars cuts its work: so limits and budgets are those of one run.

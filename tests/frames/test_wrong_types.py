@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import llmnb
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, InputError
 
 TABLE = pd.DataFrame({"text": ["a", "b"]})
 
@@ -36,3 +37,33 @@ def test_labels_that_are_no_list_are_refused_in_a_sentence(labels):
     """
     with pytest.raises(ConfigurationError, match=r"labels is a list .*Nothing was sent"):
         TABLE.llm.classify("{text}", labels, model="openai/m", progress=False)
+
+
+@pytest.mark.parametrize("rows", [-1, 2.5, "3", True])
+def test_a_preview_of_no_number_of_rows_is_refused_in_a_sentence(rows):
+    """
+    A negative number counts nothing from the end.
+    """
+    with pytest.raises(ConfigurationError, match=r"n is the number of rows: .*Nothing was sent"):
+        TABLE.llm.preview("{text}", n=rows, model="openai/m", progress=False)
+
+
+def test_a_system_message_that_is_no_text_is_refused_in_a_sentence():
+    """
+    By every verb, also where instructions of ours follow it.
+    """
+    for ask in (
+        lambda **options: TABLE.llm.generate("{text}", **options),
+        lambda **options: TABLE.llm.classify("text", ["a", "b"], **options),
+    ):
+        with pytest.raises(ConfigurationError, match=r"system is .*: a text, not 5"):
+            ask(system=5, model="openai/m", progress=False)
+
+
+def test_a_vector_with_a_gap_is_near_to_nothing():
+    """
+    It is refused, instead of rows whose likeness is missing.
+    """
+    vectors = pd.Series([np.array([1.0, 0.0])])
+    with pytest.raises(InputError, match="finite numbers"):
+        vectors.llm.nearest([np.nan, 0.0])
