@@ -67,8 +67,8 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(self._aclose(), self.loop)
         try:
             future.result(timeout)
-        except (TimeoutError, concurrent.futures.CancelledError):
-            future.cancel()
+        except (TimeoutError, concurrent.futures.CancelledError, KeyboardInterrupt):
+            future.cancel()  # whoever interrupts the end of a program does not want to wait for it
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(timeout)
         if not self.thread.is_alive():
