@@ -472,7 +472,7 @@ def _request_list(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, An
     Raises:
         ConfigurationError: If one request, or a file's content, is given where a list belongs.
     """
-    if isinstance(requests, (str, bytes, Mapping)):
+    if isinstance(requests, (str, bytes, Mapping)) or not isinstance(requests, Iterable):
         raise ConfigurationError(
             "generate() takes a list of requests, such as "
             "[{'messages': [{'role': 'user', 'content': '…'}]}]."

@@ -36,7 +36,7 @@ class GenerationMaster:
     `_todo` is what the run has not finished, `_responses` its texts, `_pbar` its bars.
 
     Args:
-        llms: Models in the order of fallback; see `redundant_llms`.
+        llms: A model, or several in the order of fallback; see `redundant_llms`.
         input_text_list: Texts, or lists of messages.
         num_workers: Requests in flight at once for each model; None: found by trying.
         session: Ignored but kept: the engine has a session of its own.
@@ -62,7 +62,7 @@ class GenerationMaster:
 
     def __init__(
         self,
-        llms: Sequence[LLM | str],
+        llms: Sequence[LLM | str] | LLM | str,
         input_text_list: Sequence[Conversation],
         num_workers: int | None = None,
         session: Any = None,
@@ -76,7 +76,7 @@ class GenerationMaster:
         if not llms:
             raise ConfigurationError("GenerationMaster needs at least one model in llms.")
         refuse_unknown(options, KEYWORDS["MasterOptions"], "GenerationMaster()")
-        self.llms = list(llms)
+        self.llms = [llms] if isinstance(llms, str | LLM) else list(llms)
         self.input_text_list = list(input_text_list)
         self.num_workers = num_workers
         self.session = session

@@ -97,3 +97,11 @@ def test_no_model_at_all_is_an_error_before_anything_is_sent():
     """
     with pytest.raises(ConfigurationError, match="at least one model"):
         GenerationMaster([], ["one"])
+
+
+def test_a_model_alone_is_a_list_of_it(sim):
+    """
+    As everywhere: its name, or an object.
+    """
+    for model in ("sim/any", LLM(url=sim.base_url, api_key="k", model="m")):
+        assert GenerationMaster(model, ["Hi"], bars=False).llms == [model]
