@@ -154,8 +154,8 @@ def card(labeller: Labeller, rows: Rows | None, notes: str, *, is_hidden: bool) 
 def _index(labeller: Labeller, label: Any) -> int | None:
     if label is None:
         return None
-    found = labeller.known(label)
-    return None if found is None else labeller.choices.index(found)
+    choice = labeller.known(label)
+    return None if choice is None else labeller.choices.index(choice)
 
 
 def _last(labeller: Labeller, rows: Rows, notes: str, *, is_hidden: bool) -> dict[str, Any]:
