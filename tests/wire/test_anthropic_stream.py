@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import orjson
 import pytest
 
@@ -83,39 +81,6 @@ def parsed(stream: bytes):
 
 
 # --------------------------------------------------------------- the same as unstreamed
-
-
-def test_a_stream_becomes_the_body_it_would_have_been():
-    """
-    Field by field.
-    """
-    assert orjson.loads(whole(HELLO)) == WHOLE_HELLO
-
-
-def test_it_reads_as_the_same_reply():
-    """
-    So both share one entry in the store.
-    """
-    streamed = dataclasses.replace(parsed(HELLO), raw=b"")
-
-    assert streamed == dataclasses.replace(CLAUDE.parse(orjson.dumps(WHOLE_HELLO)), raw=b"")
-
-
-@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-def test_however_it_is_cut_it_is_the_same(line_end):
-    """
-    Byte by byte, so also inside each character, for every kind of line end.
-    """
-    stream = HELLO.replace(b"\n", line_end)
-    for size in (1, 2, 3, 7, 64, 1000):
-        assembler = CLAUDE.assembler()
-        texts = [
-            delta.text
-            for position in range(0, len(stream), size)
-            for delta in assembler.feed(stream[position : position + size])
-        ]
-        assert texts == ["Grüße", " 🙂"]
-        assert orjson.loads(assembler.finish()) == WHOLE_HELLO
 
 
 def test_deltas_come_with_the_bytes_that_complete_them():
