@@ -37,18 +37,6 @@ HELLO = (
     + chunk(piece(" 🙂"))
     + chunk(piece(reason="STOP"), usageMetadata={"candidatesTokenCount": 2, "totalTokenCount": 11})
 )
-WHOLE_HELLO = {
-    "candidates": [
-        {
-            "content": {"role": "model", "parts": [{"text": "Grüße 🙂"}]},
-            "finishReason": "STOP",
-            "index": 0,
-        }
-    ],
-    "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11},
-    "modelVersion": "gemini-2.5-flash",
-    "responseId": "r-1",
-}
 
 
 def whole(stream: bytes, **options) -> bytes:
