@@ -22,9 +22,8 @@ from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusTracker
-from llmnb.errors import ConfigurationError
 from llmnb.keywords import AsyncLLMOptions, ListOptions, MadeWith, StreamOptions
-from llmnb.models.response_rows import ResponseRow, response_row
+from llmnb.models.response_rows import ResponseRow, requests_in, response_row
 from llmnb.options import (
     Door,
     checked,
@@ -208,7 +207,7 @@ class AsyncLLM(MadeWith):
                 saved, and `llmnb.last_run()` has them.
         """
         checked({"progress": progress})
-        requests = _request_list(request_list)
+        requests = requests_in(request_list, "generate()")
         run = self._start(requests, options)
         with attended(run, bars=progress):
             return _rows(requests, run, task_id_generator)
@@ -231,7 +230,7 @@ class AsyncLLM(MadeWith):
             **options: As for `generate`.
         """
         checked({"progress": progress})
-        requests = _request_list(request_list)
+        requests = requests_in(request_list, "generate()")
         run = await bridge.made_in_thread(lambda: self._start(requests, options), RunHandle.stop)
         return await aattend(run, lambda: _rows(requests, run, task_id_generator), bars=progress)
 
@@ -245,7 +244,7 @@ class AsyncLLM(MadeWith):
             request_list: As for `generate`.
             **options: As for `generate`.
         """
-        return self._start(_request_list(request_list), options)
+        return self._start(requests_in(request_list, "generate()"), options)
 
     @full_signature
     def iterate(
@@ -464,20 +463,6 @@ _MADE_WITH = tuple(
 _OF_THE_ACCOUNT = (
     *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests", "max_rps"),
 )
-
-
-def _request_list(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return requests as a list.
-
-    Raises:
-        ConfigurationError: If one request, or a file's content, is given where a list belongs.
-    """
-    if isinstance(requests, (str, bytes, Mapping)):
-        raise ConfigurationError(
-            "generate() takes a list of requests, such as "
-            "[{'messages': [{'role': 'user', 'content': '…'}]}]."
-        )
-    return list(requests)
 
 
 def _rows(
