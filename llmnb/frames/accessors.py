@@ -449,7 +449,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
     ``{{`` and ``}}`` are braces. Rows whose fields are all missing are not asked.
 
     Args:
-        frame: The frame; never changed.
+        table: The frame; never changed.
 
     Example:
         >>> import pandas as pd
@@ -459,9 +459,6 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
         >>> df.llm.generate("Say {text}", model="sim/any").isna().tolist()
         [False, True]
     """
-
-    def __init__(self, frame: pd.DataFrame | TableSource) -> None:
-        super().__init__(frame)
 
     def _columns(self) -> list[Any]:
         return self._source().columns().names
@@ -951,7 +948,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 
     Args:
-        series: The series; never changed.
+        table: The series; never changed.
 
     Example:
         >>> import pandas as pd
@@ -960,9 +957,6 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
         >>> pd.Series(["a", None]).llm.generate("Say {}", model="sim/any").isna().tolist()
         [False, True]
     """
-
-    def __init__(self, series: pd.Series[Any] | TableSource) -> None:
-        super().__init__(series)
 
     @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ from llmnb.progress import Bars, aattend, attended
 from llmnb.rates import Rate
 from llmnb.records import secret
 from llmnb.running.start import start
-from llmnb.signatures import KEYWORDS, described_as, full_signature
+from llmnb.signatures import described_as, full_signature
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""
@@ -229,7 +230,8 @@ def _batch(
     Raises:
         ConfigurationError: If something else is given, or an option has no such value.
     """
-    refuse_unknown(options, KEYWORDS["ParallelOptions"], "openai_parallel_generate()")
+    known = inspect.signature(openai_parallel_generate).parameters
+    refuse_unknown(options, known, "openai_parallel_generate()")
     checked(options)
     if not (listed := requests_in(requests, "openai_parallel_generate()")):
         return None

@@ -232,7 +232,9 @@ def request_of(prompt: Prompt) -> dict[str, Any]:
         return {"prompt": prompt}
     if isinstance(prompt, Sequence):
         return {"messages": list(prompt)}
-    raise ConfigurationError(f"A prompt is a text or a list of messages, not {type(prompt)}.")
+    raise ConfigurationError(
+        f"A prompt is a text or a list of messages, not {type(prompt).__name__}."
+    )
 
 
 def _text(outcome: Outcome) -> str:

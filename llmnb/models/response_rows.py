@@ -25,10 +25,12 @@ def requests_in(requests: Iterable[Mapping[str, Any]], where: str) -> list[Mappi
     Raises:
         ConfigurationError: If one request, or a file's content, is given where a list belongs.
     """
-    if isinstance(requests, (str, bytes, Mapping)):
+    is_frame = hasattr(requests, "columns")
+    if is_frame or isinstance(requests, str | bytes | Mapping) or not hasattr(requests, "__iter__"):
+        hint = " Of a frame they are frame.to_dict('records')." if is_frame else ""
         raise ConfigurationError(
             f"{where} takes a list of requests, such as "
-            "[{'messages': [{'role': 'user', 'content': '…'}]}]."
+            f"[{{'messages': [{{'role': 'user', 'content': '…'}}]}}].{hint}"
         )
     return list(requests)
 
