@@ -46,7 +46,8 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self.pid = os.getpid()
         self.loop = _new_loop()
-        self.loop.set_default_executor(_Executor())
+        most = min(32, (os.cpu_count() or 1) + 4)  # as Python has it
+        self.loop.set_default_executor(Workers(f"{name}-worker", most))
         self.kept: dict[str, Any] = {}
         self.closers: list[Callable[[], Awaitable[None]]] = []
         started = threading.Event()
@@ -133,8 +134,11 @@ def is_side_thread() -> bool:
     return is_loop_thread(_SIDE)
 
 
-class Workers:
-    """Threads for functions that are not ours: started when needed, not waited for at exit.
+class Workers(concurrent.futures.ThreadPoolExecutor):
+    """Threads that call functions: started when needed, not waited for at exit.
+
+    Python's own executors take nothing any more once the main thread has ended, though other
+    threads may still ask, and runs under way have answers to save.
 
     Args:
         name: Name of the threads.
@@ -142,6 +146,7 @@ class Workers:
     """
 
     def __init__(self, name: str, most: int) -> None:
+        super().__init__(most)  # which starts no thread of its own
         self._name = name
         self._most = most
         self.forget()
@@ -150,10 +155,10 @@ class Workers:
         """Begin anew, in a forked child that has none of the threads."""
         self._changed = threading.Condition()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._threads = 0
+        self._started = 0
         self._open = 0
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Have a function called and return its future.
 
         What it raises that is no `Exception`, such as an exit, comes as a `RuntimeError`.
@@ -164,7 +169,7 @@ class Workers:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(function(*arguments))
+                future.set_result(fn(*args, **kwargs))
             except Exception as error:
                 future.set_exception(error)
             except BaseException as error:  # it would end the thread that waits
@@ -172,8 +177,8 @@ class Workers:
 
         with self._changed:
             self._open += 1
-            if self._open > self._threads and self._threads < self._most:
-                self._threads += 1
+            if self._open > self._started and self._started < self._most:
+                self._started += 1
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
         self._jobs.put(work)
         return future
@@ -186,36 +191,16 @@ class Workers:
                 if not self._open:
                     self._changed.notify_all()
 
-    def wait(self) -> None:
-        """Block until everything that was given has been done."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._open)
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for what is under way; the threads themselves end with the process."""
+        if wait:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._open)
 
     async def drain(self, seconds: float) -> None:
         """Wait for so long, at most, until a single thread has done what it was given so far."""
         if self._open:
             await asyncio.wait([asyncio.wrap_future(self.submit(int))], timeout=seconds)
-
-
-class _Executor(concurrent.futures.ThreadPoolExecutor):
-    """Calls what a loop's `run_in_executor` and `asyncio.to_thread` are given.
-
-    Python's own takes nothing any more once the main thread has ended, though other threads may
-    still ask, and runs under way have answers to save.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(max_workers=1)  # it starts no thread of its own
-        self._workers = Workers("llmnb-blocking", min(32, (os.cpu_count() or 1) + 4))
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have a function called and return its future."""
-        return self._workers.submit(functools.partial(fn, *args, **kwargs))
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for what is under way; its threads end with the process."""
-        if wait:
-            self._workers.wait()
 
 
 _CALLERS = Workers("llmnb-callers", 32)

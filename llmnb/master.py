@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, Unpack
 
 from llmnb import progress
-from llmnb.chat.messages import messages_of
+from llmnb.chat.messages import Conversation, messages_of
 from llmnb.chat.results import LLMResult, result_of
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.keywords import MasterOptions
-from llmnb.models.llm import LLM, Prompt, request_of
+from llmnb.models.llm import LLM, request_of
 from llmnb.options import (
     OPTIONS,
     RETRIES,
@@ -64,7 +64,7 @@ class GenerationMaster:
     def __init__(
         self,
         llms: Sequence[LLM | str] | LLM | str,
-        input_text_list: Sequence[Prompt],
+        input_text_list: Sequence[Conversation],
         num_workers: int | None = None,
         session: Any = None,
         max_retries: int = 3,
@@ -141,12 +141,12 @@ class GenerationMaster:
         if self.last_run is not None:
             await self.last_run
 
-    async def _process_one(self, text: Prompt) -> LLMResult:
+    async def _process_one(self, text: Conversation) -> LLMResult:
         """Ask one text with every retry and fallback."""
         (outcome,) = await self._start([text])
         return _result(text, outcome)
 
-    def _start(self, texts: Sequence[Prompt]) -> Run:
+    def _start(self, texts: Sequence[Conversation]) -> Run:
         return start(
             list(map(_request, texts)),
             Asking(model=tuple(self.llms), params=self._params),
@@ -157,7 +157,7 @@ class GenerationMaster:
         )
 
 
-def _request(text: Prompt) -> Any:
+def _request(text: Conversation) -> Any:
     """Return the request of a text; of what is none, the error of its row."""
     try:
         return request_of(text)
@@ -165,6 +165,6 @@ def _request(text: Prompt) -> Any:
         return InputError(error.message)
 
 
-def _result(text: Prompt, outcome: Outcome) -> LLMResult:
+def _result(text: Conversation, outcome: Outcome) -> LLMResult:
     is_asked = not isinstance(outcome.error, InputError)
     return result_of(outcome, prompt=tuple(messages_of(text)) if is_asked else ())

@@ -21,6 +21,7 @@ from llmnb.batches import poller
 from llmnb.testing import SimulatedRequest
 
 DOCS = ROOT / "docs"
+GUIDES = ("evaluation", "models", "embeddings", "batches", "limits", "generation", "notebooks")
 LOCAL = DOCS / "how-to" / "local-model.md"
 COMMANDS = DOCS / "reference" / "command-line.md"
 PAGES = [DOCS / "start.md", COMMANDS, *sorted({*(DOCS / "how-to").glob("*.md")} - {LOCAL})]
@@ -95,6 +96,48 @@ def test_a_page_runs_from_top_to_bottom(path, sim):
             command, *arguments = shlex.split(line, comments=True) or [""]
             if command == "llmnb" and arguments[0] not in NOT_OURS:
                 assert cli.main(arguments) == 0, line
+
+
+GIVEN = """
+import asyncio, llmnb, pandas as pd, pydantic
+df = pd.read_csv("reviews.csv").head(24)
+df = df.assign(subject=df.about, body=df.text, letter=df.text, reply=df.text, reply_before=df.label)
+df["category"], df["older reply"] = ["billing", "delivery", "returns"] * 8, df.text
+labels, texts, token_count = ["billing", "delivery", "returns"], list(df.text[:5]), 5
+labelled = df.llm.label("category", labels, n=50)
+while labelled.position is not None:
+    labelled.give(df["category"].iloc[labelled.position])
+class Ticket(pydantic.BaseModel):
+    topic: str
+class Order(pydantic.BaseModel):
+    buyer: str
+    amount: float
+run = before = df.llm.start("Given: {text}", progress=False)
+run.wait()
+ex = df.llm.explore("reply")
+llm = llmnb.LLM(model="openai/gpt-4o-mini")
+"""
+"""What a reader of a guide has: tickets with a person's labels, forms, and a run."""
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # rows whose made-up answer fits no schema
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs_from_top_to_bottom(guide, monkeypatch, sim):
+    """
+    Each block of Python runs after the one before it, for a reader who has labels and a run.
+    """
+    for provider in ("TOGETHER", "ANTHROPIC"):
+        monkeypatch.setenv(f"{provider}_API_KEY", sim.api_key)
+        monkeypatch.setenv(f"LLMNB_{provider}_BASE_URL", sim.base_url)
+    monkeypatch.setenv("LLMNB_MODEL", "openai/gpt-4o-mini")
+    monkeypatch.setenv("LLMNB_EMBEDDING_MODEL", "openai/text-embedding-3-small")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    run(GIVEN, names)
+    for code in blocks(DOCS / f"{guide}.md", "python"):
+        if "marimo" not in code:  # its own notebooks are tried elsewhere
+            code = re.sub(r'"(run|batch)-\d{8}-\d{6}-\w+"', "before.run_id", code)
+            run(code.replace('"…"', '"any"'), names)
 
 
 def test_the_local_model_is_asked_as_the_readme_asks_it():

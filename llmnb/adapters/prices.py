@@ -105,6 +105,10 @@ class _Schedule:
     """Whether the price is a person's, or nothing: then it is the price in every service tier."""
 
 
+_MOST_KNOWN = 4096
+_LONGEST_NAME = 300
+"""Characters; no table has a longer name of a model."""
+
 _lock = threading.Lock()
 _known: dict[tuple[str, str], _Schedule] = {}
 _manual: dict[tuple[str | None, str], _Schedule] = {}
@@ -150,7 +154,11 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
     else:
         known = _known.get((provider, model))
         if known is None or known.expires <= time.time():
+            if len(model) > _LONGEST_NAME:
+                return None
             with _lock:
+                if len(_known) >= _MOST_KNOWN:  # names come with replies, too
+                    _known.clear()
                 known = _known[provider, model] = _schedule(provider, model, time.time())
         schedule = known
     factor: float | None = 1.0
@@ -260,7 +268,7 @@ def is_usual(tier: str | None) -> bool:
 def rates(provider: str, model: str) -> Rates | None:
     """Return a model's rates for short prompts now, or None when they are not known."""
     price(provider, model, Usage(prompt=0, completion=0))
-    known = _known[provider, model].rates
+    known = _known.get((provider, model), _UNKNOWN).rates
     return known[0] if known else None
 
 
@@ -286,7 +294,7 @@ def set_price(
     cache_read_per_million: float | None = None,
     cache_write_per_million: float | None = None,
 ) -> None:
-    """Say what a model costs, for this process; it wins over the table.
+    """Set what a model costs in this process; it takes precedence over the table of prices.
 
     Args:
         model: Model, as the provider spells it, or ``"provider/model"``.

@@ -80,7 +80,7 @@ class RunList(list[RunNote]):
         aligned = ["right" if name in ("rows", "failed") else "left" for name in _HEAD]
         rows = [
             [
-                cell(text, "" if name == "call" else _WHOLE, align=align, longest=_LONGEST)
+                cell(text, _WHOLE if name == "run" else "", align=align, longest=_LONGEST)
                 for name, text, align in zip(_HEAD, _cells(note), aligned, strict=True)
             ]
             for note in self[:SHOWN]
@@ -113,7 +113,7 @@ def _cells(note: RunNote) -> tuple[str, ...]:
 
 
 def runs(cache_dir: str | Path | None = None) -> RunList:
-    """Return the runs that are written down, the newest first; asks no provider.
+    """Return every recorded run, the newest first; no provider is asked.
 
     Every run over a table is, and every batch run. Of each project the latest 1,000 are kept;
     clearing a project removes them, but for batch runs.

@@ -17,7 +17,7 @@ from llmnb.batches.poller import BatchPoller
 from llmnb.batches.records import FOLDER, BatchRow, Failed, Record, error_of
 from llmnb.display import moments
 from llmnb.display.escape import html_text
-from llmnb.display.html_fragments import bar, box, cell, line, strong, table
+from llmnb.display.html_fragments import bar, box, facts, line, strong
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import cut, single_line
 from llmnb.engine.counters import Counters
@@ -132,10 +132,11 @@ class BatchRun(RunHandle[list[Outcome]]):
         counts = self._counters.tracker_copy()
         waiting = [poller for poller in self._pollers.values() if poller.part.is_open]
         in_flight = max(0, sum(map(_requests_at_provider, waiting)))
-        return dataclasses.replace(
-            self._counters.snapshot(
-                counts, state=self._state, project=self.project, row_of=self.row_of
-            ),
+        return self._counters.snapshot(
+            counts,
+            row_of=self.row_of,
+            state=self._state,
+            project=self.project,
             total=len(self._rows),
             launched=min(len(self._rows), counts.num_rows_done + in_flight),
             in_flight=in_flight,
@@ -393,7 +394,7 @@ def card(
     named = ", ".join(batches[:_NAMED])
     if len(batches) > _NAMED:
         named += f" and {len(batches) - _NAMED:,} more"
-    facts = {
+    figures = {
         "run": run_id,
         "answered": f"{answered:,}",
         "kept before or merged": f"{kept:,}" if kept else "",
@@ -407,11 +408,7 @@ def card(
         bar((name, rows / total) for name, rows in parts.items()) if total else "",
         f'<p style="{_TITLE}">{strong(title)} · {far}{simulated}</p>',
         line(cut(f"{status.project} · {asked}", LONGEST), FAINT),
-        table(
-            [cell(name, FAINT, head="row", longest=LONGEST), cell(fact, longest=LONGEST)]
-            for name, fact in facts.items()
-            if fact
-        ),
+        facts(figures.items(), LONGEST),
         line(waiting, f"margin-top:6px;{FAINT}") if waiting else "",
         _foot(run_id, status, now),
         name=CARD,

@@ -21,6 +21,7 @@ from llmnb.batches.service import Service
 from llmnb.decide.quality import has_length_limit
 from llmnb.display.money import usd
 from llmnb.engine.handle import Mode, RunHandle
+from llmnb.engine.row_errors import unpriced
 from llmnb.engine.source import CHUNK_ROWS, get_ready
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
@@ -254,14 +255,11 @@ def _check_budget(setting: _Setting, calls: Sequence[Call]) -> None:
     """Refuse what may cost more than the budget: a batch cannot be stopped at a dollar."""
     if setting.budget_usd is None or not calls:
         return
-    prices = [setting.target.highest_price(call) for call in calls]
-    if None in prices:
-        raise ConfigurationError(
-            f"budget_usd cannot be kept: the price of {setting.target.provider}/"
-            f"{setting.target.model} is not known. Say it with llmnb.set_price(…), or leave the "
-            "budget out. Nothing was sent."
-        )
-    most = sum(price for price in prices if price is not None) * PRICE_FACTOR
+    most = 0.0
+    for call in calls:
+        if (price := setting.target.highest_price(call)) is None:
+            raise unpriced(call)
+        most += price * PRICE_FACTOR
     if most > setting.budget_usd:
         raise BudgetExceeded(
             f"The batch of {len(calls):,} requests may cost up to {usd(most)}, above "

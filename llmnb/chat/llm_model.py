@@ -25,7 +25,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from llmnb import bridge
 from llmnb.chat.messages import Conversation, Message, messages_of
-from llmnb.chat.results import LLMResult
+from llmnb.chat.results import LLMResult, checked_results
 from llmnb.chat.run_tools import ToolRun, run_tools
 from llmnb.chat.tools import ToolChoice, Tools, choice_body, tool_bodies
 from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
@@ -147,8 +147,7 @@ class LLMModel(abc.ABC):
             asked["output_type"] = output
         elif output is not None:
             asked["response_format"] = response_format(output)
-        listeners = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
-        if listeners:
+        if listeners := _listeners(callbacks):
             if not wants_single_answer(asked):
                 raise ConfigurationError(
                     "Callbacks follow one answer; leave n out, or the callbacks. Nothing was sent."
@@ -156,7 +155,10 @@ class LLMModel(abc.ABC):
             answers = [await self.streamed(turns, listeners, asked)]
         else:
             answers = await self.acompletion(turns, **asked)
-        results = [self._finished(answer, output, turns, name) for answer in answers]
+        results = [
+            self._finished(answer, output, turns, name)
+            for answer in checked_results(answers, type(self).__name__)
+        ]
         if results and all(result.error is not None for result in results):
             raise results[0].error or LLMNBError("No answer; please report this.")
         return results
@@ -282,6 +284,19 @@ class LLMModel(abc.ABC):
             messages=messages,
             name=name or result.name,
         )
+
+
+def _listeners(callbacks: Any) -> tuple[Callback, ...]:
+    """Return callbacks as a tuple, once each is found to be a function."""
+    if callable(callbacks):
+        return (callbacks,)
+    listeners = tuple(callbacks or ()) if isinstance(callbacks, Iterable | None) else (callbacks,)
+    for listener in listeners:
+        if not callable(listener):
+            raise ConfigurationError(
+                f"callbacks are functions, or one, not {listener!r}. Nothing was sent."
+            )
+    return listeners
 
 
 def wants_single_answer(fields: Mapping[str, Any]) -> bool:

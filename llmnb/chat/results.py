@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from llmnb.chat.messages import Message
 from llmnb.display.money import usd
 from llmnb.display.texts import cut
-from llmnb.errors import LLMNBError
+from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Outcome, Reply, ToolCall, Usage
 
 TokenLogprobs: TypeAlias = tuple[tuple[tuple[str, float], ...], ...]
@@ -218,6 +218,60 @@ def result_of(
         cached=outcome.is_cached,
         simulated=outcome.simulated,
     )
+
+
+def checked_results(results: Any, model: str) -> Sequence[LLMResult]:
+    """Return what a model of somebody's own class has returned, once it is found to be results.
+
+    Args:
+        results: What it returned.
+        model: Name of its class.
+
+    Raises:
+        BadReply: If it is no list of results, or one of them has a value of a wrong kind.
+    """
+    if not isinstance(results, list | tuple) or not all(
+        isinstance(result, LLMResult) for result in results
+    ):
+        raise BadReply(
+            f"{model}.acompletion returned {type(results).__name__}, and not a list of LLMResult. "
+            "Nothing was kept for this row."
+        )
+    for result in results:
+        for name, fits in _FITS.items():
+            if (value := getattr(result, name)) is not None and not fits(value):
+                raise BadReply(
+                    f"{model}.acompletion returned an LLMResult whose {name} is "
+                    f"{cut(repr(value), 60)}. Nothing was kept for this row."
+                )
+    return results
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**53
+
+
+def _all_of(kind: type) -> Callable[[Any], bool]:
+    return lambda values: (
+        isinstance(values, list | tuple) and all(isinstance(value, kind) for value in values)
+    )
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(
+        ("text", "model", "reasoning_content", "finish_reason", "response_id"), _is_text
+    ),
+    **dict.fromkeys(("prompt_count", "completion_count", "cache_read_tokens"), _is_count),
+    "cost": lambda value: isinstance(value, int | float) and not value < 0,
+    "tool_calls": _all_of(ToolCall),
+    "messages": _all_of(Message),
+    "error": lambda value: isinstance(value, LLMNBError),
+}
+"""Which values a result's fields may have where they are not None."""
 
 
 _SECRETS = ("api_key", "key", "token", "password", "secret", "authorization", "headers")

@@ -15,9 +15,6 @@ from llmnb.display.texts import cut
 INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
 
-_LONGEST_FACT = 120
-"""Characters of a value: also of escaped ones a small page stays small."""
-
 _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
 
@@ -128,10 +125,10 @@ def cell(
     return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
 
 
-def text_cell(text: str) -> str:
+def text_cell(text: str, style: str = "padding:2px 18px 2px 0") -> str:
     """Return a cell of a table with the text of a person or a model, in its own direction."""
-    style = "text-align:start;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
-    return f'<td dir="auto" style="{style};padding:2px 18px 2px 0">{html_lines(text)}</td>'
+    own = "text-align:start;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
+    return f'<td dir="auto" style="{own};{style}">{html_lines(text)}</td>'
 
 
 def raw_cell(html: str, style: str) -> str:
@@ -162,12 +159,17 @@ def scrolled(html: str) -> str:
     return f'<div style="overflow-x:auto">{html}</div>'
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return a table of names and values, those without a value left out."""
+def facts(pairs: Iterable[tuple[str, str]], longest: int = 120) -> str:
+    """Return a table of names and values, those without a value left out.
+
+    Args:
+        pairs: The names and values.
+        longest: Characters of a value, escaped ones counted as they are written.
+    """
     return table(
         (
             cell(name, f"{FAINT};vertical-align:top", head="row"),
-            cell(cut(visible(value), _LONGEST_FACT)),
+            cell(cut(visible(value), longest)),
         )
         for name, value in pairs
         if value
@@ -177,10 +179,8 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 def figure_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table with a head: its first column to the left, figures to the right."""
 
-    def cells(texts: Sequence[str], head: str = "") -> list[str]:
-        return [
-            cell(text, align="right" if column else "left", head=head)
-            for column, text in enumerate(texts)
-        ]
+    def cells(texts: Sequence[str], head: str = "", style: str = "white-space:nowrap") -> list[str]:
+        first = cell(texts[0], "overflow-wrap:anywhere;min-width:40px", head=head)
+        return [first, *(cell(text, style, align="right", head=head) for text in texts[1:])]
 
-    return table([cells(head, "col"), *map(cells, rows)], first_rows=[FAINT])
+    return table([cells(head, "col", ""), *map(cells, rows)], first_rows=[FAINT])

@@ -36,7 +36,7 @@ def embedding_model_factory(embedding: str, **kwargs: Any) -> EmbeddingModel:
         >>> embedding_model_factory("sparse", ndim=16)
         <SparseEmbeddingModel sparse, 16 numbers>
     """
-    name = embedding.strip()
+    name = embedding.strip() if isinstance(embedding, str) else ""
     if name == "sparse":
         return SparseEmbeddingModel(**kwargs)
     kind, _, rest = name.partition("-")

@@ -11,7 +11,14 @@ from llmnb.embeddings.order import BATCH_SIZE, EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.row_errors import copy_of
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.models.litellm_model import litellm_endpoint, provider_and_model
+from llmnb.models.litellm_model import (
+    ADDRESS,
+    ATTEMPTS,
+    config_fields,
+    is_connection,
+    litellm_endpoint,
+    provider_and_model,
+)
 from llmnb.options import OPTIONS, RETRIES, checked
 from llmnb.records import secret
 from llmnb.running.asking import Asking, Model, endpoints_of
@@ -162,17 +169,16 @@ _RATES = {
     "rate_limit": "max_tokens_per_minute",
     "request_limit": "max_requests_per_minute",
 }
-_KEY = ("api_key",)
-_ADDRESS = ("api_base", "base_url", "url")
 _PROVIDER = ("api_provider", "custom_llm_provider")
-_ATTEMPTS = ("num_retries", "max_retries")
-_IGNORED = frozenset(("caching", "drop_params", "timeout"))
+_IGNORED = frozenset(("caching", "timeout"))
 """LiteLLM's own switches, which mean nothing to a request that llmnb sends."""
 
 
 def _checked_settings(config: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a config as a dictionary; refuse names that it does not have."""
-    settings = dict(config or {})
+    settings = config_fields(config or {}, "config")
+    for name in ("kwargs", "document_kwargs", "query_kwargs"):
+        config_fields(settings.get(name) or {}, name)
     if unknown := sorted(set(settings) - {*_KNOWN, *_OPTIONS}):
         raise ConfigurationError(
             f"An embedding model's config has no {', '.join(map(repr, unknown))}; it has: "
@@ -193,7 +199,7 @@ def _limits(settings: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, An
         if settings.get(rate) is not None:
             OPTIONS[option].checked(rate, settings[rate])  # here, not at the first request
             limits[option] = settings[rate]
-    if (retries := _taken(fields, _ATTEMPTS)) is not None:
+    if (retries := _taken(fields, ATTEMPTS)) is not None:
         limits["max_attempts"] = RETRIES.checked("max_retries", retries) + 1
     own = {name: settings[name] for name in _OPTIONS if settings.get(name) is not None}
     return limits | checked(own)
@@ -206,9 +212,9 @@ def _endpoint(name: str | None, fields: dict[str, Any]) -> Endpoint | None:
         name: The name; None for a model that is an object, which has its endpoint.
         fields: Fields of the request; those that say where the model is are removed.
     """
-    connection = {name: fields.pop(name) for name in list(fields) if _connects(name)}
-    key, url = secret(_taken(fields, _KEY)), _taken(fields, _ADDRESS)
     provider_name = _taken(fields, _PROVIDER)
+    connection = {name: fields.pop(name) for name in list(fields) if is_connection(name)}
+    key, url = secret(_taken(fields, ("api_key",))), _taken(fields, ADDRESS)
     if name is None:
         return None
     provider, _ = provider_and_model(name, provider_name=provider_name, has_url=bool(url))
@@ -220,12 +226,6 @@ def _endpoint(name: str | None, fields: dict[str, Any]) -> Endpoint | None:
         api_key=key,
         provider_name=None if has_none else provider_name,
         connection=connection,
-    )
-
-
-def _connects(field: str) -> bool:
-    return field in ("api_version", "organization") or field.startswith(
-        ("aws_", "vertex_", "watsonx_", "azure_")
     )
 
 

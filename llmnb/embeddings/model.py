@@ -7,13 +7,13 @@ import re
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
 from llmnb import bridge
-from llmnb.errors import ConfigurationError, InputError
+from llmnb.errors import BadReply, ConfigurationError, InputError
 from llmnb.wire.openai_embeddings import numbers, pack
 
 _WORD = re.compile(r"\w+")
@@ -93,7 +93,7 @@ class EmbeddingModel(ABC):
             LLMNBError: What the first text that failed has failed with, once every other one
                 is done and kept.
         """
-        return [numbers(vector) for vector in await self.packed_vectors(checked_texts(texts))]
+        return [numbers(vector) for vector in await self.vectors(checked_texts(texts))]
 
     async def embed_document(self, text: str) -> list[float]:
         """Return the vector of one text."""
@@ -102,12 +102,35 @@ class EmbeddingModel(ABC):
 
     def embed_documents_sync(self, texts: Sequence[str]) -> list[list[float]]:
         """Block for what `embed_documents` returns."""
-        return [numbers(vector) for vector in self.packed_vectors_sync(checked_texts(texts))]
+        return [numbers(vector) for vector in self.vectors_sync(checked_texts(texts))]
 
     def embed_document_sync(self, text: str) -> list[float]:
         """Block for the vector of one text."""
         (vector,) = self.embed_documents_sync([text])
         return vector
+
+    async def vectors(self, texts: Sequence[str]) -> list[bytes]:
+        """Return what `packed_vectors` does. Raises `BadReply` where a vector misses or is none."""
+        return self._checked(await self.packed_vectors(texts), len(texts))
+
+    def vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
+        """Block for what `vectors` returns."""
+        return self._checked(self.packed_vectors_sync(texts), len(texts))
+
+    def _checked(self, vectors: Any, texts: int) -> list[bytes]:
+        kind, fault = f"{type(self).__name__}.packed_vectors", ""
+        if not isinstance(vectors, list | tuple):
+            fault = f"returned {type(vectors).__name__}"
+        elif not all(isinstance(vector, bytes) and len(vector) % 4 == 0 for vector in vectors):
+            fault = "returned what is no vector"
+        elif len(vectors) != texts or len({*map(len, vectors)}) > 1:
+            fault = f"returned {len(vectors):,} vectors for {texts:,} texts, or of several lengths"
+        if fault:
+            raise BadReply(
+                f"{kind} {fault}. It returns a list with the bytes of one vector for each text, "
+                "such as numpy.asarray(vector, '<f4').tobytes()."
+            )
+        return list(vectors)
 
     def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
         """Block for what `packed_vectors` returns."""
@@ -130,7 +153,7 @@ def checked_texts(texts: Any) -> list[str]:
         >>> checked_texts(("a", ""))
         ['a', '']
     """
-    if isinstance(texts, str):
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise InputError("embed_documents() takes a list of texts: put this one into [...].")
     checked = list(texts)
     for position, text in enumerate(checked):
@@ -206,9 +229,9 @@ class HybridEmbeddingModel(EmbeddingModel):
     """
 
     def __init__(self, models: Sequence[EmbeddingModel], name: str | None = None) -> None:
-        if not models:
-            raise ConfigurationError("A hybrid model needs at least one model.")
-        self.models = list(models)
+        self.models = list(models or ())
+        if not self.models or not all(isinstance(model, EmbeddingModel) for model in self.models):
+            raise ConfigurationError("A hybrid model needs a list of models, at least one.")
         super().__init__(name or "hybrid-" + "-".join(model.name for model in self.models))
 
     @property
@@ -226,5 +249,5 @@ class HybridEmbeddingModel(EmbeddingModel):
 
     async def packed_vectors(self, texts: Sequence[str]) -> list[bytes]:
         """Return one vector for each text: little-endian numbers of 32 bits."""
-        vectors = await asyncio.gather(*(model.packed_vectors(texts) for model in self.models))
+        vectors = await asyncio.gather(*(model.vectors(texts) for model in self.models))
         return [b"".join(parts) for parts in zip(*vectors, strict=True)]

@@ -9,7 +9,8 @@ from typing import Any
 
 from llmnb.adapters import prices
 from llmnb.errors import ConfigurationError
-from llmnb.options import checked
+from llmnb.option_kinds import whole_number
+from llmnb.options import Option, checked
 from llmnb.running.asking import Asking
 from llmnb.targets.target import HTTPTarget
 
@@ -47,6 +48,9 @@ Source:
 """
 
 
+_MOST_TOKENS = Option("the tokens of one text at most", whole_number(1), frozenset())
+
+
 def _known_of(model: str | None) -> tuple[int | None, int | None]:
     return _KNOWN.get((model or "").rpartition("/")[2].partition(":")[0], (None, None))
 
@@ -72,6 +76,7 @@ class Order:
 
     def __post_init__(self) -> None:
         checked({"batch_size": self.batch_size, "share": self.share, "use_cache": self.use_cache})
+        _MOST_TOKENS.checked("max_tokens", self.most_tokens)
         if len(self.asking.models) > 1:
             raise ConfigurationError(
                 "Vectors of different models cannot be compared, so there is no falling back "

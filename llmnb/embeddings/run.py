@@ -75,8 +75,10 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
             dataclasses.replace(share, rows=counts.num_tasks_succeeded)
             for share in of_batches.shares
         )
-        return dataclasses.replace(
-            counters.snapshot(counts, state=self._state(of_batches.state), project=self.project),
+        return counters.snapshot(
+            counts,
+            state=self._state(of_batches.state),
+            project=self.project,
             total=counts.num_rows,
             launched=counts.num_rows_done + texts_sent,
             **shared,

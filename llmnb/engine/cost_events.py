@@ -42,17 +42,16 @@ listeners: list[Listener] = []
 
 def publish_answer(entry: Entry, usage: Usage | None, project: str) -> None:
     """Publish what an answer cost that is about to be saved, or has been."""
-    if listeners:
-        publish(
-            Paid(
-                provider=entry.provider,
-                model=entry.model,
-                usd=entry.usd,
-                usage=usage,
-                project=project,
-                simulated=entry.simulated,
-            )
+    publish(
+        Paid(
+            provider=entry.provider,
+            model=entry.model,
+            usd=entry.usd,
+            usage=usage,
+            project=project,
+            simulated=entry.simulated,
         )
+    )
 
 
 def publish(paid: Paid) -> None:

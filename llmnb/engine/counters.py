@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import attrgetter, itemgetter
+from typing import Any
 
 from llmnb.decide.retry import roll
 from llmnb.display.texts import single_line
@@ -426,22 +427,19 @@ class Counters:
         self,
         counts: StatusTracker,
         *,
-        state: State,
-        project: str,
         row_of: Callable[[int], int] = int,
+        **known_to_the_run: Any,
     ) -> StatusSnapshot:
-        """Return a frozen picture of what is counted; the run adds what only it knows.
+        """Return a frozen picture of the run.
 
         Args:
             counts: The counts to show: a `tracker_copy`, in which the caller may have changed some.
-            state: What the run is doing.
-            project: Name of the project that stores the answers.
             row_of: Maps an outcome's `row` to the row number of the caller's table, for
                 `FailureCause.first_row`; the default leaves it unchanged.
+            **known_to_the_run: Fields of `StatusSnapshot` that are not counted here: its `state`
+                and `project`, and others.
         """
         return StatusSnapshot(
-            state=state,
-            project=project,
             completed=counts.num_rows_done,
             counts=counts,
             failures=frozen(self.failures),
@@ -452,6 +450,7 @@ class Counters:
             ended_at=self.ended_at,
             causes=self.stats.causes(row_of),
             pace=self._pace,
+            **known_to_the_run,
         )
 
     def tracker_copy(self) -> StatusTracker:

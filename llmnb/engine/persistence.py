@@ -42,7 +42,8 @@ async def save_reply(
         context.counters.enter_reply(usage, usd, outcome.simulated)
         context.counters.stats.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
         entry = _entry(call, raw.body, outcome)
-        cost_events.publish_answer(entry, usage, context.store.name)
+        if cost_events.listeners:
+            cost_events.publish_answer(entry, usage, context.store.name)
         await _commit(context, entry)
     outcome.error = objection(reply, call.body, raw.body, context.options.good_finish)
     return entry

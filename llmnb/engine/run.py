@@ -100,10 +100,11 @@ class Run(RunHandle[list[Outcome]]):
         end = counters.started + counters.seconds
         p50, p95 = stats.quantiles()
         requests, tokens = stats.pace(end)
-        return dataclasses.replace(
-            counters.snapshot(
-                counts, state=run_loop.state, project=context.store.name, row_of=self.row_of
-            ),
+        return counters.snapshot(
+            counts,
+            row_of=self.row_of,
+            state=run_loop.state,
+            project=context.store.name,
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,

@@ -348,7 +348,8 @@ class RunLoop:
             stored=stored,
             seen=self._seen if seen is None else seen,
         )
-        registry.open(request, waiter)
+        registry.requests[call.key] = request
+        request.waiters.append((waiter, self.context))
         self.tasks[number] = request
         request.task = task = self._loop.create_task(request.ask())
         self._engine.tasks.add(task)

@@ -156,11 +156,6 @@ class InFlightRegistry:
         waiter(result, True)
         return True
 
-    def open(self, request: SharedRequest, waiter: Waiter) -> None:
-        """Let others join a request that a row has opened."""
-        self.requests[request.key] = request
-        request.waiters.append((waiter, request.context))
-
     def resolve(self, request: SharedRequest, result: TaskResult) -> None:
         """Close a request and give every waiter its result."""
         if not request.is_aside:

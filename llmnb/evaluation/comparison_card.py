@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import columns, wrapped
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, raw_cell, strong, table
+from llmnb.display.html_fragments import box, cell, raw_cell, strong, table, text_cell
 from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import counted, cut
 from llmnb.evaluation.card_parts import breaking, foot, note, title, whisker
@@ -16,6 +18,9 @@ from llmnb.evaluation.comparison_score import Rival
 
 _SHOWN = 12
 """Rivals that are shown at most."""
+
+_LONGEST_HEAD = 24
+"""Characters of a rival's name over its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,9 @@ class ComparisonCard:
             f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>',
             f'<p style="margin:10px 0 2px">{strong("Against the best")}</p>\n',
             *(
-                f'<p style="margin:0;font-size:12.5px">{strong(name)} {html_text(said)}</p>\n'
-                for name, said in self._verdicts()
+                f'<p style="margin:0;font-size:12.5px">{strong(name)} {html_text(said)} '
+                f'<span style="white-space:nowrap">{html_text(p)}</span></p>\n'
+                for name, said, p in self._verdicts()
             ),
             note(self._test(), "2px 0 8px"),
         ]
@@ -92,8 +98,8 @@ class ComparisonCard:
         lines = [*wrapped(self.line()), *wrapped(self._advice()), ""]
         lines += ["  " + line for line in columns(rows, right={1, 2, 3, 4, 5}, width=86)]
         lines.append("")
-        for name, said in self._verdicts():
-            lines += wrapped(f"{name} {said}")
+        for verdict in self._verdicts():
+            lines += wrapped(" ".join(verdict))
         lines += wrapped(self._test())
         if self.disputed:
             disputed = columns([self._disputed_head(), *self.disputed], right={0}, width=86)
@@ -139,13 +145,14 @@ class ComparisonCard:
                 sentences.append(f"{cut(costs.name, 60)} {' and '.join(said)}.")
         return " ".join(sentences[:4])
 
-    def _verdicts(self) -> Iterator[tuple[str, str]]:
+    def _verdicts(self) -> Iterator[tuple[str, str, str]]:
         for rival, costs in self._shown()[1:]:
             verdict = "is worse" if rival.is_worse else "is not shown to be worse"
             yield (
                 cut(costs.name, 60),
                 f"{verdict}: wrong on {counted(rival.worse, 'row')} that the best has right, right "
-                f"on {rival.better:,} that it has wrong ({p_text(rival.p_holm)}).",
+                f"on {rival.better:,} that it has wrong",
+                f"({p_text(rival.p_holm)}).",
             )
 
     def _test(self) -> str:
@@ -216,20 +223,29 @@ class ComparisonCard:
         by_number = sorted(
             zip(self.rivals, self.costs, strict=True), key=lambda pair: pair[0].number
         )
-        return ["row", "truth", *(costs.name for _, costs in by_number), ""]
+        names = [costs.name for _, costs in by_number]
+        if max(map(len, names)) > _LONGEST_HEAD:  # what all begin with tells none apart
+            pieces = [re.split("(?<=[/,])", name) for name in names]
+            shared = itertools.takewhile(lambda own: len(set(own)) == 1, zip(*pieces, strict=False))
+            begin = min(len(list(shared)), min(map(len, pieces)) - 1)
+            names = ["".join(own[begin:]).strip() for own in pieces]
+        return ["row", "truth", *names, ""]
 
     def _disputed_table(self) -> str:
-        style = "padding:1px 12px 1px 0"
-        small = f"{FAINT};font-size:11px;line-height:14px;vertical-align:bottom;{style}"
+        style = "padding:1px 12px 1px 0;vertical-align:top"
+        small = f"{style};{FAINT};font-size:11px;line-height:14px;vertical-align:bottom"
         head = [
             # Broken between words, or behind a slash, and never within one.
-            cell(name, small, head="col", longest=24)
+            cell(name, small, head="col", longest=_LONGEST_HEAD)
             for name in self._disputed_head()
         ]
         rows = [
             [
-                cell(text, style, align="right" if not place else "left", longest=100)
-                for place, text in enumerate(row)
+                *(
+                    cell(text, style, align="left" if place else "right", longest=100)
+                    for place, text in enumerate(row[:-1])
+                ),
+                text_cell(cut(row[-1], 100), f"{style};{FAINT};min-width:140px"),
             ]
             for row in self.disputed
         ]

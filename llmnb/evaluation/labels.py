@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from llmnb.display.texts import mended
+
 
 def label_text(value: Any) -> str | None:
     """Return a value as the label that it is, None where it is missing or empty.
@@ -24,7 +26,7 @@ def label_text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    text = str(value).strip()
+    text = mended(str(value).strip())
     if isinstance(value, datetime.datetime):
         text = text.removesuffix(" 00:00:00")
     return text or None
@@ -39,6 +41,17 @@ def folded(text: str) -> str:
     """
     text = text.strip().casefold()
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def label_key(value: Any) -> str | None:
+    """Return a value as labels are compared, None where it is missing or empty.
+
+    Example:
+        >>> label_key(" Yes ") == label_key("yes"), label_key(3.0), label_key(None)
+        (True, '3', None)
+    """
+    text = label_text(value)
+    return None if text is None else folded(text)
 
 
 class Spellings:

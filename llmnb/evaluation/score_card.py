@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from llmnb.display import numbers
 from llmnb.display.aligned import columns, leader, wrapped
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, small_bar, strong, table
+from llmnb.display.html_fragments import box, cell, small_bar, strong, table, text_cell
 from llmnb.display.moments import moment
 from llmnb.display.palette import ACCENT, FAINT, RULE
 from llmnb.display.texts import counted, cut
@@ -35,7 +35,7 @@ _UNBROKEN = 24
 """Characters of a label that stand on one line on a narrow page, too."""
 
 _NO_ANSWER = "no answer"
-_ROWS_SHOWN = 4
+_LABEL_HEAD = ("label", "rows", "precision", "recall", "F1")
 _TEXT_SHOWN = 120
 _HEAD = f"{FAINT};font-size:11px;line-height:15px"
 _FIGURE = "font-size:16px;line-height:21px;font-weight:500;white-space:nowrap;padding:0 16px 0 0"
@@ -271,16 +271,14 @@ class ScoreCard:
 
     def _matrix_parts(self, score: LabelScore) -> Iterator[str]:
         if len(score.labels) > _MATRIX_LABELS:
-            pairs = [["rows", "truth", "answered"], *self._confused(score)]
-            yield _titled("Confused most often", _plain_table(pairs, right={0}))
-            weakest = sorted(score.labels, key=lambda label: score.labels[label].f1)[:5]
-            yield _titled("Weakest labels", self._labels_table(score, weakest, longest=60))
+            yield _titled("Confused most often", _plain_table(self._confused(score)))
+            yield _titled("Weakest labels", self._labels_table(score, longest=60))
             return
         yield self._matrix_table(score)
-        yield self._labels_table(score, [*score.labels], longest=24, is_beside_matrix=True)
+        yield self._labels_table(score, longest=24, is_beside_matrix=True)
 
     def _matrix_table(self, score: LabelScore) -> str:
-        said: list[str | None] = [*score.labels, *score.unknown[:3], None]
+        said = _answered(score)
         small = f"{_HEAD};padding:0 4px 3px"
         over = cell("answered", small, head="col", columns=len(said))
         head = [cell("truth", f"{small};padding-left:0", head="col")]
@@ -301,16 +299,10 @@ class ScoreCard:
         return missing_name(map(self.shown, score.labels)) if label is None else self.shown(label)
 
     def _labels_table(
-        self,
-        score: LabelScore,
-        labels: Sequence[str],
-        *,
-        longest: int,
-        is_beside_matrix: bool = False,
+        self, score: LabelScore, *, longest: int, is_beside_matrix: bool = False
     ) -> str:
         """Return the figures of labels; beside a matrix, row for row as it has them."""
         figure = "padding:0 0 2px 14px;line-height:26px;white-space:nowrap"
-        names = ("label", "rows", "precision", "recall", "F1")
         blank = [[cell("", "padding:0 0 3px;height:15px")]] if is_beside_matrix else []
         rows = [
             *blank,
@@ -321,10 +313,10 @@ class ScoreCard:
                     align="right" if place else "left",
                     head="col",
                 )
-                for place, name in enumerate(names)
+                for place, name in enumerate(_LABEL_HEAD)
             ],
         ]
-        for label in labels:
+        for label in _shown_labels(score):
             name, *figures, f1 = self._label_row(score, label)
             height = 26 if len(name) <= _UNBROKEN else 16
             style = f"padding:0 0 2px;line-height:{height}px;{breaking(name, _UNBROKEN)}"
@@ -342,16 +334,11 @@ class ScoreCard:
         return table(rows)
 
     def _wrong_parts(self) -> Iterator[str]:
-        wrong = self.wrong[:_ROWS_SHOWN]
-        if wrong:
-            rows = [["row", "truth", "answered", ""]]
-            for row in wrong:
-                text = cut(row.text or "", _TEXT_SHOWN)
-                rows.append([row.row, row.truth, row.answered or _NO_ANSWER, text])
+        if self.wrong:
             yield f'<p style="margin:10px 0 2px">{strong("Wrong rows, worst first")}</p>\n'
-            yield f'<div style="overflow-x:auto">{_plain_table(rows, right={0})}</div>'
-        more = self._wrong_total() - len(wrong)
-        notes = [f"The other {more:,}: <code>score.wrong</code>"] if more > 0 and wrong else []
+            yield f'<div style="overflow-x:auto">{_plain_table(self._wrong_rows())}</div>'
+        more = self._others_wrong()
+        notes = [f"The other {more:,}: <code>score.wrong</code>"] if more else []
         if notes and self.score.missing and isinstance(self.score, LabelScore):
             notes.append("those without an answer stand last in it")
         notes.append(html_text(self._subject()))
@@ -363,10 +350,9 @@ class ScoreCard:
         lines = []
         if len(score.labels) > _MATRIX_LABELS:
             lines += ["", "  confused most often"]
-            pairs = [("rows", "truth", "answered"), *self._confused(score)]
-            lines += _indented(columns(pairs, right={0}, width=86))
+            lines += _indented(columns(self._confused(score), right={0}, width=86))
         elif len(score.labels) > 1:
-            said: list[str | None] = [*score.labels, *score.unknown[:3], None]
+            said = _answered(score)
             rows = [["truth", *(self._answer(label, score) for label in said)]]
             for label in score.labels:
                 counts = (score.pairs.get((label, answered), 0) for answered in said)
@@ -375,41 +361,47 @@ class ScoreCard:
                 )
             lines += ["", *_indented(columns(rows, right=range(1, len(rows[0])), width=86))]
         if len(score.labels) > 1:
-            weakest = sorted(score.labels, key=lambda label: score.labels[label].f1)[:5]
-            shown = [*score.labels] if len(score.labels) <= _MATRIX_LABELS else weakest
-            rows = [["label", "rows", "precision", "recall", "F1"]]
-            rows += [self._label_row(score, label) for label in shown]
+            rows = [[*_LABEL_HEAD], *(self._label_row(score, to) for to in _shown_labels(score))]
             lines += ["", *_indented(columns(rows, right={1, 2, 3, 4}, width=86))]
         return lines
 
     def _wrong_lines(self) -> list[str]:
-        wrong = self.wrong[:_ROWS_SHOWN]
-        if not wrong:
+        if not self.wrong:
             return []
-        rows: list[tuple[str | None, ...]] = [("row", "truth", "answered", "")]
-        rows += [(row.row, row.truth, row.answered or _NO_ANSWER, row.text) for row in wrong]
-        shown = _indented(columns(rows, right={0}, width=84), 4)
+        shown = _indented(columns(self._wrong_rows(), right={0}, width=84), 4)
         lines = ["", "  wrong rows, worst first", *shown]
-        if (more := self._wrong_total() - len(wrong)) > 0:
+        if more := self._others_wrong():
             lines += ["", f"The other {more:,}: score.wrong"]
         return lines
 
     # --------------------------------------------------------------------------- shared
 
-    def _wrong_total(self) -> int:
+    def _wrong_rows(self) -> list[list[str]]:
+        """Return the worst rows under a head."""
+        rows = [["row", "truth", "answered", ""]]
+        for row in self.wrong:
+            text = cut(row.text or "", _TEXT_SHOWN)
+            rows.append([row.row, row.truth, row.answered or _NO_ANSWER, text])
+        return rows
+
+    def _others_wrong(self) -> int:
+        """Return how many rows are wrong beside those that are named; 0 where none is named."""
         score = self.score
         if isinstance(score, LabelScore):
-            return score.n - score.right
-        return score.missing + sum(difference != 0 for difference in score.differences)
+            wrong = score.n - score.right
+        else:
+            wrong = score.missing + sum(difference != 0 for difference in score.differences)
+        return wrong - len(self.wrong) if self.wrong else 0
 
     def _confused(self, score: LabelScore) -> list[list[str]]:
+        """Return the commonest confusions under a head."""
         wrong = Counter(
             {pair: count for pair, count in score.pairs.items() if pair[1] not in (None, pair[0])}
         )
-        return [
-            [f"{count:,}", self.shown(truth), self.shown(answered or "")]
-            for (truth, answered), count in wrong.most_common(5)
-        ]
+        rows = [["rows", "truth", "answered"]]
+        for (truth, answered), count in wrong.most_common(5):
+            rows.append([f"{count:,}", self.shown(truth), self.shown(answered or "")])
+        return rows
 
     def _label_row(self, score: LabelScore, label: str) -> list[str]:
         figures = score.labels[label]
@@ -426,6 +418,18 @@ class ScoreCard:
 def missing_name(labels: Iterator[str] | Sequence[str]) -> str:
     """Return what a matrix calls the column of missing answers: a label called so keeps its own."""
     return "no answer" if "none" in labels else "none"
+
+
+def _answered(score: LabelScore) -> list[str | None]:
+    """Return the columns of a matrix: the true labels, some others, and None for no answer."""
+    return [*score.labels, *score.unknown[:3], None]
+
+
+def _shown_labels(score: LabelScore) -> list[str]:
+    """Return the labels whose figures are shown: all, or of many the weakest."""
+    if len(score.labels) <= _MATRIX_LABELS:
+        return [*score.labels]
+    return sorted(score.labels, key=lambda label: score.labels[label].f1)[:5]
 
 
 def _column(score: LabelScore, answered: str) -> list[int]:
@@ -463,12 +467,16 @@ def _titled(title: str, body: str) -> str:
     return f'<div><p style="margin:0 0 2px">{strong(title)}</p>\n{body}</div>'
 
 
-def _plain_table(rows: Sequence[Sequence[str]], right: set[int]) -> str:
+def _plain_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose first column holds figures and whose fourth the texts of rows."""
+
     def styled(text: str, place: int, is_head: bool) -> str:
-        look = _HEAD if is_head else FAINT if place == 3 else breaking(text, _UNBROKEN)
-        style = f"padding:1px 14px 1px 0;{look}"
-        align = "right" if place in right else "left"
-        return cell(text, style, align=align, head="col" if is_head else "")
+        style = "padding:1px 14px 1px 0"
+        if place == 3 and not is_head:
+            return text_cell(text, f"{style};{FAINT};min-width:140px")
+        look = _HEAD if is_head else f"vertical-align:top;{breaking(text, _UNBROKEN)}"
+        align = "left" if place else "right"
+        return cell(text, f"{style};{look}", align=align, head="col" if is_head else "")
 
     return table(
         [styled(text, place, number == 0) for place, text in enumerate(row)]

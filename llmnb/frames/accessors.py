@@ -557,7 +557,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
         budget_usd: float = 0.25,
         project_name: str | None = None,
     ) -> Workbench:
-        """Return where a prompt is made: a few rows are asked as it changes, version by version.
+        """Return a workbench for writing a prompt: a few rows are asked at each change of it.
 
         In a notebook it shows as a card to write in. Showing it sends nothing. Typing, or setting
         `.prompt`, asks `n` rows once nothing was changed for 0.6 s; each text that was asked is a
@@ -770,7 +770,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
         return labeller
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
-        """Return the frame with what people said over a column's answers, and say how many.
+        """Return the frame with people's labels in place of a column's answers, and say how many.
 
         Nothing is sent. What was said in `label`, and what was corrected in `explore`, replaces
         the answers of all rows of the same content; all other rows stay.

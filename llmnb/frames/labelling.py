@@ -14,14 +14,14 @@ from llmnb.display.moments import moment
 from llmnb.display.numbers import share
 from llmnb.display.texts import counted
 from llmnb.errors import ConfigurationError, InputError, StoreError
-from llmnb.evaluation.labels import label_text
+from llmnb.evaluation.labels import label_key, label_text
 from llmnb.evaluation.statistics import wilson
 from llmnb.frames.row_labels import RowLabels
 from llmnb.frames.sampling import Sample, sample_of
 from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.frames.truth import Labelled
-from llmnb.store.labels import RANDOM, Act, Label, new_act
+from llmnb.store.labels import RANDOM, Act, Label, new_act, plain_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Labeller(Labelled, Shown):
         self.step = 0
         """A number that changes with everything that is done."""
 
-        self._folded = {_folded(label): label for label in choices}
+        self._by_key = {label_key(label): label for label in choices}
         self._wanted = n
         self._first: list[int] = []  # asked before all others, the last one first
         self._is_reviewing = False
@@ -154,7 +154,7 @@ class Labeller(Labelled, Shown):
 
     def known(self, label: Any) -> Label | None:
         """Return the label that a value means, None where it is none of the labels."""
-        return self._folded.get(_folded(label))
+        return self._by_key.get(label_key(label))
 
     # -------------------------------------------------------------------- what is done
 
@@ -183,6 +183,8 @@ class Labeller(Labelled, Shown):
     def _say(self, label: Label | None) -> None:
         with self._lock:
             row = self.position
+            if not self.asked:
+                raise InputError("The table has no row that could be labelled.")
             if row is None:
                 raise InputError(
                     f"All {counted(len(self.asked), 'row')} of the sample are done: more() asks "
@@ -300,6 +302,7 @@ class Labeller(Labelled, Shown):
     @property
     def labels(self) -> Any:
         """The label of each row of the table, as a column of its library; NA where none is."""
+        self.rows.store.refresh()  # somebody may label elsewhere
         found = [None if said is None else self.known(said) for said in self.rows.of_rows()]
         column = AnswerColumn(found, "category", list(self.choices))
         return self.rows.source.filled({self.column: column}, into=False, is_frame=False)
@@ -308,17 +311,15 @@ class Labeller(Labelled, Shown):
     def not_random(self) -> str:
         """How labelled rows were chosen that were not drawn at random; empty where all were."""
         drawn = {self.rows.keys[row] for row in self.asked} if self.sample.is_random else set()
-        said = self.rows.store.all_said()
-        kinds = Counter(
-            act.sample
-            for key in dict.fromkeys(self.rows.keys)
-            if (act := said.get(key)) is not None
-            and act.label is not None
-            and act.sample != RANDOM
-            and key not in drawn
-        )
-        if not kinds:
+        chosen = {
+            key: act.sample
+            for key, act in self.rows.store.all_said().items()
+            if act.label is not None and act.sample != RANDOM and key not in drawn
+        }
+        if not chosen:
             return ""
+        present = set(chosen).intersection(self.rows.keys)
+        kinds = Counter(kind for key, kind in chosen.items() if key in present)
         ways = {
             "correction": "whose answer was corrected",
             "disagreement": "on which answers disagree",
@@ -345,11 +346,11 @@ class Labeller(Labelled, Shown):
 
     def foreign_rows(self) -> dict[int, Label]:
         """Return the first row of each content whose label is none of the labels, with that."""
-        rows: dict[str, tuple[int, Label]] = {}
-        for row, label in enumerate(self.rows.of_rows()):
-            if label is not None and self.known(label) is None:
-                rows.setdefault(self.rows.keys[row], (row, label))
-        return dict(rows.values())
+        labels = self.rows.store.labels.items()
+        foreign = {key: label for key, label in labels if self.known(label) is None}
+        if not foreign:
+            return {}
+        return {row: foreign.pop(key) for row, key in enumerate(self.rows.keys) if key in foreign}
 
     # ------------------------------------------------------------------- beside the model
 
@@ -387,12 +388,12 @@ class Labeller(Labelled, Shown):
     @staticmethod
     def same(label: Label | None, answer: str | None) -> bool:
         """Whether an answer of the model is a label; capitals and outer blanks do not matter."""
-        return _folded(label) == _folded(answer)
+        return label_key(label) == label_key(answer)
 
     def agreement(self) -> tuple[int, int]:
         """Return how many labels of the sample are the model's answers too, and of how many."""
         pairs = self.pairs()
-        same = sum(rows for (label, said), rows in pairs.items() if _folded(label) == _folded(said))
+        same = sum(rows for (label, said), rows in pairs.items() if self.same(label, said))
         return same, sum(pairs.values())
 
     # --------------------------------------------------------------------------- showing
@@ -484,11 +485,6 @@ class Labeller(Labelled, Shown):
         )
 
 
-def _folded(value: Any) -> str | None:
-    text = label_text(value)
-    return None if text is None else text.casefold()
-
-
 def _positive(n: Any) -> int:
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ConfigurationError(f"n= is a number of rows, from 1 on, not {n!r}.")
@@ -521,7 +517,7 @@ def labeller(
     filled = [
         row
         for row, cells in enumerate(zip(*rows.texts.values(), strict=True))
-        if any(cell is not None for cell in cells)
+        if cells.count(None) < len(cells)
     ]
     chosen = sample_of(
         source,
@@ -540,15 +536,15 @@ def _choices(labels: Sequence[Any]) -> list[Label]:
     choices: dict[str, Label] = {}
     for given in labels:
         label = given.item() if hasattr(given, "item") else given  # a number of numpy's
-        folded = _folded(label) if isinstance(label, Label) else None
-        if folded is None:
+        key = label_key(label) if isinstance(label, Label) else None
+        if key is None:
             raise ConfigurationError(f"A label is a text or a number, not {given!r}.")
-        if folded in choices:
+        if key in choices:
             raise ConfigurationError(
-                f"The labels {choices[folded]!r} and {label!r} are the same: capitals and outer "
+                f"The labels {choices[key]!r} and {label!r} are the same: capitals and outer "
                 "blanks do not matter."
             )
-        choices[folded] = label
+        choices[key] = plain_label(label)
     if not choices:
         raise ConfigurationError("labels= is empty: give at least one label.")
     return list(choices.values())

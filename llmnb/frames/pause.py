@@ -47,6 +47,11 @@ class Pause:
         """Whether it acts just now, or will if nothing else happens."""
         return self._timer is not None or self._acting > 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it will act, also on what happens from now on."""
+        return self._timer is not None
+
     def begin(self, seconds: float | None = None) -> None:
         """Wait from now on, whatever was waited for.
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llmnb.display.escape import visible
-from llmnb.display.texts import counted
+from llmnb.display.texts import counted, cut
 from llmnb.errors import InputError
 from llmnb.evaluation.labels import label_text
 from llmnb.frames.pandas_source import source_of
-from llmnb.frames.shown import show_line
+from llmnb.frames.shown import show_receipt
 from llmnb.frames.table_source import Columns, Source, TableSource, name_of
 from llmnb.frames.template import is_missing
 from llmnb.store.labels import Act, Label, LabelStore, open_labels, row_keys
+
+_CHANGES = 6
+"""Kinds of changes that a receipt names."""
+
+_NAME = 40
+"""Characters of a label in it."""
 
 
 class RowLabels:
@@ -46,6 +52,8 @@ class RowLabels:
         fields: Sequence[Hashable] | Hashable | None = None,
         answers: Sequence[str] = (),
     ) -> None:
+        if not isinstance(question, Hashable):
+            raise InputError(f"A question is called by one name, not {question!r}.")
         self.source = source
         self.question = name_of(question)
         self.store: LabelStore = open_labels(self.question, project)
@@ -88,8 +96,6 @@ class RowLabels:
                 f"The table has no column but {self.question!r} and what llmnb wrote: name what a "
                 "row is about with fields=[…]."
             )
-        for name in names:
-            columns.cells(name)  # that says what is wrong with it
         return list(dict.fromkeys(names))
 
     # ------------------------------------------------------------------------ what is said
@@ -100,13 +106,13 @@ class RowLabels:
 
     def of_rows(self) -> list[Label | None]:
         """Return each row's label, None where it has none."""
-        labels = self.store.labels
-        return [labels.get(key) for key in self.keys]
+        return list(map(self.store.labels.get, self.keys))
 
     @property
     def unmatched(self) -> int:
         """Labels of the question that belong to no row of this table."""
-        return len(self.store.labels.keys() - set(self.keys))
+        labels = set(self.store.labels)
+        return len(labels.difference(self.keys)) if labels else 0
 
     def give(self, row: int, label: Label, *, sample: str = "random") -> Act:
         """Give the row at a position, and all of the same content, a label.
@@ -131,64 +137,48 @@ def _is_for_machines(columns: Columns, name: str) -> bool:
 # ------------------------------------------------------------------- over the column
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedLabels:
-    """What writing labels over a column has done.
-
-    Attributes:
-        table: The table with the column.
-        written: Rows that have a label.
-        changed: Those of them that said otherwise, or nothing, before.
-        unmatched: Labels that belong to no row.
-    """
-
-    table: Any
-    written: int
-    changed: int
-    unmatched: int
-
-    def sentence(self, column: str) -> tuple[str, str]:
-        """Return a sentence about it: its beginning, which is the news, and the rest."""
-        changed = f"{self.changed:,} of them changed it" if self.changed else "none changed it"
-        rest = ""
-        if self.unmatched:
-            match = "matches" if self.unmatched == 1 else "match"
-            rest = f"; {counted(self.unmatched, 'label')} {match} no row of this table"
-        first = f"{counted(self.written, 'label')} written over {visible(column, longest=60)}"
-        return first, f"{changed}{rest}."
-
-
 def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
-    """Return the table with what people said over a column's answers, and say how many.
+    """Return the table with what people said over a column's answers, and show a receipt of it.
 
     Raises:
         InputError: If nobody said anything, or nothing of a row of the table.
     """
-    applied = applied_labels(source_of(table), column, project)
-    show_line(*applied.sentence(name_of(column)))
-    return applied.table
-
-
-def applied_labels(source: TableSource, column: Hashable, project: str | None) -> AppliedLabels:
-    """Write labels over a column, and count them; see `apply_labels`."""
+    source = source_of(table)
     rows = RowLabels(source, column, project=project)
-    name = rows.question
-    where = f"project {rows.store.project.name!r}"
+    name, where = rows.question, rows.store.project.name
     if not rows.store.labels:
         raise InputError(
-            f"Nobody has labelled or corrected {name!r} in {where}: there is nothing to write."
+            f"Nobody has labelled or corrected {name!r} in project {where!r}: there is nothing to "
+            "write."
         )
-    values = {row: label for row, label in enumerate(rows.of_rows()) if label is not None}
-    if not values:
+    labels = {row: label for row, label in enumerate(rows.of_rows()) if label is not None}
+    if not labels:
         raise InputError(
-            f"None of the {counted(rows.unmatched, 'label')} of {name!r} in {where} belongs to a "
-            f"row of this table: rows are known by the content of {', '.join(rows.fields)}."
+            f"None of the {counted(rows.unmatched, 'label')} of {name!r} in project {where!r} "
+            "belongs to a row of this table: rows are known by the content of "
+            f"{', '.join(rows.fields)}."
         )
     columns = source.columns()
     before = columns.texts(name) if name in columns.names else [None] * source.rows
-    return AppliedLabels(
-        table=source.replaced(column, values),
-        written=len(values),
-        changed=sum(label_text(before[row]) != label_text(said) for row, said in values.items()),
-        unmatched=rows.unmatched,
-    )
+    applied = source.replaced(column, labels)
+    pairs = ((label_text(before[row]), label_text(label)) for row, label in labels.items())
+    changes = Counter((old or "nothing", new or "") for old, new in pairs if old != new)
+    changed, unmatched, left = changes.total(), rows.unmatched, source.rows - len(labels)
+    rest = f", {changed:,} of them changed it" if changed else ", none changed it"
+    if unmatched:
+        match = "matches" if unmatched == 1 else "match"
+        rest += f"; {counted(unmatched, 'label')} {match} no row of this table"
+    figures = [
+        (f"{cut(old, _NAME)} → {cut(new, _NAME)}", counted(count, "row"))
+        for (old, new), count in changes.most_common(_CHANGES)
+    ]
+    if len(changes) > _CHANGES:
+        figures.append(("Other changes", f"of {len(changes) - _CHANGES:,} more kinds"))
+    figures += [
+        ("Other rows stay", counted(left, "row") if left else ""),
+        ("Rows are known by", ", ".join(rows.fields)),
+        ("Project", where),
+    ]
+    written = f"{counted(len(labels), 'label')} written over {visible(name, longest=60)}"
+    show_receipt(written, f"{rest}.", figures)
+    return applied

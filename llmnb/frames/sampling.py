@@ -7,19 +7,18 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.evaluation.labels import number
-from llmnb.frames.comparing import Comparison
+from llmnb.frames.comparing import MAJORITY_SHARE, TRUTH, Comparison
 from llmnb.frames.table_source import TableSource, name_of
 from llmnb.frames.template import is_missing
 from llmnb.store.labels import RANDOM
 
 Sampling = Literal["random", "disagreement", "uncertain"]
-
-_NO_ANSWERS = ("agreement", "truth")
-"""Columns of a comparison that are no answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +83,26 @@ def sample_of(
         raise ConfigurationError(
             f'sample= is "random", "disagreement" or "uncertain", not {sampling!r}.'
         )
-    first = dict(zip((keys[row] for row in reversed(rows)), reversed(rows), strict=True))
-    salt = str(seed).encode()
-
-    def chance(row: int) -> bytes:
-        return hashlib.blake2b(keys[row].encode(), key=salt[:64], digest_size=8).digest()
-
-    asked = sorted(first.values(), key=chance)
+    asked = _by_chance(keys, rows, seed)
     if sampling == "disagreement":
         return _disputed(source, asked, comparison)
     if sampling == "uncertain":
         return _uncertain(source, asked, question, confidence)
     return Sample("random", asked, "at random")
+
+
+def _by_chance(keys: Sequence[str], rows: Sequence[int], seed: int) -> list[int]:
+    """Return rows in an order of chance, of rows of the same key the first only."""
+    salt = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")
+    # A key is a hash already: its first half, mixed with the seed by the finalizer of SplitMix64
+    # (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators", 2014).
+    halves = np.frombuffer(bytes.fromhex("".join(keys)), dtype=">u8")[::2].astype(np.uint64)
+    chances = halves[np.asarray(rows, dtype=np.intp)] ^ np.uint64(salt)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        chances = (chances ^ (chances >> np.uint64(shift))) * np.uint64(factor)
+    chances ^= chances >> np.uint64(31)
+    _, first = np.unique(chances, return_index=True)  # sorted by chance
+    return [rows[place] for place in first.tolist()]
 
 
 def _disputed(source: TableSource, asked: Sequence[int], comparison: Any) -> Sample:
@@ -117,7 +124,7 @@ def _disputed(source: TableSource, asked: Sequence[int], comparison: Any) -> Sam
     cells, _ = source.aligned(agreement, "comparison")
     shares = [number(cell) for cell in cells]
     disputed = [row for row in asked if (share := shares[row]) is not None and share < 1]
-    names = [name for name in columns if name not in (*_NO_ANSWERS, "row")]
+    names = [name for name in columns if name not in (MAJORITY_SHARE, TRUTH, "row")]
     shown = [visible(name, longest=30) for name in names]
     who = " and ".join(shown) if len(shown) == 2 else counted(len(shown), "column")
     return Sample(
@@ -130,8 +137,10 @@ def _uncertain(source: TableSource, asked: Sequence[int], question: str, confide
         confidence = f"{question}_confidence"
         if confidence not in source.columns().names:
             raise ConfigurationError(
-                'sample="uncertain" goes by how sure the model is: give confidence=…, a column or '
-                f"a number for each row. There is no column {confidence!r}."
+                'sample="uncertain" goes by how sure the model is, and there is no column '
+                f"{confidence!r}: no verb writes one. Give confidence=…, a column or a number for "
+                "each row, such as the agreement of a comparison, or the share of n=5 answers that "
+                "are the most frequent one."
             )
     if isinstance(confidence, Hashable) and name_of(confidence) in source.columns().names:
         cells = source.columns().cells(name_of(confidence))

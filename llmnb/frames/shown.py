@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from llmnb.display.html_fragments import box, headline
+from llmnb.display.escape import html_text
+from llmnb.display.html_fragments import box, details, facts, strong
 from llmnb.progress import print_line
 from llmnb.user_code import shell
 
@@ -56,16 +58,17 @@ class Shown:
         raise NotImplementedError
 
 
-def show_line(first: str, rest: str) -> None:
-    """Show a sentence where a person sees it: in a notebook's cell, else where bars are drawn.
+def show_receipt(first: str, rest: str, figures: Iterable[tuple[str, str]]) -> None:
+    """Show what was done where nothing was sent: a receipt in a notebook, a line elsewhere.
 
     Args:
-        first: Its beginning, which is the news.
+        first: The beginning of the sentence, which is the news.
         rest: The rest of it.
+        figures: What stands folded, by its name.
     """
-    text = f"{first}: {rest}"
+    text = f"llmnb · {first}{rest}"
     if not hasattr(shell(), "kernel"):
         print_line(text)
         return
-    html = box(headline(first, rest))
+    html = box(details(strong(first) + html_text(rest), facts(figures)), name="llmnb-receipt")
     shell().display_pub.publish(data={"text/html": html, "text/plain": text})

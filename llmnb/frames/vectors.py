@@ -106,7 +106,7 @@ class Embedding(PreparedVerb):
         """Block for the table, showing how far it is."""
         run = self.start()
         if run is None:
-            return self._in_every_row(self.model.packed_vectors_sync(self._present_texts))
+            return self._in_every_row(self.model.vectors_sync(self._present_texts))
         with progress.attended(run, bars=self._bars):
             return self.finished(run)
 
@@ -114,7 +114,7 @@ class Embedding(PreparedVerb):
         """Await the table on the caller's loop."""
         run = await bridge.made_in_thread(self.start, lambda late: late.stop() if late else None)
         if run is None:
-            vectors = await self.model.packed_vectors(self._present_texts)
+            vectors = await self.model.vectors(self._present_texts)
             return await asyncio.to_thread(self._in_every_row, vectors)
         table = await progress.aattend(run, lambda: self._table_of(run), bars=self._bars)
         return self._warned(run, table)
@@ -263,7 +263,7 @@ class Search(PreparedVerb):
         if self._model is None:
             return self._nearest(self._query)
         with _embedding_queries(self._model):
-            (vector,) = self._model.packed_vectors_sync([self._query])
+            (vector,) = self._model.vectors_sync([self._query])
         return self._nearest(np.frombuffer(vector, "<f4"))
 
     async def afinish(self) -> Any:
@@ -271,7 +271,7 @@ class Search(PreparedVerb):
         if self._model is None:
             return await asyncio.to_thread(self._nearest, self._query)
         with _embedding_queries(self._model):
-            (vector,) = await self._model.packed_vectors([self._query])
+            (vector,) = await self._model.vectors([self._query])
         return await asyncio.to_thread(self._nearest, np.frombuffer(vector, "<f4"))
 
     def _nearest(self, query: Any) -> Any:

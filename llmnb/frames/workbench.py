@@ -11,64 +11,36 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from llmnb import progress
-from llmnb.engine.budget import SharedBudget
-from llmnb.engine.run import Run
 from llmnb.engine.status import Clock
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError, LLMNBError
 from llmnb.frames import workbench_code, workbench_text
-from llmnb.frames.job import Job, job
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.pause import Pause
-from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.scoring import Score
 from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import Source
-from llmnb.frames.template import Template, prompt_template
+from llmnb.frames.template import Template
 from llmnb.frames.truth import Labelled, longest_texts, truth_of
+from llmnb.frames.workbench_asking import AskedTable, Estimates, Spending
 from llmnb.frames.workbench_version import Labels, Question, Version
-from llmnb.options import OPTIONS, body_of
+from llmnb.options import body_of
 from llmnb.records import Outcome
-from llmnb.running.planning import Plan
-from llmnb.running.start import start
 
 logger = logging.getLogger("llmnb")
 
 PAUSE_SECONDS = 0.6
 """So long after the last key the rows are asked."""
 
-COUNTED_ROWS = 100_000
-"""A larger table is planned from `SAMPLED_ROWS` rows at random."""
-
-SAMPLED_ROWS = 10_000
-
 SETTINGS = ("model", "params", "system", "schema", "examples")
 """What may be changed beside the prompt."""
 
 Rows = Literal["labelled", "all", "wrong"]
 """Which rows the sample is taken from: those with a label, all, or those that were wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimates:
-    """What asking would take; nothing is sent for it."""
-
-    question: Question
-    sample: Plan
-    """Of the sample rows."""
-
-    labelled: Plan | None
-    """Of the labelled rows that are no examples; None where there are none."""
-
-    whole: Plan
-    """Of the whole table, or of the rows that it is estimated from."""
-
-    counted: int | None
-    """Rows that `whole` is estimated from; None: all of them."""
 
 
 class Workbench(Shown):
@@ -114,10 +86,10 @@ class Workbench(Shown):
         budget_usd: float = 0.25,
         project_name: str | None = None,
     ) -> None:
-        if not isinstance(prompt, str):
-            raise InputError(f"The prompt is a text, not {type(prompt).__name__}.")
         if type(n) is not int or n < 1:
             raise ConfigurationError(f"n= is how many rows are asked, at least 1, not {n!r}.")
+        if type(seed) is not int:
+            raise ConfigurationError(f"seed= is a whole number, not {seed!r}.")
         self.table = table
         self.into = into
         self.project_name = project_name
@@ -134,17 +106,15 @@ class Workbench(Shown):
         self._labels = Labels()
         if truth is not None:
             self._read_labels()
-        self._budget_usd: float = OPTIONS["budget_usd"].checked("budget_usd", budget_usd)
-        self._shared = SharedBudget()
-        self._is_spent = False
+        self.spending = Spending(budget_usd)
+        """What was spent here; the run of the whole table is no part of it."""
+
+        self._asked = AskedTable(self._source, into, project_name)
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self._estimating = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._versions: list[Version] = []
-        self._runs: list[Run] = []
-        self._past_usd = 0.0
-        self._has_unpriced = False
         self._parked: Question | None = None
         self.revision = 0
         """How often what stands in the editor was changed."""
@@ -164,7 +134,7 @@ class Workbench(Shown):
                 "examples": examples,
             }
         )
-        self._question.options()  # what cannot be asked at all is said at once
+        self._question.options(into=into)  # what cannot be asked at all is said at once
         self.rows_from: Rows = "labelled" if self.labelled else "all"
         self.sample: list[int] = []
         """Positions of the rows that are asked as one types."""
@@ -199,9 +169,7 @@ class Workbench(Shown):
             ConfigurationError: If there is no such setting, or it has no such value.
             InputError: If examples cannot be matched with rows.
         """
-        question = self._changed_by(settings)
-        question.options()
-        self._edit(question)
+        self._edit(self._changed_by(settings))
 
     def _edit(self, question: Question) -> None:
         """Put another question into the editor, which asks the sample rows after a pause."""
@@ -227,7 +195,12 @@ class Workbench(Shown):
         if "examples" in changed:
             pairs, rows = self._examples(changed["examples"])
             changed |= {"pairs": pairs, "examples": rows}
-        return replace(self._question, **changed)
+        question = replace(self._question, **changed)
+        if not isinstance(question.prompt, str):
+            raise InputError(f"The prompt is a text, not {type(question.prompt).__name__}.")
+        question.options()
+        _ = question.output  # that says what is wrong with its schema
+        return question
 
     def _examples(self, examples: Any) -> tuple[Sequence[tuple[Any, Any]], Mapping[int, Any]]:
         if examples is None or isinstance(examples, list | tuple):
@@ -254,41 +227,17 @@ class Workbench(Shown):
     @property
     def spent(self) -> float:
         """Dollars spent here, as far as prices are known; the run of the whole table is no part."""
-        with self._lock:
-            running = []
-            for run in self._runs:
-                counts = run.counts
-                self._has_unpriced |= counts.num_unpriced > 0
-                if run.is_done:
-                    self._past_usd += counts.shown().usd
-                else:
-                    running.append((run, counts.shown().usd))
-            self._runs = [run for run, _ in running]
-            return self._past_usd + sum(usd for _, usd in running)
-
-    @property
-    def has_unpriced(self) -> bool:
-        """Whether answers were bought whose price is unknown."""
-        return self._has_unpriced
+        return self.spending.usd
 
     @property
     def budget_usd(self) -> float:
         """Dollars that may be spent here; may be set."""
-        return self._budget_usd
+        return self.spending.limit
 
     @budget_usd.setter
     def budget_usd(self, usd: float) -> None:
-        with self._lock:
-            limit = self._shared.of(self._budget_usd)
-            self._budget_usd = OPTIONS["budget_usd"].checked("budget_usd", usd)
-            limit.limit = self._budget_usd
-            self._is_spent = False
+        self.spending.limit = usd
         self._notify()
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether the budget is at its end, so that nothing is asked as one types."""
-        return self._is_spent or self.spent >= self._budget_usd
 
     @property
     def is_asking(self) -> bool:
@@ -298,7 +247,7 @@ class Workbench(Shown):
     @property
     def waits_for(self) -> str:
         """What the rows that are being asked wait for, in words; empty where it is their reply."""
-        runs = [run for run in list(self._runs) if not run.is_done]
+        runs = self.spending.runs
         return runs[-1].status().waiting_on if runs else ""
 
     @property
@@ -309,7 +258,7 @@ class Workbench(Shown):
     @property
     def error(self) -> LLMNBError | None:
         """Why what stands in the editor cannot be asked; None where it can."""
-        return self._error or self._fault(self._question)
+        return self._error or self._question.fault(self.columns)
 
     @property
     def code(self) -> str:
@@ -418,7 +367,7 @@ class Workbench(Shown):
         question = self._question
         self._refuse(question)
         with self._errors_kept(question):
-            asked, _ = self._job(question, None)
+            asked, _ = self._asked.job(question)
             self.table_run = asked.start()
         self.table_version = self._version_of(question)
         self._notify()
@@ -500,16 +449,19 @@ class Workbench(Shown):
     # ---------------------------------------------------------------------- in words
 
     def __repr__(self) -> str:
-        return workbench_text.summary_of(self)
+        return workbench_text.summary_of(self._about(), self._versions)
 
     def __str__(self) -> str:
-        return workbench_text.text(self)
+        return workbench_text.text(self._about(), self._versions, self.prompt)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        return workbench_text.html(self)
+        return workbench_text.html(self._about(), self._versions, self.prompt)
+
+    def _about(self) -> str:
+        return workbench_text.about(self.rows, len(self._labels), self.spending.text())
 
     # ---------------------------------------------------------------------- inside
 
@@ -551,26 +503,8 @@ class Workbench(Shown):
         """The newest version that all labelled rows were asked with."""
         return next((one for one in reversed(self._versions) if one.is_scored), None)
 
-    def _fault(self, question: Question) -> LLMNBError | None:
-        """Return why a question cannot be asked; None where it can."""
-        columns = self.columns
-        try:
-            if not question.prompt.strip():
-                raise InputError("Nothing is sent before there is a prompt.")
-            fields = set(prompt_template(question.prompt, columns).fields)
-            if question.system:
-                fields |= set(Template(question.system, columns).fields)
-            if not fields:
-                raise InputError(
-                    "The prompt names no column, so every row would ask the same. A column "
-                    "stands in braces."
-                )
-        except LLMNBError as error:
-            return error
-        return None
-
     def _refuse(self, question: Question) -> None:
-        if (fault := self._fault(question)) is not None:
+        if (fault := question.fault(self.columns)) is not None:
             raise fault
 
     @contextlib.contextmanager
@@ -590,7 +524,8 @@ class Workbench(Shown):
         question = self._question
         current = self._version_of(question)
         is_known = current is not None and not current.missing(self.sample)
-        if self._fault(question) is None and not is_known and not self.is_spent:
+        is_fit = question.fault(self.columns) is None
+        if is_fit and not is_known and not self.spending.is_over:
             with contextlib.suppress(LLMNBError):
                 self.begin_ask()
         self._notify()
@@ -601,8 +536,11 @@ class Workbench(Shown):
         self._pause.cancel()
         question = self._question
         self._refuse(question)
-        if self.is_spent:
-            raise BudgetExceeded(workbench_text.spent_words(self))
+        if self.spending.is_over:
+            raise BudgetExceeded(
+                f"{self.spending.end_text()} Set budget_usd higher to ask more; what is answered "
+                "is kept."
+            )
         with self._errors_kept(question):
             with self._lock:
                 version = self._version_of(question)
@@ -631,17 +569,13 @@ class Workbench(Shown):
         return version
 
     def _send(self, version: Version, rows: Sequence[int]) -> None:
-        asked, row_of = self._job(version.question, rows)
-        options = asked.options.for_door("start")
-        if asked.plan().usd_high is not None:
-            options["budget_usd"] = self._budget_usd
+        asked, row_of = self._asked.job(version.question, rows)
 
         def take(outcome: Outcome) -> None:
             row = row_of(outcome.row)
             with self._lock:
                 version.outcomes[row] = outcome
                 version.pending.discard(row)
-                self._is_spent |= isinstance(outcome.error, BudgetExceeded)
             self._notify()
             if not self.is_asking:  # the whole table has fewer rows to send now
                 self.estimate_later()
@@ -650,52 +584,12 @@ class Workbench(Shown):
         with self._lock:
             version.empty.update(row for row in rows if row not in sent)
             version.pending.difference_update(version.empty)
-        if not sent:
-            return
-        with self._shared.used():
-            run = start(asked.questions, asked.asking, on_outcome=take, **options)
-        with self._lock:
-            self._runs.append(run)
-
-    def _job(
-        self, question: Question, rows: Sequence[int] | None
-    ) -> tuple[Job, Callable[[int], int]]:
-        """Return a question about some rows, or all, and which row of the table a request is of."""
-        further: dict[str, Any] = {}
-        if self.project_name is not None:
-            further["project_name"] = self.project_name
-        if self._several_fields(question) and rows is None:
-            further["into"] = self.into
-        options = question.options(**further)
-        kept: Sequence[int] = range(self.rows)
-        source = self._source
-        if rows is not None:
-            kept = sorted({*rows, *question.examples})
-            source = source.rows_at(kept)
-        asked = job(source, question.prompt, options)
-        questions = asked.questions
-        if question.examples:
-            labelled = {
-                place: question.examples[row]
-                for place, row in enumerate(kept)
-                if row in question.examples
-            }
-            questions = Questions(source.columns(), question.prompt, options, labelled=labelled)
-        if rows is not None:
-            wanted = set(rows)
-            questions = questions.about([one for one in questions.positions if kept[one] in wanted])
-        form = replace(asked.form, positions=questions.positions)
-        asked = replace(asked, questions=questions, form=form)
-        return asked, lambda request: kept[questions.row_of(request)]
-
-    @staticmethod
-    def _several_fields(question: Question) -> bool:
-        output = question.output
-        return output is not None and not output.is_wrapped
+        if sent:
+            self.spending.start(asked, take)
 
     def _asked_in_full(self, version: Version) -> Version:
         """Wait until the rows of a version are answered; an interrupt stops that."""
-        for run in list(self._runs):
+        for run in self.spending.runs:
             progress.attend(run, bars=False)
         with self._idle:
             self._idle.wait_for(lambda: not version.pending)
@@ -713,26 +607,14 @@ class Workbench(Shown):
 
     def _estimate(self, question: Question) -> None:
         with self._estimating:
-            if question != self._question or self._fault(question) is not None:
+            if question != self._question or question.fault(self.columns) is not None:
                 return
             try:
-                self.estimates = self._estimates(question)
+                labelled = self._labels.rows(question.examples)
+                self.estimates = self._asked.estimates(question, self.sample, labelled, self.seed)
             except LLMNBError as error:
                 with self._lock:
                     if self._question == question and self._error is None:
                         self._error = error
             except Exception:
                 logger.exception("what a prompt would take is not known; please report this")
-
-    def _estimates(self, question: Question) -> Estimates:
-        labelled = self._labels.rows(question.examples)
-        some = None
-        if self.rows > COUNTED_ROWS:
-            some = random.Random(self.seed).sample(range(self.rows), SAMPLED_ROWS)
-        return Estimates(
-            question=question,
-            sample=self._job(question, self.sample)[0].plan(),
-            labelled=self._job(question, labelled)[0].plan() if labelled else None,
-            whole=self._job(question, some)[0].plan(),
-            counted=None if some is None else len(some),
-        )

@@ -53,8 +53,7 @@ def code(
         further["examples"] = _examples(question.examples, source)
     if project_name is not None:
         further["project_name"] = text_literal(project_name)
-    output = question.output
-    has_fields = output is not None and not output.is_wrapped
+    has_fields = question.has_fields
     if has_fields or not is_pandas:
         further["into"] = _literal(into)
     arguments += [f"{name}={value}" for name, value in further.items()]

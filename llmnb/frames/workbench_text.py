@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
 
 from llmnb.display import money, numbers
 from llmnb.display.escape import html_text, summary, visible, visible_lines
 from llmnb.display.html_fragments import box, figure_table, headline
 from llmnb.display.texts import counted, cut
 from llmnb.frames.scoring import Score
-from llmnb.frames.workbench_version import Labels, Version
+from llmnb.frames.workbench_version import Version
 
 _LONGEST_PROMPT = 4_000
 """Characters of the prompt that a saved notebook keeps."""
 
 _SHOWN = 20
 """Versions, the last ones, that are listed."""
-
-
-class Bench(Protocol):
-    """What is told of a workbench."""
-
-    budget_usd: float
-
-    @property
-    def prompt(self) -> str:
-        """The prompt in the editor."""
-
-    @property
-    def versions(self) -> list[Version]:
-        """What was asked so far."""
-
-    @property
-    def spent(self) -> float:
-        """Dollars spent, as far as prices are known."""
-
-    @property
-    def has_unpriced(self) -> bool:
-        """Whether answers of unknown price were bought."""
-
-    @property
-    def rows(self) -> int:
-        """Rows of the table."""
-
-    @property
-    def truth(self) -> Labels:
-        """What is true of them."""
 
 
 def share_words(score: Score) -> tuple[str, str]:
@@ -56,38 +26,18 @@ def share_words(score: Score) -> tuple[str, str]:
     return numbers.share(score.accuracy), f"{100 * low:.0f} to {100 * high:.0f}"
 
 
-def spent_words(bench: Bench) -> str:
-    """Return the sentence about a budget at its end."""
-    return f"{spent_sentence(bench)} Set budget_usd higher to ask more; what is answered is kept."
-
-
-def spent_sentence(bench: Bench) -> str:
-    """Return in which way a budget is at its end."""
-    budget, spent = bench.budget_usd, bench.spent
-    if spent >= 0.9 * budget:
-        return f"The {money.usd(budget)} of this workbench are spent."
-    left = money.usd(budget - spent)
-    return (
-        f"What is left of the {money.usd(budget)} of this workbench, {left}, does not pay for "
-        "another row."
-    )
-
-
-def subject(bench: Bench) -> str:
-    """Return what a workbench is about: rows and labels."""
-    labels = len(bench.truth.rows({}))
+def about(rows: int, labels: int, spent: str) -> str:
+    """Return what versions are of: so many rows and labels, and what was spent."""
     known = counted(labels, "label") if labels else "no labels"
-    return f"{counted(bench.rows, 'row')}, {known}"
+    return f"on {counted(rows, 'row')}, {known}, {spent}."
 
 
-def _head(bench: Bench) -> tuple[str, str]:
-    versions = len(bench.versions)
-    first = f"{counted(versions, 'version')} of a prompt" if versions else "No version of a prompt"
-    spent = money.usd(bench.spent, more_unknown=bench.has_unpriced)
-    return first, f"on {subject(bench)}, {spent} spent."
+def _first(versions: Sequence[Version]) -> str:
+    count = len(versions)
+    return f"{counted(count, 'version')} of a prompt" if count else "No version of a prompt"
 
 
-def _rows(versions: list[Version]) -> list[list[str]]:
+def _rows(versions: Sequence[Version]) -> list[list[str]]:
     rows = []
     for version in versions[-_SHOWN:]:
         score = version.score
@@ -101,32 +51,29 @@ def _price(version: Version) -> str:
     return "price unknown" if usd is None else f"{money.usd(usd)} a row"
 
 
-def summary_of(bench: Bench) -> str:
-    """Return the workbench in a line."""
-    first, rest = _head(bench)
-    return summary("Workbench", f"{first} {rest}")
+def summary_of(about: str, versions: Sequence[Version]) -> str:
+    """Return a workbench in a line."""
+    return summary("Workbench", f"{_first(versions)} {about}")
 
 
-def text(bench: Bench) -> str:
-    """Return the workbench as text: versions, figures and the prompt in the editor."""
-    first, rest = _head(bench)
-    parts = [f"{first} {rest}"]
-    if rows := _rows(bench.versions):
+def text(about: str, versions: Sequence[Version], prompt: str) -> str:
+    """Return a workbench as text: versions, figures and the prompt in the editor."""
+    parts = [f"{_first(versions)} {about}"]
+    if rows := _rows(versions):
         parts.append("\n".join("  ".join(cell for cell in row if cell) for row in rows))
-    if bench.prompt:
-        parts.append(visible_lines(cut(bench.prompt, _LONGEST_PROMPT)))
+    if prompt:
+        parts.append(visible_lines(cut(prompt, _LONGEST_PROMPT)))
     return "\n\n".join(parts)
 
 
-def html(bench: Bench) -> str:
+def html(about: str, versions: Sequence[Version], prompt: str) -> str:
     """Return what a saved notebook keeps, as HTML without script, style sheet or address."""
-    first, rest = _head(bench)
-    parts = [headline(first, rest)]
-    if rows := _rows(bench.versions):
+    parts = [headline(_first(versions), about)]
+    if rows := _rows(versions):
         head = ["version", "right", "95 % interval", "cost"]
         parts.append(figure_table(head, rows))
-    if bench.prompt:
-        lines = map(visible, cut(bench.prompt, _LONGEST_PROMPT).split("\n"))
+    if prompt:
+        lines = map(visible, cut(prompt, _LONGEST_PROMPT).split("\n"))
         style = "margin:5px 0 0;padding:0;background:none;white-space:pre-wrap;font-size:12px"
         body = "\n".join(html_text(line) for line in lines)
         parts.append(f'<pre style="{style}">{body}</pre>')

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmnb.engine.counters import DESCRIPTIONS
-from llmnb.errors import BudgetExceeded, InputError, Stopped
+from llmnb.errors import BudgetExceeded, InputError, LLMNBError, Stopped
 from llmnb.evaluation.labels import Spellings, number
 from llmnb.frames.answers import AnswerForm, with_suffix
 from llmnb.frames.options import Options, options_of
 from llmnb.frames.scoring import Score, column_score
 from llmnb.frames.table_source import TableSource
-from llmnb.frames.template import cell_text
+from llmnb.frames.template import Template, cell_text, prompt_template
 from llmnb.records import Outcome
 from llmnb.schemas import Output, output_of
 
@@ -58,6 +58,29 @@ class Question:
         """The form that answers must have; None: any text."""
         return None if self.schema is None else output_of(self.schema)
 
+    @property
+    def has_fields(self) -> bool:
+        """Whether an answer is an object, whose fields become columns."""
+        output = self.output
+        return output is not None and not output.is_wrapped
+
+    def fault(self, columns: Sequence[str]) -> LLMNBError | None:
+        """Return why a table of these columns cannot be asked; None where it can."""
+        try:
+            if not self.prompt.strip():
+                raise InputError("Nothing is sent before there is a prompt.")
+            fields = set(prompt_template(self.prompt, columns).fields)
+            if self.system:
+                fields |= set(Template(self.system, columns).fields)
+            if not fields:
+                raise InputError(
+                    "The prompt names no column, so every row would ask the same. A column "
+                    "stands in braces."
+                )
+        except LLMNBError as error:
+            return error
+        return None
+
 
 class Labels:
     """What is true of the rows of a table, where that is known; a person may label more."""
@@ -68,8 +91,8 @@ class Labels:
 
         self._labels: dict[int, Any] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._labels)
+    def __len__(self) -> int:
+        return len(self._labels)
 
     def put(self, labels: Sequence[Any], name: str) -> None:
         """Take the label of each row, None where it has none."""
@@ -137,8 +160,7 @@ class Version:
     @property
     def answers(self) -> Any:
         """The answers of the rows that were asked, as a series; of several fields as a frame."""
-        rows = self.rows
-        return self._form(rows, self.question.options()).table(self._outcomes_of(rows))
+        return self._table(self.rows, self.question.options())
 
     @property
     def score(self) -> Score | None:
@@ -233,7 +255,7 @@ class Version:
     def _judged_field(self) -> str:
         """Return which field of a structured answer is compared with the truth."""
         output = self._output
-        if output is None or output.is_wrapped:
+        if output is None or not self.question.has_fields:
             return ""
         names = [name for name, _ in output.fields]
         wanted = [name for name in (self._truth.name, str(self._into)) if name in names]
@@ -245,22 +267,21 @@ class Version:
         values = self._output.as_mapping(outcome.value)
         return values.get(self._judged) if self._judged else next(iter(values.values()), None)
 
-    def _form(self, rows: Sequence[int], options: Options) -> AnswerForm:
-        return AnswerForm(
+    def _table(self, rows: Sequence[int], options: Options) -> Any:
+        """Return the answers of rows as the verb would."""
+        form = AnswerForm(
             source=self._source.rows_at(rows),
             options=options,
             positions=range(len(rows)),
             output=self._output,
         )
-
-    def _outcomes_of(self, rows: Sequence[int]) -> list[Outcome | None]:
-        return [self.outcomes.get(row) for row in rows]
+        return form.table([self.outcomes.get(row) for row in rows])
 
     def _score(self) -> Score | None:
         truth, examples = self._truth, self.question.examples
         rows = truth.rows({})
         options = replace(self.question.options(), into=self._into)
-        frame = self._form(rows, options).table(self._outcomes_of(rows))
+        frame = self._table(rows, options)
         column = with_suffix(self._into, self._judged) if self._judged else self._into
         labels = [truth.of(row) for row in rows]
         shown = [

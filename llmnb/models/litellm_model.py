@@ -15,7 +15,7 @@ from llmnb.options import OPTIONS, RETRIES, checked, names
 from llmnb.rate_limiter import Key
 from llmnb.rates import Rate, per_minute
 from llmnb.records import Limits, secret
-from llmnb.targets.endpoint import Endpoint
+from llmnb.targets.endpoint import Endpoint, check_texts
 from llmnb.targets.litellm_target import LiteLLMConnection
 from llmnb.wire.catalog import load_catalog, provider, providers_with_model
 
@@ -91,7 +91,7 @@ class LiteLLMModel(EngineModel):
 
 # ------------------------------------------------------------------------------ its config
 
-_ADDRESS = ("api_base", "base_url", "url")
+ADDRESS = ("api_base", "base_url", "url")
 _OF_THE_CONFIG = frozenset(
     (
         *("name", "model", "model_name", "model_list", "router_kwargs", "fallbacks", "kwargs"),
@@ -106,7 +106,7 @@ _OF_THE_CONNECTION = frozenset(
         *("mock_response", "headers", "project", "drop_params"),
     )
 )
-_ATTEMPTS = ("num_retries", "max_retries")
+ATTEMPTS = ("num_retries", "max_retries")
 _TIMES = ("timeout", "request_timeout", "stream_timeout")
 _RENAMED = {"max_token": "max_tokens", "max_parallel_requests": "max_concurrent_requests"}
 _TOKENS = ("rate_limit", "client", ("max_tokens_per_minute", "tpm"))
@@ -118,7 +118,7 @@ _LIMITS = frozenset((*_TOKENS[2], *_REQUESTS[2], _CONCURRENCY, _EVEN))
 
 _OPTIONS = frozenset(names("call")) - _LIMITS - {"n", "allow_http"}
 _NO_PARAMS = frozenset(
-    (*_OF_THE_CONFIG, *_OPTIONS, *_ATTEMPTS, *_TIMES, *_LIMITS, *_ADDRESS, "api_key")
+    (*_OF_THE_CONFIG, *_OPTIONS, *ATTEMPTS, *_TIMES, *_LIMITS, *ADDRESS, "api_key")
 )
 
 
@@ -156,8 +156,8 @@ def read_config(name: str | None, config: Mapping[str, Any] | None) -> ModelConf
         >>> read.name, read.n, read.endpoints[0].model
         ('gpt-4o', 5, 'openai/gpt-4o')
     """
-    fields = _mapping(config or {}, "config")
-    fields = {**fields, **_mapping(fields.get("kwargs") or {}, "kwargs")}
+    fields = config_fields(config or {}, "config")
+    fields = {**fields, **config_fields(fields.get("kwargs") or {}, "kwargs")}
     entries = _entries(fields.get("model_list"))
     name = name or _text(fields.get("name"))
     name = name or (_text(entries[0].get("model_name")) if entries else None)
@@ -165,7 +165,7 @@ def read_config(name: str | None, config: Mapping[str, Any] | None) -> ModelConf
     models = _models(name, fields, entries)
     every = {**fields, **models[0]}
     options = checked({key: every[key] for key in _OPTIONS if every.get(key) is not None})
-    for key in _ATTEMPTS:
+    for key in ATTEMPTS:
         if every.get(key) is not None:
             options.setdefault("max_attempts", RETRIES.checked(key, every[key]) + 1)
     if ignored := [key for key in _TIMES if every.get(key) is not None]:
@@ -200,7 +200,7 @@ def _models(
     for wanted in (name, *fallbacks):
         matching = [entry for entry in entries if entry.get("model_name") == wanted]
         for entry in matching:
-            own = _mapping(entry.get("litellm_params") or {}, "litellm_params")
+            own = config_fields(entry.get("litellm_params") or {}, "litellm_params")
             models.append({**shared, "model": wanted, **own})
         if not matching:
             models.append({**elsewhere, "model": wanted})
@@ -209,16 +209,16 @@ def _models(
 
 def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> Endpoint:
     """Return a model as an endpoint, with the limits that the config sets it."""
-    connection = {key: value for key, value in own.items() if _is_connection(key)}
+    connection = {key: value for key, value in own.items() if is_connection(key)}
     endpoint = litellm_endpoint(
         str(own["model"]),
-        url=next((str(own[key]) for key in _ADDRESS if own.get(key)), ""),
+        url=next((str(own[key]) for key in ADDRESS if own.get(key)), ""),
         api_key=_text(own.get("api_key")),
         provider_name=_text(connection.pop("custom_llm_provider", None)),
         params={
             key: value
             for key, value in own.items()
-            if key not in _NO_PARAMS and not _is_connection(key)
+            if key not in _NO_PARAMS and not is_connection(key)
         },
         connection=connection,
     )
@@ -275,16 +275,17 @@ def _rate(limit: Any, *models: str) -> Rate | None:
 
 
 def _tells_where(key: str) -> bool:
-    return key in _ADDRESS or key == "api_key" or _is_connection(key)
+    return key in ADDRESS or key == "api_key" or is_connection(key)
 
 
-def _is_connection(key: str) -> bool:
+def is_connection(key: str) -> bool:
+    """Return whether a field of a config says how LiteLLM reaches a model."""
     return key in _OF_THE_CONNECTION or key.startswith(_CONNECTS)
 
 
 def _fallbacks(name: str, config: Mapping[str, Any]) -> list[str]:
     """Return the names to fall back to, in LiteLLM's forms or as a plain list."""
-    router = _mapping(config.get("router_kwargs") or {}, "router_kwargs")
+    router = config_fields(config.get("router_kwargs") or {}, "router_kwargs")
     fallbacks: list[str] = []
     for source in (config, router):
         for fallback in _as_list(source.get("fallbacks")):
@@ -309,10 +310,10 @@ def _entries(model_list: Any) -> list[dict[str, Any]]:
         raise ConfigurationError(
             "model_list is a list of {'model_name': …, 'litellm_params': {…}}. Nothing was sent."
         )
-    return [_mapping(entry, "an entry of model_list") for entry in model_list]
+    return [config_fields(entry, "an entry of model_list") for entry in model_list]
 
 
-def _mapping(value: Any, what: str) -> dict[str, Any]:
+def config_fields(value: Any, what: str) -> dict[str, Any]:
     """Return a part of a config, older names of fields replaced."""
     if not isinstance(value, Mapping):
         raise ConfigurationError(
@@ -370,6 +371,7 @@ def litellm_endpoint(
         >>> litellm_endpoint("bedrock/anthropic.claude-3").model
         'litellm/bedrock/anthropic.claude-3'
     """
+    check_texts(api_base=url, custom_llm_provider=provider_name)
     fields = dict(connection or {})
     provider_name, model = provider_and_model(name, provider_name=provider_name, has_url=bool(url))
     owner = None

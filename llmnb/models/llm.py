@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Unpack
 
 from llmnb.chat.llm_model import wants_single_answer
+from llmnb.chat.messages import Conversation, messages_of
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.keywords import RequestParams
@@ -16,12 +17,9 @@ from llmnb.records import Outcome, secret, secret_url, shown_url
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
 from llmnb.signatures import full_signature, with_keywords
-from llmnb.targets.endpoint import Endpoint
+from llmnb.targets.endpoint import Endpoint, check_texts
 from llmnb.targets.resolve import expected_address
 from llmnb.wire.catalog import dialect_at
-
-Prompt = str | Sequence[Mapping[str, Any]]
-"""A text, or a conversation as a list of messages."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +107,7 @@ class LLM(EngineModel):
     ) -> None:
         api_key, url = secret(api_key), secret_url(url)
         refuse_unknown(params, PARAMS, f"{type(self).__name__}()")
-        for name, value in (("url", url), ("model", model)):
-            if value is not None and not isinstance(value, str):
-                raise ConfigurationError(f"{name} is a text, not {value!r}. Nothing was sent.")
+        check_texts(url=url, model=model, api_provider=api_provider, gen_type=gen_type)
         self.configured_url = url
         self.api_key = api_key
         self.model = model
@@ -179,11 +175,11 @@ class LLM(EngineModel):
         """Take a session, or None to block again."""
         self.session = session
 
-    def generate(self, prompt: Prompt, **params: Any) -> str | Awaitable[str]:
+    def generate(self, prompt: Conversation, **params: Any) -> str | Awaitable[str]:
         """Return the answer to one prompt, or with a session an awaitable of it.
 
         Args:
-            prompt: A text or messages.
+            prompt: A text or turns, as for `call`.
             **params: Further fields of the body for this call.
 
         Raises:
@@ -195,16 +191,14 @@ class LLM(EngineModel):
 
     generate = with_keywords(generate, "SingleCallOptions")
 
-    def _generate(self, prompt: Prompt, **params: Any) -> str:
-        """Block for the answer."""
+    def _generate(self, prompt: Conversation, **params: Any) -> str:
         return _text(self._start(prompt, params).result()[0])
 
-    async def _agenerate(self, prompt: Prompt, **params: Any) -> str:
-        """Await the answer."""
+    async def _agenerate(self, prompt: Conversation, **params: Any) -> str:
         (outcome,) = await self._start(prompt, params)
         return _text(outcome)
 
-    def _start(self, prompt: Prompt, params: Mapping[str, Any]) -> Run:
+    def _start(self, prompt: Conversation, params: Mapping[str, Any]) -> Run:
         if not wants_single_answer(params):
             raise ConfigurationError("generate gives one text; call gives n. Nothing was sent.")
         kind_at_url = (dialect_at(self.configured_url) or ("",))[0]
@@ -221,20 +215,19 @@ class LLM(EngineModel):
         return f"<LLM {made.get('model') or 'default model'}{where}>"
 
 
-def request_of(prompt: Prompt) -> dict[str, Any]:
-    """Return the request dictionary of a text or a list of messages.
+def request_of(prompt: Conversation) -> dict[str, Any]:
+    """Return the request dictionary of a text or a conversation.
+
+    Raises:
+        ConfigurationError: If it is neither.
 
     Example:
-        >>> request_of("Hi")
-        {'prompt': 'Hi'}
+        >>> request_of("Hi"), request_of(["Hi"])
+        ({'prompt': 'Hi'}, {'messages': [{'role': 'user', 'content': 'Hi'}]})
     """
     if isinstance(prompt, str):
         return {"prompt": prompt}
-    if isinstance(prompt, Sequence):
-        return {"messages": list(prompt)}
-    raise ConfigurationError(
-        f"A prompt is a text or a list of messages, not {type(prompt).__name__}."
-    )
+    return {"messages": [turn.body() for turn in messages_of(prompt)]}
 
 
 def _text(outcome: Outcome) -> str:

@@ -98,16 +98,21 @@ class Answer:
         return {
             "text/html": self._html(),
             "text/markdown": self._markdown(),
-            "text/plain": f"{self._plain()}\n\n— {self.foot}",
+            "text/plain": f"{visible_lines(self._body)}\n\n— {self.foot}",
         }
+
+    @property
+    def _body(self) -> str:
+        """What is shown of it: its text, or what was read out of that."""
+        if self.form == "json":
+            return _pretty_json(self.value)
+        return str(self.value) if self.form == "code" else self.text
 
     def _html(self) -> str:
         if self.form == "table" and isinstance(table := _table_of(self.value), Table):
             body = table_html(table)
-        elif self.form == "json":
-            body = markdown.code_block(markdown.cut(_pretty_json(self.value))[0])
-        elif self.form == "code":
-            body = markdown.code_block(markdown.cut(str(self.value))[0])
+        elif self.form in ("json", "code"):
+            body = markdown.code_block(markdown.cut(self._body)[0])
         elif self.form == "text":
             body = markdown.preformatted(markdown.cut(self.text)[0])
         else:
@@ -119,13 +124,8 @@ class Answer:
         if self.form in ("markdown", "table"):
             body = markdown.to_markdown(self.text)
         else:
-            body = markdown.fenced(markdown.cut(self._plain())[0])
+            body = markdown.fenced(markdown.cut(visible_lines(self._body))[0])
         return f"{body}\n\n*{markdown_text(self.foot)}*"
-
-    def _plain(self) -> str:
-        if self.form == "json":
-            return visible_lines(_pretty_json(self.value))
-        return visible_lines(str(self.value) if self.form == "code" else self.text)
 
     def mark_shown(self, cell: int) -> None:
         """Note that a cell shows it already, so that it is not shown there twice."""

@@ -278,7 +278,7 @@ class CacheManager(RequestSurface):
                     turn, "answer", text=search.answer(self._find_answer(name, key))
                 )
             case {"do": "forget", "project": str(name), "key": str(key)}:
-                return lambda: self._forget(name, key, turn)
+                return lambda: self._forget(name, key)
             case {"do": "close"}:
                 return self.close
         return None
@@ -330,11 +330,10 @@ class CacheManager(RequestSurface):
         ]
         self.reply(turn, "exported", parts=parts)
 
-    def _forget(self, name: str, key: str, turn: str) -> None:
+    def _forget(self, name: str, key: str) -> None:
         self._find_answer(name, key)
         clearing.forget(self._find_project(name), key)
         self.look()
-        self.reply(turn, "forgotten")
 
 
 def _free_path(folder: Path, stem: str, suffix: str) -> Path:

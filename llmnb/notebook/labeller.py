@@ -17,7 +17,7 @@ from llmnb.notebook.request_surface import RequestSurface
 from llmnb.notebook.surface import Bundle
 
 RENEW_SECONDS = 2.0
-"""What a saved notebook keeps is put anew this long after the last label, and when all are done."""
+"""What a saved notebook keeps is put anew this long after a label, and when all are done."""
 
 
 class LabellerWidget(RequestSurface):
@@ -149,8 +149,12 @@ class LabellerWidget(RequestSurface):
         self._tell_view()
         self.snapshot = labeller_view.head(self.labeller)
         self._set_traits()
-        if self._outputs:  # no key waits for it; once all are done it is put anew at once
-            self._renewing.begin(None if self.labeller.position is not None else 0.0)
+        if not self._outputs:
+            return
+        if self.labeller.position is None:
+            self._renewing.begin(0.0)  # all are done: whoever saves the notebook now has that
+        elif not self._renewing.is_waiting:  # to wait anew would take a thread at each key
+            self._renewing.begin()
 
     def _set_traits(self) -> None:
         shown = self.snapshot

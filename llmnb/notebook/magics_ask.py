@@ -20,12 +20,12 @@ from llmnb.notebook.options import (
     argument,
     arguments,
     parsed,
+    plain_interrupts,
     split_line,
     table_options,
     variable,
     variable_name,
 )
-from llmnb.notebook.plain_interrupts import plain_interrupts
 from llmnb.options import FORMATS, checked, with_params
 
 if TYPE_CHECKING:

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, magics_class
 
 from llmnb import settings
 from llmnb.display import money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, single_line
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.notebook.options import argument, arguments, parsed
-from llmnb.notebook.plain_interrupts import plain_interrupts
+from llmnb.notebook.options import argument, arguments, parsed, plain_line_magic
 from llmnb.notebook.tables import Report, Table
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
 class LookingMagics(Magics):
     """Looking at runs, answers, money and models."""
 
-    @no_var_expand
-    @line_magic
-    @plain_interrupts
+    @plain_line_magic
     def llm_status(self, line: str) -> None:
         """Show the dashboard of the current run, or the receipt of the last one.
 
@@ -61,9 +58,7 @@ class LookingMagics(Magics):
     )
     @argument("projects", nargs="*", metavar="NAME", help="projects to clear")
     @argument("--all", action="store_true", help="clear every project")
-    @no_var_expand
-    @line_magic
-    @plain_interrupts
+    @plain_line_magic
     def llm_cache(self, line: str) -> Any:
         """Look through the answers that are kept, and clear them; a cleared project can come back.
 
@@ -93,9 +88,7 @@ class LookingMagics(Magics):
 
     # ---------------------------------------------------------------------------- cost
 
-    @no_var_expand
-    @line_magic
-    @plain_interrupts
+    @plain_line_magic
     def llm_cost(self, line: str) -> Report:
         """Show tokens and dollars by project and model, in this kernel and in all."""
         if line.strip():
@@ -104,9 +97,7 @@ class LookingMagics(Magics):
 
     # -------------------------------------------------------------------------- models
 
-    @no_var_expand
-    @line_magic
-    @plain_interrupts
+    @plain_line_magic
     def llm_models(self, line: str) -> Report:
         """Show providers, whether a key is found, and models; of one provider all its models.
 

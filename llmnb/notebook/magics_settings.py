@@ -6,7 +6,7 @@ import getpass
 from typing import Any
 
 from IPython.core.error import StdinNotImplementedError, UsageError
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, magics_class
 
 from llmnb import settings
 from llmnb.display import durations, numbers
@@ -14,8 +14,7 @@ from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook import choices
 from llmnb.notebook.magics_ask import LLMMagics
-from llmnb.notebook.options import split_words
-from llmnb.notebook.plain_interrupts import plain_interrupts
+from llmnb.notebook.options import plain_line_magic, split_words
 from llmnb.notebook.tables import Report, Table
 from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import Provider, load_catalog
@@ -34,9 +33,7 @@ class SettingsMagics(Magics):
         super().__init__(shell)
         self._asking = asking
 
-    @no_var_expand
-    @line_magic
-    @plain_interrupts
+    @plain_line_magic
     def llm_config(self, line: str) -> Report | None:
         """Show or set what is used when nothing else is said.
 
@@ -100,9 +97,7 @@ class SettingsMagics(Magics):
         table = Table(("setting", "value"), tuple(shown))
         return Report("", table, notes=("Set one with %llm_config model=openai/gpt-4o-mini",))
 
-    @no_var_expand
-    @line_magic
-    @plain_interrupts
+    @plain_line_magic
     def llm_key(self, line: str) -> None:
         """Ask for a provider's API key and keep it in memory, nowhere else.
 

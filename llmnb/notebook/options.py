@@ -1,20 +1,50 @@
-"""The words behind a magic: how options are declared, read off a line, and looked up."""
+"""What the magics share: their interrupts, and how options are declared, read and looked up."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from IPython.core import magic_arguments
 from IPython.core.error import UsageError
+from IPython.core.magic import line_magic, no_var_expand
 
 from llmnb.notebook.choices import number
 from llmnb.options import OPTIONS, PARAMS
+from llmnb.user_code import message
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def plain_interrupts(magic: Callable[P, T]) -> Callable[P, T]:
+    """Let a magic that is interrupted show a message only; the interrupt is raised all the same.
+
+    The cell fails, so that running all cells stops here. Errors of llmnb show little by themselves.
+    """
+
+    @functools.wraps(magic)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return magic(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            text = message(error)
+            # IPython asks an exception for its own traceback before it makes one.
+            error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]
+            raise
+
+    return wrapper
+
+
+def plain_line_magic(method: Callable[..., Any]) -> Any:
+    """Make a method a line magic whose line is taken as it is typed, with plain interrupts."""
+    return no_var_expand(line_magic(plain_interrupts(method)))
+
 
 _declaring: Any = magic_arguments  # it carries no types
 

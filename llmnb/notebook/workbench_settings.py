@@ -90,7 +90,7 @@ def _shown(value: Any) -> str:
 
 def _examples_note(bench: Workbench) -> str:
     question = bench.question
-    labels = len(bench.truth.rows({}))
+    labels = len(bench.truth)
     if question.examples and labels:
         shown = sum(bench.truth.of(row) is not None for row in question.examples)
         return (
@@ -225,10 +225,10 @@ def take_class(bench: Workbench, name: str) -> None:
 
 
 def _properties(bench: Workbench) -> dict[str, Any]:
-    output = bench.question.output
-    if output is None or output.is_wrapped:
+    question = bench.question
+    if question.output is None or not question.has_fields:
         return {}
-    return dict(output.json_schema.get("properties", {}))
+    return dict(question.output.json_schema.get("properties", {}))
 
 
 def _put_properties(bench: Workbench, properties: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from llmnb.evaluation.statistics import mcnemar
 from llmnb.frames.scoring import Score
 from llmnb.frames.template import wrong_field
 from llmnb.frames.workbench import Workbench
-from llmnb.frames.workbench_text import share_words, spent_sentence
+from llmnb.frames.workbench_text import share_words
 from llmnb.frames.workbench_version import Question, Version
 from llmnb.notebook import facts, plan_card
 from llmnb.notebook.card import is_blocked
@@ -65,8 +65,8 @@ def snapshot(bench: Workbench, picked: Collection[int] | None = None) -> dict[st
         "subject": _subject(bench),
         "spent": [
             "spent here ",
-            money.usd(bench.spent, more_unknown=bench.has_unpriced),
-            "" if bench.has_unpriced and not bench.spent else f" of {money.usd(budget)}",
+            money.usd(bench.spent, more_unknown=bench.spending.has_unpriced),
+            "" if bench.spending.has_unpriced and not bench.spent else f" of {money.usd(budget)}",
         ],
         "share": round(min(1.0, bench.spent / budget) if budget else 1.0, 3),
         "quiet": _quiet(bench),
@@ -82,7 +82,7 @@ def snapshot(bench: Workbench, picked: Collection[int] | None = None) -> dict[st
 
 
 def _subject(bench: Workbench) -> str:
-    labels = len(bench.truth.rows({}))
+    labels = len(bench.truth)
     known = f"{labels:,} labelled" if labels else "no labels"
     project = bench.project_name or (bench.estimates.whole.project if bench.estimates else "")
     rows = counted(bench.rows, "row")
@@ -135,13 +135,6 @@ def _quiet(bench: Workbench) -> list[list[Any]]:
     ]
 
 
-def _examples_words(examples: int) -> list[str]:
-    if not examples:
-        return ["no examples"]
-    number, noun = counted(examples, "example").split(" ")
-    return ["", number, f" {noun}"]
-
-
 def _schema_words(question: Question) -> list[str]:
     output = question.output
     if output is None:
@@ -164,7 +157,7 @@ def _end(bench: Workbench) -> dict[str, str]:
         return {"text": f"{rows - len(pending)} of {counted(rows, 'row')} answered", "button": ""}
     if current is not None and current.pending:
         return {"text": f"{len(current.pending):,} labelled rows are being asked", "button": ""}
-    if bench.is_spent:
+    if bench.spending.is_over:
         return {"text": "nothing is asked as you type", "button": ""}
     price = _sample_price(bench)
     if not bench.is_due and (current is None or current.missing(bench.sample)):
@@ -224,15 +217,13 @@ def _head(bench: Workbench, version: Version) -> dict[str, Any]:
     if words and is_long(bench, [version]):
         figures.insert(0, counted(round(sum(words) / len(words)), "word"))
     late = "" if seconds is None else f"p50 {durations.latency(seconds)}"
-    ask = ""
-    if score is None and is_now and not version.pending and not bench.is_spent and bench.labelled:
-        ask = _score_button(bench, version)
+    may_score = is_now and score is None and not version.pending and bool(bench.labelled)
     return {
         "number": version.number,
         "when": "now, in the editor" if is_now else moments.clock(version.made)[:5],
         "now": int(is_now),
         "score": None if score is None else _score(score),
-        "ask": ask,
+        "ask": _score_button(bench, version) if may_score and not bench.spending.is_over else "",
         "figures": " · ".join(figures),
         "late": late,
     }
@@ -253,7 +244,7 @@ def _score_button(bench: Workbench, version: Version) -> str:
     else:
         plan = None if bench.estimates is None else bench.estimates.labelled
         price = "price unknown" if plan is None else _about(plan)
-    return f"Score on {len(rows):,}, {price}"
+    return f"Score on {len(rows):,}, {price.replace(' ', NO_BREAK)}"
 
 
 def _score(score: Score) -> dict[str, Any]:
@@ -321,10 +312,10 @@ def _foot(bench: Workbench) -> dict[str, Any]:
     if error is not None:
         return _refused(bench, error)
     copy, start = ["code", "Copy as code", 1], ["run", _run_label(bench), 1]
-    if bench.is_spent:
+    if bench.spending.is_over:
         more = ["allow", f"Allow {money.usd(bench.budget_usd or 0.25)} more", 1]
         rest = " Versions can be read and run; typing asks nothing more."
-        parts = ["", spent_sentence(bench), rest]
+        parts = ["", bench.spending.end_text(), rest]
         return _line(parts, [more, copy, start], glyph="alert", tone="bad")
     if bench.is_asking and is_waiting(bench.waits_for):
         parts = [f"{bench.waits_for} The rows come after it."]

@@ -79,9 +79,10 @@ def endpoints_of(model: Model | None) -> tuple[str | Endpoint | None, ...]:
     if model is None or isinstance(model, str | Endpoint):
         return (model,)
     if not isinstance(model, LLMModel):
+        what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise ConfigurationError(
-            "A model is named by a text or an object such as LLM, not "
-            f"{type(model).__name__}. Nothing was sent."
+            f"A model is a text, an object such as LLM, or one of your own class, a subclass of "
+            f"LLMModel, not {what}. Nothing was sent."
         )
     if not model.is_asked_by_engine:
         return (custom_endpoint(model),)

@@ -117,8 +117,13 @@ class Preparer:
             raise ConfigurationError("The list of models is empty: name at least one.")
         return tuple(map(self._recipient_of, self.models))
 
-    def _recipient_of(self, model: str | Endpoint | None) -> _Recipient:
-        """Return the target of a model, asked with the fields of the body that belong to it."""
+    def _recipient_of(self, model: str | Endpoint | None, **address: Any) -> _Recipient:
+        """Return the target of a model, asked with the fields of the body that belong to it.
+
+        Args:
+            model: The model.
+            **address: What `resolve` is to know of where an endpoint's address stood.
+        """
         asking = self._asking
         if not isinstance(model, Endpoint):
             # Among several models an address and a key are for those of their own provider.
@@ -147,6 +152,7 @@ class Preparer:
                 url=model.url or None,
                 api_key=model.api_key,
                 gen_type=own_type or asking.gen_type,
+                **address,
             )
         if model.limits is not None:
             known = self.limits.get(target.pool, model.limits)
@@ -253,9 +259,16 @@ class Preparer:
         try:
             if model is not None and not isinstance(model, str):
                 return tuple(self._recipient_of(endpoint) for endpoint in endpoints_of(model))
+            default = self.models[0] if self.models else None
+            if isinstance(default, Endpoint) and not model and not api_provider:
+                own = {"url": url, "owner": None} if url else {}
+                key = api_key or (None if url else default.api_key)
+                endpoint = dataclasses.replace(default, api_key=key, **own)
+                address = {"is_url_from_data": url is not None, "trusted_url": default.url or None}
+                return (self._recipient_of(endpoint, **address),)
             names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
             same = not names_other or api_provider == asking.api_provider
-            default = self.models[0] if same else None
+            default = default if same else None
             target = self._resolve(
                 model or (default.model if isinstance(default, Endpoint) else default),
                 api_provider=api_provider or (None if names_other else asking.api_provider),

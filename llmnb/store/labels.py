@@ -8,9 +8,10 @@ kernel, and a row whose content changed has none.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
-import math
+import os
 import secrets
 import threading
 import time
@@ -54,23 +55,25 @@ def row_keys(cells: Mapping[str, Sequence[str | None]]) -> list[str]:
         >>> keys[0] == keys[2], keys[0] == keys[1], len(keys[0])
         (True, False, 32)
     """
-    columns = [(_encoded(name), cells[name]) for name in sorted(cells)]
-    rows = len(columns[0][1]) if columns else 0
-    keys = []
-    for row in range(rows):
-        digest = hashlib.blake2b(digest_size=16)
-        for name, texts in columns:
-            text = texts[row]
-            # A missing cell is another content than an empty one.
-            digest.update(name + (b"\0" if text is None else b"\1" + _encoded(text)))
-        keys.append(digest.hexdigest())
-    return keys
+    columns = [_encoded_cells(name, cells[name]) for name in sorted(cells)]
+    return [
+        hashlib.blake2b(b"".join(row), digest_size=16).hexdigest()
+        for row in zip(*columns, strict=True)
+    ]
 
 
-def _encoded(text: str) -> bytes:
-    """Return a text with its length before it, so that no two lists of texts run together."""
-    data = text.encode("utf-8", "surrogatepass")
-    return len(data).to_bytes(8, "big") + data
+def _encoded_cells(name: str, cells: Sequence[str | None]) -> list[bytes]:
+    """Return each cell with its name; a missing one is another content than an empty one."""
+    encoded_name = name.encode("utf-8", "surrogatepass")
+    head = len(encoded_name).to_bytes(8, "big") + encoded_name
+    missing, present = head + b"\0", head + b"\1"
+    # Each text with its length before it, so that no two lists of texts run together.
+    return [
+        missing
+        if cell is None
+        else present + len(data := cell.encode("utf-8", "surrogatepass")).to_bytes(8, "big") + data
+        for cell in cells
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +94,26 @@ class Act:
     """Seconds since the epoch."""
 
 
-def new_act(key: str, label: Label | None, sample: str = RANDOM) -> Act:
-    """Return an act that is not kept yet."""
+def plain_label(label: Label) -> Label:
+    """Return a label as it can be kept.
+
+    Raises:
+        InputError: If it is a number that cannot.
+    """
     if isinstance(label, str):
-        label = mended(label)
+        return mended(label)
+    if not -(2**63) <= label < 2**64:  # neither is what is no number, or infinite
+        raise InputError(f"A label is a text or a number of at most 64 bits, not {label!r}.")
+    return label
+
+
+def new_act(key: str, label: Label | None, sample: str = RANDOM) -> Act:
+    """Return an act that is not kept yet.
+
+    Raises:
+        InputError: If it is a number that cannot be kept.
+    """
+    label = None if label is None else plain_label(label)
     return Act(id=secrets.token_hex(6), key=key, label=label, sample=sample, at=time.time())
 
 
@@ -198,8 +217,6 @@ class LabelStore:
         Raises:
             StoreError: If it could not be kept.
         """
-        if isinstance(act.label, float) and not math.isfinite(act.label):
-            raise InputError("A label is a text or a number: give none where there is none.")
         said = {"skip": True} if act.label is None else {"label": act.label}
         self._append({"id": act.id, "at": act.at, "key": act.key, "sample": act.sample, **said})
 
@@ -222,15 +239,13 @@ class LabelStore:
             self._append({"at": time.time(), "fields": names})
 
     def _append(self, line: dict[str, Any]) -> None:
-        try:
-            data = orjson.dumps({**line, "question": self.question}) + b"\n"
-        except TypeError as error:
-            raise InputError(f"A label is a text or a number of at most 64 bits: {error}") from None
+        data = orjson.dumps({**line, "question": self.question}) + b"\n"
         path = self.project.labels
         try:
             files.make_folder(self.project.root)
             files.make_folder(path.parent)
             with self._alone():
+                self._forget_what_was_cut()
                 files.append_private(path, data, is_synced=True)
         except OSError as error:
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
@@ -251,6 +266,7 @@ class LabelStore:
         """
         with self._lock:
             before = len(self._damaged)
+            self._forget_what_was_cut()
             self._read(self.project.labels)
             if damaged := len(self._damaged) - before:
                 was = "was" if damaged == 1 else "were"
@@ -281,6 +297,12 @@ class LabelStore:
                 continue
             if is_whole or self._is_torn(path, at, line):
                 self._damaged.add(at)
+
+    def _forget_what_was_cut(self) -> None:
+        """Read all of a file anew that has become shorter than what was read of it."""
+        with contextlib.suppress(OSError):
+            if os.stat(self.project.labels).st_size < self._read_to:
+                self._forget()
 
     def _is_torn(self, path: Path, at: int, line: bytes) -> bool:
         """Whether nobody is about to finish the last line."""

@@ -9,7 +9,7 @@ import json
 import time
 import uuid
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,8 +17,8 @@ import orjson
 from llmnb import bridge
 from llmnb.chat.llm_model import LLMModel
 from llmnb.chat.messages import Message, messages_of
-from llmnb.chat.results import LLMResult
-from llmnb.display.texts import single_line
+from llmnb.chat.results import LLMResult, checked_results
+from llmnb.display.texts import mended_value, single_line
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import BadReply, ConfigurationError, LLMNBError, MaybeBilled, RequestRejected
 from llmnb.records import SIMULATED, Delta, RawReply, Reply
@@ -109,7 +109,7 @@ class CustomTarget(HTTPTarget):
         body: Mapping[str, Any],
         on_delta: OnDelta | None,
         loop: asyncio.AbstractEventLoop,
-    ) -> list[LLMResult]:
+    ) -> Sequence[LLMResult]:
         """Return the model's results; raise its exceptions as errors of llmnb."""
         turns = messages_of(body["messages"])
         fields = {name: value for name, value in body.items() if name not in _NOT_FIELDS}
@@ -126,22 +126,24 @@ class CustomTarget(HTTPTarget):
                 results = [await self._model.streamed(turns, (report,), fields)]
         except LLMNBError:
             raise
+        except asyncio.CancelledError as fault:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise  # it is we who stop
+            raise MaybeBilled(
+                f"{kind} raised CancelledError of its own. It may have been billed."
+            ) from fault
         except Exception as fault:
-            message = single_line(str(fault))
-            what = f"{kind} raised {type(fault).__name__}: {message}"
+            message = single_line(str(fault)).rstrip(".")
+            what = f"{kind} raised {type(fault).__name__}{message and ': '}{message}."
             if isinstance(fault, OSError):  # lost connections and time-outs are among them
                 raise MaybeBilled(f"{what} It may have been billed.") from fault
             raise RequestRejected(f"{what} Nothing was kept for this row.") from fault
-        if not isinstance(results, list) or not all(isinstance(r, LLMResult) for r in results):
-            raise BadReply(
-                f"{kind}.acompletion returned {type(results).__name__}, and not a list of "
-                "LLMResult. Nothing was kept for this row."
-            )
-        if results and results[0].error is not None:
-            raise results[0].error
-        if not results or (_text_of(results[0]) is None and not results[0].tool_calls):
+        answers = checked_results(results, kind)
+        if answers and answers[0].error is not None:
+            raise answers[0].error
+        if not answers or (_text_of(answers[0]) is None and not answers[0].tool_calls):
             raise BadReply(f"{kind}.acompletion returned no answer.")
-        return results
+        return answers
 
     def read(self, raw: bytes) -> Reply:
         """Read an answer, with the price that its model reported."""
@@ -200,7 +202,7 @@ def _name(model: LLMModel) -> str:
 # ------------------------------------------------------------------------- its results as a reply
 
 
-def _body(results: list[LLMResult], name: str) -> bytes:
+def _body(results: Sequence[LLMResult], name: str) -> bytes:
     """Return results as a reply of OpenAI's protocol."""
     first = results[0]
     body: dict[str, Any] = {
@@ -221,7 +223,10 @@ def _body(results: list[LLMResult], name: str) -> bytes:
         }
     if costs:
         body[_USD] = sum(costs)
-    return orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS, default=str)
+    try:
+        return orjson.dumps(mended_value(body), option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError) as fault:
+        raise BadReply(f"The answer of {name} cannot be kept: {fault}.") from fault
 
 
 def _choice(index: int, result: LLMResult) -> dict[str, Any]:

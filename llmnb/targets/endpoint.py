@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from llmnb.errors import ConfigurationError
 from llmnb.rate_limiter import Key
 from llmnb.rates import Rate
 from llmnb.records import Limits, secret, secret_url, shown_url
@@ -58,6 +59,13 @@ class Endpoint:
     def __repr__(self) -> str:
         where = f" at {shown_url(self.url)}" if self.url else ""
         return f"<{type(self).__name__} {self.model}{where}>"
+
+
+def check_texts(**texts: Any) -> None:
+    """Refuse arguments of a model that are neither a text nor None. Raises `ConfigurationError`."""
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{name} is a text, not {value!r}. Nothing was sent.")
 
 
 _owners: dict[tuple[str, str], list[weakref.ref[Owner]]] = {}

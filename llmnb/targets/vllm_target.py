@@ -70,17 +70,9 @@ class VLLMTarget(HTTPTarget):
             limits=Limits(concurrency=engine.max_requests + engine.max_requests // 4 + 1),
         )
 
-    def call(
-        self,
-        request: Mapping[str, Any],
-        params: Mapping[str, Any],
-        *,
-        sample: int = 0,
-        extra: bytes = b"",
-    ) -> Call:
+    def call(self, request: Mapping[str, Any], params: Mapping[str, Any], **key: Any) -> Call:
         """Return the call for a request; refuse fields that vLLM's engine does not take."""
-        own = {**self._params, **params}
-        call = super().call(request, own, sample=sample, extra=extra)
+        call = super().call(request, {**self._params, **params}, **key)
         sampling_fields(call.body)
         if self._is_chat:
             turns(call.body["messages"])

@@ -213,8 +213,12 @@ def make_answer(
 
 
 def _choice(request: SimulatedRequest, message: Message) -> AnswerChoice:
-    extra = {"content": message} if isinstance(message, str) else dict(message)
+    extra = dict(message) if isinstance(message, Mapping) else {"content": message}
     content = extra.pop("content", None)
+    if not isinstance(content, str) and (content is not None or not isinstance(message, Mapping)):
+        raise ConfigurationError(
+            f"reply returns a text, or the fields of a message, and not {message!r}"
+        )
     reason = extra.pop("finish_reason", None)
     text, cut_reason, stop = _cut(request, content or "")
     if reason is None:

@@ -20,6 +20,7 @@ from llmnb.testing.request import (
     count_tokens,
     joined_texts,
     of_turns,
+    stop_texts,
     tokens_of,
     whole_number,
 )
@@ -54,7 +55,7 @@ def read(body: Mapping[str, Any]) -> SimulatedRequest:
         identity=[*before, *messages],
         more_tokens=count_tokens(_text(system or "", "system")),
         max_tokens=max_tokens,
-        stop=_stops(body.get("stop_sequences")),
+        stop=stop_texts(body, "stop_sequences"),
         is_streamed=body.get("stream") is True,
         wants_usage=True,
     )
@@ -66,14 +67,6 @@ def _text(content: object, name: str) -> str:
     if not isinstance(content, list):
         raise Rejected("Input should be a valid string or list", name)
     return joined_texts(content)
-
-
-def _stops(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, list) and all(isinstance(text, str) for text in value):
-        return tuple(value)
-    raise Rejected("Input should be a valid list", "stop_sequences")
 
 
 def write(request: SimulatedRequest, answer: WholeAnswer) -> bytes:

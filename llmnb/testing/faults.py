@@ -17,9 +17,11 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from llmnb.errors import ConfigurationError
+from llmnb.option_kinds import any_number, choice, whole_number
+from llmnb.testing.limits import setting
 from llmnb.testing.request import SimulatedRequest, uniform
 
 Then = Literal["end", "close", "reset", "stall", "error"]
@@ -28,6 +30,11 @@ reset one, silence for ever, or (in a stream) an error event."""
 
 BreakPoint = Literal["before", "head", "body"]
 """Where a reply breaks off: before its first byte, after its headers, in its body."""
+
+_STATUS = setting(whole_number(100, 599))
+_SECONDS = setting(any_number(0))
+_SHARE = setting(any_number(0, 1))
+_BREAK_POINT = setting(choice(*get_args(BreakPoint)))
 
 Meaning = Literal["exact", "status", "quota", "context", "key", "error in 200"]
 """What a reply in place of an answer means; each provider has its own words for all but "exact"."""
@@ -148,6 +155,7 @@ def status(
         >>> status(503, retry_after=2).headers
         (('retry-after', '2'),)
     """
+    _STATUS.checked("code", code)
     all_headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return Instead(
         name=str(code),
@@ -279,7 +287,7 @@ def truncated() -> Fault:
 
 def slow(seconds: float) -> Fault:
     """Answer well, but only after so many seconds."""
-    return Bend(name="slow", billed=True, delay=seconds)
+    return Bend(name="slow", billed=True, delay=_SECONDS.checked("seconds", seconds))
 
 
 # ------------------------------------------------------------------ the line is cut
@@ -287,7 +295,9 @@ def slow(seconds: float) -> Fault:
 
 def reset(at: BreakPoint = "before", *, after: int | None = None) -> Fault:
     """Reset the connection; before the reply began nothing is billed."""
-    return Break(name=f"reset_{at}", at=at, after=after, billed=at != "before")
+    return Break(
+        name=f"reset_{_BREAK_POINT.checked('at', at)}", at=at, after=after, billed=at != "before"
+    )
 
 
 def lost_reply() -> Fault:
@@ -307,7 +317,13 @@ def short_body() -> Fault:
 
 def stall(at: BreakPoint = "before", *, after: int | None = None) -> Fault:
     """Fall silent for ever; the request ends when the client leaves."""
-    return Break(name=f"stall_{at}", at=at, after=after, then="stall", billed=True)
+    return Break(
+        name=f"stall_{_BREAK_POINT.checked('at', at)}",
+        at=at,
+        after=after,
+        then="stall",
+        billed=True,
+    )
 
 
 def cut_stream(after: int | None = None) -> Fault:
@@ -364,12 +380,12 @@ Rule = Callable[[SimulatedRequest], FaultLike]
 Script = Rule | Sequence[FaultLike] | Sequence[Rule] | None
 """What `SimulatedProvider(faults=...)` takes."""
 
-_SHARE = 3
+_DRAW = 3
 """Purpose of the draws that decide whom `share` strikes."""
 
 
 def by_number(faults: Sequence[FaultLike], *, start: int = 0) -> Rule:
-    """Strike requests in order of arrival, one entry each; later ones are left in peace.
+    """Apply faults to requests in order of arrival, one entry each; later requests have none.
 
     Args:
         faults: What befalls each; None lets it be.
@@ -403,7 +419,7 @@ def _first_that_speaks(rules: Sequence[Rule], request: SimulatedRequest) -> Faul
 
 
 def always(fault: FaultLike) -> Rule:
-    """Strike every request.
+    """Apply the fault to every request.
 
     Example:
         >>> from llmnb.testing import SimulatedProvider
@@ -418,7 +434,7 @@ def _always(fault: Fault | None, request: SimulatedRequest) -> Fault | None:
 
 
 def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:
-    """Strike all that comes from `start` for `duration` seconds.
+    """Apply the fault to all requests from `start` on, for `duration` seconds.
 
     Time runs from the first request that the provider received.
 
@@ -427,7 +443,8 @@ def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:
         >>> with SimulatedProvider(faults=outage(start=2, duration=20)) as sim:
         ...     pass  # 503 from second 2 to second 22
     """
-    return functools.partial(_during, start, start + duration, as_fault(fault))
+    end = _SECONDS.checked("start", start) + _SECONDS.checked("duration", duration)
+    return functools.partial(_during, start, end, as_fault(fault))
 
 
 def _during(
@@ -437,7 +454,7 @@ def _during(
 
 
 def share(rate: float, fault: FaultLike) -> Rule:
-    """Strike a random part of the requests, from 0 to 1, the same ones at every run.
+    """Apply the fault to a random share of the requests, from 0 to 1; the same ones at every run.
 
     Rules with different faults draw independently of each other.
 
@@ -446,11 +463,10 @@ def share(rate: float, fault: FaultLike) -> Rule:
         >>> with SimulatedProvider(faults=[share(0.02, 500), share(0.02, 429)]) as sim:
         ...     pass  # one request in fifty fails, another one is refused
     """
-    if not 0 <= rate <= 1:
-        raise ConfigurationError(f"A share lies between 0 and 1, got {rate!r}")
+    _SHARE.checked("rate", rate)
     resolved = as_fault(fault)
     name = resolved.name if resolved else ""
-    purpose = _SHARE + sum(i * ord(c) for i, c in enumerate(name, 1))
+    purpose = _DRAW + sum(i * ord(c) for i, c in enumerate(name, 1))
     return functools.partial(_by_share, rate, purpose, resolved)
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import orjson
 
 from llmnb.testing.answers import AnswerChoice, AnswerPart, WholeAnswer
-from llmnb.testing.plan import EVENTS, JSON, Stream, StreamWriter, event
+from llmnb.testing.plan import Stream, StreamWriter, event
 from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
 from llmnb.testing.request import (
     Rejected,
@@ -21,6 +21,7 @@ from llmnb.testing.request import (
     count_tokens,
     joined_texts,
     of_turns,
+    stop_texts,
     tokens_of,
     whole_number,
 )
@@ -38,8 +39,6 @@ class GeminiEndpoint:
 
     model: str
     is_streamed: bool = False
-    has_events: bool = True
-    """False: a stream comes as the items of one long list, as it does without ``alt=sse``."""
 
     def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
         """Understand a body."""
@@ -69,7 +68,7 @@ class GeminiEndpoint:
             model=self.model,
             max_tokens=whole_number(settings, "maxOutputTokens"),
             samples=min(whole_number(settings, "candidateCount") or 1, _MOST_SAMPLES),
-            stop=tuple(settings.get("stopSequences") or ()),
+            stop=stop_texts(settings, "stopSequences"),
             is_streamed=self.is_streamed,
             wants_usage=True,
         )
@@ -87,10 +86,7 @@ class GeminiEndpoint:
         writer = StreamWriter()
 
         def chunk(candidates: list[dict[str, Any]], whole: WholeAnswer | None = None) -> bytes:
-            body = _response(request, candidates, whole)
-            if self.has_events:
-                return event(body)
-            return (b",\r\n" if writer.has_begun else b"[") + orjson.dumps(body)
+            return event(_response(request, candidates, whole))
 
         for index, choice in enumerate(answer.choices):
             for part in _parts(choice):
@@ -101,11 +97,7 @@ class GeminiEndpoint:
             _candidate(index, [], _reason(choice)) for index, choice in enumerate(answer.choices)
         ]
         writer.add(chunk(last, answer))
-        if self.has_events:
-            return writer.finish(error=GEMINI.stream_error, content_type=EVENTS)
-        writer.add(b"]")
-        error = b",\r\n" + GEMINI.stream_error.removeprefix(b"data: ").strip() + b"]"
-        return writer.finish(error=error, content_type=JSON)
+        return writer.finish(error=GEMINI.stream_error)
 
 
 def _text(content: object, name: str) -> str:

@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Protocol
 
-from llmnb.errors import ConfigurationError
+from llmnb.option_kinds import any_number
+from llmnb.options import Option
 from llmnb.testing.request import uniform
 
 _STANDARD_NORMAL = NormalDist()
 _BODY, _TAIL = 1, 2
 """Purposes of draws: the ordinary wait, and who is a straggler."""
+
+
+_LATENCY = Option(
+    "the seconds to the first token, or a model of them such as Lognormal(0.2)",
+    any_number(0),
+    frozenset(),
+    is_optional=False,
+)
 
 
 class LatencyModel(Protocol):
@@ -120,12 +129,6 @@ def latency_model(latency: float | LatencyModel) -> LatencyModel:
         >>> latency_model(0.05)
         Fixed(wait=0.05)
     """
-    if isinstance(latency, int | float):
-        if not 0 <= latency < math.inf:
-            raise ConfigurationError(f"latency is a number of seconds from 0, got {latency!r}")
-        return Fixed(float(latency))
     if hasattr(latency, "seconds"):
         return latency
-    raise ConfigurationError(
-        f"latency is a number of seconds or a latency model such as Lognormal(0.2), got {latency!r}"
-    )
+    return Fixed(float(_LATENCY.checked("latency", latency)))

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -33,7 +32,7 @@ def fingerprint(data: bytes) -> str:
 
 
 def prompt_hash(prompt: str | Sequence[Any]) -> str:
-    """Return the hash under which a prompt stands in the ledger.
+    """Return the hash by which the ledger names a prompt.
 
     Example:
         >>> prompt_hash("Hello") == prompt_hash([{"role": "user", "content": "Hello"}])
@@ -117,12 +116,6 @@ class LedgerRow:
     def cancelled(self) -> bool:
         """Whether the client left before the reply was whole."""
         return self.end == "cancelled"
-
-
-FIELDS = tuple(field.name for field in dataclasses.fields(LedgerRow) if field.compare)
-"""Names of a row's values, in the order in which `Ledger.dump` writes them."""
-
-_values_of = attrgetter(*FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,10 +402,9 @@ class Ledger:
             TimeoutError: If they do not in time; the message tells the totals.
         """
         watch = (is_met, threading.Event())
-        with self._lock:
-            self._watches.append(watch)
         try:
             with self._lock:
+                self._watches.append(watch)
                 self._wake_watches()
             if not watch[1].wait(timeout):
                 raise TimeoutError(f"Waited {timeout:g} s in vain. {self.totals().summary()}")
@@ -425,10 +417,3 @@ class Ledger:
         for is_met, event in self._watches:
             if is_met(totals):
                 event.set()
-
-    def dump(self, *, rows: bool) -> dict[str, Any]:
-        """Return the ledger as plain values, for JSON."""
-        book: dict[str, Any] = {"totals": dataclasses.asdict(self.totals())}
-        if rows:
-            book["rows"] = [_values_of(row) for row in self.rows]
-        return book

@@ -10,20 +10,30 @@ code with the client that it judges.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal, get_args
 
-from llmnb.errors import ConfigurationError
+from llmnb.option_kinds import YES_OR_NO, Kind, any_number, choice, whole_number
+from llmnb.options import Option
 from llmnb.testing.request import SimulatedRequest
 
 RetryHint = Literal["seconds", "milliseconds", "both"]
 """Whether a refusal carries ``retry-after``, ``retry-after-ms`` or both."""
 
-Charge = Literal["estimate", "sum", "actual"]
-"""Whether tokens are charged before the answer, as the larger of prompt and `max_tokens` (OpenAI)
-or as their sum (Azure), or as they turn out (Anthropic)."""
+Charge = Literal["estimate", "actual"]
+"""Whether tokens are charged before the answer, as the larger of prompt and `max_tokens` (OpenAI),
+or as they turn out (Anthropic)."""
 
 _EPSILON = 1e-9
+
+
+def setting(kind: Kind, *, is_optional: bool = False) -> Option:
+    """Return what checks a setting of the simulated provider."""
+    return Option("", kind, frozenset(), is_optional)
+
+
+ABOVE_0 = any_number(0, above=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +58,20 @@ class LimitSettings:
     retry_hint: RetryHint | None = "both"
     """How refusals say when to come back; None says it nowhere, in no header and no text."""
 
+    checks: ClassVar[Mapping[str, Option]] = {
+        "requests_per_minute": setting(ABOVE_0, is_optional=True),
+        "tokens_per_minute": setting(ABOVE_0, is_optional=True),
+        "burst_seconds": setting(ABOVE_0),
+        "concurrency": setting(whole_number(1), is_optional=True),
+        "charge": setting(choice(*get_args(Charge))),
+        "limit_headers": setting(YES_OR_NO),
+        "retry_hint": setting(choice(*get_args(RetryHint)), is_optional=True),
+    }
+    """What each value must be."""
+
     def __post_init__(self) -> None:
-        for name in ("requests_per_minute", "tokens_per_minute", "burst_seconds", "concurrency"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigurationError(f"{name} is a number above 0, got {value!r}")
+        for name, check in self.checks.items():
+            object.__setattr__(self, name, check.checked(name, getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +167,6 @@ class EnforcedLimits:
 
     def charged(self, request: SimulatedRequest) -> int:
         """Return the tokens that are counted for a request before it is answered."""
-        if self.settings.charge == "sum":
-            return request.prompt_tokens + (request.max_tokens or 0) * request.samples
         return request.charged_tokens
 
     def admit(self, *, tokens: float, now: float, in_flight: int) -> Refusal | None:

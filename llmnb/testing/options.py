@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, ClassVar, Literal, Self, TypedDict
 
 from llmnb.errors import ConfigurationError
+from llmnb.option_kinds import TEXTS, Kind, Unfit, choice, whole_number
+from llmnb.options import Option
 from llmnb.testing.faults import Script
 from llmnb.testing.latency import LatencyModel
-from llmnb.testing.limits import Charge, LimitSettings, RetryHint
+from llmnb.testing.limits import ABOVE_0, Charge, LimitSettings, RetryHint, setting
 
 HOST = "127.0.0.1"
 """The only address that the simulated provider listens at."""
@@ -40,6 +42,23 @@ class Price:
 
 DEFAULT_PRICE = Price.per_million(0.15, 0.60)
 """What gpt-4o-mini costs in most price lists; stands for every model without its own."""
+
+
+def _read_keys(keys: Any) -> bool | tuple[str, ...]:
+    return keys if isinstance(keys, bool) else TEXTS.read(keys or None)
+
+
+def _read_prices(prices: Any) -> Any:
+    named = prices if isinstance(prices, Mapping) else {"": prices}
+    if not all(isinstance(price, Price) for price in named.values()):
+        raise Unfit
+    return prices
+
+
+def _read_function(function: Any) -> Any:
+    if not callable(function):
+        raise Unfit
+    return function
 
 
 class LimitOptions(TypedDict, total=False):
@@ -84,14 +103,16 @@ class Behaviour(LimitSettings):
     ledger: Literal["rows", "totals"] = "rows"
     clock: Callable[[], float] = time.monotonic
 
-    def __post_init__(self) -> None:
-        LimitSettings.__post_init__(self)
-        if self.ledger not in ("rows", "totals"):
-            raise ConfigurationError(f"ledger is 'rows' or 'totals', got {self.ledger!r}")
-        if self.tokens_per_second is not None and not self.tokens_per_second > 0:
-            raise ConfigurationError(
-                f"tokens_per_second is above 0, or None for at once, got {self.tokens_per_second!r}"
-            )
+    checks: ClassVar[Mapping[str, Option]] = {
+        **LimitSettings.checks,
+        "seed": setting(whole_number()),
+        "tokens_per_second": setting(ABOVE_0, is_optional=True),
+        "api_key": setting(Kind("True, a key or a list of them", "", _read_keys), is_optional=True),
+        "models": setting(TEXTS, is_optional=True),
+        "prices": setting(Kind("a Price, or Prices by the models' names", "", _read_prices)),
+        "ledger": setting(choice("rows", "totals")),
+        "clock": setting(Kind("a function", "", _read_function)),
+    }
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:

@@ -94,8 +94,6 @@ class Stream:
     error: bytes
     """What comes in place of the rest where a scripted error strikes."""
 
-    content_type: str = EVENTS
-
     def whole(self) -> bytes:
         """Return all events, one after the other."""
         return b"".join((self.opening, *self.token_events, self.closing))
@@ -118,11 +116,6 @@ class StreamWriter:
         self._token_events: list[bytes] = []
         self._waiting: list[bytes] = []
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether anything was added."""
-        return bool(self._waiting or self._token_events)
-
     def add(self, data: bytes) -> None:
         """Add what is no token; it leaves with the token that follows."""
         self._waiting.append(data)
@@ -135,10 +128,10 @@ class StreamWriter:
             self._opening, before = before, b""
         self._token_events.append(before + data)
 
-    def finish(self, *, error: bytes, content_type: str = EVENTS) -> Stream:
+    def finish(self, *, error: bytes) -> Stream:
         """Return the whole stream; what was added after the last token ends it."""
         rest = b"".join(self._waiting)
-        return Stream(self._opening or b"", tuple(self._token_events), rest, error, content_type)
+        return Stream(self._opening or b"", tuple(self._token_events), rest, error)
 
 
 def event(data: Mapping[str, Any]) -> bytes:

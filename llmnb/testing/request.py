@@ -226,20 +226,22 @@ def whole_number(body: Mapping[str, Any], name: str, *, least: int = 1) -> int |
     return value
 
 
-def stop_texts(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the texts at which an answer is to stop.
+def stop_texts(body: Mapping[str, Any], name: str = "stop") -> tuple[str, ...]:
+    """Return the texts at which an answer is to stop; OpenAI's ``stop`` may be one text, too.
 
     Raises:
-        Rejected: If they are neither a text nor a list of at most four.
+        Rejected: If they are no such list, or more than four in OpenAI's.
     """
-    value = body.get("stop")
+    value, is_openai = body.get(name), name == "stop"
     if value is None:
         return ()
-    if isinstance(value, str):
+    if is_openai and isinstance(value, str):
         return (value,)
-    if isinstance(value, list) and len(value) <= 4 and all(isinstance(text, str) for text in value):
-        return tuple(value)
-    raise Rejected("Invalid value for 'stop': a text or a list of up to four is wanted.", "stop")
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise Rejected(f"Invalid value for '{name}': a list of texts is wanted.", name)
+    if is_openai and len(value) > 4:
+        raise Rejected("Invalid value for 'stop': at most four texts are.", name)
+    return tuple(value)
 
 
 def of_prompts(

@@ -12,15 +12,15 @@ billed is subject to them and one that costs nothing is not.
 
 A provider with more endpoints or other manners is a subclass of `RequestHandler`,
 named by `handler_class` in a subclass of `SimulatedProvider`: `batches_class`,
-`limits_class`, `holds_back` and `passage` are there to be replaced. A new API is one
+`limits_class` and `passage` are there to be replaced. A new API is one
 more `Api`, a module or an object, and one more line in `ENDPOINTS`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
-import time
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote
@@ -37,7 +37,7 @@ from llmnb.testing.ledger import End, Ledger, LedgerRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
 from llmnb.testing.openai_completions import CHAT, TEXT
 from llmnb.testing.options import Behaviour
-from llmnb.testing.plan import Headers, ReplyPlan, Stream
+from llmnb.testing.plan import EVENTS, Headers, ReplyPlan, Stream
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import CREATED, Rejected, SimulatedRequest
 
@@ -75,7 +75,7 @@ ENDPOINTS: tuple[tuple[str, Api], ...] = (
 _GEMINI = re.compile(r"/models/([^/]+):(generateContent|streamGenerateContent)\Z")
 
 LEDGER_PATH = "/__ledger__"
-"""Where the ledger can be read (GET; ``?rows`` for all rows) and begun anew (DELETE)."""
+"""Where the ledger can be read."""
 
 DEFAULT_MODELS = (
     "gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-3.5-turbo",
@@ -118,7 +118,8 @@ class RequestHandler:
         self._rule: Rule | None = None
         self.set_faults(behaviour.faults)
         self._keys = _accepted_keys(behaviour.api_key)
-        self._started: float | None = None
+        self.started: float | None = None
+        """When the first request came; outages count from there."""
         self.batches = self.batches_class(self.answer_in_batch, self.is_accepted)
 
     def set_faults(self, script: Script) -> None:
@@ -181,11 +182,11 @@ class RequestHandler:
     def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> LedgerRow:
         charged = self.limits.charged(request)
         row = self.ledger.open(request, now=now, body=raw, key=key, charged_tokens=charged)
-        if self._started is None:
-            self._started = now
+        if self.started is None:
+            self.started = now
         request.number = row.number
         request.attempt = row.attempt
-        request.time = now - self._started
+        request.time = now - self.started
         request.seed = self.behaviour.seed
         request.digest = int(row.prompt_hash[:16], 16)
         return row
@@ -257,7 +258,7 @@ class RequestHandler:
         )
         if request.is_streamed:
             plan.stream = endpoint.stream(request, answer)
-            plan.content_type = plan.stream.content_type
+            plan.content_type = EVENTS
         else:
             plan.body = endpoint.write(request, answer)
         plan.delay, plan.pace = self.waits(request, plan)
@@ -327,12 +328,8 @@ class RequestHandler:
 
     # ---------------------------------------------------------- before a reply leaves
 
-    def holds_back(self, plan: ReplyPlan) -> bool:
-        """Whether a reply waits for `passage` before it leaves; here none does."""
-        return False
-
     async def passage(self, plan: ReplyPlan) -> None:
-        """Wait until a reply that is held back may leave."""
+        """Wait until a reply may leave; here each may at once."""
 
     # --------------------------------------------------------------- other pages
 
@@ -355,7 +352,7 @@ class RequestHandler:
         """Answer a request for the list of models, for a model, or for the ledger."""
         path, _, query = path.partition("?")
         if path == LEDGER_PATH:
-            return self._ledger_page(method, query)
+            return ReplyPlan(status=200, body=orjson.dumps(self.ledger_page(method, query)))
         _, separator, name = path.partition("/models")
         if not separator or method != "GET":
             return failure(404)
@@ -371,13 +368,9 @@ class RequestHandler:
         cards = [_model_card(each) for each in (DEFAULT_MODELS if known is None else known)]
         return ReplyPlan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
 
-    def _ledger_page(self, method: str, query: str) -> ReplyPlan:
-        if method == "DELETE":
-            self.ledger.reset()
-            self._started = None
-        book = self.ledger.dump(rows="rows" in query and self.ledger.keep_rows)
-        book["cpu_seconds"] = {"thread": time.thread_time(), "process": time.process_time()}
-        return ReplyPlan(status=200, body=orjson.dumps(book))
+    def ledger_page(self, method: str, query: str) -> dict[str, Any]:
+        """Return what the ledger's page shows."""
+        return {"totals": dataclasses.asdict(self.ledger.totals())}
 
 
 def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -> None:
@@ -418,7 +411,7 @@ def _accepted_keys(api_key: str | bool | Collection[str] | None) -> frozenset[st
         return None
     if api_key is True:
         return frozenset()
-    return frozenset([api_key]) if isinstance(api_key, str) else frozenset(api_key)
+    return frozenset(api_key)
 
 
 @functools.lru_cache(maxsize=256)
@@ -431,7 +424,7 @@ def endpoint_of(path: str) -> Api | None:
         >>> endpoint_of("/v1beta/models/gemini-x:generateContent").model
         'gemini-x'
     """
-    path, _, query = path.partition("?")
+    path, _, _ = path.partition("?")
     for path_end, endpoint in ENDPOINTS:
         if path.endswith(path_end):
             return endpoint
@@ -440,5 +433,4 @@ def endpoint_of(path: str) -> Api | None:
     return GeminiEndpoint(
         model=unquote(match[1]),
         is_streamed=match[2] == "streamGenerateContent",
-        has_events="alt=sse" in query.split("&"),
     )

@@ -119,8 +119,7 @@ class Exchange:
         """
         plan, handler = self.plan, self.handler
         try:
-            if handler.holds_back(plan):
-                await handler.passage(plan)
+            await handler.passage(plan)
             if plan.delay > 0:
                 await asyncio.sleep(plan.delay)
             await self._perform()
@@ -217,10 +216,6 @@ class Exchange:
             # Lingering for 0 seconds makes the kernel send RST on close.
             own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-
-    def whole_body(self) -> bytes:
-        """Return the body, where it is streamed all its events."""
-        return self.plan.body if self.plan.stream is None else self.plan.stream.whole()
 
     # -------------------------------------------------------------- HTTP, and its socket
 

@@ -190,8 +190,6 @@ class SimulatedProvider:
     def api_key(self) -> str:
         """A key that it accepts."""
         accepted = self._behaviour.api_key
-        if isinstance(accepted, str):
-            return accepted
         if accepted is None or isinstance(accepted, bool):
             return "simulated"
         return next(iter(accepted))

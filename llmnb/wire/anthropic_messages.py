@@ -16,7 +16,7 @@ from llmnb.records import Delta, Reply, ToolCall, Usage
 from llmnb.wire import anthropic_requests, ends, json_bytes
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
 from llmnb.wire.dialect import Dialect, bad_reply
-from llmnb.wire.event_stream import EventAssembler, grow, join, update_known
+from llmnb.wire.event_stream import EventAssembler, extend_list, grow, join, update_known
 from llmnb.wire.untrusted import count_in, dict_in, join_texts, list_in, text_in
 from llmnb.wire.usage import with_counts
 
@@ -208,7 +208,7 @@ class _MessageAssembler(EventAssembler):
             return None
         for name, value in delta.items():
             if name == "citation":
-                block["citations"] = [*list_in(block, "citations"), value]
+                extend_list(block, "citations", [value])
             elif name != "type" and isinstance(value, str):
                 grow(block, name, value)
         if delta.get("type") == "signature_delta":

@@ -24,8 +24,8 @@ _SHORTEST_PART = 8
 _LOOKS_LIKE_A_KEY = re.compile(
     r"""(?ix)
     (?P<name> \b bearer \s+ | \b api[-_]key ["']? \s* [:=] \s* ["']? )
-        (?=[\w.~+/=-]*\d) [\w.~+/=-]{6,}
-    | \b(?:sk|gsk|xai|csk|fw|hf|pplx|tgp|nvapi|r8) [-_] (?=[\w-]*\d) [\w-]{8,}
+        (?=[\w.~+/=-]{0,200}\d) [\w.~+/=-]{6,}
+    | \b(?:sk|gsk|xai|csk|fw|hf|pplx|tgp|nvapi|r8) [-_] (?=[\w-]{0,200}\d) [\w-]{8,}
     | \bAIza[\w-]{16,}
     """
 )

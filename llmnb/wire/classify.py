@@ -402,6 +402,8 @@ def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
     """Return the provider's message, followed by that of the server behind it."""
     sentences: list[str] = []
     for part in parts:
+        if len(sentences) == _MOST_SENTENCES:
+            break
         for name in ("message", "error", "detail", "msg", "raw"):
             sentence = (text_in(part, name) or "").strip()
             if sentence and sentence not in sentences:
@@ -410,7 +412,10 @@ def _message(value: Any, parts: list[Mapping[str, Any]]) -> str:
                 break
     if not sentences and isinstance(value, str):
         return value
-    return " · ".join(sentences[:3])
+    return " · ".join(sentences)
+
+
+_MOST_SENTENCES = 3
 
 
 def _text_that_is_no_json(body: bytes) -> str:

@@ -55,8 +55,10 @@ def reason_text(reason: Any) -> str | None:
         >>> reason_text("stop"), reason_text(""), reason_text(7), reason_text({"type": "stop"})
         ('stop', None, '7', '{"type":"stop"}')
     """
-    if reason is None or isinstance(reason, str):
-        return reason or None
+    if isinstance(reason, str):
+        return reason[:_LONGEST_WORD] or None
+    if reason is None:
+        return None
     return json_bytes.write(reason, is_strict=False).decode()[:_LONGEST_WORD]
 
 

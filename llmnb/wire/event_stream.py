@@ -60,11 +60,12 @@ def without_done(raw: bytes) -> bytes:
         >>> without_done(b'{"a": 1}\n\ndata: [DONE]\n\n')
         b'{"a": 1}'
     """
-    while True:
-        body, mark, rest = raw.rpartition(b"data:")
-        if not mark or rest.strip() != b"[DONE]":
-            return raw
-        raw = body.rstrip()
+    end = len(raw)
+    while (start := raw.rfind(b"data:", 0, end)) >= 0:
+        if raw[start + len(b"data:") : end].strip() != b"[DONE]":
+            break
+        end = start
+    return raw if end == len(raw) else raw[:end].rstrip()
 
 
 class EventDecoder:
@@ -171,9 +172,18 @@ def update_known(fields: dict[str, Any], name: str, newer: Any) -> None:
     The usage in a stream is a total so far; a later one leaves out what has not changed.
     """
     if isinstance(newer, dict):
-        older = fields.get(name)
-        stated = {key: value for key, value in newer.items() if value is not None}
-        fields[name] = {**(older if isinstance(older, dict) else {}), **stated}
+        if not isinstance(fields.get(name), dict):
+            fields[name] = {}
+        fields[name].update((key, value) for key, value in newer.items() if value is not None)
+
+
+def extend_list(fields: dict[str, Any], name: str, values: list[Any]) -> None:
+    """Add to a list in a field; whatever else stands there is replaced."""
+    known = fields.get(name)
+    if type(known) is list:
+        known.extend(values)
+    else:
+        fields[name] = values
 
 
 def _extend(fields: dict[str, Any], name: str, more: Any) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from llmnb.records import KindOfLimit, LimitReport
-from llmnb.wire.waits import duration_of, moment_of, number_of, wait_of
+from llmnb.wire.waits import LONGEST_TEXT, duration_of, moment_of, number_of, wait_of
 
 _Headers = Mapping[str, str]
 
@@ -139,6 +139,8 @@ def _report(texts: _Texts, headers: _Headers) -> LimitReport | None:
 
 def _reset(text: str, headers: _Headers) -> tuple[float | None, float]:
     """Return the seconds until a reset, and by how many they may be out."""
+    if len(text) > LONGEST_TEXT:
+        return None, 0.0
     if text[-1:].isalpha() and (seconds := duration_of(text)) is not None:
         return seconds, _FINE
     moment = moment_of(text)

@@ -119,7 +119,7 @@ def _end(choice: Mapping[str, Any], text: str, usage: Usage | None) -> ends.End:
     if not text and not any(map(message.get, _FURTHER)):
         is_null = message.get("content") is None
         quality = ends.worth_without_text(quality, usage, reasoning_of(message), is_null=is_null)
-    return reason if type(reason) is str else ends.reason_text(reason), quality
+    return reason if reason == "stop" else ends.reason_text(reason), quality
 
 
 _HANDED_BACK = ("reasoning_content", "reasoning_details", "thinking_blocks")

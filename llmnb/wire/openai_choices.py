@@ -14,7 +14,7 @@ from llmnb.records import Delta
 from llmnb.wire import json_bytes
 from llmnb.wire.classify import error_inside
 from llmnb.wire.dialect import bad_reply
-from llmnb.wire.event_stream import Growing, SamplesAssembler, grow, join
+from llmnb.wire.event_stream import Growing, SamplesAssembler, extend_list, grow, join
 from llmnb.wire.untrusted import dict_in, dicts_in, index_of, join_texts, list_in
 
 STREAM_FIELDS = {"stream": True, "stream_options": {"include_usage": True}}
@@ -111,6 +111,9 @@ _GROWING_DETAILS = ("text", "summary", "data")
 _MOST_CALLS = 1024
 """More tool calls in one message are a fault, not an answer."""
 
+_MOST_CHECKS = 100
+"""How often it is looked whether the arguments of a call are whole: each look reads all of them."""
+
 
 class _ChoiceAssembler(SamplesAssembler):
     READ = ("delta", "message", "text")
@@ -180,27 +183,20 @@ class ChatAssembler(_ChoiceAssembler):
             elif name == _DETAILS and isinstance(value, list):
                 _add_details(message.setdefault(name, []), value)
             elif isinstance(value, list):
-                _extend_list(message, name, value)
+                extend_list(message, name, value)
             elif value is not None:
                 message[name] = value
         return Delta(text=text, reasoning=reasoning) if text or reasoning or is_progress else None
 
     def finish_answer(self, answer: dict[str, Any]) -> None:
-        """Join the texts; take out the indices of tool calls, which only streams have."""
+        """Join the texts; take out of tool calls what only streams have."""
         message = answer["message"]
         for fields in (message, dict_in(message, "function_call"), *dicts_in(message, _DETAILS)):
             join(fields)
         for call in list_in(message, "tool_calls"):
-            call.pop("index", None)
+            for name in ("index", "checks"):
+                call.pop(name, None)
             join(call.get("custom") or call["function"])
-
-
-def _extend_list(fields: dict[str, Any], name: str, values: list[Any]) -> None:
-    known = fields.get(name)
-    if type(known) is list:
-        known.extend(values)
-    else:
-        fields[name] = values
 
 
 def _add_content(message: dict[str, Any], value: Any) -> str:
@@ -217,7 +213,7 @@ def _add_content(message: dict[str, Any], value: Any) -> str:
         if isinstance(known, Growing):
             text = "".join(known)
             message["content"] = [{"type": "text", "text": text}] if text else []
-        _extend_list(message, "content", value)
+        extend_list(message, "content", value)
     return text_of(value)
 
 
@@ -284,12 +280,12 @@ def _call_of(known: list[dict[str, Any]], piece: Mapping[str, Any]) -> dict[str,
     if near and not _begins_another(near[-1], piece):
         return near[-1]
     function = {"name": "", "arguments": ""}
-    call = {"index": index, "id": "", "type": "function", "function": function}
+    call = {"index": index, "id": "", "type": "function", "function": function, "checks": 0}
     known.append(call)
     return call
 
 
-def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
+def _begins_another(call: dict[str, Any], piece: Mapping[str, Any]) -> bool:
     """Return whether a piece begins another call, where no id tells."""
     has_other_id = bool(piece.get("id") and call["id"])
     fresh, called = _function_of(piece), _function_of(call)
@@ -301,7 +297,10 @@ def _begins_another(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
     if not name.startswith(before):
         return True
     # The same name again: of the same call, or of one that came in one piece like that before.
-    return str(fresh.get("arguments"))[:1] == "{" and _is_whole_json(called.get("arguments"))
+    if str(fresh.get("arguments"))[:1] != "{" or call["checks"] == _MOST_CHECKS:
+        return False
+    call["checks"] += 1
+    return _is_whole_json(called.get("arguments"))
 
 
 def _function_of(call: Mapping[str, Any]) -> dict[str, Any]:

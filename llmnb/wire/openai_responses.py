@@ -19,7 +19,7 @@ from llmnb.records import Delta, Quality, Reply, ToolCall, Usage
 from llmnb.wire import ends, openai_responses_requests
 from llmnb.wire.classify import error_inside
 from llmnb.wire.dialect import Dialect, bad_reply
-from llmnb.wire.event_stream import EventAssembler, grow, join
+from llmnb.wire.event_stream import EventAssembler, extend_list, grow, join
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, join_texts, list_in, text_in
 from llmnb.wire.usage import dollars, tier, with_counts
 
@@ -187,7 +187,7 @@ _ENDS = ("response.completed", "response.incomplete", "response.failed")
 """Events that end a stream."""
 
 _MOST_ITEMS = 4096
-"""Positions of items, or of parts of an item, from here on count as unreadable."""
+"""Positions of items from here on count as unreadable, and so do more parts of all items."""
 
 _PART_FIELDS = {
     "response.output_text.delta": ("content", "output_text", "text"),
@@ -215,6 +215,9 @@ class _ResponseAssembler(EventAssembler):
 
         self._items: dict[int, dict[str, Any]] = {}
         """Output items so far, by their position in the output."""
+
+        self._parts_made = 0
+        """Parts of items that were made for their pieces, empty ones before them included."""
 
         self._has_ended = False
         """Whether the latest response object came with an event that ends the stream."""
@@ -308,15 +311,19 @@ class _ResponseAssembler(EventAssembler):
         parts = item.get(name)
         if not isinstance(parts, list):
             parts = item[name] = []
-        while len(parts) <= position:
-            parts.append({"type": kind})
+        missing = range(len(parts), position + 1)
+        self._parts_made += len(missing)
+        if self._parts_made > _MOST_ITEMS:
+            self._unreadable += 1
+            return None
+        parts.extend({"type": kind} for _ in missing)
         part = parts[position]
         if not isinstance(part, dict):
             self._unreadable += 1
             return None
         grow(part, field, piece)
         if logprobs := list_in(event, "logprobs"):
-            part["logprobs"] = [*list_in(part, "logprobs"), *logprobs]
+            extend_list(part, "logprobs", logprobs)
         if not piece:
             return None
         if kind == "output_text" and item.get("phase") == COMMENTARY:

@@ -120,7 +120,11 @@ def tier(value: Any) -> str | None:
         return "default"
     if not isinstance(value, str) or not value:
         return None
-    return value.lower().removeprefix("service_tier_")  # as Gemini spells it now and then
+    # As Gemini spells it now and then; and what is longer than any word is none that is known.
+    return value[:_LONGEST_TIER].lower().removeprefix("service_tier_")
+
+
+_LONGEST_TIER = 60
 
 
 _TICKS = 10_000_000_000

@@ -20,13 +20,15 @@ _UNITS = {
 _NUMBER = r"(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})"
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _PART = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![a-zµμ])\s*")
-DURATION = rf"(?:{_NUMBER}\s*(?:{_UNIT})(?![a-zµμ])\s*)+"
+DURATION = rf"(?:{_NUMBER}\s*(?:{_UNIT})(?![a-zµμ])\s*){{1,8}}"
 """Pattern of one duration, such as ``1m30s`` or ``20 seconds``."""
 
 LONGEST = 366 * 86400.0
 """Seconds; a longer wait is ignored, as a garbled header or one that means "never"."""
 
-_LONGEST_TEXT = 100
+LONGEST_TEXT = 100
+"""Characters; a longer text is no wait."""
+
 _DAWN = 1_000_000_000
 """The year 2001 in seconds since the epoch. A larger number is a time, not a wait of 30 years."""
 
@@ -51,7 +53,7 @@ def wait_of(text: str, *, now: float) -> float | None:
         RFC 9110, section 10.2.3 (seconds and HTTP dates); the rest as providers send it.
     """
     text = text.strip()
-    if len(text) > _LONGEST_TEXT:
+    if len(text) > LONGEST_TEXT:
         return None
     seconds = duration_of(text) if text[-1:].isalpha() else None
     if seconds is None:
@@ -106,7 +108,7 @@ def moment_of(text: str) -> float | None:
         >>> moment_of("1970-01-01T00:01:00Z"), moment_of("1767225600"), moment_of("20")
         (60.0, 1767225600.0, None)
     """
-    if len(text) > _LONGEST_TEXT:
+    if len(text) > LONGEST_TEXT:
         return None
     number = number_of(text)
     if number is not None:

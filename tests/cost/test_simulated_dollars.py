@@ -87,7 +87,7 @@ def test_runs_together_show_both():
 
     assert facts.cost([paid, played]) == facts.cost([both]) == "$0.25 + $0.50 simulated"
     assert both.cost_text == "$0.25 + $0.50 simulated"
-    assert facts.savings(both) == {"merged": PAID}
+    assert both.counts.shown().saved_usd == PAID
 
 
 def test_a_simulated_run_shows_its_own():
@@ -97,7 +97,7 @@ def test_a_simulated_run_shows_its_own():
     _, played = statuses()
 
     assert facts.cost([played]) == played.cost_text == "$0.50"
-    assert facts.savings(played) == {"merged": PLAYED}
+    assert played.counts.shown().saved_usd == PLAYED
 
 
 def test_the_tracker_counts_them_apart():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import pickle
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from embedding import KEY, SIZE, model_at, right
 
@@ -20,7 +22,7 @@ from llmnb import (
 )
 from llmnb.adapters.tokens import count_tokens
 from llmnb.embeddings.run import EmbeddingRun
-from llmnb.errors import ConfigurationError, InputError, MissingExtra, RequestRejected
+from llmnb.errors import BadReply, ConfigurationError, InputError, MissingExtra, RequestRejected
 from llmnb.testing import SimulatedProvider
 from llmnb.wire.openai_embeddings import numbers
 
@@ -239,6 +241,64 @@ def test_a_custom_model_needs_a_single_method():
     both = HybridEmbeddingModel(models=[letters, SparseEmbeddingModel(ndim=4)])
     assert both.ndim == 5
     assert both.embed_document_sync("abc")[0] == 3.0
+
+
+@pytest.mark.parametrize(
+    "vectors", [None, [], [b"abc"], ["x"], [[1.0]], [b"\0\0\x80?"] * 3, [b"\0\0\x80?", b""]]
+)
+@pytest.mark.parametrize("embed", ["list", "hybrid", "column"])
+def test_what_is_no_vector_for_each_text_is_an_error_that_says_so(vectors, embed):
+    """
+    Whichever way a model of one's own is asked: n texts never give fewer vectors in silence.
+    """
+
+    class Wrong(EmbeddingModel):
+        async def packed_vectors(self, texts):
+            return vectors
+
+    model, texts = Wrong("wrong"), ["a", "b"]
+    if embed == "hybrid":
+        model = HybridEmbeddingModel([model, SparseEmbeddingModel()])
+    ask = functools.partial(model.embed_documents_sync, texts)
+    if embed == "column":
+        ask = functools.partial(pd.Series(texts).llm.embed, model=model)
+    with pytest.raises(BadReply, match=r"Wrong\.packed_vectors returned"):
+        ask()
+
+
+@pytest.mark.parametrize("texts", [None, 5])
+def test_what_is_no_list_of_texts_is_an_error(texts):
+    """
+    One that says what is.
+    """
+    with pytest.raises(InputError, match="takes a list of texts"):
+        SparseEmbeddingModel().embed_documents_sync(texts)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(5, "x", {"kwargs": 5}, {"document_kwargs": 5}, {"max_tokens": -1}, {"max_tokens": "9"}),
+        {"kwargs": {"api_base": 5}},
+    ],
+)
+def test_a_config_of_wrong_kinds_is_refused_when_the_model_is_made(config):
+    """
+    Before any text is given to it.
+    """
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        LiteLLMEmbeddingModel(config=config)
+
+
+@pytest.mark.parametrize(
+    "made", [lambda: HybridEmbeddingModel(["sparse"]), lambda: embedding_model_factory(None)]
+)
+def test_what_names_no_model_is_refused(made):
+    """
+    By both who make models of others.
+    """
+    with pytest.raises(ConfigurationError):
+        made()
 
 
 def test_sparse_vectors_are_the_same_in_every_process():

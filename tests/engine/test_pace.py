@@ -39,9 +39,13 @@ def answer(counters, rows, seconds, clock):
 def status(counters, total=1000):
     """Return the run's snapshot, with the pace of its requests."""
     requests, tokens = counters.stats.pace(Clock.monotonic())
-    shown = counters.snapshot(counters.tracker_copy(), state="running", project="p")
-    return dataclasses.replace(
-        shown, total=total, requests_per_minute=requests, tokens_per_minute=tokens
+    return counters.snapshot(
+        counters.tracker_copy(),
+        state="running",
+        project="p",
+        total=total,
+        requests_per_minute=requests,
+        tokens_per_minute=tokens,
     )
 
 

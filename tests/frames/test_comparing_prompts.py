@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import polars as pl
 import pytest
@@ -69,6 +71,22 @@ def test_every_mixture_has_a_column_named_by_what_differs(judge, frame):
     assert len(names) == 9
     assert judge.ledger.totals().received == 8 * ROWS
     assert {row.model for row in judge.ledger.rows} == {"gpt-4o-mini", "gpt-4o"}
+
+
+def test_long_names_are_told_apart_over_their_answers(judge, frame):
+    """
+    What all begin with is left out, so that none is cut where it differs.
+    """
+    models = ["openai/gpt-4o-audio", "openai/gpt-4o-mini-audio"]
+    compared = frame.llm.compare(PROMPTS, models, truth=TRUTH)
+
+    heads = re.findall(r"<th[^>]*>([\w-]+, (?:good|weak))</th>", compared._repr_html_())
+    assert heads == [
+        "gpt-4o-audio, good",
+        "gpt-4o-audio, weak",
+        "gpt-4o-mini-audio, good",
+        "gpt-4o-mini-audio, weak",
+    ]
 
 
 def test_a_list_of_prompts_is_numbered_and_asks_the_configured_model(judge, frame):

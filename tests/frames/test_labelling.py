@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from shells import new_shell
 
 from llmnb.errors import ConfigurationError, InputError, StoreError
 
@@ -354,6 +355,8 @@ def test_labels_are_those_of_classify(frame):
         (["kind", None], {}, ConfigurationError, "not None"),
         (["kind", ["unkind"]], {}, ConfigurationError, "holds a list"),
         (["Yes", "yes "], {}, ConfigurationError, "are the same"),
+        ([2**70, 1], {}, InputError, "at most 64 bits"),
+        ([1.5, float("inf")], {}, InputError, "not inf"),
         (LABELS, {"n": 0}, ConfigurationError, "from 1 on"),
         (LABELS, {"sample": "best"}, ConfigurationError, "not 'best'"),
         (LABELS, {"sample": "disagreement"}, ConfigurationError, "comparison="),
@@ -369,6 +372,48 @@ def test_what_cannot_be_used_is_named_at_once(frame, labels, options, error, mes
     """
     with pytest.raises(error, match=message):
         frame.llm.label("mood", labels, **options)
+
+
+def test_a_question_has_one_name(frame):
+    """
+    A list of columns is refused, and no label is kept under its text.
+    """
+    with pytest.raises(InputError, match=r"one name, not \['mood'\]"):
+        frame.llm.label(["mood"], LABELS)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_half_a_character_in_a_label_spoils_no_column(frame, kind):
+    """
+    It becomes the mark of what cannot be read, in labels, columns and scores alike.
+    """
+    table = pl.from_pandas(frame) if kind == "polars" else frame
+    labelled = table.llm.label("mood", ["half\ud800", "kind"], n=4)
+    label_all(labelled, "half\ud800")
+
+    assert labelled.choices == ("half\ufffd", "kind")
+    assert labelled.labels.to_list().count("half\ufffd") == 4
+    assert table.llm.score("channel", ["half\ud800"] * 12, kind="label").n == 12
+
+
+def test_two_labellers_of_one_question_come_to_the_same_labels(frame):
+    """
+    Both open at once: what either was told is what both give as truth.
+    """
+    first, second = (frame.llm.label("mood", LABELS, n=3) for _ in range(2))
+    first.give("kind")
+    second.give("unkind")
+    first.undo()
+
+    assert first.labels.equals(second.labels)
+
+
+def test_a_table_without_a_row_has_none_to_label(frame):
+    """
+    Giving a label says so.
+    """
+    with pytest.raises(InputError, match="no row that could be labelled"):
+        frame.head(0).llm.label("mood", LABELS).give("kind")
 
 
 def test_an_unknown_label_is_refused_by_name(frame):
@@ -453,8 +498,28 @@ def test_labels_are_written_over_the_column_and_counted(frame, kind, capsys):
     assert [after[row] or None for row in others if before[row] == before[row]] == [
         before[row] for row in others if before[row] == before[row]
     ]
-    assert "4 labels written over mood: 4 of them changed it." in capsys.readouterr().err
+    assert "4 labels written over mood, 4 of them changed it." in capsys.readouterr().err
     assert "neither" not in before
+
+
+def test_in_a_notebook_the_receipt_counts_what_labels_have_changed(frame):
+    """
+    One line that unfolds to each kind of change, the rows that stay, and where labels are.
+    """
+    frame["mood"] = "kind"
+    label_all(frame.llm.label("mood", ["kind", "<b>un</b>"], n=4), "<b>un</b>")
+
+    with new_shell(has_kernel=True) as shell:
+        shell.names["frame"] = frame
+        shown = shell.run("applied = frame.llm.apply_labels('mood')").shown
+
+    (receipt,) = shown
+    page, text = receipt["text/html"], receipt["text/plain"]
+    assert text == "llmnb · 4 labels written over mood, 4 of them changed it."
+    assert "<details>" in page
+    assert "kind → &lt;b&gt;un&lt;/b&gt;" in page
+    for figure in ("4 rows", "8 rows", "text, channel", "default"):
+        assert figure in page
 
 
 def test_corrected_numbers_stay_numbers(frame):

@@ -36,6 +36,7 @@ def python(source, *options, **extra):
         # These import pandas themselves, before anybody else.
         "import llmnb; llmnb.attach",
         "import llmnb; llmnb.register_accessor('ask')",
+        "from llmnb import *; import pandas",
     ],
 )
 def test_frames_have_it_whatever_is_imported_first(order):

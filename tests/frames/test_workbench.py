@@ -231,7 +231,14 @@ def test_a_setting_that_is_wrong_is_said_at_once_and_keeps_the_old_one(frame, si
         bench.change(temperatur=0)
     with pytest.raises(ConfigurationError):
         bench.change(params=7)
-    assert bench.question.params == {}
+    with pytest.raises(ConfigurationError, match="cannot be the form of an answer"):
+        bench.change(schema=object())
+    with pytest.raises(InputError, match="a text, not NoneType"):
+        bench.prompt = None
+    assert bench.question == frame.llm.workbench("{body}").question
+    for wrong, message in ({"seed": [1]}, "whole number"), ({"into": ["team"]}, "one column"):
+        with pytest.raises(ConfigurationError, match=message):
+            frame.llm.workbench("{body}", **wrong)
 
 
 def test_rows_that_ask_nothing_are_told_and_not_sent(sim, asked):
@@ -257,7 +264,7 @@ def test_at_the_end_of_its_budget_nothing_is_asked_as_one_types(frame, timers, s
         bench.prompt = f"{{body}} {number}"
         timers.advance(1)
         settled(bench)
-        if bench.is_spent:
+        if bench.spending.is_over:
             break
     assert 0.1 < bench.spent <= 0.2
     before = len(asked)
@@ -282,7 +289,7 @@ def test_an_unknown_price_is_unknown_and_no_reason_not_to_ask(frame, sim):
     bench = frame.llm.workbench("{body}", budget_usd=0.01)
     version = bench.ask()
     assert version.answers.notna().all()
-    assert (bench.spent, bench.has_unpriced, version.usd_per_row) == (0.0, True, None)
+    assert (bench.spent, bench.spending.has_unpriced, version.usd_per_row) == (0.0, True, None)
 
 
 def test_a_row_that_costs_more_than_is_left_is_not_sent(frame, sim, asked, priced):
@@ -291,7 +298,7 @@ def test_a_row_that_costs_more_than_is_left_is_not_sent(frame, sim, asked, price
     """
     bench = frame.llm.workbench("{body}", budget_usd=0.01)
     version = bench.ask()
-    assert (asked, bench.spent, bench.is_spent) == ([], 0.0, True)
+    assert (asked, bench.spent, bench.spending.is_over) == ([], 0.0, True)
     assert version.failure(bench.sample[0]) == "failed: beyond the budget"
     with pytest.raises(BudgetExceeded, match=r"left of the \$0.01 .* does not pay for another row"):
         bench.ask()

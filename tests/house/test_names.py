@@ -33,14 +33,14 @@ ALLOWED = {
     "found": (
         "evaluation frames notebook tests/browser tests/evaluation tests/frames tests/notebook"
     ),
-    "given": "engine evaluation frames notebook tests/frames tests/notebook",
+    "given": "engine evaluation frames notebook tests tests/frames tests/notebook",
     "hear": "notebook",
     "held": "frames tests/notebook",
     "one": (
         "display evaluation frames llmnb notebook tests/browser tests/engine tests/evaluation "
-        "tests/frames tests/notebook"
+        "tests/frames tests/models tests/notebook tests/testing"
     ),
-    "pieces": "tests/evaluation tests/notebook",
+    "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
         "display evaluation frames notebook tests tests/evaluation tests/frames tests/notebook"
     ),
@@ -48,11 +48,11 @@ ALLOWED = {
     "say": "frames tests/frames tests/notebook",
     "strip": "tests/notebook",
     "terms": "evaluation",
-    "told": "frames notebook tests/browser tests/frames tests/notebook",
+    "told": "frames notebook tests/browser tests/frames tests/notebook tests/testing",
     "voyage": "docs tests/wire",
     "wall": "engine",
     "way": "engine tests/browser tests/frames tests/notebook",
-    "words": "batches display frames notebook tests/cli tests/frames tests/notebook",
+    "words": "batches display frames notebook tests/cli tests/frames tests/notebook tests/wire",
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.
 

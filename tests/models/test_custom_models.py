@@ -29,6 +29,8 @@ from llmnb.errors import (
 from llmnb.records import ToolCall
 from llmnb.testing import SimulatedProvider
 
+NO_ANSWER = [LLMResult()]
+
 
 class Upper(LLMModel):
     """Answers in capitals, and counts what it was asked."""
@@ -218,6 +220,7 @@ def test_a_model_made_of_ours_may_call_them():
         (ValueError("bad weights"), RequestRejected),
         (ConnectionResetError("gone"), MaybeBilled),
         (AuthenticationError("no such account"), AuthenticationError),
+        (asyncio.CancelledError(), MaybeBilled),
     ],
 )
 def test_what_it_raises_is_a_typed_error_of_its_row(fault, expected):
@@ -237,10 +240,18 @@ def test_what_it_raises_is_a_typed_error_of_its_row(fault, expected):
     assert str(fault) in failed.error.message
 
 
-@pytest.mark.parametrize("result", ["a text", [], [None], [LLMResult()]])
+@pytest.mark.parametrize(
+    "result",
+    [
+        *("a text", [], [None], NO_ANSWER, [LLMResult(text=5)]),
+        *([LLMResult(text="x", cost="1")], [LLMResult(text="x", cost=-1.0)]),
+        *([LLMResult(text="x", prompt_count="9")], [LLMResult(text="x", prompt_count=2**80)]),
+        *([LLMResult(error="no")], [LLMResult(tool_calls=("x",))], [LLMResult(messages=("x",))]),
+    ],
+)
 def test_what_is_no_result_is_a_bad_reply(result):
     """
-    A row of its own failed; nothing is kept of it.
+    A row of its own failed, whichever value is of the wrong kind; nothing is kept of it.
     """
 
     class Wrong(LLMModel):
@@ -251,6 +262,30 @@ def test_what_is_no_result_is_a_bad_reply(result):
     run.result()
 
     assert isinstance(run.failures()[0].error, BadReply)
+    if result and result is not NO_ANSWER:
+        with pytest.raises(BadReply, match="Wrong\\.acompletion"):
+            Wrong().call_sync("a")
+
+
+def test_half_a_character_in_its_answer_is_replaced():
+    """
+    As in answers of providers, U+FFFD stands in its place.
+    """
+
+    class Half(LLMModel):
+        async def acompletion(self, messages, **kw):
+            return [LLMResult(text="a\ud83d", model="\ud83d")]
+
+    assert ask(Half(), "a").tolist() == ["a\ufffd"]
+
+
+@pytest.mark.parametrize("model", [str.upper, Upper, object(), b"sim/a"])
+def test_what_is_no_model_is_refused_with_what_is_one(model):
+    """
+    A function, a class in place of its object, bytes: the error says what to write.
+    """
+    with pytest.raises(ConfigurationError, match="subclass of LLMModel"):
+        ask(model, "a")
 
 
 def test_an_error_in_its_result_is_the_rows():

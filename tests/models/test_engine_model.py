@@ -319,6 +319,32 @@ def test_messages_go_out_in_every_form_they_can_have():
     assert sent[1]["content"][1] == image
 
 
+@pytest.mark.parametrize("turns", ["Hi", Message("Hi"), ["Hi"], [Message("Hi")]])
+def test_generate_takes_conversations_as_call_does(turns):
+    """
+    In each of their forms, and answered from one place in the store.
+    """
+    with Laboratory(reply="Hello") as sim:
+        model = llm_at(sim)
+        assert model.generate(turns) == model.call_single_sync(turns).text == "Hello"
+
+    assert sim.ledger.totals().received == 1
+
+
+def test_a_key_of_a_call_goes_where_the_model_is():
+    """
+    Beside an `LLM` with an address and parameters of its own, not to the provider's address.
+    """
+    with Laboratory(api_key=["k" * 12, "other"]) as sim:
+        model = llm_at(sim, temperature=0.5)
+        model.call_single_sync("Hi")
+        model.call_single_sync("Hi", api_key="other", use_cache=False)
+
+    first, second = sim.ledger.rows
+    assert first.body_hash == second.body_hash
+    assert first.key_hash != second.key_hash
+
+
 def test_any_name_of_the_catalog_is_asked_alike():
     """
     `LLM(model="sim/…")` needs no address.

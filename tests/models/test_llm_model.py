@@ -91,6 +91,19 @@ async def test_a_callback_that_fails_raises_for_the_caller():
         await Scripted().call("Hi", callbacks=[lambda text: 1 / 0])
 
 
+@pytest.mark.parametrize("callbacks", [5, [5], "ab"])
+async def test_what_is_no_callback_is_refused_before_anything_is_asked(callbacks):
+    """
+    An answer would have been bought and lost.
+    """
+    model = Scripted()
+
+    with pytest.raises(ConfigurationError, match="callbacks"):
+        await model.call("Hi", callbacks=callbacks)
+
+    assert model.asked == []
+
+
 async def test_callbacks_and_several_answers_exclude_each_other():
     """
     An error before anything is asked, not interleaved pieces.

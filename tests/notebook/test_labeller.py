@@ -76,7 +76,9 @@ def open_page():
 
     def opens(frame=None, labels=LABELS, column="mood", **options):
         frame = table() if frame is None else frame
-        opened.append(Page(frame.llm.label(column, labels, **{"fields": "body", **options})))
+        opened.append(
+            Page(frame.llm.label(column, labels, **{"fields": "body", "seed": 3, **options}))
+        )
         return opened[-1]
 
     yield opens

@@ -226,8 +226,8 @@ def test_a_table_of_more_than_100_000_rows_is_estimated_from_some(sim, monkeypat
     """
     It says so; running counts all.
     """
-    monkeypatch.setattr("llmnb.frames.workbench.COUNTED_ROWS", 100)
-    monkeypatch.setattr("llmnb.frames.workbench.SAMPLED_ROWS", 50)
+    monkeypatch.setattr("llmnb.frames.workbench_asking.COUNTED_ROWS", 100)
+    monkeypatch.setattr("llmnb.frames.workbench_asking.SAMPLED_ROWS", 50)
     frame = pd.DataFrame({"body": [f"row {row}" for row in range(200)]})
     page = Page(frame.llm.workbench("{body}"))
     page.ask(do="ask")

@@ -284,6 +284,20 @@ def test_a_file_that_was_taken_away_is_begun_anew(store, project):
     assert store.labels == {"b": "unkind"}
 
 
+def test_a_file_that_was_cut_under_an_open_labeller_is_read_anew(store, project):
+    """
+    A label that is given afterwards is known at once; what was cut off is no label any more.
+    """
+    for key in "ab":
+        store.give(key, "kind")
+    whole = project.labels.read_bytes()
+    project.labels.write_bytes(whole[:-20])
+
+    with pytest.warns(UserWarning, match="1 line of the labels"):
+        store.give("c", "unkind")
+    assert store.labels == {"a": "kind", "c": "unkind"}
+
+
 def test_no_label_is_no_number(store):
     """
     What is no plain value, or no number, is refused before anything is written.

@@ -441,18 +441,6 @@ def test_anthropic_says_at_which_word_it_stopped():
     assert (whole["stop_reason"], whole["stop_sequence"]) == ("end_turn", None)
 
 
-def test_gemini_streams_a_list_unless_events_are_asked_for():
-    """
-    Without ``alt=sse`` the same pieces stand in one long list.
-    """
-    at = handler(reply="Hello there")
-    plan = at.receive("POST", GEMINI.path.replace(":g", ":streamG"), {}, GEMINI.body())
-
-    assert plan.content_type == "application/json"
-    assert len(orjson.loads(plan.stream.whole())) == 4
-    assert GEMINI.read(plan.stream.whole()).text == "Hello there"
-
-
 def test_gemini_gives_as_many_candidates_as_asked():
     """
     In one piece and streamed.

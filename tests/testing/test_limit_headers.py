@@ -9,7 +9,6 @@ from laboratory.limits import Family, LaboratoryLimits, LaboratoryLimitSettings,
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing import SimulatedRequest
-from llmnb.testing.limits import EnforcedLimits, LimitSettings
 from llmnb.testing.provider_profiles import OPENAI
 from llmnb.wire.limits import limit_reports
 
@@ -61,7 +60,9 @@ def test_prompt_and_answer_may_be_counted_together():
     """
     fields = {"endpoint": "chat", "body": {}, "model": "m", "prompt": "Hi", "identity": "Hi"}
     request = SimulatedRequest(**fields, prompt_tokens=20, max_tokens=20, samples=2)
-    limits = EnforcedLimits(LimitSettings(tokens_per_minute=600, burst_seconds=10, charge="sum"))
+    limits = LaboratoryLimits(
+        LaboratoryLimitSettings(tokens_per_minute=600, burst_seconds=10, charge="sum")
+    )
     tokens = limits.charged(request)
     limits.admit(tokens=tokens, now=0.0, in_flight=1)
 

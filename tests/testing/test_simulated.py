@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import socket
 import threading
 import urllib.request
@@ -13,8 +14,9 @@ from hand_clock import HandClock
 from laboratory import Laboratory
 from laboratory.ledger_queries import is_within, max_in_window
 
-from llmnb.errors import ConfigurationError
-from llmnb.testing import Price, faults, shared_provider
+from llmnb import LLM
+from llmnb.errors import ConfigurationError, ProviderError, RequestRejected
+from llmnb.testing import Price, SimulatedProvider, faults, outage, share, shared_provider
 
 
 async def test_a_chat_is_answered_as_openai_answers_it(simulated, ask, chat):
@@ -521,6 +523,68 @@ def test_mistakes_are_reported_before_anything_runs(transport):
             Laboratory(transport=transport, port=port).start()
         with pytest.raises(ConfigurationError, match="already"):
             sim.start()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("seed", "x"), ("seed", 1.5), ("latency", "x"), ("latency", -1), ("ledger", "x")),
+        *(("requests_per_minute", "60"), ("requests_per_minute", True), ("concurrency", 1.5)),
+        *(("tokens_per_second", math.inf), ("burst_seconds", None), ("charge", "x")),
+        *(("retry_hint", "x"), ("limit_headers", "x"), ("api_key", 5), ("api_key", [])),
+        *(("models", 5), ("prices", 5), ("prices", {"m": 3}), ("clock", 5), ("reply", 5)),
+    ],
+)
+def test_a_setting_of_a_wrong_kind_is_refused(name, value):
+    """
+    By its name, before anything listens.
+    """
+    with pytest.raises(ConfigurationError, match=f"^{name} is"):
+        SimulatedProvider(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: faults.status("500"),
+        lambda: faults.status(99),
+        lambda: faults.slow(-1),
+        lambda: faults.reset("nowhere"),
+        lambda: faults.stall("x"),
+        lambda: share("x", 500),
+        lambda: outage(0, -1),
+    ],
+)
+def test_a_fault_of_a_wrong_kind_is_refused(made):
+    """
+    When it is written, not when a request meets it.
+    """
+    with pytest.raises(ConfigurationError):
+        made()
+
+
+def test_one_name_may_stand_for_the_models_that_exist():
+    """
+    A text is one model, not a place to look for letters in.
+    """
+    with SimulatedProvider(models="gpt", reply="yes") as sim:
+        assert LLM(sim.base_url, "k", "gpt").generate("Hi") == "yes"
+        with pytest.raises(RequestRejected):
+            LLM(sim.base_url, "k", "g").generate("Hi")
+
+
+@pytest.mark.parametrize("answer", [None, 5, b"x", {"content": 5}])
+def test_a_reply_that_is_no_text_is_told_with_its_name(answer):
+    """
+    When the provider is closed: it is the test's own mistake.
+    """
+
+    def ask():
+        with SimulatedProvider(reply=lambda prompt: answer) as sim, pytest.raises(ProviderError):
+            LLM(sim.base_url, "k", "m").generate("Hi", max_attempts=1)
+
+    with pytest.raises(ConfigurationError, match="reply returns"):
+        ask()
 
 
 def test_it_listens_on_this_machine_only(simulated):

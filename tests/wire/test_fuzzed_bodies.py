@@ -6,6 +6,7 @@ import pickle
 import random
 import tracemalloc
 
+import orjson
 import pytest
 from recorded_errors import NOW, RECORDED
 from rich_bodies import RICH, spoilt
@@ -158,3 +159,78 @@ def test_monsters_are_read_in_memory_of_their_own_size(name, monster):
         tracemalloc.stop()
 
     assert peak < max(100 * len(monster), SMALL_BYTES)
+
+
+def events(*values):
+    return b"".join(b"data: " + orjson.dumps(value) + b"\n\n" for value in values)
+
+
+BLOCK = events(
+    {"type": "message_start", "message": {"content": []}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+)
+CITED = {"type": "content_block_delta", "index": 0, "delta": {"citation": {}}}
+CALL = {"function": {"name": "f", "arguments": '{"a":'}}
+LONG = {
+    "citations": ("anthropic.messages", BLOCK + events(CITED) * 340_000),
+    "a usage that grows": (
+        "anthropic.messages",
+        BLOCK + b"".join(b'data: {"type":"message_delta","usage":{"%d":1}}\n\n' % n
+                         for n in range(300_000)),
+    ),
+    "a name with each piece": (
+        "openai.chat",
+        events({"choices": [{"index": 0, "delta": {"tool_calls": [CALL]}}]}) * 120_000,
+    ),
+    "ends behind a document": ("openai.chat", b"{" + b"data:[DONE]" * 700_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_long_streams_are_read_in_time_of_their_own_length(case):
+    """
+    In seconds. Where each piece is copied with all before it, the suite's timeout ends the test.
+    """
+    name, stream = LONG[case]
+    assembler = dialect(name).assembler()
+    assembler.feed(stream)
+    with pytest.raises(errors.BadReply):
+        dialect(name).parse(assembler.finish())
+
+
+def test_parts_far_behind_the_last_fill_no_memory():
+    """
+    A position in the thousands, in each of many items, is unreadable and makes no parts before it.
+    """
+    item = {"type": "message", "content": []}
+    delta = {"type": "response.output_text.delta", "content_index": 4095, "delta": "x"}
+    stream = b"".join(
+        events(
+            {"type": "response.output_item.added", "output_index": index, "item": item},
+            {**delta, "output_index": index},
+        )
+        for index in range(100)
+    )
+    tracemalloc.start()
+    try:
+        assembler = dialect("openai.responses").assembler()
+        assembler.feed(stream)
+        with pytest.raises(errors.IncompleteReply):
+            assembler.finish()
+        assert tracemalloc.get_traced_memory()[1] < SMALL_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_words_of_megabytes_are_cut():
+    """
+    Why an answer ended and in which tier stands in messages and is remembered, so it is short.
+    """
+    word = "x" * 2**20
+    choice = {"message": {"content": "Hi"}, "finish_reason": word}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    body = {"choices": [choice], "service_tier": word, "usage": usage}
+    reply = read(dialect("openai.chat"), orjson.dumps(body))
+
+    assert (len(reply.finish_reason), len(reply.usage.tier)) == (200, 60)
+    assert reply.quality == "unknown"

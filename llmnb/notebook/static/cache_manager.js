@@ -32,7 +32,7 @@ function makePanel({ label, isCalm = false, onKeep }) {
   };
 }
 
-/** The two questions of a project, or of all: before clearing, and how to export. */
+/** What is asked of a project, of all or of one answer: before it goes, and how to export. */
 function makeQuestions(asker, report) {
   let open = null; // { project, what, node, panel, back }
   const close = (returnsFocus) => {
@@ -54,7 +54,8 @@ function makeQuestions(asker, report) {
       return node;
     }
     const node = make("div", { class: isCalm ? "ask bar calm" : "ask bar" }, panel.node);
-    spot.after.after(node);
+    if (spot.inside) spot.inside.append(node);
+    else spot.after.after(node);
     return node;
   };
   const show = (spot, label, isCalm) => {
@@ -64,24 +65,32 @@ function makeQuestions(asker, report) {
     open.node = insert(spot, panel, isCalm);
     return panel;
   };
-  const clear = (project, label, spot) => {
-    const panel = show(spot, `Clear ${label}`, false);
+  /** Ask before something goes: `yes` does the request, and what `ended` returns takes its answers. */
+  const decide = (spot, label, yesText, request, onDone) => {
+    const panel = show(spot, label, false);
     const mine = open;
-    const yes = makeButton("Clear", () => {
+    const ended = (act) => (message) => { if (open === mine) close(true); act(message); };
+    const fault = ended((message) => report(message.text, true));
+    const yes = makeButton(yesText, () => {
       enable(yes, false);
-      asker.ask({ do: "clear", project }, {
-        done: () => { if (open === mine) close(true); spot.onCleared?.(); },
-        fault: (message) => { if (open === mine) close(true); report(message.text, true); },
-      });
+      asker.ask(request, { done: ended(onDone), fault });
     }, "danger");
-    enable(yes, false);
     panel.add(yes);
-    panel.write(["", `Clear ${label}?`, " Counting what that would take away…"]);
     panel.keep.focus();
+    return { panel, yes, fault };
+  };
+  const clear = (project, label, spot) => {
+    const { panel, yes, fault } = decide(spot, `Clear ${label}`, "Clear", { do: "clear", project }, () => spot.onCleared?.());
+    enable(yes, false);
+    panel.write(["", `Clear ${label}?`, " Counting what that would take away…"]);
     asker.ask({ do: "weigh", project }, {
       weighed: ({ question }) => { panel.write(question.parts); write(yes, question.yes); enable(yes, true); },
-      fault: (message) => { if (open === mine) close(true); report(message.text, true); },
+      fault,
     });
+  };
+  const forget = (project, { key, question }, spot, onDone) => {
+    const label = "Forget this answer";
+    decide(spot, label, label, { do: "forget", project, key }, onDone).panel.write(["", `${label}?`, ` ${question}`]);
   };
   const exporting = (project, label, spot) => {
     const panel = show(spot, `Export ${label}`, true);
@@ -97,7 +106,7 @@ function makeQuestions(asker, report) {
     panel.write(["", `Export ${label} to a file?`, " JSONL keeps everything and can be imported again. CSV opens in a spreadsheet, its formulas made inert."]);
     panel.keep.focus();
   };
-  return { clear, export: exporting, close, get row() { return open?.row ?? null; }, get node() { return open?.node ?? null; } };
+  return { clear, forget, export: exporting, close, get row() { return open?.row ?? null; }, get node() { return open?.node ?? null; } };
 }
 
 // --------------------------------------------------------------------------- the list
@@ -195,7 +204,7 @@ function makeList(acts) {
 
 // ------------------------------------------------------------------------- one project
 
-function makeHit({ asker, report, project, onForgotten }) {
+function makeHit({ asker, questions, report, project, onForgotten }) {
   let state = null;
   const asked = make("span", { class: "p" });
   const answered = make("span", { class: "a" });
@@ -216,7 +225,7 @@ function makeHit({ asker, report, project, onForgotten }) {
     });
   }, "link");
   const copyKey = makeButton("Copy key", () => copy(state.key, copyKey), "link");
-  const forget = makeButton("Forget this answer…", () => askToForget(), "link");
+  const forget = makeButton("Forget this answer…", () => questions.forget(project(), state, { inside: node, back: forget }, onForgotten), "link");
   for (const button of [copyAnswer, copyKey]) button.dataset.says = button.textContent;
   const key = make("span", { class: "key", hidden: "", id: uniqueId() }, code, copyAnswer, copyKey, forget);
   const more = make("button", { type: "button", class: "more vh", "aria-expanded": "false", "aria-controls": key.id });
@@ -227,7 +236,7 @@ function makeHit({ asker, report, project, onForgotten }) {
     node.classList.toggle("open", isOpen);
     show(key, isOpen);
     showTexts();
-    if (!isOpen) node.querySelector(".ask")?.remove();
+    if (!isOpen && node.contains(questions.node)) questions.close(false);
     label();
   };
   /** A closed row begins near the word that was found, an open one at the start. */
@@ -243,23 +252,6 @@ function makeHit({ asker, report, project, onForgotten }) {
     if (event.target.closest("button, .key, .ask") || String(getSelection())) return;
     toggle();
   });
-  const askToForget = () => {
-    node.querySelector(".ask")?.remove();
-    const keep = (returnsFocus) => { bar.remove(); if (returnsFocus) forget.focus(); };
-    const panel = makePanel({ label: "Forget this answer", onKeep: keep });
-    const bar = make("div", { class: "ask bar" }, panel.node);
-    const yes = makeButton("Forget this answer", () => {
-      enable(yes, false);
-      asker.ask({ do: "forget", project: project(), key: state.key }, {
-        forgotten: () => onForgotten(),
-        fault: (message) => { keep(true); report(message.text, true); },
-      });
-    }, "danger");
-    panel.add(yes);
-    panel.write(["", "Forget this answer?", ` ${state.question}`]);
-    node.append(bar);
-    panel.keep.focus();
-  };
   const patch = (hit) => {
     const isOther = state?.key !== hit.key;
     state = hit;
@@ -273,7 +265,7 @@ function makeHit({ asker, report, project, onForgotten }) {
   return { node, patch, more };
 }
 
-function makeProject({ asker, report }) {
+function makeProject({ asker, questions, report }) {
   let project = null;
   let number = 0;
   let shown = [];
@@ -306,7 +298,7 @@ function makeProject({ asker, report }) {
     while (shown.length > page.hits.length) shown.pop().node.remove();
     page.hits.forEach((hit, index) => {
       if (!shown[index]) {
-        shown.push(makeHit({ asker, report, project: () => project, onForgotten: () => { input.focus(); load(); } }));
+        shown.push(makeHit({ asker, questions, report, project: () => project, onForgotten: () => { input.focus(); load(); } }));
         hits.append(shown[index].node);
       }
       shown[index].patch(hit);
@@ -434,7 +426,7 @@ function render({ model, el }) {
     onClear: (row, spot) => questions.clear(row.name, countOf(row), { ...spot, onCleared: cleared(row.name) }),
     onUndo: undo,
   });
-  const project = makeProject({ asker, report });
+  const project = makeProject({ asker, questions, report });
   const blankTitle = make("p", { class: "t" });
   const blankText = make("p");
   const blank = make("div", { class: "blank" }, blankTitle, blankText);

@@ -319,3 +319,36 @@ function makeCode(...buttons) {
   };
   return { node, patch };
 }
+
+// ----------------------------------------------------------------------- last line
+
+/** The line that is always there: what is shown, or what happens next, or why nothing does. */
+function makeLastLine(...after) {
+  const glyph = makeGlyph();
+  const text = make("span");
+  const slot = make("span");
+  const node = make("div", { class: "because" }, make("span", { class: "why" }, glyph.node, make("span", {}, text, slot)), ...after);
+  /** { glyph, parts, tone, tag, buttons }: plain and stressed parts in turn; tone "", "bad" or "wait". */
+  const patch = ({ glyph: shape = "arrow", parts, tone = "", tag = "b", buttons = [] }) => {
+    glyph.draw(shape, shape === "clock" && !tone ? "mut" : undefined);
+    assign(node, "class", `because ${tone}`.trim());
+    writeParts(text, parts, tag);
+    for (const old of [...slot.children]) if (!buttons.includes(old)) old.remove();
+    for (const button of buttons) if (button.parentNode !== slot) slot.append(" ", button);
+    if (!buttons.length) slot.replaceChildren();
+  };
+  return { node, patch, get text() { return text.textContent; } };
+}
+
+/** What the last line says when the kernel does not hear; null while it does.
+ *
+ *  seen: when it was last heard of, as "14:52:07"; kept: what became of what was done here;
+ *  again: how to go on, a sentence of plain and code parts in turn.
+ */
+function kernelLine(link, { isBusy = false, seen = "", kept = "", again = [""] } = {}) {
+  if (link.gone === "gone") return { glyph: "alert", tone: "bad", parts: [`The kernel is gone${seen ? `, last seen ${seen}` : ""}. ${kept}`] };
+  if (link.gone) return { glyph: "alert", tone: "bad", parts: [`${GONE_TEXT[link.gone]} ${kept}`] };
+  if (link.isDeaf) return { glyph: "alert", parts: [`${DEAF_TEXT} ${again[0]}`, ...again.slice(1)], tag: "code" };
+  if (isBusy) return { glyph: "clock", parts: [BUSY_TEXT] };
+  return null;
+}

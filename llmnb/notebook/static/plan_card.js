@@ -2,7 +2,8 @@
 
 const PLAN_SEGMENTS = ["reused", "merged", "send", "beyond", "failed", "skip"];
 
-const DEAF_PLAN = [`${DEAF_TEXT} To begin without this card, run the cell again with `, "generate", " in place of ", "plan", "."];
+const KEPT_PLAN = "Nothing was sent from here: run the cell again for a new plan.";
+const DEAF_PLAN = ["To begin without this card, run the cell again with ", "generate", " in place of ", "plan", "."];
 
 function makePlanHero() {
   const sent = makeFigure();
@@ -40,8 +41,6 @@ function makePlanCard(link) {
   const hero = makePlanHero();
   const progress = makePlanProgress();
   const ledger = makeLedger();
-  const glyph = makeGlyph();
-  const why = make("span");
   const speaker = makeSpeaker();
   const send = (name) => () => {
     clicked = state;
@@ -53,19 +52,10 @@ function makePlanCard(link) {
   const cancel = makeButton("Cancel", send("cancel"), "bare");
   const firstRows = makeButton("", send("first_rows"));
   const run = makeButton("", send("run"), "go");
-  const foot = make("div", { class: "foot" }, make("span", { class: "why" }, glyph.node, why), make("span", { class: "btns" }, cancel, firstRows, run));
+  const line = makeLastLine(make("span", { class: "btns" }, cancel, firstRows, run));
   const card = make("div", { class: "card plan", role: "region" },
     make("div", { class: "head" }, make("span", { class: "state" }, heading.node, title), subject),
-    hero.node, progress.node, ledger.node, foot, speaker.node);
-
-  /** What the card itself knows better than the last word it heard. */
-  const ownWhy = () => {
-    if (!state.buttons.cancel) return null;
-    if (link.gone) return { glyph: "alert", parts: [`${GONE_TEXT[link.gone]} Nothing was sent from here: run the cell again for a new plan.`] };
-    if (link.isDeaf) return { glyph: "alert", parts: DEAF_PLAN, tag: "code" };
-    if (clicked !== null && link.waits) return { glyph: "clock", parts: [BUSY_TEXT] };
-    return null;
-  };
+    hero.node, progress.node, ledger.node, line.node, speaker.node);
 
   function patch() {
     if (state === null) return;
@@ -76,10 +66,9 @@ function makePlanCard(link) {
     hero.patch(state.hero);
     progress.patch(state.progress);
     ledger.patch(state.ledger);
-    foot.classList.toggle("bad", state.why.tone === "bad");
-    const shown = ownWhy() ?? state.why;
-    glyph.draw(shown.glyph);
-    writeParts(why, shown.parts, shown.tag);
+    const isBusy = clicked !== null && link.waits;
+    const kernel = state.buttons.cancel ? kernelLine(link, { isBusy, kept: KEPT_PLAN, again: DEAF_PLAN }) : null;
+    line.patch(kernel ?? state.why);
     const isHeard = clicked === null && link.acts;
     const focused = [cancel, firstRows, run].find((button) => button === focusedBeside(button));
     for (const [button, text] of [[cancel, state.buttons.cancel], [firstRows, state.buttons.first_rows], [run, state.buttons.run]]) {
@@ -90,7 +79,7 @@ function makePlanCard(link) {
     enable(cancel, isHeard);
     // A button that goes gives its focus to the one that costs more, never to the page.
     if (focused?.hidden && !run.hidden) run.focus();
-    if (!card.hidden) speaker.announce(why.textContent);
+    if (!card.hidden) speaker.announce(line.text);
   }
 
   return {

@@ -257,24 +257,19 @@ function makeProgress() {
 const COUNTERS = [["started", ""], ["in progress", "flight"], ["succeeded", "done"], ["failed", "failed"], ["rate limit errors", ""], ["API errors", ""], ["other errors", ""]];
 
 function makeBecause() {
-  const glyph = makeGlyph();
-  const text = make("span");
   const wide = make("span", { class: "saved wide" });
-  const tightSaved = make("span");
+  const saved = make("span");
   const legend = makeLegend();
-  const tight = make("span", { class: "saved tight" }, tightSaved, ...legend.nodes);
-  const node = make("div", { class: "because" }, make("span", { class: "why" }, glyph.node, text), wide, tight);
+  const tight = make("span", { class: "saved tight" }, saved, ...legend.nodes);
+  const line = makeLastLine(wide, tight);
   const patch = (because, legendTexts, hasLegend) => {
-    assign(node, "class", `because ${because.tone}`);
-    glyph.draw(because.glyph, because.tone === "wait" ? "g-wait" : because.glyph === "alert" ? "g-bad" : "mut");
-    writeParts(text, because.parts);
-    write(wide, because.saved);
-    show(wide, because.saved !== "");
-    write(tightSaved, because.saved);
+    line.patch(because);
+    for (const node of [wide, saved]) write(node, because.saved ?? "");
+    show(wide, Boolean(because.saved));
     legend.patch(legendTexts);
-    show(tight, because.saved !== "" || hasLegend);
+    show(tight, Boolean(because.saved) || hasLegend);
   };
-  return { node, patch };
+  return { node: line.node, patch };
 }
 
 function makeRunCard(link, speaker) {
@@ -338,16 +333,10 @@ function makeRunCard(link, speaker) {
   };
 
   /** What the card itself knows better than the last word it heard. */
-  const ownBecause = (gone) => {
-    if (gone) return { glyph: "alert", tone: "bad", parts: [`${gone === "gone" ? `The kernel is gone, last seen ${state.seen}.` : GONE_TEXT[gone]} ${state.kept}`], saved: "" };
-    if (link.isDeaf && state.buttons.acts && state.code) {
-      return { ...state.because, glyph: "alert", parts: [`${DEAF_TEXT} The line above does in a cell what the buttons would.`], saved: "" };
-    }
-    if (asked && asked.view === state.view && link.waits) {
-      return { ...state.because, parts: [BUSY_TEXT] };
-    }
-    return state.because;
-  };
+  const ownBecause = (gone) => kernelLine(
+    { gone, isDeaf: link.isDeaf && Boolean(state.buttons.acts) && Boolean(state.code) },
+    { isBusy: asked?.view === state.view && link.waits, seen: state.seen, kept: state.kept, again: ["The line above does in a cell what the buttons would."] },
+  ) ?? state.because;
 
   function patch() {
     if (state === null) return;

@@ -11,18 +11,22 @@ goes wrong with batches (`batches.script`), rarer limits and latencies, a second
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from laboratory import fast_server
 from laboratory.latencies import rest_of
+from laboratory.ledger_queries import dump
 from laboratory.limits import LaboratoryLimits, LaboratoryLimitSettings, family_headers
 from laboratory.reply_gate import ReplyGate, Where
 from laboratory.scripted_batches import ScriptedBatches
 from laboratory.spawned import SpawnedProvider
-from llmnb.errors import ConfigurationError
+from llmnb.option_kinds import choice
+from llmnb.options import Option
 from llmnb.testing import Ledger, LedgerTotals, SimulatedProvider, SimulatedRequest
+from llmnb.testing.limits import setting
 from llmnb.testing.options import Behaviour
 from llmnb.testing.plan import ReplyPlan
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
@@ -43,11 +47,11 @@ class LaboratoryBehaviour(LaboratoryLimitSettings, Behaviour):
     transport: Literal["aiohttp", "fast"] = "aiohttp"
     """Which server carries it: aiohttp's, or the bare one for benchmarks."""
 
-    def __post_init__(self) -> None:
-        LaboratoryLimitSettings.__post_init__(self)
-        Behaviour.__post_init__(self)
-        if self.transport not in ("aiohttp", "fast"):
-            raise ConfigurationError(f"transport is 'aiohttp' or 'fast', got {self.transport!r}")
+    checks: ClassVar[Mapping[str, Option]] = {
+        **Behaviour.checks,
+        **LaboratoryLimitSettings.checks,
+        "transport": setting(choice("aiohttp", "fast")),
+    }
 
 
 class LaboratoryHandler(RequestHandler):
@@ -66,8 +70,17 @@ class LaboratoryHandler(RequestHandler):
 
     async def passage(self, plan: ReplyPlan) -> None:
         """Wait at the gate."""
-        if plan.request is not None:
+        if plan.request is not None and self.holds_back(plan):
             await self.gate.passage(plan.request)
+
+    def ledger_page(self, method: str, query: str) -> dict[str, Any]:
+        """Return the ledger with its rows where ``?rows`` asks for them; begin it anew (DELETE)."""
+        if method == "DELETE":
+            self.ledger.reset()
+            self.started = None
+        page = dump(self.ledger, rows="rows" in query and self.ledger.keep_rows)
+        page["cpu_seconds"] = {"thread": time.thread_time(), "process": time.process_time()}
+        return page
 
     def limit_headers(self, profile: ProviderProfile, now: float) -> dict[str, str]:
         """Return the headers that tell how the limits stand, in the names of the family set."""

@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmnb.testing.faults import Fault, Sending, reply
+from llmnb.testing.plan import ReplyPlan
+
+
+def _whole_body(plan: ReplyPlan) -> bytes:
+    """Return the body, where it is streamed all its events."""
+    return plan.body if plan.stream is None else plan.stream.whole()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,7 @@ class Drip(Sending):
         return True
 
     async def send(self, exchange: Any) -> None:
-        body = exchange.whole_body()
+        body = _whole_body(exchange.plan)
         await exchange.begin(len(body))
         for position in range(len(body)):
             if position == len(body) - 1:
@@ -60,7 +66,7 @@ class Garble(Sending):
         return self.how == "awkward stream"
 
     async def send(self, exchange: Any) -> None:
-        plan, body = exchange.plan, exchange.whole_body()
+        plan, body = exchange.plan, _whole_body(exchange.plan)
         exchange.handler.close(plan)
         if self.how == "half gzip":
             plan.headers["content-encoding"] = "gzip"

@@ -10,11 +10,19 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
-from llmnb.errors import ConfigurationError
-from llmnb.testing.limits import EnforcedLimits, LimitSettings, LimitStanding, Refusal
+from llmnb.option_kinds import choice
+from llmnb.options import Option
+from llmnb.testing.limits import (
+    EnforcedLimits,
+    LimitSettings,
+    LimitStanding,
+    Refusal,
+    setting,
+)
 from llmnb.testing.provider_profiles import duration_text
+from llmnb.testing.request import SimulatedRequest
 
 Family = Literal[
     "openai", "azure", "groq", "mistral", "together", "xai", "gateway", "ietf", "limit"
@@ -37,13 +45,14 @@ class LaboratoryLimitSettings(LimitSettings):
     count_refused: bool = False
     """Whether a refused request is counted against the limit of requests, too."""
 
-    def __post_init__(self) -> None:
-        LimitSettings.__post_init__(self)
-        if self.limit_headers not in (True, False, *get_args(Family)):
-            known = ", ".join(get_args(Family))
-            raise ConfigurationError(
-                f"limit_headers is True, False or one of {known}, got {self.limit_headers!r}"
-            )
+    charge: Literal["estimate", "sum", "actual"] = "estimate"
+    """Counts tokens also as Azure does: prompt and answer together."""
+
+    checks: ClassVar[Mapping[str, Option]] = {
+        **LimitSettings.checks,
+        "limit_headers": setting(choice(True, False, *get_args(Family))),
+        "charge": setting(choice("estimate", "sum", "actual")),
+    }
 
 
 class LaboratoryLimits(EnforcedLimits):
@@ -55,6 +64,12 @@ class LaboratoryLimits(EnforcedLimits):
         super().__init__(settings)
         self._others_since: float | None = None
         self._others_counted = 0
+
+    def charged(self, request: SimulatedRequest) -> int:
+        """Return the tokens that are counted for a request before it is answered."""
+        if self.settings.charge == "sum":
+            return request.prompt_tokens + (request.max_tokens or 0) * request.samples
+        return super().charged(request)
 
     def admit(self, *, tokens: float, now: float, in_flight: int) -> Refusal | None:
         """Take what a request needs from every limit, or nothing and say why."""

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from laboratory.ledger_queries import FIELDS
 from llmnb.errors import ConfigurationError
 from llmnb.testing import Ledger, LedgerRow, LedgerTotals, SimulatedProvider
-from llmnb.testing.ledger import FIELDS
 
 _START = "from laboratory.spawned import _main; _main()"
 _PICKLE_HINT = (
@@ -137,7 +137,7 @@ class SpawnedProvider:
 
 
 def loaded(book: Mapping[str, Any]) -> Ledger:
-    """Return a ledger that holds what `Ledger.dump` gave, to ask it the same questions."""
+    """Return a ledger that holds what `dump` gave, to ask it the same questions."""
     ledger = Ledger(keep_rows="rows" in book)
     vars(ledger._sums).update(book["totals"])
     for values in book.get("rows", ()):
