@@ -37,8 +37,8 @@ ALLOWED = {
     "hear": "notebook",
     "held": "frames tests/notebook",
     "one": (
-        "display evaluation frames llmnb notebook tests/browser tests/engine tests/evaluation "
-        "tests/frames tests/models tests/notebook tests/testing"
+        "chat display evaluation frames llmnb notebook tests/browser tests/engine "
+        "tests/evaluation tests/frames tests/models tests/notebook tests/testing"
     ),
     "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
