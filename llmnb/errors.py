@@ -205,7 +205,7 @@ class ConfigurationError(LLMNBError, ValueError):
 
 
 class UnknownProvider(ConfigurationError):
-    """No provider of that name stands in the catalog."""
+    """No provider of that name is in the catalog."""
 
 
 class UnknownModel(ConfigurationError):
@@ -225,7 +225,7 @@ class InvalidKey(ConfigurationError):
 
 
 class UnsafeURL(ConfigurationError):
-    """The address would leak a key or reach what no model lives at."""
+    """The address would leak a key, or is one at which no model can be."""
 
 
 class RedirectRefused(ConfigurationError):
@@ -259,7 +259,7 @@ class UnreadableFile(InputError):
 
 
 class AddressInFile(InputError):
-    """A line of a file names a URL or a key of its own, and nobody has allowed that."""
+    """A line of a file names a URL or a key of its own, which was not allowed."""
 
 
 class InvalidProjectName(InputError):
@@ -289,7 +289,7 @@ class FlowControl(LLMNBError):
 
 
 class RateLimited(FlowControl):
-    """HTTP 429."""
+    """The provider refuses the request for its rate limit (HTTP 429)."""
 
 
 class Overloaded(FlowControl):
@@ -339,7 +339,7 @@ class ReplyTooLarge(BadReply):
 
 
 class NotGood(LLMNBError):
-    """An answer came, but not a good one."""
+    """An answer came, but not a usable one."""
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message, **{"maybe_billed": True, **details})
@@ -385,7 +385,7 @@ class LimiterTimeout(LimiterError, TimeoutError):
 
 
 class RowsFailed(LLMNBError):
-    """Rows of a table failed, and the caller wished to be told by an error (`on_error="raise"`)."""
+    """Rows of a table failed, and `on_error="raise"` asks for an error."""
 
     partial: Any = None
     """The whole result, with the failed rows missing."""

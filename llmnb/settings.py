@@ -83,7 +83,7 @@ _keys: dict[str, Secret | None] = {}
 
 @full_signature
 def configure(**changes: Unpack[ConfigureOptions]) -> Settings:
-    """Set what later calls use when they are not told otherwise.
+    """Set defaults for later calls in this process.
 
     `%llm_config` takes the same words. What is left out stays as it is; None takes a setting
     back, and without any the settings are only returned.

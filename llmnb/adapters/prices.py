@@ -294,7 +294,7 @@ def set_price(
     cache_read_per_million: float | None = None,
     cache_write_per_million: float | None = None,
 ) -> None:
-    """Say what a model costs, for this process; it wins over the table.
+    """Set what a model costs in this process; it takes precedence over the table of prices.
 
     Args:
         model: Model, as the provider spells it, or ``"provider/model"``.

@@ -113,7 +113,7 @@ def _cells(note: RunNote) -> tuple[str, ...]:
 
 
 def runs(cache_dir: str | Path | None = None) -> RunList:
-    """Return the runs that are written down, the newest first; asks no provider.
+    """Return every recorded run, the newest first; no provider is asked.
 
     Every run over a table is, and every batch run. Of each project the latest 1,000 are kept;
     clearing a project removes them, but for batch runs.

@@ -233,7 +233,7 @@ class ComparisonCard:
 
     def _disputed_table(self) -> str:
         style = "padding:1px 12px 1px 0;vertical-align:top"
-        small = f"{FAINT};font-size:11px;line-height:14px;vertical-align:bottom;{style}"
+        small = f"{style};{FAINT};font-size:11px;line-height:14px;vertical-align:bottom"
         head = [
             # Broken between words, or behind a slash, and never within one.
             cell(name, small, head="col", longest=_LONGEST_HEAD)

@@ -183,8 +183,19 @@ def _as_now(table: Any) -> Any:
     return table
 
 
-def _is_source(table: Any) -> bool:
-    return type(table).__module__.startswith("llmnb.")
+class WholeTable(Accessor):
+    """A table in this process, of pandas or behind a `TableSource`."""
+
+    _verbs = "llmnb.frames.verbs"
+    _shown = "generate, plan, preview, extract, classify, compare, …"
+
+    def _rows(self) -> int:
+        return self._source().rows
+
+    def _source(self) -> TableSource:
+        from llmnb.frames.pandas_source import source_of  # registering does without it
+
+        return source_of(self._table)
 
 
 def _with_model(options: Any, model: Any) -> dict[str, Any]:
@@ -431,14 +442,14 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
 
 
 @readable_signatures
-class DataFrameLLM(LocalFrameAccessor["Table"]):
+class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
     """Questions about the rows of a frame.
 
     In a prompt the text between braces is the exact name of a column, spaces included;
     ``{{`` and ``}}`` are braces. Rows whose fields are all missing are not asked.
 
     Args:
-        frame: The frame; never changed.
+        table: The frame; never changed.
 
     Example:
         >>> import pandas as pd
@@ -449,18 +460,8 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
         [False, True]
     """
 
-    _verbs = "llmnb.frames.verbs"
-    _shown = "generate, plan, preview, extract, classify, compare, …"
-
-    def __init__(self, frame: pd.DataFrame | TableSource) -> None:
-        super().__init__(frame)
-
-    def _rows(self) -> int:
-        return self._table.rows if _is_source(self._table) else len(self._table)
-
     def _columns(self) -> list[Any]:
-        table = self._table
-        return table.columns().names if _is_source(table) else list(table.columns)
+        return self._source().columns().names
 
     @full_signature
     def nearest(
@@ -556,7 +557,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
         budget_usd: float = 0.25,
         project_name: str | None = None,
     ) -> Workbench:
-        """Return where a prompt is made: a few rows are asked as it changes, version by version.
+        """Return a workbench for writing a prompt: a few rows are asked at each change of it.
 
         In a notebook it shows as a card to write in. Showing it sends nothing. Typing, or setting
         `.prompt`, asks `n` rows once nothing was changed for 0.6 s; each text that was asked is a
@@ -769,7 +770,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
         return labeller
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
-        """Return the frame with what people said over a column's answers, and say how many.
+        """Return the frame with people's labels in place of a column's answers, and say how many.
 
         Nothing is sent. What was said in `label`, and what was corrected in `explore`, replaces
         the answers of all rows of the same content; all other rows stay.
@@ -943,11 +944,11 @@ class SeriesAccessor(ValuesAccessor[Answers]):
 
 
 @readable_signatures
-class SeriesLLM(SeriesAccessor["Table"]):
+class SeriesLLM(SeriesAccessor["Table"], WholeTable):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 
     Args:
-        series: The series; never changed.
+        table: The series; never changed.
 
     Example:
         >>> import pandas as pd
@@ -956,15 +957,6 @@ class SeriesLLM(SeriesAccessor["Table"]):
         >>> pd.Series(["a", None]).llm.generate("Say {}", model="sim/any").isna().tolist()
         [False, True]
     """
-
-    _verbs = "llmnb.frames.verbs"
-    _shown = DataFrameLLM._shown
-
-    def __init__(self, series: pd.Series[Any] | TableSource) -> None:
-        super().__init__(series)
-
-    def _rows(self) -> int:
-        return self._table.rows if _is_source(self._table) else len(self._table)
 
     @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:

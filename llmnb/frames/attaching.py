@@ -37,7 +37,7 @@ def attach(
     cache_dir: str | Path | None = None,
     good_finish: str | Sequence[str] = (),
 ) -> AnyRun:
-    """Take up a run that `runs` lists: of this kernel, of another one, or of another day.
+    """Return a run that `runs` lists: of this kernel, of another one, or of another day.
 
     Nothing is sent, and it costs nothing; only a batch run that is under way asks its provider
     how far it is. A run that this kernel carries out just now is returned itself.

@@ -36,7 +36,7 @@ from llmnb.targets.resolve import resolve
 MAJORITY_SHARE = "agreement"
 """The column of the share that the most frequent answer has."""
 
-_TRUTH = "truth"
+TRUTH = "truth"
 """The column of true labels."""
 
 _DISPUTED_SHOWN = 3
@@ -312,7 +312,7 @@ def _name(model: Model) -> str:
 def _check(names: Sequence[str], options: Options) -> None:
     _refuse_twice(names)
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
-    overwriting.check_names([*names, *errors, MAJORITY_SHARE, _TRUTH])
+    overwriting.check_names([*names, *errors, MAJORITY_SHARE, TRUTH])
     refused = {
         "model= (models go second)": options.model is not None,
         "into": options.into is not None,
@@ -353,10 +353,11 @@ class _SideBySide(AnswerForm):
         ]
         card, order = None, list(range(len(self.models)))
         if self.truth:
-            rivals, card = self._ranked(each, values, figures, [share for _, share in majorities])
+            rivals, card = self._ranked(values, figures, [share for _, share in majorities])
             order = [rival.number for rival in rivals]
             for rival in rivals:
-                figures[rival.number] = {**_against_truth(rival), **figures[rival.number]}
+                ranked = {name: getattr(rival, name) for name in _RANKED}
+                figures[rival.number] = {**ranked, **figures[rival.number]}
         models = {
             name: AnswerColumn(
                 [figures[number][name] for number in order], _COUNTS.get(name, "Float64")
@@ -371,7 +372,6 @@ class _SideBySide(AnswerForm):
 
     def _ranked(
         self,
-        each: Sequence[Outcomes],
         values: Sequence[Sequence[Any]],
         figures: Sequence[Mapping[str, Any]],
         shares: Sequence[float | None],
@@ -380,7 +380,8 @@ class _SideBySide(AnswerForm):
         spellings = Spellings()
         places = [place for place, row in enumerate(self.positions) if self.truth[row] is not None]
         truth = [spellings.key(self.truth[self.positions[place]]) or "" for place in places]
-        answers = [[spellings.key(_as_label(own[place])) for place in places] for own in values]
+        labels = [[_as_label(own[place]) for place in places] for own in values]
+        answers = [spellings.keys(own) for own in labels]
         rivals = rank(answers, truth)
         disputed = sorted(
             (
@@ -435,7 +436,7 @@ class _SideBySide(AnswerForm):
         columns: dict[str, tuple[Sequence[Any], str]] = {}
         if self.truth:
             labels = [label_text(self.truth[row]) for row in self.positions]
-            columns[_TRUTH] = labels, "string"
+            columns[TRUTH] = labels, "string"
         columns |= {name: (own, kind) for name, own in zip(self.models, values, strict=True)}
         if self.options.on_error == "column":
             for name, own in zip(self.models, each, strict=True):
@@ -479,11 +480,8 @@ def _as_label(value: Any) -> Any:
     return _compared(value) if isinstance(value, Mapping | list) else value
 
 
-def _against_truth(rival: Rival) -> dict[str, Any]:
-    return {
-        name: getattr(rival, name)
-        for name in ("accuracy", "low", "high", "worse", "better", "p", "p_holm")
-    }
+_RANKED = ("accuracy", "low", "high", "worse", "better", "p", "p_holm")
+"""What is known of a rival beside its figures."""
 
 
 def _compared(value: Any) -> str:

@@ -95,7 +95,7 @@ def explore(
     *,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Explorer:
-    """Return the answers that a project keeps, or the rows of a run, to be read and marked.
+    """Return an explorer of the answers that a project keeps, or of the rows of a run.
 
     Nothing is sent. As a cell's last line it shows a widget.
 

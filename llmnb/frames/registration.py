@@ -26,7 +26,7 @@ def attach() -> None:
 
 
 def register_accessor(name: str) -> None:
-    """Make llmnb's methods known to frames and series under a name.
+    """Make llmnb's methods available on frames and series under another name.
 
     Args:
         name: Such as ``"ask"``, for ``df.ask.generate(…)``.

@@ -728,9 +728,11 @@ class PairRows(RowSource):
 
 
 def _short(rows: RowSource) -> str:
-    """Return what tells rows of one project from others: who was asked, and when."""
+    """Return what tells rows of one project from others: the model, and when."""
+    *_, name = rows.named
+    model = name.partition("/")[2] or name  # its provider needs room and says little
     moment = "" if rows.ended is None else moments.minute(rows.ended, has_year=False)
-    return ", ".join(filter(None, (*(rows.named[1:] or rows.named), moment)))
+    return ", ".join(filter(None, (model, moment)))
 
 
 def fills(parts: Iterable[tuple[str, bool]], text: str) -> list[tuple[int, int]]:

@@ -13,15 +13,12 @@ from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.evaluation.labels import number
-from llmnb.frames.comparing import Comparison
+from llmnb.frames.comparing import MAJORITY_SHARE, TRUTH, Comparison
 from llmnb.frames.table_source import TableSource, name_of
 from llmnb.frames.template import is_missing
 from llmnb.store.labels import RANDOM
 
 Sampling = Literal["random", "disagreement", "uncertain"]
-
-_NO_ANSWERS = ("agreement", "truth")
-"""Columns of a comparison that are no answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ def _disputed(source: TableSource, asked: Sequence[int], comparison: Any) -> Sam
     cells, _ = source.aligned(agreement, "comparison")
     shares = [number(cell) for cell in cells]
     disputed = [row for row in asked if (share := shares[row]) is not None and share < 1]
-    names = [name for name in columns if name not in (*_NO_ANSWERS, "row")]
+    names = [name for name in columns if name not in (MAJORITY_SHARE, TRUTH, "row")]
     shown = [visible(name, longest=30) for name in names]
     who = " and ".join(shown) if len(shown) == 2 else counted(len(shown), "column")
     return Sample(

@@ -91,50 +91,43 @@ def column_score(
     with gc_thresholds.raised():
         answers, true = answers_and_truth(source, column, truth)
         labels = without_examples(source, true.labels, examples)
-        compared = _Compared(range(source.rows), answers, labels)
-        if None in labels:
-            rows = [row for row, label in enumerate(labels) if label is not None]
-            compared = _Compared(
-                rows, [answers[row] for row in rows], [labels[row] for row in rows]
-            )
-        common = _Common(
+        rows = [row for row, label in enumerate(labels) if label is not None]
+        compared = _Compared(
             source=source,
             column=name_of(column) or "answers",
-            truth="the labels" if true.name == name_of(column) else true.name,
-            supported=_of_answers(source, column, "supported"),
-            examples=len(true.labels) - true.labels.count(None) - len(compared.rows),
+            name="the labels" if true.name == name_of(column) else true.name,
+            examples=len(true.labels) - true.labels.count(None) - len(rows),
             strangers=true.strangers,
+            supported=_of_answers(source, column, "supported"),
+            rows=rows,
+            answers=list(map(answers.__getitem__, rows)),
+            truth=list(map(labels.__getitem__, rows)),
         )
         if means_numbers(compared.answers, compared.truth, kind):
-            return _scored_numbers(common, compared)
+            return _scored_numbers(compared)
         sure = _of_answers(source, column, "confidence")
-        return _scored_labels(common, compared, None if sure is None else numbers(sure))
+        return _scored_labels(compared, None if sure is None else numbers(sure))
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
     """The rows that have a true label, each with what was answered and what is true."""
 
+    source: TableSource
+    column: str
+    name: str
+    """What the truth is called."""
+
+    examples: int
+    strangers: int
+    supported: list[Any] | None
     rows: Sequence[int]
     answers: Sequence[Any]
     truth: Sequence[Any]
 
-
-@dataclass(frozen=True, slots=True)
-class _Common:
-    """What scores of labels and of numbers have beside their figures."""
-
-    source: TableSource
-    column: str
-    truth: str
-    examples: int
-    strangers: int
-    supported: list[Any] | None
-
     def score(
         self,
         figures: LabelScore | NumberScore,
-        compared: _Compared,
         wrong: Sequence[int],
         written: Callable[[int], tuple[str, str | None]],
         shown: Callable[[str], str],
@@ -144,21 +137,20 @@ class _Common:
 
         Args:
             figures: What was counted.
-            compared: The rows.
             wrong: Places of the wrong ones, worst first.
             written: Returns the truth at a place, and the answer where there is one.
             shown: Returns a label as it was written.
             **own: What only this kind of score has.
         """
-        rows = list(map(compared.rows.__getitem__, wrong))
+        rows = list(map(self.rows.__getitem__, wrong))
         unsupported = None
         if (marks := self.supported) is not None:
             said = Spellings().keys(marks)  # a file has them as texts
-            marked = {row for row in compared.rows if said[row] == "false"}
+            marked = {row for row in self.rows if said[row] == "false"}
             unsupported = len(marked), sum(row in marked for row in rows)
         first = rows[:_SHOWN]
         names = self.source.row_labels(first)
-        texts = longest_texts(self.source, first, without=[self.column, self.truth])
+        texts = longest_texts(self.source, first, without=[self.column, self.name])
         named = [
             WrongRow(row=name, truth=true, answered=answer, text=text)
             for (true, answer), name, text in zip(map(written, wrong), names, texts, strict=False)
@@ -166,7 +158,7 @@ class _Common:
         card = ScoreCard(
             score=figures,
             column=self.column,
-            truth=self.truth,
+            truth=self.name,
             rows=self.source.rows,
             examples=self.examples,
             strangers=self.strangers,
@@ -194,9 +186,7 @@ def _of_answers(source: TableSource, column: Hashable, what: str) -> list[Any] |
     return known_cells(columns.cells(name)) if name in columns.names else None
 
 
-def _scored_labels(
-    common: _Common, compared: _Compared, confidence: Sequence[float | None] | None
-) -> Score:
+def _scored_labels(compared: _Compared, confidence: Sequence[float | None] | None) -> Score:
     spellings = Spellings()
     truth = [key or "" for key in spellings.keys(compared.truth)]
     answers = spellings.keys(compared.answers)
@@ -218,9 +208,8 @@ def _scored_labels(
         said = answers[place]
         return spellings.shown(truth[place]), None if said is None else spellings.shown(said)
 
-    return common.score(
+    return compared.score(
         figures,
-        compared,
         wrong,
         written,
         spellings.shown,
@@ -229,12 +218,12 @@ def _scored_labels(
         accuracy_answered=figures.accuracy_answered,
         macro_f1=figures.macro_f1,
         kappa=figures.kappa,
-        labels=_labels_table(common.source, figures, spellings),
-        matrix=_matrix(common.source, figures, spellings),
+        labels=_labels_table(compared.source, figures, spellings),
+        matrix=_matrix(compared.source, figures, spellings),
     )
 
 
-def _scored_numbers(common: _Common, compared: _Compared) -> Score:
+def _scored_numbers(compared: _Compared) -> Score:
     answers = numbers(compared.answers)
     true = [label for label in numbers(compared.truth) if label is not None]  # all, as checked
     figures = number_score(answers, true)
@@ -250,9 +239,8 @@ def _scored_numbers(common: _Common, compared: _Compared) -> Score:
         said = answers[place]
         return f"{true[place]:g}", None if said is None else f"{said:g}"
 
-    return common.score(
+    return compared.score(
         figures,
-        compared,
         wrong,
         written,
         str,

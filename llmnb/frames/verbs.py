@@ -124,11 +124,12 @@ def judge(
         )
     call = VerbCall("judge", (criterion, column), keywords)
     if against is not None:
-        told = verdicts.choice_instructions(criterion)
+        told = verdicts.CHOICE_INSTRUCTIONS.format(criterion=criterion)
         options = _instructed(told, {**asked, "schema": verdicts.ORDER})
         return verdicts.better_of_two(table, column, against, options, call)
     schema = verdicts.score_schema(scale)
-    told = verdicts.score_instructions(criterion, scale)
+    low, high = scale
+    told = verdicts.SCORE_INSTRUCTIONS.format(criterion=criterion, low=low, high=high)
     options = _instructed(told, {**asked, "schema": schema})
     return job(table, column, options, call=call)
 

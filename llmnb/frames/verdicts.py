@@ -23,12 +23,12 @@ UNDECIDED = "undecided"
 ORDER = ("first", "second")
 """What the judge of two texts answers, as they stand in the prompt."""
 
-_SCORE = (
+SCORE_INSTRUCTIONS = (
     "Judge the text by this criterion: {criterion}\n"
     "Give a whole number from {low} to {high}, where {high} meets it best, and a short reason."
 )
 
-_CHOOSE = (
+CHOICE_INSTRUCTIONS = (
     "Which of two texts meets this criterion better: {criterion}\n"
     "Answer first or second. Their order and their length say nothing."
 )
@@ -57,16 +57,6 @@ def score_schema(scale: tuple[int, int]) -> Mapping[str, Any]:
         "required": ["score", "reason"],
         "additionalProperties": False,
     }
-
-
-def score_instructions(criterion: str, scale: tuple[int, int]) -> str:
-    """Return what the judge of single texts is told."""
-    return _SCORE.format(criterion=criterion, low=scale[0], high=scale[1])
-
-
-def choice_instructions(criterion: str) -> str:
-    """Return what the judge of two texts is told."""
-    return _CHOOSE.format(criterion=criterion)
 
 
 def better_of_two(

@@ -160,8 +160,7 @@ class Version:
     @property
     def answers(self) -> Any:
         """The answers of the rows that were asked, as a series; of several fields as a frame."""
-        rows = self.rows
-        return self._form(rows, self.question.options()).table(self._outcomes_of(rows))
+        return self._table(self.rows, self.question.options())
 
     @property
     def score(self) -> Score | None:
@@ -268,22 +267,21 @@ class Version:
         values = self._output.as_mapping(outcome.value)
         return values.get(self._judged) if self._judged else next(iter(values.values()), None)
 
-    def _form(self, rows: Sequence[int], options: Options) -> AnswerForm:
-        return AnswerForm(
+    def _table(self, rows: Sequence[int], options: Options) -> Any:
+        """Return the answers of rows as the verb would."""
+        form = AnswerForm(
             source=self._source.rows_at(rows),
             options=options,
             positions=range(len(rows)),
             output=self._output,
         )
-
-    def _outcomes_of(self, rows: Sequence[int]) -> list[Outcome | None]:
-        return [self.outcomes.get(row) for row in rows]
+        return form.table([self.outcomes.get(row) for row in rows])
 
     def _score(self) -> Score | None:
         truth, examples = self._truth, self.question.examples
         rows = truth.rows({})
         options = replace(self.question.options(), into=self._into)
-        frame = self._form(rows, options).table(self._outcomes_of(rows))
+        frame = self._table(rows, options)
         column = with_suffix(self._into, self._judged) if self._judged else self._into
         labels = [truth.of(row) for row in rows]
         shown = [

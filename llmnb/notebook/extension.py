@@ -44,7 +44,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """Take out what was put in.
+    """Remove the magics and the dashboard from a shell again.
 
     What `import llmnb` gives stays: ``df.llm``, and settings made with `llmnb.configure`.
 

@@ -134,7 +134,9 @@ def card(labeller: Labeller, rows: Rows | None, notes: str, *, is_hidden: bool) 
     if position is None:
         return {**shown, **_done(labeller, notes)}
     said = labeller.rows.said(position)
-    given = labeller.event.label if labeller.event == _undone(position, labeller) else None
+    event, given = labeller.event, None
+    if event.kind == "undone" and event.row == position:
+        given = event.label
     if labeller.is_reviewing:
         given = said.label if said is not None else None
     if labeller.unsaved is not None:
@@ -149,10 +151,6 @@ def card(labeller: Labeller, rows: Rows | None, notes: str, *, is_hidden: bool) 
         "last": last,
         "says": f"{''.join(last['parts'])} {rows.name(position)}: {visible(text)}",
     }
-
-
-def _undone(position: int, labeller: Labeller) -> Event:
-    return Event("undone", position, labeller.event.label)
 
 
 def _index(labeller: Labeller, label: Any) -> int | None:
@@ -199,7 +197,6 @@ def _last(labeller: Labeller, rows: Rows, notes: str, *, is_hidden: bool) -> dic
         "agree": [] if is_hidden else _agreement(labeller),
         "undo": int(labeller.last is not None),
         "hide": int(is_hidden) if labeller.has_answers and labeller.last is not None else None,
-        "again": "",
         "foreign": f"Label {_these(foreign)} again" if foreign else "",
     }
 
@@ -258,11 +255,7 @@ def _unsaved(labeller: Labeller, rows: Rows) -> dict[str, Any]:
             f"{visible(labeller.trouble.partition('. ')[0], longest=300)}.",
             f" {said[:1].upper()}{said[1:]} {name[:1].lower()}{name[1:]} waits here{kept}",
         ],
-        "agree": [],
-        "undo": 0,
-        "hide": None,
         "again": "Save again",
-        "foreign": "",
     }
 
 
@@ -351,11 +344,6 @@ def _done_line(labeller: Labeller, notes: str, differ: int) -> dict[str, Any]:
         "glyph": glyph,
         "tone": tone,
         "parts": parts,
-        "agree": [],
-        "undo": 0,  # the key still takes back
-        "hide": None,
-        "again": "",
-        "foreign": "",
         "differ": f"Read the {differ:,} that {'differs' if differ == 1 else 'differ'}"
         if differ
         else "",

@@ -329,14 +329,11 @@ def _body(entries: Sequence[Entry], prices_of: str, detail: _Detail) -> str:
 def _single(entry: Entry, detail: _Detail) -> str:
     status, rows = entry.status, entry.rows
     parts = [f"{part:,} {name}" for name, part in rows.parts.items() if part]
-    found = note(html_text(f"{' + '.join(parts)} = {counted(rows.whole, 'row')}"))
+    page = note(html_text(f"{' + '.join(parts)} = {counted(rows.whole, 'row')}"))
     if status.counts.num_tasks_started:
-        found += _counter_tables(status)
-    figures = {
-        **facts.figures(status),
-        "limits": "; ".join(facts.limits(status)),
-        **entry.notes,
-    }
+        page += _counter_tables(status)
+    limits = "; ".join(facts.limits(status))
+    figures = {**facts.figures(status), "limits": limits, **entry.notes}
     tables = html_fragments.table(
         (
             cell(visible(name[:1].upper() + name[1:], longest=40), _NAME, head="row"),
@@ -348,21 +345,13 @@ def _single(entry: Entry, detail: _Detail) -> str:
     if status.shares:
         heads = [cell(name, _FIGURE, align="right", head="col") for name in _MODEL_FIGURES]
         models = [
-            [
-                cell(model, longest=80),
-                *(_figure_cell(figure) for figure in figures),
-            ]
-            for model, *figures in map(facts.model_cells, facts.shares(status, detail.models))
+            [cell(model, longest=80), *map(_figure_cell, cells)]
+            for model, *cells in map(facts.model_cells, facts.shares(status, detail.models))
         ]
-        tables += html_fragments.table(
-            [
-                [cell("Model", head="col"), *heads],
-                *models,
-            ],
-            first_rows=[FAINT],
-        )
+        head = [cell("Model", head="col"), *heads]
+        tables += html_fragments.table([head, *models], first_rows=[FAINT])
     style = "display:flex;flex-wrap:wrap;gap:7px 28px;align-items:flex-start"
-    return f'{found}<div style="{style}">{tables}</div>\n'
+    return f'{page}<div style="{style}">{tables}</div>\n'
 
 
 def _counter_tables(status: StatusSnapshot) -> str:

@@ -51,7 +51,7 @@ class RequestSurface(Surface):
 
     # --------------------------------------------------------------- of each subclass
 
-    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
+    def job(self, request: dict[str, Any], turn: str) -> Callable[[], object] | None:
         """Return what does a request; None where it is none. What it raises is told the page."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class RequestSurface(Surface):
             only = f"{turn.partition('#')[0]} {wanted}" if wanted in self.overtaken else ""
             self._jobs.put(lambda: self._try(job, turn), only=only)
 
-    def _try(self, job: Callable[[], None], turn: str) -> None:
+    def _try(self, job: Callable[[], object], turn: str) -> None:
         try:
             job()
         except LLMNBError as error:

@@ -103,7 +103,7 @@ class WorkbenchWidget(RequestSurface):
 
     # ----------------------------------------------------------------------- from pages
 
-    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
+    def job(self, request: dict[str, Any], turn: str) -> Callable[[], object] | None:
         """Return what does a request; None where it is none."""
         bench = self.bench
         match request:
@@ -112,9 +112,9 @@ class WorkbenchWidget(RequestSurface):
             case {"do": "type", "prompt": str(prompt)} if len(prompt) <= _LONGEST_PROMPT:
                 return lambda: self._type(prompt, turn)
             case {"do": "ask"}:
-                return lambda: _done(bench.begin_ask(with_failed=True))
+                return lambda: bench.begin_ask(with_failed=True)
             case {"do": "score"}:
-                return lambda: _done(bench.begin_score())
+                return lambda: bench.begin_score()
             case {"do": "edit", "version": int(number)}:
                 return lambda: bench.select(self._version(number))
             case {"do": "step", "by": 1 | -1 as by}:
@@ -129,7 +129,7 @@ class WorkbenchWidget(RequestSurface):
                 return lambda: self.reply(turn, "code", code=bench.code)
         return self._setting(request) or self._run_job(request)
 
-    def _setting(self, request: dict[str, Any]) -> Callable[[], None] | None:
+    def _setting(self, request: dict[str, Any]) -> Callable[[], object] | None:
         bench, settings = self.bench, workbench_settings
         match request:
             case {"do": "set", "name": str(name), "text": str(text)}:
@@ -150,11 +150,11 @@ class WorkbenchWidget(RequestSurface):
                 return lambda: settings.take_class(bench, name)
         return None
 
-    def _run_job(self, request: dict[str, Any]) -> Callable[[], None] | None:
+    def _run_job(self, request: dict[str, Any]) -> Callable[[], object] | None:
         bench, run = self.bench, self.bench.table_run
         match request:
             case {"do": "run"}:
-                return lambda: _done(bench.run())
+                return lambda: bench.run()
             case {"do": "allow"}:
                 return self._allow
             case {"do": "pause"} if run is not None:
@@ -164,7 +164,7 @@ class WorkbenchWidget(RequestSurface):
             case {"do": "stop"} if run is not None:
                 return self._then_shown(run.stop)
             case {"do": "retry"} if run is not None:
-                return lambda: _done(bench.retry())
+                return lambda: bench.retry()
         return None
 
     def _type(self, prompt: str, turn: str) -> None:
@@ -203,7 +203,3 @@ class WorkbenchWidget(RequestSurface):
         key = number, row
         self._unfolded[key] = self._unfolded.get(key, workbench_texts.ANSWER_SHOWN) + _UNFOLDED
         self._on_change()
-
-
-def _done(_: object) -> None:
-    """Take what something returns that is not looked at."""

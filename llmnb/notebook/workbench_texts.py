@@ -135,23 +135,14 @@ def _settings(before: Question, after: Question) -> list[tuple[str, str, str]]:
             for q in (before, after)
         ]
         changes.append(("model", *names))
-    if before.system != after.system:
-        changes.append(
-            (
-                "system",
-                "",
-                "changed"
-                if after.system and before.system
-                else "added"
-                if after.system
-                else "removed",
-            )
-        )
     if (before.pairs, before.examples) != (after.pairs, after.examples):
         counts = [str(len(one.pairs) or len(one.examples) or "none") for one in (before, after)]
         changes.append(("examples", *counts))
-    if before.schema != after.schema:
-        changes.append(("schema", "", "changed" if after.schema is not None else "removed"))
+    for name in ("system", "schema"):
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            said = "changed" if old and new else "added" if new else "removed"
+            changes.append((name, "", said))
     return [(name, old, new) for name, old, new in changes]
 
 

@@ -135,13 +135,6 @@ def _quiet(bench: Workbench) -> list[list[Any]]:
     ]
 
 
-def _examples_words(examples: int) -> list[str]:
-    if not examples:
-        return ["no examples"]
-    number, noun = counted(examples, "example").split(" ")
-    return ["", number, f" {noun}"]
-
-
 def _schema_words(question: Question) -> list[str]:
     output = question.output
     if output is None:

@@ -385,7 +385,7 @@ _DRAW = 3
 
 
 def by_number(faults: Sequence[FaultLike], *, start: int = 0) -> Rule:
-    """Strike requests in order of arrival, one entry each; later ones are left in peace.
+    """Apply faults to requests in order of arrival, one entry each; later requests have none.
 
     Args:
         faults: What befalls each; None lets it be.
@@ -419,7 +419,7 @@ def _first_that_speaks(rules: Sequence[Rule], request: SimulatedRequest) -> Faul
 
 
 def always(fault: FaultLike) -> Rule:
-    """Strike every request.
+    """Apply the fault to every request.
 
     Example:
         >>> from llmnb.testing import SimulatedProvider
@@ -434,7 +434,7 @@ def _always(fault: Fault | None, request: SimulatedRequest) -> Fault | None:
 
 
 def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:
-    """Strike all that comes from `start` for `duration` seconds.
+    """Apply the fault to all requests from `start` on, for `duration` seconds.
 
     Time runs from the first request that the provider received.
 
@@ -454,7 +454,7 @@ def _during(
 
 
 def share(rate: float, fault: FaultLike) -> Rule:
-    """Strike a random part of the requests, from 0 to 1, the same ones at every run.
+    """Apply the fault to a random share of the requests, from 0 to 1; the same ones at every run.
 
     Rules with different faults draw independently of each other.
 

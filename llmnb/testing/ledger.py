@@ -32,7 +32,7 @@ def fingerprint(data: bytes) -> str:
 
 
 def prompt_hash(prompt: str | Sequence[Any]) -> str:
-    """Return the hash under which a prompt stands in the ledger.
+    """Return the hash by which the ledger names a prompt.
 
     Example:
         >>> prompt_hash("Hello") == prompt_hash([{"role": "user", "content": "Hello"}])

@@ -209,7 +209,8 @@ def names(module: str) -> Iterator[str]:
     yield "| name | |\n|---|---|"
     for name in owner.__all__:
         value = getattr(owner, name)
-        told = "" if isinstance(value, str | int | float | dict) else first_sentence(value)
+        home = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", "")
+        told = first_sentence(value) if home.startswith("llmnb") else ""
         page = "settings.md#version" if name == "__version__" else f"{name}.md"
         is_page = (inspect.ismodule(value) and name != "faults") or name == "__version__"
         link = f"({page})" if is_page else f"[{module}.{name}]"
