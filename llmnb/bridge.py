@@ -67,8 +67,8 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(self._aclose(), self.loop)
         try:
             future.result(timeout)
-        except (TimeoutError, concurrent.futures.CancelledError):
-            future.cancel()
+        except (TimeoutError, concurrent.futures.CancelledError, KeyboardInterrupt):
+            future.cancel()  # whoever interrupts the end of a program does not want to wait for it
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(timeout)
         if not self.thread.is_alive():
@@ -122,6 +122,12 @@ async def on_side_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     up nobody else, and may. Cancelling this cancels it.
     """
     return await asyncio.wrap_future(submit_to_side_loop(coroutine))
+
+
+def is_cancelled() -> bool:
+    """Return whether the running task is being cancelled: else a `CancelledError` is not ours."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def submit_to_side_loop(coroutine: Coroutine[Any, Any, T]) -> Future[T]:

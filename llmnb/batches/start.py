@@ -18,7 +18,7 @@ from llmnb.batches.poller import pollers_of
 from llmnb.batches.records import BatchRow, Part, Record
 from llmnb.batches.run import BatchRun
 from llmnb.batches.service import Service
-from llmnb.decide.quality import has_length_limit
+from llmnb.decide.quality import chosen_length
 from llmnb.display.money import usd
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.row_errors import unpriced
@@ -94,7 +94,7 @@ def start_batch(
         for request in chunk:
             row = preparer(request, len(rows))
             call = row.call
-            is_length_chosen = call is None or has_length_limit(call.body)
+            is_length_chosen = call is None or chosen_length(call.body) is not None
             key = None if call is None else call.key
             rows.append(BatchRow(row, key, is_length_chosen=is_length_chosen))
     return _start_prepared(setting, rows, use_cache=options["use_cache"])

@@ -24,11 +24,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from typing import Literal
 
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, roll
-
-State = Literal["closed", "open", "half-open"]
 
 DIFFERENT_ROWS = 5
 """Rows that must have failed, with no success between, to open it."""
@@ -54,13 +51,13 @@ class Breaker:
         >>> breaker = Breaker(rows=2, rand=lambda: 0.5)
         >>> for row in ("a", "a", "b"):
         ...     breaker.on_failure(now=10.0, row=row, sent_at=9.0)
-        >>> breaker.state(now=10.0), breaker.wait(now=10.0)
-        ('open', 1.0)
+        >>> breaker.is_open, breaker.wait(now=10.0)
+        (True, 1.0)
         >>> breaker.may_send(now=11.0), breaker.may_send(now=11.0)
         (True, False)
         >>> breaker.on_success(now=12.0, sent_at=11.0)
-        >>> breaker.state(now=12.0)
-        'closed'
+        >>> breaker.is_open
+        False
     """
 
     def __init__(self, *, rows: int = DIFFERENT_ROWS, rand: Callable[[], float] = roll) -> None:
@@ -102,12 +99,6 @@ class Breaker:
     def is_troubled(self) -> bool:
         """Whether a success would change anything; if not, none needs to be noted."""
         return self.failures > 0 or self.opened_at is not None
-
-    def state(self, now: float) -> State:
-        """Return "closed", "open", or "half-open" when a probe may go or is out."""
-        if self.opened_at is None:
-            return "closed"
-        return "half-open" if self._is_probing or now >= self.probe_at else "open"
 
     def has_failed(self, row: Hashable) -> bool:
         """Whether a row has failed before, so far as that is remembered."""
@@ -208,10 +199,6 @@ class Breaker:
         self.probe_at = now + wait
         self._openings += 1
         self._is_probing = False
-
-    def __repr__(self) -> str:
-        is_open = self.opened_at is not None
-        return f"<Breaker {'open' if is_open else 'closed'}, {self.failures} failures in a row>"
 
 
 def _bounded(retry_after: float) -> float:

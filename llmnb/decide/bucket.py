@@ -93,9 +93,6 @@ class Bucket:
         self.capacity = max(1.0, self.rate * burst_seconds)
         self.level = min(self.level, self.capacity)
 
-    def __repr__(self) -> str:
-        return f"<Bucket {self.rate * 60:g}/min, {self.level:.1f} of {self.capacity:.1f}>"
-
 
 class Period:
     """A count that begins anew when its period is over.

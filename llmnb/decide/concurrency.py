@@ -408,9 +408,6 @@ class Adaptive:
         self._completions = 0
         self._was_full = False
 
-    def __repr__(self) -> str:
-        return f"<Adaptive {self.limit}, safe {self._safe}, ceiling {self._ceiling:g}>"
-
 
 class Pace:
     """Requests a minute of a server that says nothing; None until it shows that it counts them.
@@ -580,7 +577,3 @@ class Finding:
     def on_end(self, sequence: int) -> None:
         """Forget a request that has ended, however."""
         self._levels.pop(sequence, None)
-
-    def __repr__(self) -> str:
-        pace = "no pace" if self.per_minute is None else f"{self.per_minute:.0f}/min"
-        return f"<Finding {self._slots!r}, {pace}>"

@@ -149,10 +149,6 @@ class Lease:
                 return
             stretches.popleft()
 
-    def __repr__(self) -> str:
-        stretches = ", ".join(f"{begin:.3f} to {end:.3f}" for begin, end, _ in self._stretches)
-        return f"<Lease of {stretches or 'nothing'}>"
-
 
 def amount_to_draw(missing: float, used: float, block: float) -> float:
     """Return how much to draw: what is missing now, or twice what the last draw was good for.

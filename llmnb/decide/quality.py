@@ -21,22 +21,14 @@ _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "n
 _GEMINI_LENGTH_FIELDS = ("maxOutputTokens", "max_output_tokens")
 
 
-def has_length_limit(body: Mapping[str, Any]) -> bool:
-    """Whether the caller said how long the answer may be.
-
-    Example:
-        >>> has_length_limit({"max_tokens": 5}), has_length_limit({"max_tokens": UnchosenLength(5)})
-        (True, False)
-    """
-    return chosen_length(body) is not None
-
-
 def chosen_length(body: Mapping[str, Any]) -> Any:
     """Return how long the caller says that the answer may be; None where it does not say.
 
     Example:
         >>> chosen_length({"generationConfig": {"maxOutputTokens": 9}})
         9
+        >>> chosen_length({"max_tokens": UnchosenLength(5)}) is None
+        True
     """
     for name in _LENGTH_FIELDS:
         length = body.get(name)
@@ -99,7 +91,7 @@ def objection(
             **kept,
         )
     if quality == "truncated":
-        if has_length_limit(body):
+        if chosen_length(body) is not None:
             return None
         return Truncated(
             f"The answer was cut off after {len(reply.text):,} characters "

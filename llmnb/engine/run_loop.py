@@ -11,11 +11,13 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import logging
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
 from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
+from llmnb.display import texts
 from llmnb.engine import gc_thresholds, request_log, row_errors
 from llmnb.engine.attempt import ReceivedReply
 from llmnb.engine.handover import Handover, OutcomeList, OutcomeStream
@@ -24,7 +26,7 @@ from llmnb.engine.request_task import RequestTask
 from llmnb.engine.row_claim import NEVER
 from llmnb.engine.row_errors import copy_of
 from llmnb.engine.run_context import RunContext, RunOptions, Store
-from llmnb.engine.shared import DRAIN_SECONDS, LISTENING_SECONDS, TaskResult, engine
+from llmnb.engine.shared import DRAIN_SECONDS, TaskResult, engine
 from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row
@@ -39,6 +41,11 @@ from llmnb.errors import (
 )
 from llmnb.records import Limits, Outcome, Reply
 from llmnb.store.entry import Entry
+
+logger = logging.getLogger("llmnb")
+
+LISTENING_SECONDS = 1.0
+"""How long a run's end waits, at most, until listeners to costs have heard of its last."""
 
 READ_WHAT_CAME_SECONDS = 0.05
 """A cancelled run still reads for so long what has come already."""
@@ -135,10 +142,10 @@ class RunLoop:
         gc_thresholds.raise_thresholds()
         if self.context.claims is not None:
             self.context.claims.enter()
+        under_way().add(self)
         self._engine = engine()
-        self._engine.runs.add(self)
         try:
-            self._share_commits()
+            self._size_commits()
             self._pulling = self._loop.create_task(self._pull())
             self._driving = self._loop.create_task(self._drive())
         except Exception as error:
@@ -167,7 +174,7 @@ class RunLoop:
             self.context.claims.leave()
         self.context.close()
         gc_thresholds.restore_thresholds()
-        self._engine.runs.discard(self)
+        under_way().discard(self)
         self.context.counters.end()
         self.state = self.context.counters.end_state
         try:
@@ -189,10 +196,10 @@ class RunLoop:
         self._pulls_below += window - self._window
         self._window = window
         self._room.set()
-        self._share_commits()
+        self._size_commits()
 
-    def _share_commits(self) -> None:
-        """Let what a killed process loses stay in proportion to what is in flight."""
+    def _size_commits(self) -> None:
+        """Commit so often that a killed process loses about what it has in flight, not more."""
         options = self.context.options
         named = [limits.concurrency or 0 for limits in options.pool_limits.values()]
         limits = options.limits.intersect(options.account)
@@ -555,3 +562,30 @@ def _window(concurrency: int | None) -> int:
     if concurrency is None:
         return 2048  # slots are found by trying, and may become many
     return min(8192, max(512, 4 * concurrency))
+
+
+def under_way() -> set[RunLoop]:
+    """Return the runs that have begun and not ended; call it on the loop thread."""
+    return bridge.per_loop("runs", set[RunLoop], end_all)
+
+
+async def end_all(runs: set[RunLoop]) -> None:
+    """End all runs, for the process ends; what is in flight is waited for `DRAIN_SECONDS` long."""
+    unfinished, tasks = [run for run in runs if run.is_active], engine().tasks
+    for run in unfinished:
+        run.stop(answers_within=DRAIN_SECONDS)
+    if tasks:
+        await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+    for task in tasks:
+        task.cancel()
+    ends = [asyncio.wrap_future(run.done) for run in runs]
+    for run in list(runs):
+        run.close_open_rows()
+    if ends:
+        await asyncio.wait(ends, timeout=LISTENING_SECONDS + 1.0)
+    if rows := sum(run.counts.num_stopped for run in unfinished):
+        logger.warning(
+            "The program ended before %s had an answer. What was answered is kept: run it again "
+            "to ask only what is missing. To wait for a run, end with run.wait().",
+            texts.counted(rows, "row"),
+        )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from llmnb import bridge
-from llmnb.display import texts
 from llmnb.engine.gate import Gate
-from llmnb.engine.status import Clock, StatusTracker
+from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, Target
 from llmnb.errors import LLMNBError
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -21,13 +18,8 @@ from llmnb.rate_limiter.group import LimitGroup
 from llmnb.records import Outcome, Reply
 from llmnb.store.entry import Entry
 
-logger = logging.getLogger("llmnb")
-
 DRAIN_SECONDS = 10.0
 """Requests in flight at a stop, or at the process's end, are finished and stored for so long."""
-
-LISTENING_SECONDS = 1.0
-"""How long a run's end waits, at most, until listeners to costs have heard of its last."""
 
 StoredAnswer = tuple[Call, Entry, Reply, LLMNBError | None]
 """What the store holds of a row; the error says why it is no good answer, though it is not bought
@@ -170,23 +162,6 @@ class InFlightRegistry:
             is_merged = True
 
 
-class RunUnderWay(Protocol):
-    """A run that has not ended, as far as the process's end is concerned."""
-
-    counts: StatusTracker
-    done: concurrent.futures.Future[None]
-
-    @property
-    def is_active(self) -> bool:
-        """Whether nobody has stopped it."""
-
-    def stop(self, answers_within: float) -> None:
-        """Send nothing new, and hand over what there is after so many seconds."""
-
-    def close_open_rows(self) -> None:
-        """Hand over what there is."""
-
-
 class Engine:
     """Requests in flight, gates and background work; lives on the loop thread."""
 
@@ -199,8 +174,6 @@ class Engine:
 
         self.tasks: set[asyncio.Task[Any]] = set()
         """Tasks under way; each is discarded when it is done."""
-
-        self.runs: set[RunUnderWay] = set()
 
     def gate_of(self, target: Target) -> Gate:
         """Return the gate of a target's pool."""
@@ -249,28 +222,7 @@ class Engine:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def drain(self) -> None:
-        """End all runs before the process ends, what is in flight after `DRAIN_SECONDS` at most."""
-        runs = [run for run in self.runs if run.is_active]
-        for run in runs:
-            run.stop(answers_within=DRAIN_SECONDS)
-        if self.tasks:
-            await asyncio.wait(self.tasks, timeout=DRAIN_SECONDS)
-        for task in self.tasks:
-            task.cancel()
-        ends = [asyncio.wrap_future(run.done) for run in self.runs]
-        for run in list(self.runs):
-            run.close_open_rows()
-        if ends:
-            await asyncio.wait(ends, timeout=LISTENING_SECONDS + 1.0)
-        if rows := sum(run.counts.num_stopped for run in runs):
-            logger.warning(
-                "The program ended before %s had an answer. What was answered is kept: run it "
-                "again to ask only what is missing. To wait for a run, end with run.wait().",
-                texts.counted(rows, "row"),
-            )
-
 
 def engine() -> Engine:
     """Return the engine of the loop thread; call it there."""
-    return bridge.per_loop("engine", Engine, Engine.drain)
+    return bridge.per_loop("engine", Engine)

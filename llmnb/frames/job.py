@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
-from llmnb.decide.quality import has_length_limit
+from llmnb.decide.quality import chosen_length
 from llmnb.display.texts import cut
 from llmnb.engine.handle import About, RunHandle
 from llmnb.errors import ConfigurationError
@@ -94,7 +94,7 @@ class Job(PreparedVerb):
             questions,
             self.form.table,
             on_error=options.on_error,
-            warns_of_cut=not has_length_limit(options.body),
+            warns_of_cut=chosen_length(options.body) is None,
             about=about,
             form=self.form,
         )

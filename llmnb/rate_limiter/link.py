@@ -86,11 +86,7 @@ class Link:
     """
 
     def __init__(
-        self,
-        url: str,
-        stated: Stated = tuple,
-        on_received: OnReceived = lambda rules: None,
-        is_busy: Callable[[], bool] = lambda: False,
+        self, url: str, stated: Stated, on_received: OnReceived, is_busy: Callable[[], bool]
     ) -> None:
         self._store = redis.SharedStore(redis.address(url))
         self.address = self._store.address

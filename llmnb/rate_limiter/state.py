@@ -24,9 +24,9 @@ class State:
 
     def __init__(
         self,
-        stated: Stated = tuple,
-        on_received: Callable[[str, Mapping[Key, Rule]], None] = lambda url, rules: None,
-        is_busy: Callable[[], bool] = lambda: False,
+        stated: Stated,
+        on_received: Callable[[str, Mapping[Key, Rule]], None],
+        is_busy: Callable[[], bool],
     ) -> None:
         self._stated = stated
         self._on_received = on_received

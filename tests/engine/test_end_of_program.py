@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ from laboratory import Laboratory
 
 from llmnb import bridge
 from llmnb.adapters.file_lock import locked
-from llmnb.engine.shared import engine
+from llmnb.engine.run_loop import end_all, under_way
 from llmnb.store import layout
 from llmnb.store.project import open_project
 
@@ -37,6 +38,19 @@ ENDS = """
         sys.exit(0)
     if how == "error":
         raise ValueError("mine")
+"""
+
+INTERRUPTED = """
+    run = llm.start(rows)
+    print("started", flush=True)
+    sys.stdin.readline()
+
+    def tell():
+        while run.status().state != "stopping":
+            run.wait(0.01)
+        print("stopping", flush=True)
+
+    threading.Thread(target=tell, daemon=True).start()
 """
 
 OTHER_THREAD = """
@@ -84,7 +98,7 @@ def end(child):
     assert child.stdout.readline() == "ending\n"
 
 
-@pytest.mark.parametrize("how", ["", "exit", "error"])
+@pytest.mark.parametrize("how", ["exit", "error"])
 def test_a_program_that_ends_says_in_one_line_what_is_unfinished(how, tmp_path):
     """
     What is in flight is kept, nothing more is sent, and the next run asks only what is missing.
@@ -151,9 +165,26 @@ def test_a_loop_that_ends_around_an_awaited_run_leaves_it_alone(tmp_path):
     assert said == ("20\nending\n", "")
 
 
-async def drain():
-    """Do what is done with the engine when the process ends."""
-    await engine().drain()
+def test_ctrl_c_while_the_end_waits_for_replies_ends_it_without_a_traceback(tmp_path):
+    """
+    The replies are not waited for, and what had come before is kept.
+    """
+    with Laboratory(reply=lambda prompt: prompt) as sim:
+        sim.hold(lambda request: request.number >= 4)
+        with program(sim, tmp_path, INTERRUPTED) as child:
+            sim.wait_received(8)
+            end(child)
+            assert child.stdout.readline() == "stopping\n"
+            child.send_signal(signal.SIGINT)
+            assert child.communicate(timeout=60) == ("", "")
+        sim.release()
+        assert None not in texts(ask(sim, questions(20), cache_dir=tmp_path))
+        assert len(sim.ledger.received) == 24  # the four that were dropped are asked again
+
+
+async def end_now():
+    """Do what is done with runs when the process ends."""
+    await end_all(under_way())
 
 
 def test_a_paused_run_ends_with_the_process():
@@ -169,7 +200,7 @@ def test_a_paused_run_ends_with_the_process():
         while run.status().completed < 10:
             run.wait(0.01)
 
-        bridge.call(drain())
+        bridge.call(end_now())
 
         assert run.status().state == "stopped"
         answers = texts(run)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from llmnb import errors
-from llmnb.decide.quality import chosen_length, has_length_limit
+from llmnb.decide.quality import chosen_length
 from llmnb.wire.anthropic_requests import ANSWER_TOOL, DEFAULT_LENGTH
 from llmnb.wire.canonical import canonical
 from llmnb.wire.dialect import dialect
@@ -270,7 +270,7 @@ def test_a_length_has_a_single_name(name):
     made = body({"prompt": "Hi", name: 50})
 
     assert made["max_tokens"] == 50
-    assert has_length_limit(made)
+    assert chosen_length(made) is not None
     assert not {"max_completion_tokens", "max_output_tokens"} & made.keys()
 
 
@@ -293,7 +293,7 @@ def test_a_length_that_nobody_chose_is_filled_in_and_known_as_such(model, length
 
     assert made["max_tokens"] == length
     assert orjson.loads(canonical(made))["max_tokens"] == length
-    assert not has_length_limit(made)
+    assert chosen_length(made) is None
     assert chosen_length(made) is None
 
 
@@ -305,7 +305,7 @@ def test_thinking_gets_its_room_beside_the_answer():
 
     assert made["max_tokens"] == 20_000 + DEFAULT_LENGTH
     assert made["thinking"] == {"type": "enabled", "budget_tokens": 20_000}
-    assert not has_length_limit(made)
+    assert chosen_length(made) is None
 
 
 # ------------------------------------------------------------------------------ settings

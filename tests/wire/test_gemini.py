@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from llmnb import errors
-from llmnb.decide.quality import has_length_limit
+from llmnb.decide.quality import chosen_length
 from llmnb.wire.catalog import endpoint, provider, stream_url
 from llmnb.wire.dialect import dialect
 
@@ -252,9 +252,9 @@ def test_a_length_has_a_single_name_and_is_known_as_chosen(name):
     made = body({"prompt": "Hi", name: 50})
 
     assert made["generationConfig"] == {"maxOutputTokens": 50}
-    assert has_length_limit(made)
-    assert has_length_limit(body(generationConfig={"max_output_tokens": 5}))
-    assert not has_length_limit(body(temperature=0))
+    assert chosen_length(made) is not None
+    assert chosen_length(body(generationConfig={"max_output_tokens": 5})) is not None
+    assert chosen_length(body(temperature=0)) is None
 
 
 def test_settings_in_geminis_own_spelling_go_where_they_belong_and_win():
