@@ -124,6 +124,12 @@ async def on_side_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit_to_side_loop(coroutine))
 
 
+def is_cancelled() -> bool:
+    """Return whether the running task is being cancelled: else a `CancelledError` is not ours."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def submit_to_side_loop(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Start a coroutine as `on_side_loop` does, from any thread, and return its future."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop_thread(_SIDE).loop)

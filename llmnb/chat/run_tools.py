@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from llmnb import user_code
+from llmnb import bridge, user_code
 from llmnb.chat.messages import Conversation, Message, messages_of
 from llmnb.chat.results import LLMResult
-from llmnb.chat.tools import ToolChoice, Tools, name_of, tool_body
+from llmnb.chat.tools import ToolChoice, Tools, listed, name_of, tool_bodies
 from llmnb.display import durations
 from llmnb.display.escape import visible
+from llmnb.display.texts import mended
 from llmnb.engine.budget import SharedBudget
 from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.options import checked
@@ -168,8 +169,10 @@ async def run_tools(
             "tool_timeout": tool_timeout,
         }
     )
-    tools = list(tools)
-    bodies = [tool_body(tool) for tool in tools]
+    if on_use not in ("auto", None) and not callable(on_use):
+        raise ConfigurationError(f"on_use is a function, not {on_use!r}. Nothing was sent.")
+    tools = listed(tools)
+    bodies = tool_bodies(tools)
     functions = {
         name_of(body) or "": tool
         for tool, body in zip(tools, bodies, strict=True)
@@ -231,6 +234,7 @@ class _Bounds:
         except _Refusal as refusal:
             error = str(refusal)
             result = f"Error: {error}"
+        result = mended(result)
         if (too_long := len(result) - self.max_characters) > 0:
             result = f"{result[: self.max_characters]}\n[cut: {too_long:,} further characters]"
         use = ToolUse(call=call, result=result, error=error, round=round_)
@@ -257,6 +261,10 @@ class _Bounds:
         except TimeoutError:
             limit = f"longer than {durations.exact(self.timeout)}" if self.timeout else "too long"
             raise _Refusal(f"it took {limit}") from None
+        except asyncio.CancelledError:
+            if bridge.is_cancelled():
+                raise
+            raise _Refusal("it was cancelled") from None
         except Exception as fault:  # reported to the model, which may try otherwise
             raise _Refusal(f"{type(fault).__name__}: {fault}"[:2000]) from None
 
@@ -291,8 +299,9 @@ def _result_text(value: Any) -> str:
 def _allowed_functions(
     functions: Mapping[str, Callable[..., Any]], allow: Iterable[str]
 ) -> dict[str, Callable[..., Any]]:
-    names = {allow} if isinstance(allow, str) else set(allow)
-    if unknown := sorted(names - functions.keys()):
+    is_one = isinstance(allow, str) or not isinstance(allow, Iterable)
+    names = {allow} if is_one else set(allow)
+    if unknown := [name for name in names if name not in functions]:
         raise ConfigurationError(
             f"allow names {unknown[0]!r}, and the functions given are: "
             f"{', '.join(functions) or 'none'}. Nothing was sent."

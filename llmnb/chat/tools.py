@@ -49,15 +49,20 @@ def tool_body(tool: Tool) -> dict[str, Any]:
     return function_schema(tool)
 
 
+def listed(tools: Tools) -> list[Tool]:
+    """Return tools as a list. Raises `ConfigurationError` where there is none."""
+    if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Iterable):
+        raise ConfigurationError("tools is a list of functions or dictionaries. Nothing was sent.")
+    return list(tools)
+
+
 def tool_bodies(tools: Tools) -> list[dict[str, Any]]:
     """Return tools as a request carries them.
 
     Raises:
         ConfigurationError: As `tool_body`, or if two have one name.
     """
-    if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Iterable):
-        raise ConfigurationError("tools is a list of functions or dictionaries. Nothing was sent.")
-    made = [tool_body(tool) for tool in tools]
+    made = [tool_body(tool) for tool in listed(tools)]
     names = [name for body in made if (name := name_of(body)) is not None]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"Two tools are called {twice[0]!r}. Nothing was sent.")

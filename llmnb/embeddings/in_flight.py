@@ -24,9 +24,6 @@ class Registry:
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
 
-    def __len__(self) -> int:
-        return len(self._events)
-
     def add(self, key: str) -> bool:
         """Claim a text; return False if another embedding is asking for it."""
         if key in self._events:
@@ -93,17 +90,12 @@ class TextClaims:
         keys = list(keys)
         await in_flight().until_gone(keys)
         for key in keys:
-            since = Clock.monotonic()
-            while self._is_taken_elsewhere(key):
+            between, since = self._between, Clock.monotonic()
+            while between and not self._waits_no_more and between.is_taken_elsewhere(key):
                 waited = Clock.monotonic() - since
                 if waited > ELSEWHERE_SECONDS:
                     self._waits_no_more = True
                 await asyncio.sleep(min(max(waited / 4, SOONEST_LOOK_SECONDS), LATEST_LOOK_SECONDS))
-
-    def _is_taken_elsewhere(self, key: str) -> bool:
-        if self._between is None or self._waits_no_more:
-            return False
-        return self._between.is_taken_elsewhere(key)
 
     def give_back(self, key: str) -> None:
         """Release a text whose vector is saved or could not be had."""

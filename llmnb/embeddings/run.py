@@ -93,11 +93,6 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         return "paused" if of_batches == "paused" else "running"
 
     @property
-    def vectors(self) -> list[bytes | None]:
-        """The vectors so far, in the texts' order: little-endian numbers of 32 bits."""
-        return list(self._job.results.vectors)
-
-    @property
     def errors(self) -> dict[int, LLMNBError]:
         """The errors of texts that failed, by position."""
         return dict(sorted(self._job.results.errors.items()))
@@ -127,11 +122,10 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         ]
 
     def partial(self) -> list[bytes | None]:
-        """Return the vectors so far, in the texts' order; None where there is none."""
-        return self.vectors
+        """Return the vectors so far, in the texts' order: little-endian numbers of 32 bits."""
+        return list(self._job.results.vectors)
 
-    def _finished(self) -> list[bytes | None]:
-        return self.vectors
+    _finished = partial
 
     # -------------------------------------------------------------------- steering
 

@@ -45,7 +45,7 @@ class StatusTracker:
     """Rows that ended with an error."""
 
     num_rate_limit_errors: int = 0
-    """Refusals for pace (HTTP 429, or overload with a delay)."""
+    """Refusals for the rate limit (HTTP 429, or overload with a delay)."""
 
     num_api_errors: int = 0
     """Other answers of the provider that were errors."""
@@ -251,7 +251,7 @@ class Sample:
     requests_per_minute: float
     tokens_per_minute: float
     refusals: int
-    """Refusals for pace in the slice."""
+    """Refusals for the rate limit in the slice."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

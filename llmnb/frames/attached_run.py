@@ -364,30 +364,17 @@ class AttachedRun(RunHandle[T], Shown):
 
     # -------------------------------------------------------------------- steering
 
-    def pause(self) -> None:
-        """Refuse while it goes on: the process that has started it can steer it."""
-        self._refuse_steering()
-
-    def resume(self) -> None:
-        """Refuse while it goes on: the process that has started it can steer it."""
-        self._refuse_steering()
-
-    def stop(self) -> None:
-        """Refuse while it goes on: the process that has started it can steer it."""
-        self._refuse_steering()
-
-    def cancel(self) -> None:
-        """Refuse while it goes on: the process that has started it can steer it."""
-        self._refuse_steering()
-
-    def _change_limits(self, limits: dict[str, Any]) -> None:
-        self._refuse_steering()
-
     def _refuse_steering(self) -> None:
+        """Refuse while it goes on: only the process that has started it can steer it."""
         if not self.is_done:
             raise ConfigurationError(
                 f"Run {self.run_id} goes on in another process, which alone can steer it."
             )
+
+    pause = resume = stop = cancel = _refuse_steering
+
+    def _change_limits(self, limits: dict[str, Any]) -> None:
+        self._refuse_steering()
 
     def retry_failed(
         self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None

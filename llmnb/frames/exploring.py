@@ -84,7 +84,9 @@ class Explorer(Shown):
     _widget_name = "llmnb.notebook.explorer.ExplorerWidget"
 
     def __init__(self, source: RowSource) -> None:
-        self._source = source
+        self.source = source
+        """The rows."""
+
         self._lock = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         count = len(source)
@@ -96,13 +98,23 @@ class Explorer(Shown):
         self._is_keyless = False
         """Whether nothing but answers is in the table, so that no row can be told from another."""
 
-        self._outcomes: frozenset[int] = frozenset()
-        self._marked: bool | None = None
-        self._chosen: dict[str, frozenset[int]] = {}
+        self.outcomes: frozenset[int] = frozenset()
+        """Outcomes that are chosen, by their numbers."""
+
+        self.marked: bool | None = None
+        """Whether only marked rows are shown, or only others."""
+
+        self.chosen: dict[str, frozenset[int]] = {}
+        """Values that are chosen of facets, by their numbers."""
+
         self._facets: list[Facet] | None = None
-        self._text = ""
+        self.searched = ""
+        """What is searched for; empty: nothing."""
+
         self._hits: Mask | None = None
-        self._read = 0
+        self.rows_read = 0
+        """How many rows a search has read."""
+
         self._stop = threading.Event()
         self._searching: threading.Thread | None = None
         self._began = 0.0
@@ -116,7 +128,7 @@ class Explorer(Shown):
     # ---------------------------------------------------------------------- in code
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.source)
 
     @property
     def positions(self) -> npt.NDArray[np.intp]:
@@ -163,8 +175,8 @@ class Explorer(Shown):
         with self._lock:
             if outcome is None and marked is None and not values:
                 self.stop()
-                self._text, self._hits = "", None
-            self._outcomes, self._marked, self._chosen = wanted, marked, chosen
+                self.searched, self._hits = "", None
+            self.outcomes, self.marked, self.chosen = wanted, marked, chosen
         self._changed()
 
     def search(self, text: str) -> None:
@@ -250,7 +262,7 @@ class Explorer(Shown):
 
     def _labels_in(self, row: int, answer: Label | Mapping[str, Label]) -> dict[str, Label]:
         """Return a correction by field; by no name where the answer is one value."""
-        fields = self._source.fields
+        fields = self.source.fields
         if not isinstance(answer, Mapping):
             if fields and self.can_correct:
                 raise InputError(
@@ -267,7 +279,7 @@ class Explorer(Shown):
     def take_back(self, position: int) -> None:
         """Take the correction of a row back, if it has one."""
         row = self._checked(position)
-        for field in self._source.fields or ("",):
+        for field in self.source.fields or ("",):
             labels = self._kept_labels(field)
             act = labels.said(row)
             if act is not None and act.sample == CORRECTION:
@@ -280,7 +292,7 @@ class Explorer(Shown):
         Of a structured answer these are the corrected fields by name. Of a large table nothing is
         looked up before something is corrected.
         """
-        if fields := self._source.fields:
+        if fields := self.source.fields:
             labels = {name: self._said(position, name) for name in fields}
             return {name: label for name, label in labels.items() if label is not None} or None
         label = self._said(position)
@@ -300,8 +312,8 @@ class Explorer(Shown):
     @property
     def can_correct(self) -> bool:
         """Whether answers can be corrected: those of a table can."""
-        table = self._source.table()
-        return table is not None and bool(self._source.question) and not self._is_keyless
+        table = self.source.table()
+        return table is not None and bool(self.source.question) and not self._is_keyless
 
     @property
     def corrections(self) -> Any:
@@ -309,20 +321,19 @@ class Explorer(Shown):
 
         Of structured answers it is a frame, with a column for each field.
         """
-        fields = self._source.fields
+        fields = self.source.fields
         if self.can_correct:
             for field in fields or ("",):
                 self._kept_labels(field)
         columns: dict[Hashable, AnswerColumn] = {}
         for field in fields or ("",):
-            name = self._source.column_of(field) if field else self._source.question
             labels = [self._said(row, field) for row in range(len(self))]
-            kind = "object" if field else "string"
-            columns[name or "corrections"] = AnswerColumn(labels, kind)
+            column = AnswerColumn(labels, "object" if field else "string")
+            columns[self.source.column_of(field) or "corrections"] = column
         return self._over_rows(columns, is_frame=bool(fields))
 
     def _kept_labels(self, field: str = "") -> RowLabels:
-        table, question = self._source.table(), self._source.question
+        table, question = self.source.table(), self.source.question
         if table is None or not question:
             raise InputError(
                 "Answers are corrected over a table: explore a run of it, or a column with "
@@ -331,9 +342,9 @@ class Explorer(Shown):
         if field not in self._labels:
             self._labels[field] = RowLabels(
                 table,
-                self._source.column_of(field) if field else question,
-                project=self._source.project or None,
-                answers=[question, *map(self._source.column_of, self._source.fields)],
+                self.source.column_of(field),
+                project=self.source.project or None,
+                answers=[question, *map(self.source.column_of, self.source.fields)],
             )
         return self._labels[field]
 
@@ -351,16 +362,11 @@ class Explorer(Shown):
             listener()
 
     @property
-    def source(self) -> RowSource:
-        """The rows."""
-        return self._source
-
-    @property
     def facets(self) -> list[Facet]:
         """By what rows can be filtered beside their outcome."""
         self.compare()
         if self._facets is None:
-            self._facets = self._source.facets()
+            self._facets = self.source.facets()
         return self._facets
 
     @property
@@ -368,34 +374,19 @@ class Explorer(Shown):
         """Whether the facets are known: of many rows that takes a moment."""
         return self._facets is not None
 
-    @property
-    def chosen(self) -> dict[str, frozenset[int]]:
-        """Values that are chosen of facets, by their numbers."""
-        return dict(self._chosen)
-
-    @property
-    def outcomes(self) -> frozenset[int]:
-        """Outcomes that are chosen, by their numbers."""
-        return self._outcomes
-
-    @property
-    def marked(self) -> bool | None:
-        """Whether only marked rows are shown, or only others."""
-        return self._marked
-
     def choose_outcome(self, number: int) -> None:
         """Choose an outcome beside those that are chosen, or leave it out again."""
-        self._outcomes ^= {number}
+        self.outcomes ^= {number}
         self._changed()
 
     def choose_marked(self) -> None:
         """Show only marked rows, or all again."""
-        self._marked = None if self._marked else True
+        self.marked = None if self.marked else True
         self._changed()
 
     def choose(self, name: str, number: int) -> None:
         """Choose a value of a facet beside those that are chosen, or leave it out again."""
-        self._chosen = {**self._chosen, name: self._chosen.get(name, frozenset()) ^ {number}}
+        self.chosen = {**self.chosen, name: self.chosen.get(name, frozenset()) ^ {number}}
         self._changed()
 
     # --------------------------------------------------------------------- two runs
@@ -403,7 +394,7 @@ class Explorer(Shown):
     @property
     def rows_compared(self) -> int | None:
         """How many rows of two runs were compared; None where all were, or there is one run."""
-        source = self._source
+        source = self.source
         if isinstance(source, PairRows) and not source.is_compared:
             return source.compared
         return None
@@ -418,7 +409,7 @@ class Explorer(Shown):
 
     def compare_some(self) -> None:
         """Compare some further rows of two runs; see `compare`."""
-        source = self._source
+        source = self.source
         with self._comparing:
             if not isinstance(source, PairRows) or source.is_compared:
                 return
@@ -426,10 +417,10 @@ class Explorer(Shown):
             if not source.is_compared:
                 return
             self._order, self._facets = source.order(), source.facets()
-            is_narrowed = self._outcomes or self._chosen or self._marked is not None
+            is_narrowed = self.outcomes or self.chosen or self.marked is not None
             has_changed = self._facets[0].counts(np.ones(len(self), np.bool_))[0]
-            if has_changed and not (is_narrowed or self._text or self._was_compared):
-                self._chosen["Answer"] = frozenset({0})
+            if has_changed and not (is_narrowed or self.searched or self._was_compared):
+                self.chosen["Answer"] = frozenset({0})
             self._was_compared = True
         self._changed()
 
@@ -437,7 +428,7 @@ class Explorer(Shown):
 
     def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
         """Return some rows with all their texts; see `RowSource.read`."""
-        return self._source.read(positions, whole=whole)
+        return self.source.read(positions, whole=whole)
 
     def is_marked(self, position: int) -> bool:
         """Whether a row is marked."""
@@ -445,10 +436,10 @@ class Explorer(Shown):
 
     def refresh(self) -> bool:
         """Take what has come since; return whether anything has."""
-        if not self._source.refresh():
+        if not self.source.refresh():
             return False
         with self._lock:
-            count = len(self._source)
+            count = len(self.source)
             if count != len(self._marks):
                 self._marks = _longer(self._marks, count)
                 if self._hits is not None:
@@ -462,7 +453,7 @@ class Explorer(Shown):
 
     def codes(self) -> Codes:
         """Return what became of each row."""
-        return self._source.codes()
+        return self.source.codes()
 
     def all_counts(self) -> list[int]:
         """Return how many rows there are of each outcome, whatever is filtered by."""
@@ -500,7 +491,7 @@ class Explorer(Shown):
         rows = len(self)
         parts = min(count, rows) or 1
         positions, codes = self.listed, self.codes()
-        if WAITING not in self._outcomes:
+        if WAITING not in self.outcomes:
             positions = positions[codes[positions] != WAITING]
         failed = np.flatnonzero(codes == FAILED)
         shown = np.bincount(positions * parts // max(rows, 1), minlength=parts)
@@ -529,11 +520,6 @@ class Explorer(Shown):
     # ------------------------------------------------------------------- searching
 
     @property
-    def searched(self) -> str:
-        """What is searched for; empty: nothing."""
-        return self._text
-
-    @property
     def hits(self) -> int:
         """How many rows a search has found, whatever is filtered by."""
         return 0 if self._hits is None else int(np.count_nonzero(self._hits))
@@ -545,20 +531,15 @@ class Explorer(Shown):
         return thread is not None and thread.is_alive()
 
     @property
-    def rows_read(self) -> int:
-        """How many rows a search has read."""
-        return self._read
-
-    @property
     def seconds_left(self) -> float | None:
         """How long a search takes still; None where nobody knows yet."""
-        if not self._read or not self.is_searching:
+        if not self.rows_read or not self.is_searching:
             return None
-        return (time.monotonic() - self._began) * (len(self) - self._read) / self._read
+        return (time.monotonic() - self._began) * (len(self) - self.rows_read) / self.rows_read
 
     def pattern(self) -> re.Pattern[str] | None:
         """Return what finds the text that is searched for; None: nothing is."""
-        return _pattern(self._text) if self._text else None
+        return _pattern(self.searched) if self.searched else None
 
     def begin_search(self, text: str) -> None:
         """Search on a thread of its own; see `search`."""
@@ -572,14 +553,14 @@ class Explorer(Shown):
             before.join()
         with self._lock:
             self._stop = stop = threading.Event()
-            self._text, self._read = text.strip(), 0
-            self._hits = np.zeros(len(self), np.bool_) if self._text else None
+            self.searched, self.rows_read = text.strip(), 0
+            self._hits = np.zeros(len(self), np.bool_) if self.searched else None
             self._searching = None
-        if self._text:
+        if self.searched:
             self._began = time.monotonic()
             self._searching = threading.Thread(
                 target=self._search,
-                args=(_pattern(self._text), stop),
+                args=(_pattern(self.searched), stop),
                 daemon=True,
                 name="llmnb-search",
             )
@@ -592,13 +573,13 @@ class Explorer(Shown):
             if stop.wait(_PAUSE_SECONDS):
                 break
             end = min(count, start + _CHUNK)
-            found = self._source.find(pattern, start, end)
+            found = self.source.find(pattern, range(start, end))
             with self._lock:
                 hits = self._hits
                 if hits is None or stop.is_set():
                     break
                 hits[found] = True
-                self._read, self._shown = end, None
+                self.rows_read, self._shown = end, None
             if time.monotonic() - told > _WAIT_SECONDS:
                 told = time.monotonic()
                 self._changed()
@@ -611,13 +592,13 @@ class Explorer(Shown):
         """Return which rows all filters leave, but for one."""
         with self._lock:
             mask: Mask = np.ones(len(self), np.bool_)
-            if self._outcomes and without != "outcome":
-                mask &= np.isin(self.codes(), list(self._outcomes))
-            if self._marked is not None and without != "marked":
-                mask &= self._marks == self._marked
+            if self.outcomes and without != "outcome":
+                mask &= np.isin(self.codes(), list(self.outcomes))
+            if self.marked is not None and without != "marked":
+                mask &= self._marks == self.marked
             if self._hits is not None:
                 mask &= self._hits
-            for name, numbers in self._chosen.items():
+            for name, numbers in self.chosen.items():
                 if numbers and name != without:
                     facet = self._facet(name)
                     kept = np.zeros(len(self), np.bool_)
@@ -647,7 +628,7 @@ class Explorer(Shown):
     def _over_rows(
         self, columns: Mapping[Hashable, AnswerColumn], *, is_frame: bool = False
     ) -> Any:
-        table = self._source.table()
+        table = self.source.table()
         if table is None:
             import pandas as pd
 
@@ -661,8 +642,8 @@ class Explorer(Shown):
         return static_rows.text(self)
 
     def __repr__(self) -> str:
-        shown = counted(len(self.listed), self._source.noun)
-        return summary("Explorer", f"{shown} of {len(self):,}, {self._source.subject}")
+        shown = counted(len(self.listed), self.source.noun)
+        return summary("Explorer", f"{shown} of {len(self):,}, {self.source.subject}")
 
 
 def _longer(mask: Mask, count: int) -> Mask:

@@ -213,7 +213,7 @@ def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> E
     endpoint = litellm_endpoint(
         str(own["model"]),
         url=next((str(own[key]) for key in ADDRESS if own.get(key)), ""),
-        api_key=_text(own.get("api_key")),
+        api_key=own.get("api_key") or None,
         provider_name=_text(connection.pop("custom_llm_provider", None)),
         params={
             key: value
@@ -226,16 +226,13 @@ def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> E
     rates: dict[Key, Rate] = {}
     least: list[float | None] = []
     for field, kind, others in (_TOKENS, _REQUESTS):
-        limit = config.get(field)
+        limit, read = config.get(field), OPTIONS[others[0]].checked
         for rate in limit.values() if isinstance(limit, Mapping) else (limit,):
-            _per_minute(field, rate)  # a wrong rate is an error here, not at the first request
+            read(field, rate)  # a wrong rate is an error here, not at the first request
         shared = _rate(limit, endpoint.model, name)
         if shared is not None:
             rates[kind, model] = shared
-        every = [
-            _per_minute(field, shared),
-            *(_per_minute(key, own.get(key)) for key in others),
-        ]
+        every = [read(field, shared), *(read(key, own.get(key)) for key in others)]
         least.append(min((rate for rate in every if rate is not None), default=None))
     limits = Limits(
         tokens_per_minute=least[0],
@@ -244,11 +241,6 @@ def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> E
         even=OPTIONS[_EVEN].checked(_EVEN, own.get(_EVEN, False)),
     )
     return dataclasses.replace(endpoint, limits=limits, rates=rates)
-
-
-def _per_minute(field: str, rate: Any) -> float | None:
-    number: float | None = OPTIONS["max_requests_per_minute"].checked(field, rate)
-    return number
 
 
 def _rate(limit: Any, *models: str) -> Rate | None:
@@ -298,9 +290,9 @@ def _fallbacks(name: str, config: Mapping[str, Any]) -> list[str]:
 
 
 def _as_list(value: Any) -> Iterable[Any]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, (str, Mapping)) else value
+    if value is not None and not isinstance(value, Iterable):
+        raise ConfigurationError(f"fallbacks are names of models, not {value!r}. Nothing was sent.")
+    return (value,) if isinstance(value, (str, Mapping)) else value or ()
 
 
 def _entries(model_list: Any) -> list[dict[str, Any]]:
@@ -317,7 +309,7 @@ def config_fields(value: Any, what: str) -> dict[str, Any]:
     """Return a part of a config, older names of fields replaced."""
     if not isinstance(value, Mapping):
         raise ConfigurationError(
-            f"{what} is a {type(value).__name__}; give a dictionary. Nothing was sent."
+            f"{what} is a dictionary, not {type(value).__name__}. Nothing was sent."
         )
     return {_RENAMED.get(str(key), str(key)): item for key, item in value.items()}
 

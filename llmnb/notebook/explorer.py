@@ -15,6 +15,7 @@ from llmnb.errors import InputError
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.row_sources import OUTCOMES
 from llmnb.notebook import explorer_view as view
+from llmnb.notebook.explorer_row import OpenRow, name_shown
 from llmnb.notebook.request_surface import RequestSurface
 from llmnb.notebook.surface import Bundle
 
@@ -196,18 +197,17 @@ class ExplorerWidget(RequestSurface):
             self._send_around(found, turn)
 
     def _send_row(self, position: int, turn: str) -> None:
-        row = view.open_row(self._explorer, self._checked(position))
-        self.reply(turn, "row", row=row)
+        row = OpenRow(self._explorer, self._checked(position))
+        self.reply(turn, "row", row=row.as_json())
 
     def _send_text(self, position: int, part: str, size: int, turn: str) -> None:
-        (row,) = self._explorer.read([self._checked(position)], whole=True)
-        block = view.block(self._explorer, row, part, size)
+        block = OpenRow(self._explorer, self._checked(position)).block(part, size)
         if block is not None:
             self.reply(turn, "text", block=block)
 
     def _choose(self, name: str, number: int) -> None:
         for facet in self._explorer.facets:
-            if view.name_shown(facet.name) == name and 0 <= number < len(facet.values):
+            if name_shown(facet.name) == name and 0 <= number < len(facet.values):
                 self._explorer.choose(facet.name, number)
 
     def _open_facet(self, name: str) -> None:
@@ -216,8 +216,7 @@ class ExplorerWidget(RequestSurface):
 
     def _correct(self, position: int, texts: list[Any], turn: str) -> None:
         """Keep what was typed; a field that was left as it is has no text."""
-        (row,) = self._explorer.read([self._checked(position)])
-        names = view.correctable(self._explorer, row) or [""]
+        names = OpenRow(self._explorer, self._checked(position)).fields() or [""]
         typed = {name: text for name, text in zip(names, texts, strict=False) if type(text) is str}
         self._explorer.correct(position, typed.get("", typed))
         self._send_row(position, turn)

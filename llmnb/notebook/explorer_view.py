@@ -1,4 +1,4 @@
-"""What the explorer shows, without a page: its state, lines of its list, one open row."""
+"""What the explorer shows, without a page: its state, and the lines of its list."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from llmnb.display import changed_words, durations, money, numbers, spans
+from llmnb.display import durations, numbers, spans
 from llmnb.display.escape import visible
-from llmnb.display.spans import Range, Span
+from llmnb.display.spans import Span
 from llmnb.display.texts import counted, cut, inside
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.row_sources import (
     ANSWERED,
-    CLEARED,
     FAILED,
     MERGED,
     OUTCOMES,
@@ -22,9 +21,9 @@ from llmnb.frames.row_sources import (
     Facet,
     PairRows,
     ReadRow,
-    shown,
 )
 from llmnb.frames.static_rows import NO_ROWS
+from llmnb.notebook.explorer_row import LONGEST_NAME, marks, name_shown
 
 PAGE = 100
 """Rows that a page of the browser's list has."""
@@ -34,8 +33,6 @@ BINS = 240
 
 FEW = 6
 """Values of a facet that are all chips."""
-
-LONGEST_NAME = 80
 
 _SAID = {
     "Truth": "those that are {}",
@@ -100,11 +97,6 @@ def _rows_read(explorer: Explorer) -> int:
     if explorer.rows_compared is not None:
         return explorer.rows_compared
     return explorer.rows_read if explorer.searched else 0
-
-
-def name_shown(text: str) -> str:
-    """Return a name as chips and lines show it."""
-    return visible(text, longest=LONGEST_NAME)
 
 
 def _opened(explorer: Explorer, facets: Sequence[Facet], opened: str) -> list[Facet]:
@@ -226,10 +218,12 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
     source = explorer.source
     if cleared := source.cleared:
         answers = sum(explorer.all_counts()[: MERGED + 1])
-        of = "" if cleared > answers else f" of {answers:,}"  # those of two runs
-        were = "answer was" if cleared == 1 and not of else "answers were"
-        rest = " from the project. What it keeps since is read by exploring it again."
-        parts = ["", f"{cleared:,}{of} {were} cleared", rest]
+        all_of = "All " if cleared == answers > 1 else ""
+        what = f"{cleared:,} of {counted(answers, 'answer')}" if cleared < answers else ""
+        were = "was" if answers == 1 else "were"
+        what = what or counted(cleared, "answer")
+        rest = " from the project. Explore it again to read what it keeps now."
+        parts = ["", f"{all_of}{what} {were} cleared", rest]
         return {"glyph": "alert", "tone": "bad", "parts": parts}
     if (compared := explorer.rows_compared) is not None:
         text = f"Comparing both runs: {compared:,} of {counted(total, 'row')} are read"
@@ -331,306 +325,8 @@ def _excerpt(text: str, pattern: re.Pattern[str] | None) -> list[Span]:
     """Return a line of a text that begins a little before what was found in it."""
     found = pattern.search(text) if pattern is not None and text else None
     if found is None or found.start() <= 2 * _BEFORE_WORD:
-        return spans.cut_line(text, _marks(text[: spans.LINE + 200], pattern))
+        return spans.cut_line(text, marks(text[: spans.LINE + 200], pattern))
     start = text.rfind(" ", 0, found.start() - _BEFORE_WORD // 2) + 1
     start = max(start, found.start() - _BEFORE_WORD)
     rest = text[start : start + spans.LINE + 200]
-    return [("", "… "), *spans.cut_line(rest, _marks(rest, pattern))]
-
-
-def _marks(text: str, pattern: re.Pattern[str] | None) -> list[Range]:
-    if pattern is None:
-        return []
-    return [(*match.span(), "mark") for match in pattern.finditer(text) if match[0]][:1_000]
-
-
-# -------------------------------------------------------------------------- one open row
-
-
-def open_row(explorer: Explorer, position: int) -> dict[str, Any]:
-    """Return a row with all there is of it, its long texts cut."""
-    (row,) = explorer.read([position], whole=True)
-    pattern = explorer.pattern()
-    parts = [*_failure(explorer, row)]
-    texts = part_texts(row)
-    for name, key in (("Reply", "reply"), ("System", "system")):
-        if key in texts:
-            parts.append(_folded(name, key, texts[key], pattern))
-    if row.before is not None:
-        parts += _changes(row, pattern)
-    for number, (who, _) in enumerate(row.turns):
-        parts.append(
-            _folded(name_shown(who).capitalize(), f"turn{number}", texts[f"turn{number}"], pattern)
-        )
-    if "prompt" in texts:
-        asked = _text_part("Prompt", "prompt", texts["prompt"], pattern)
-        asked["isTemplate"] = bool(row.fills)
-        if row.before is not None and row.before.prompt == row.prompt:
-            asked = _folded("Prompt", "prompt", texts["prompt"], pattern, "the same in both runs")
-        parts.append(asked)
-    if row.files:
-        files = ", ".join(map(name_shown, row.files))
-        parts.append({"name": "Files", "kind": "plain", "text": files})
-    if "reasoning" in texts:
-        parts.append(_reasoning(row, texts["reasoning"], pattern))
-    if "tools" in texts:
-        note = counted(len(row.tool_calls), "call")
-        parts.append(_folded("Tools", "tools", texts["tools"], pattern, note))
-    parts += _answer_parts(row, texts, pattern, explorer.correction(position))
-    if row.facts:
-        parts.append({"name": "Row", "kind": "fields", "rows": _field_rows(row.facts)})
-    return {
-        "position": row.position,
-        "no": f"{row.position:,}",
-        "label": name_shown(row.label),
-        "isMarked": explorer.is_marked(row.position),
-        "parts": parts,
-        "foot": _foot(row),
-        "says": _says(row),
-        "correction": _correction(explorer, row),
-    }
-
-
-def correctable(explorer: Explorer, row: ReadRow) -> list[str]:
-    """Return the fields of a structured answer that can be corrected: plain values."""
-    return [
-        name
-        for name in explorer.source.fields
-        if name in row.fields and not isinstance(row.fields[name], list | dict)
-    ]
-
-
-def _correction(explorer: Explorer, row: ReadRow) -> dict[str, Any] | None:
-    """Return beside which part a row can be corrected, the texts to begin with, what was said."""
-    if not explorer.can_correct or row.is_cleared:
-        return None
-    said = explorer.correction(row.position)
-    if explorer.source.fields:
-        names = correctable(explorer, row)
-        values = {**row.fields, **(said or {})}
-        return {
-            "part": "Fields",
-            "names": [name_shown(name) for name in names],
-            "texts": [_short_text(shown(values[name])) for name in names],
-            "said": "Corrected" if said else "",
-            "to": "",
-        }
-    return {
-        "part": "Answer",
-        "names": ["The right answer"],
-        "texts": [_short_text(row.line) if said is None else said],
-        "said": "" if said is None else "Corrected to",
-        "to": said or "",
-    }
-
-
-def _short_text(text: str) -> str:
-    return text if len(text) <= spans.SHOWN else ""
-
-
-def part_texts(row: ReadRow) -> dict[str, tuple[str, list[Range]]]:
-    """Return the texts of an open row by the names of its parts, with where its cells stand."""
-    texts: dict[str, tuple[str, list[Range]]] = {}
-    if row.reply:
-        texts["reply"] = (row.reply, [])
-    if row.system:
-        texts["system"] = (row.system, [])
-    for number, (_, text) in enumerate(row.turns):
-        texts[f"turn{number}"] = (text, [])
-    if row.prompt:
-        texts["prompt"] = (row.prompt, [(*span, "fill") for span in row.fills])
-    if row.reasoning:
-        texts["reasoning"] = (row.reasoning, [])
-    if row.tool_calls:
-        texts["tools"] = ("\n".join(row.tool_calls), [])
-    if row.answer is not None:
-        texts["answer"] = (row.answer, [])
-    if row.as_it_came:
-        texts["raw"] = (row.as_it_came, [])
-    if row.before is not None:
-        texts["before"], texts["now"] = (row.before.line, []), (row.line, [])
-    return texts
-
-
-def block(explorer: Explorer, row: ReadRow, part: str, length: int) -> dict[str, Any] | None:
-    """Return so many characters of a part of a row; None where it has no such part."""
-    found = part_texts(row).get(part)
-    return None if found is None else _block(found, explorer.pattern(), length)
-
-
-def _block(
-    text: tuple[str, list[Range]], pattern: re.Pattern[str] | None, length: int = spans.SHOWN
-) -> dict[str, Any]:
-    whole, ranges = text
-    return spans.block(whole, [*ranges, *_marks(whole[:length], pattern)], shown=length)
-
-
-def _text_part(
-    name: str, key: str, text: tuple[str, list[Range]], pattern: re.Pattern[str] | None
-) -> dict[str, Any]:
-    return {"name": name, "kind": "text", "key": key, "block": _block(text, pattern)}
-
-
-def _folded(
-    name: str,
-    key: str,
-    text: tuple[str, list[Range]],
-    pattern: re.Pattern[str] | None,
-    note: str | None = None,
-) -> dict[str, Any]:
-    words = len(text[0].split())
-    part = _text_part(name, key, text, pattern)
-    return {**part, "kind": "fold", "summary": note or counted(words, "word")}
-
-
-def _reasoning(
-    row: ReadRow, text: tuple[str, list[Range]], pattern: re.Pattern[str] | None
-) -> dict[str, Any]:
-    tokens = row.reasoning_tokens
-    note = None if tokens is None else counted(tokens, "token")
-    return _folded("Reasoning", "reasoning", text, pattern, note)
-
-
-def _failure(explorer: Explorer, row: ReadRow) -> list[dict[str, Any]]:
-    if row.error is None:
-        return []
-    source = explorer.source
-    alike = source.alike(row.position) if source.can_retry else 0
-    retry = ""
-    if alike:
-        retry = "Retry this row" if alike == 1 else f"Retry these {alike:,}"
-    cause = row.cause[:1].upper() + row.cause[1:]
-    texts = [row.error] if row.error.strip() != row.cause.strip() else []
-    return [
-        {
-            "name": "Error",
-            "kind": "error",
-            "title": spans.spans(cause),
-            "texts": [spans.cut_line(text, longest=2_000) for text in texts],
-            "retry": retry,
-        }
-    ]
-
-
-def _answer_parts(
-    row: ReadRow,
-    texts: dict[str, tuple[str, list[Range]]],
-    pattern: re.Pattern[str] | None,
-    correction: Any,
-) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = []
-    if row.is_cleared:
-        text = f"{CLEARED}: asking it again buys it again"
-        return [{"name": "Answer", "kind": "plain", "text": text}]
-    if row.truth is not None:
-        is_right = row.truth.strip().casefold() == row.line.strip().casefold()
-        rows = [
-            ["answer", spans.spans(row.line), "right" if is_right else "wrong"],
-            ["truth", spans.spans(row.truth), ""],
-        ]
-        parts.append({"name": "Answer", "kind": "fields", "rows": rows})
-    elif row.before is None and "answer" in texts and not (row.fields and not row.answer):
-        parts.append(_text_part("Answer", "answer", texts["answer"], pattern))
-    elif row.before is None and row.error is None and not row.fields:
-        text = {
-            "empty": "not asked: every field of its prompt is missing",
-            "waiting": "not answered yet",
-        }.get(row.outcome, "none")
-        parts.append({"name": "Answer", "kind": "plain", "text": text})
-    if row.fields:
-        before = row.before.fields if row.before is not None else {}
-        rows = _field_rows(row.fields, before if row.before is not None else None)
-        for line, name in zip(rows, row.fields, strict=True):
-            if name in row.unsupported:
-                line[2] = "its quote is not in the row"
-            if isinstance(correction, dict) and name in correction:
-                old, new = shown(row.fields[name]), shown(correction[name])
-                line[1] = changed_words.changed_spans(old, new)
-        parts.append({"name": "Fields", "kind": "fields", "rows": rows})
-    if "raw" in texts:
-        parts.append(_folded("Reply", "raw", texts["raw"], pattern, "as it came"))
-    return parts
-
-
-def _field_rows(fields: Any, before: Any = None) -> list[list[Any]]:
-    rows = []
-    for name, value in fields.items():
-        text = shown(value)
-        parts = spans.cut_line(text, longest=spans.SHOWN) if text else [("", "–")]
-        if before is not None and shown(before.get(name)) != text:
-            parts = changed_words.changed_spans(shown(before.get(name)), text)
-        rows.append([name_shown(str(name)), parts, ""])
-    return rows
-
-
-def _changes(row: ReadRow, pattern: re.Pattern[str] | None) -> list[dict[str, Any]]:
-    before = row.before
-    if before is None or row.is_cleared or not (row.line or before.line):
-        return []
-    if before.is_cleared:
-        now = _text_part("Answer", "now", (row.line, []), pattern)
-        return [{**now, "note": f"the answer before was {CLEARED}"}]
-    old, new = before.line, row.line
-    if old == new:
-        return [{**_text_part("Answer", "now", (new, []), pattern), "note": "the same in both"}]
-    longest = spans.LONGEST // 5
-    return [
-        {
-            "name": "Answer",
-            "kind": "changes",
-            "inText": changed_words.changed_spans(old[:longest], new[:longest]),
-            "sides": [
-                {
-                    "title": f"before, {counted(len(old.split()), 'word')}",
-                    "key": "before",
-                    "block": _block((old, []), pattern),
-                },
-                {
-                    "title": f"now, {counted(len(new.split()), 'word')}",
-                    "key": "now",
-                    "block": _block((new, []), pattern),
-                },
-            ],
-        }
-    ]
-
-
-def _foot(row: ReadRow) -> list[list[str]]:
-    """Return the row's ledger: name, figure, small print, and both of the run before."""
-    now, before = _figures(row), {} if row.before is None else _figures(row.before)
-    names = [name for name in _FIGURES if name in now or name in before]
-    none = ("–", "")
-    return [
-        [name, *now.get(name, none), *(before.get(name, none) if row.before is not None else ())]
-        for name in names
-    ]
-
-
-_FIGURES = ("model", "tokens in", "tokens out", "cost", "time")
-
-
-def _figures(row: ReadRow) -> dict[str, tuple[str, str]]:
-    figures: dict[str, tuple[str, str]] = {}
-    if row.model:
-        figures["model"] = (name_shown(row.model), "")
-    if row.prompt_tokens is not None:
-        cached = f"{row.cached_tokens:,} cached" if row.cached_tokens else ""
-        figures["tokens in"] = (f"{row.prompt_tokens:,}", cached)
-    if row.completion_tokens is not None:
-        thought = f"{row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
-        figures["tokens out"] = (f"{row.completion_tokens:,}", thought)
-    if row.usd is not None or (row.model and row.error is None):
-        figures["cost"] = ("unknown" if row.usd is None else money.usd(row.usd), "")
-    if row.seconds is not None:
-        figures["time"] = (durations.latency(row.seconds), "")
-    return figures
-
-
-def _says(row: ReadRow) -> str:
-    """Return what a screen reader says of a row that is opened."""
-    _, answer = row.told
-    says = f"Row {row.position:,}: {visible(answer, longest=200)}"
-    if row.before is not None:
-        added, removed = row.changes()
-        says += f". {counted(added, 'word')} added, {removed:,} removed"
-    return says
+    return [("", "… "), *spans.cut_line(rest, marks(rest, pattern))]

@@ -127,8 +127,8 @@ class CustomTarget(HTTPTarget):
         except LLMNBError:
             raise
         except asyncio.CancelledError as fault:
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise  # it is we who stop
+            if bridge.is_cancelled():
+                raise
             raise MaybeBilled(
                 f"{kind} raised CancelledError of its own. It may have been billed."
             ) from fault

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -158,7 +157,7 @@ def as_replier(reply: object) -> Replier | None:
     if isinstance(reply, str):
         return lambda request, prompt: reply
     if isinstance(reply, Mapping):
-        return functools.partial(_reply_from_mapping, reply)
+        return lambda request, prompt: reply.get(prompt, default_reply(request, prompt))
     if not callable(reply):
         raise ConfigurationError(
             f"reply is a text, a mapping from prompts to texts, or a function, got {reply!r}"
@@ -166,13 +165,6 @@ def as_replier(reply: object) -> Replier | None:
     if _takes_two(reply):
         return lambda request, prompt: reply(prompt, request)
     return lambda request, prompt: reply(prompt)
-
-
-def _reply_from_mapping(
-    texts: Mapping[str, Message], request: SimulatedRequest, prompt: str
-) -> Message:
-    text = texts.get(prompt)
-    return default_reply(request, prompt) if text is None else text
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:

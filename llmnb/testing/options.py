@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self, TypedDict
 
-from llmnb.errors import ConfigurationError
 from llmnb.option_kinds import TEXTS, Kind, Unfit, choice, whole_number
-from llmnb.options import Option
+from llmnb.options import Option, refuse_unknown
 from llmnb.testing.faults import Script
 from llmnb.testing.latency import LatencyModel
 from llmnb.testing.limits import ABOVE_0, Charge, LimitSettings, RetryHint, setting
@@ -53,12 +52,6 @@ def _read_prices(prices: Any) -> Any:
     if not all(isinstance(price, Price) for price in named.values()):
         raise Unfit
     return prices
-
-
-def _read_function(function: Any) -> Any:
-    if not callable(function):
-        raise Unfit
-    return function
 
 
 class LimitOptions(TypedDict, total=False):
@@ -111,7 +104,6 @@ class Behaviour(LimitSettings):
         "models": setting(TEXTS, is_optional=True),
         "prices": setting(Kind("a Price, or Prices by the models' names", "", _read_prices)),
         "ledger": setting(choice("rows", "totals")),
-        "clock": setting(Kind("a function", "", _read_function)),
     }
 
     @classmethod
@@ -119,18 +111,14 @@ class Behaviour(LimitSettings):
         """Return the keywords of `SimulatedProvider` as a single value.
 
         Raises:
-            ConfigurationError: If a keyword is unknown; the message lists those that are known.
+            ConfigurationError: If a keyword is unknown, or its value of a wrong kind.
 
         Example:
             >>> Behaviour.of({"seed": 3, "concurrency": 2}).concurrency
             2
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(options.keys() - known):
-            raise ConfigurationError(
-                f"SimulatedProvider knows no {', '.join(unknown)}. "
-                f"It knows: {', '.join(sorted(known))}."
-            )
+        known = sorted(field.name for field in fields(cls))
+        refuse_unknown(options, known, "SimulatedProvider()")
         return cls(**options)
 
     def price(self, model: str) -> Price:

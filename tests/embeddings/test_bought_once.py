@@ -27,7 +27,7 @@ def test_each_text_gets_its_own_vector(sim, asked, batch_size):
     """
     run = embed(sim, TEXTS, batch_size=batch_size)
 
-    assert run.vectors == [right(text) for text in TEXTS]
+    assert run.partial() == [right(text) for text in TEXTS]
     assert len(asked) == -(-len(TEXTS) // batch_size)
     assert run.errors == {}
 
@@ -39,7 +39,7 @@ def test_nothing_is_bought_twice_across_runs_and_sizes(sim, asked):
     first = embed(sim, TEXTS[:30], batch_size=16)
     again = embed(sim, TEXTS[::-1], batch_size=7)
 
-    assert again.vectors == [right(text) for text in TEXTS[::-1]]
+    assert again.partial() == [right(text) for text in TEXTS[::-1]]
     assert sorted(asked.texts) == sorted(TEXTS)
     assert again.status().counts.num_cached == 30
     assert again.status().counts.simulated_saved_usd == pytest.approx(
@@ -53,7 +53,7 @@ def test_a_text_that_stands_there_several_times_is_sent_once(sim, asked):
     """
     run = embed(sim, ["a", "b", "a", "a"])
 
-    assert run.vectors == [right(text) for text in "abaa"]
+    assert run.partial() == [right(text) for text in "abaa"]
     assert asked == [["a", "b"]]
     assert run.status().counts.num_merged == 2
 
@@ -63,9 +63,9 @@ def test_empty_texts_get_zeros_and_are_not_sent(sim, asked):
     Among others, and where there is nothing else.
     """
     run = embed(sim, ["", "a", ""])
-    assert run.vectors == [bytes(4 * SIZE), right("a"), bytes(4 * SIZE)]
+    assert run.partial() == [bytes(4 * SIZE), right("a"), bytes(4 * SIZE)]
     assert asked == [["a"]]
-    assert embed(sim, ["", ""]).vectors == [bytes(4 * SIZE)] * 2
+    assert embed(sim, ["", ""]).partial() == [bytes(4 * SIZE)] * 2
     assert len(asked) == 1
 
 
@@ -75,7 +75,7 @@ def test_the_length_of_an_unknown_models_vector_is_asked_for(asked):
     """
     with Laboratory(faults=asked) as sim:
         run = embed(sim, ["", ""], params={})
-        assert run.vectors == [bytes(4 * 1536)] * 2
+        assert run.partial() == [bytes(4 * 1536)] * 2
         assert asked == []  # this one is known by name
         asking = Asking(
             model="openai/who-knows", gen_type=EMBEDS, params={}, api_key="k", url=sim.base_url
@@ -90,7 +90,7 @@ def test_what_is_no_text_gets_nothing(sim):
     """
     run = embed(sim, [None, "a", None])
 
-    assert run.vectors == [None, right("a"), None]
+    assert run.partial() == [None, right("a"), None]
     assert run.errors == {}
     assert run.status().total == 1
 
@@ -156,7 +156,7 @@ def test_many_threads_at_once_buy_each_text_once(sim, asked):
 
     def work(number: int) -> None:
         texts = TEXTS[number : number + 40]
-        results[number] = (texts, embed(sim, texts, batch_size=number + 3).vectors)
+        results[number] = (texts, embed(sim, texts, batch_size=number + 3).partial())
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -240,5 +240,5 @@ def test_vectors_of_another_length_are_refused():
 
     with Laboratory(faults=changing) as other:
         run = embed(other, ["a", "b"], batch_size=1, options={"max_concurrent_requests": 1})
-    assert run.vectors[0] == right("a")
+    assert run.partial()[0] == right("a")
     assert "cannot be compared" in run.errors[1].message

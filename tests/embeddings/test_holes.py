@@ -51,11 +51,11 @@ def test_a_vector_that_is_none_fails_its_own_row(kind):
 
     assert list(first.errors) == [1]
     assert type(first.errors[1]).__name__ == "BadReply"
-    assert [first.vectors[position] for position in (0, 2, 3)] == [
+    assert [first.partial()[position] for position in (0, 2, 3)] == [
         right(text) for text in ("red", "blue", "white")
     ]
     assert not again.errors
-    assert list(again.vectors) == [right(text) for text in TEXTS]
+    assert list(again.partial()) == [right(text) for text in TEXTS]
     assert asked == [TEXTS, ["green"]]
 
 

@@ -26,7 +26,7 @@ def test_a_text_that_is_refused_takes_no_other_down(sim, asked):
     assert list(run.errors) == [40]
     assert type(run.errors[40]).__name__ == "RequestRejected"
     assert run.errors[40].row == 40
-    assert [v for number, v in enumerate(run.vectors) if number != 40] == [
+    assert [v for number, v in enumerate(run.partial()) if number != 40] == [
         right(text) for text in texts if "fail" not in text
     ]
     assert len(asked) <= 1 + 2 * 6
@@ -80,7 +80,7 @@ def test_failures_and_refusals_for_pace_are_the_engines(asked):
     with Laboratory(faults=script) as sim:
         run = embed(sim, TEXTS, batch_size=16)
 
-        assert run.vectors == [right(text) for text in TEXTS]
+        assert run.partial() == [right(text) for text in TEXTS]
         assert run.status().counts.num_rate_limit_errors == 1
         assert len(sim.ledger.received) == 4 + 4
 
@@ -98,7 +98,7 @@ def test_a_refused_account_stops_at_once():
         again = run.retry_failed("AuthenticationError")
         again.result(60)
         assert run.errors == {}
-        assert run.vectors == again.vectors == [right(text) for text in TEXTS]
+        assert run.partial() == again.partial() == [right(text) for text in TEXTS]
 
 
 def test_only_what_failed_is_retried(asked):
@@ -120,7 +120,7 @@ def test_only_what_failed_is_retried(asked):
         again.result(60)
 
     assert calls[before + 12 :] == [[TEXTS[3]]]
-    assert run.vectors[3] == right(TEXTS[3])
+    assert run.partial()[3] == right(TEXTS[3])
     assert run.status().failures == {}
     with pytest.raises(ValueError, match="No row failed for"):
         run.retry_failed("RequestRejected")
@@ -140,7 +140,7 @@ def test_a_stop_keeps_what_there_is(sim, asked):
     assert run.status().state == "stopped"
     assert {type(error).__name__ for error in run.errors.values()} == {"Stopped"}
     again = embed(sim, TEXTS, batch_size=8)
-    assert again.vectors == [right(text) for text in TEXTS]
+    assert again.partial() == [right(text) for text in TEXTS]
     # What was in flight at the stop was paid for and is not bought again.
     assert len(asked.texts) == len(TEXTS)
 

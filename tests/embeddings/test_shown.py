@@ -61,5 +61,5 @@ async def test_a_cancelled_task_stops_the_buying(sim, asked):
     sim.release()
 
     again = await asyncio.to_thread(embed, sim, TEXTS)
-    assert again.vectors == [right(text) for text in TEXTS]
+    assert again.partial() == [right(text) for text in TEXTS]
     assert len(asked.texts) == len(set(asked.texts))

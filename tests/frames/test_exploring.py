@@ -339,9 +339,7 @@ def test_a_head_says_whose_rows_they_are_and_of_when(sim, run, frame):
     assert run.explore().source.subject == f"read · openai/m · {when}"
     assert llmnb.explore(run.run_id).source.subject == f"read · openai/m · {when}"
     short = moments.minute(run.status().ended_at, has_year=False)
-    assert run.explore(run.run_id).source.subject == (
-        f"now openai/m, {short} · before openai/m, {short}"
-    )
+    assert run.explore(run.run_id).source.subject == (f"now m, {short} · before m, {short}")
     sim.hold()
     under_way = frame.llm.start("Later {text}", on_error="column", project_name="read")
     assert ":" not in under_way.explore().source.subject
@@ -465,10 +463,10 @@ class Slow:
     def __len__(self):
         return len(self.inner)
 
-    def find(self, pattern, start, stop):
+    def find(self, pattern, positions):
         self.looked.set()
         assert self.may_go.wait(60)
-        return self.inner.find(pattern, start, stop)
+        return self.inner.find(pattern, positions)
 
 
 def test_a_search_can_be_stopped_and_keeps_what_it_found():
@@ -477,7 +475,7 @@ def test_a_search_can_be_stopped_and_keeps_what_it_found():
     """
     frame = pd.DataFrame({"text": ["find me"] * 10_000, "said": ["x"] * 10_000})
     ex = frame.llm.explore("said")
-    ex._source = slow = Slow(ex.source)
+    ex.source = slow = Slow(ex.source)
 
     ex.begin_search("find")
     assert slow.looked.wait(60)

@@ -224,6 +224,8 @@ def test_attempts_limits_and_other_options_go_to_the_run():
         {"n": 0},
         {"max_parallel_requests": 0},
         {"n": "five"},
+        {"fallbacks": 5},
+        {"name": "gpt-4o", "fallbacks": [{"gpt-4o": 5}]},
     ],
 )
 def test_what_cannot_be_read_is_refused_at_once(config):

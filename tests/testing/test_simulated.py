@@ -532,7 +532,7 @@ def test_mistakes_are_reported_before_anything_runs(transport):
         *(("requests_per_minute", "60"), ("requests_per_minute", True), ("concurrency", 1.5)),
         *(("tokens_per_second", math.inf), ("burst_seconds", None), ("charge", "x")),
         *(("retry_hint", "x"), ("limit_headers", "x"), ("api_key", 5), ("api_key", [])),
-        *(("models", 5), ("prices", 5), ("prices", {"m": 3}), ("clock", 5), ("reply", 5)),
+        *(("models", 5), ("prices", 5), ("prices", {"m": 3}), ("reply", 5)),
     ],
 )
 def test_a_setting_of_a_wrong_kind_is_refused(name, value):

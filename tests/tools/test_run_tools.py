@@ -199,20 +199,42 @@ async def test_a_huge_result_is_cut_and_the_model_reads_so():
     assert "[cut: 9,999,000 further characters]" in model.tool_texts[0]
 
 
-async def test_a_tool_that_fails_is_reported_to_the_model_and_ends_nothing():
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (RuntimeError("no connection"), "Error: RuntimeError: no connection"),
+        (asyncio.CancelledError(), "Error: it was cancelled"),
+    ],
+)
+async def test_a_tool_that_fails_is_reported_to_the_model_and_ends_nothing(fault, told):
     """
-    Its error is the call's result.
+    Its error is the call's result, also where it was cancelled from within.
     """
 
     def breaks() -> str:
-        raise RuntimeError("no connection")
+        raise fault
 
     model = Scripted([wanted("breaks")])
 
     done = await model.run_tools("Hi", [breaks])
 
-    assert model.tool_texts == ["Error: RuntimeError: no connection"]
+    assert model.tool_texts == [told]
     assert done.text == "done"
+
+
+async def test_half_a_character_in_a_result_is_replaced():
+    """
+    Providers refuse a request that holds one, and the rounds before it would be lost.
+    """
+
+    def half() -> str:
+        return "a\ud83d"
+
+    model = Scripted([wanted("half")])
+
+    await model.run_tools("Hi", [half])
+
+    assert model.tool_texts == ["a\ufffd"]
 
 
 async def test_a_tool_that_takes_too_long_is_left():
@@ -289,6 +311,11 @@ async def test_every_call_is_reported_as_it_ends_and_shown_without_control_chara
         {"max_calls": 0},
         {"max_result_characters": 0},
         {"allow": ["not_there"]},
+        {"allow": 5},
+        {"on_use": 5},
+        {"tools": None},
+        {"tools": add},
+        {"tools": [add, add]},
     ],
 )
 async def test_wrong_bounds_are_refused_before_anything_is_sent(options):
@@ -298,7 +325,7 @@ async def test_wrong_bounds_are_refused_before_anything_is_sent(options):
     model = Scripted()
 
     with pytest.raises(ConfigurationError):
-        await run_tools(model, "Hi", [add], **options)
+        await run_tools(model, "Hi", **{"tools": [add], **options})
 
     assert model.asked == []
 

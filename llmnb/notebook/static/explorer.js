@@ -109,6 +109,7 @@ function makeOpenRow(acts) {
   const makeCorrection = ({ names, texts, said, to }) => {
     const box = make("div", { class: "correct" });
     const rest = () => {
+      if (names.length > 1 && box.previousSibling) show(box.previousSibling, true);
       if (!said) return box.replaceChildren(makeButton("Correct…", change, "link"));
       box.replaceChildren(said, ...(to ? [make("span", { class: "txt", dir: "auto" }, to)] : []), makeButton("Change", change, "link"), makeButton("Take back", () => acts.onTakeBack(), "link"));
     };
@@ -125,7 +126,9 @@ function makeOpenRow(acts) {
         if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); keep(); }
         else if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); cancel(); }
       };
-      box.replaceChildren(...inputs.map((input, i) => (names.length > 1 ? make("label", {}, make("span", {}, names[i]), input) : input)), makeButton("Keep", keep), makeButton("Cancel", cancel, "bare"));
+      if (names.length > 1) show(box.previousSibling, false); // what it says is in the fields
+      const labelled = () => make("div", { class: "inputs" }, ...inputs.map((input, i) => make("label", {}, make("span", {}, names[i]), input)));
+      box.replaceChildren(names.length > 1 ? labelled() : inputs[0], makeButton("Keep", keep), makeButton("Cancel", cancel, "bare"));
       inputs[0].focus();
       inputs[0].select();
     };
