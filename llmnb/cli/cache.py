@@ -7,6 +7,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("list", "list projects, their answers, and what these cost", _list)
     action = add("show", "show prompts and answers of a project", _show)
     action.add_argument("project", help="the project's name")
-    action.add_argument("--search", metavar="TEXT", help="only those that hold this text")
+    action.add_argument("--search", metavar="TEXT", help="only those that hold these words")
     action.add_argument(
         "--limit", type=int, default=20, metavar="N", help="how many, the oldest first (20)"
     )
@@ -101,9 +102,9 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 def _show(options: argparse.Namespace, root: Path) -> int:
     project = _project(options.project, root)
     limit = ROWS.checked("--limit", options.limit)
-    entries = projects.entries(project, search=options.search, limit=limit)
+    entries = list(islice(search.holding(project, options.search or ""), limit))
     if not entries:
-        print("No answer holds that text." if options.search else "No answers kept yet.")
+        print("No answer holds these words." if options.search else "No answers kept yet.")
         return 0
     for entry in entries:
         age = durations.ago(time.time() - entry.created)

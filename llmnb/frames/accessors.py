@@ -183,8 +183,19 @@ def _as_now(table: Any) -> Any:
     return table
 
 
-def _is_source(table: Any) -> bool:
-    return type(table).__module__.startswith("llmnb.")
+class WholeTable(Accessor):
+    """A table in this process, of pandas or behind a `TableSource`."""
+
+    _verbs = "llmnb.frames.verbs"
+    _shown = "generate, plan, preview, extract, classify, compare, …"
+
+    def _rows(self) -> int:
+        return self._source().rows
+
+    def _source(self) -> TableSource:
+        from llmnb.frames.pandas_source import source_of  # registering does without it
+
+        return source_of(self._table)
 
 
 def _with_model(options: Any, model: Any) -> dict[str, Any]:
@@ -431,14 +442,14 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
 
 
 @readable_signatures
-class DataFrameLLM(LocalFrameAccessor["Table"]):
+class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
     """Questions about the rows of a frame.
 
     In a prompt the text between braces is the exact name of a column, spaces included;
     ``{{`` and ``}}`` are braces. Rows whose fields are all missing are not asked.
 
     Args:
-        frame: The frame; never changed.
+        table: The frame; never changed.
 
     Example:
         >>> import pandas as pd
@@ -449,18 +460,8 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
         [False, True]
     """
 
-    _verbs = "llmnb.frames.verbs"
-    _shown = "generate, plan, preview, extract, classify, compare, …"
-
-    def __init__(self, frame: pd.DataFrame | TableSource) -> None:
-        super().__init__(frame)
-
-    def _rows(self) -> int:
-        return self._table.rows if _is_source(self._table) else len(self._table)
-
     def _columns(self) -> list[Any]:
-        table = self._table
-        return table.columns().names if _is_source(table) else list(table.columns)
+        return self._source().columns().names
 
     @full_signature
     def nearest(
@@ -943,11 +944,11 @@ class SeriesAccessor(ValuesAccessor[Answers]):
 
 
 @readable_signatures
-class SeriesLLM(SeriesAccessor["Table"]):
+class SeriesLLM(SeriesAccessor["Table"], WholeTable):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 
     Args:
-        series: The series; never changed.
+        table: The series; never changed.
 
     Example:
         >>> import pandas as pd
@@ -956,15 +957,6 @@ class SeriesLLM(SeriesAccessor["Table"]):
         >>> pd.Series(["a", None]).llm.generate("Say {}", model="sim/any").isna().tolist()
         [False, True]
     """
-
-    _verbs = "llmnb.frames.verbs"
-    _shown = DataFrameLLM._shown
-
-    def __init__(self, series: pd.Series[Any] | TableSource) -> None:
-        super().__init__(series)
-
-    def _rows(self) -> int:
-        return self._table.rows if _is_source(self._table) else len(self._table)
 
     @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:
