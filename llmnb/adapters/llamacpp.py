@@ -31,12 +31,13 @@ import secrets
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from llmnb import settings
+from llmnb.adapters import environment
 from llmnb.errors import ConfigurationError, MissingExtra
 from llmnb.records import Secret
 
@@ -331,7 +332,7 @@ def _import() -> Any:
     if not is_installed():
         raise _missing_extra()
     try:
-        with _short_spins():
+        with environment.variables(_short_spins()):
             import xllamacpp
     except ImportError as error:
         raise MissingExtra(
@@ -342,24 +343,17 @@ def _import() -> Any:
     return xllamacpp
 
 
-@contextlib.contextmanager
-def _short_spins() -> Iterator[None]:
-    """Let the OpenMP library that is loaded in here wait politely.
+def _short_spins() -> Mapping[str, str]:
+    """Return what lets the OpenMP library that is loaded wait politely; what is set stays.
 
     llama.cpp's threads meet hundreds of times a token. By default the thread that comes
     first spins for milliseconds, against the very core that the last one needs as
     soon as anything else runs on the machine: with one busy program beside it two
     threads become ten times slower. Short spins cost nothing on an idle machine. The
-    library reads its variables once, when it is loaded; what the person set stays.
+    library reads its variables once, when it is loaded.
     """
-    if any(name in os.environ for name in (SPIN_VARIABLE, "OMP_WAIT_POLICY")):
-        yield
-        return
-    os.environ[SPIN_VARIABLE] = SHORT_SPINS
-    try:
-        yield
-    finally:
-        os.environ.pop(SPIN_VARIABLE, None)
+    is_set = any(name in os.environ for name in (SPIN_VARIABLE, "OMP_WAIT_POLICY"))
+    return {} if is_set else {SPIN_VARIABLE: SHORT_SPINS}
 
 
 # -------------------------------------------------------------------- stopping

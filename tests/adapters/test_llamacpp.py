@@ -226,9 +226,9 @@ def test_its_log_can_be_let_through(weights, monkeypatch):
 
 SPINS = """
 import os, sys
-from llmnb.adapters import llamacpp
+from llmnb.adapters import environment, llamacpp
 before = dict(os.environ)
-with llamacpp._short_spins():
+with environment.variables(llamacpp._short_spins()):
     print(os.environ.get("GOMP_SPINCOUNT"))
 llamacpp.serve(sys.argv[1], load=llamacpp.LoadSettings(n_parallel=1, n_ctx=128))
 assert dict(os.environ) == before
