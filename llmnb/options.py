@@ -450,8 +450,8 @@ ARGUMENTS: Mapping[str, Option] = {
     "images": _argument(
         "the column of pictures: paths, addresses, bytes, or lists of them", "Hashable"
     ),
-    "clear_project_cache": _argument(
-        'the project or projects to empty first; ``"full"``: all of them', "str | list[str]"
+    "clear_project_cache": _option(
+        "the project or projects to empty first", TEXTS, note='; ``"full"``: all of them'
     ),
     "cache_vars": _argument(
         "further values that tell answers apart in the store", "Mapping[str, Any]"
