@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import itertools
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -22,10 +23,10 @@ from llmnb.engine.handle import RunHandle
 from llmnb.engine.request_log import level_of
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusTracker
-from llmnb.errors import ConfigurationError
 from llmnb.keywords import AsyncLLMOptions, ListOptions, MadeWith, StreamOptions
-from llmnb.models.response_rows import ResponseRow, response_row
+from llmnb.models.response_rows import ResponseRow, requests_in, response_row
 from llmnb.options import (
+    ARGUMENTS,
     Door,
     checked,
     names,
@@ -40,7 +41,7 @@ from llmnb.records import Limits, Outcome, secret, secret_url
 from llmnb.running.asking import Asking, Model
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
-from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.signatures import full_signature
 from llmnb.store import clearing
 from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
@@ -131,7 +132,7 @@ class AsyncLLM(MadeWith):
         **options: Unpack[AsyncLLMOptions],
     ) -> None:
         api_key, url = secret(api_key), secret_url(url)
-        refuse_unknown(options, KEYWORDS["AsyncLLMOptions"], "AsyncLLM()")
+        refuse_unknown(options, inspect.signature(AsyncLLM).parameters, "AsyncLLM()")
         params, own = params_in(options)
         is_named = not isinstance(api_provider, _Default)
         self.api_provider: str | None = str(api_provider) if is_named and api_provider else None
@@ -208,7 +209,7 @@ class AsyncLLM(MadeWith):
                 saved, and `llmnb.last_run()` has them.
         """
         checked({"progress": progress})
-        requests = _request_list(request_list)
+        requests = requests_in(request_list, "generate()")
         run = self._start(requests, options)
         with attended(run, bars=progress):
             return _rows(requests, run, task_id_generator)
@@ -231,7 +232,7 @@ class AsyncLLM(MadeWith):
             **options: As for `generate`.
         """
         checked({"progress": progress})
-        requests = _request_list(request_list)
+        requests = requests_in(request_list, "generate()")
         run = await bridge.made_in_thread(lambda: self._start(requests, options), RunHandle.stop)
         return await aattend(run, lambda: _rows(requests, run, task_id_generator), bars=progress)
 
@@ -245,7 +246,7 @@ class AsyncLLM(MadeWith):
             request_list: As for `generate`.
             **options: As for `generate`.
         """
-        return self._start(_request_list(request_list), options)
+        return self._start(requests_in(request_list, "generate()"), options)
 
     @full_signature
     def iterate(
@@ -424,11 +425,12 @@ class _Call:
     """
 
     def __init__(self, made: AsyncLLM, options: Mapping[str, Any]) -> None:
-        refuse_unknown(options, KEYWORDS["ListOptions"], "generate()")
+        refuse_unknown(options, inspect.signature(AsyncLLM.generate).parameters, "generate()")
         params, call = params_in(options)
         call = checked(call)
         cache_vars, clear = call.pop("cache_vars", None), call.pop("clear_project_cache", None)
         if clear:
+            ARGUMENTS["clear_project_cache"].checked("clear_project_cache", clear)
             _clear(clear, settings.cache_dir(made.cache_dir))
         self.mode: str = call.pop("mode", "live")
         own = made._made_with()
@@ -466,20 +468,6 @@ _OF_THE_ACCOUNT = (
 )
 
 
-def _request_list(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return requests as a list.
-
-    Raises:
-        ConfigurationError: If one request, or a file's content, is given where a list belongs.
-    """
-    if isinstance(requests, (str, bytes, Mapping)):
-        raise ConfigurationError(
-            "generate() takes a list of requests, such as "
-            "[{'messages': [{'role': 'user', 'content': '…'}]}]."
-        )
-    return list(requests)
-
-
 def _rows(
     requests: list[Mapping[str, Any]],
     run: RunHandle[list[Outcome]],
@@ -496,7 +484,7 @@ def _rows(
         return list(map(response_row, requests, outcomes))
 
 
-def _clear(names: str | list[str], cache_dir: Path) -> None:
+def _clear(names: str | Sequence[str], cache_dir: Path) -> None:
     report = clearing.clear(names, cache_dir)
     for unknown in report.unknown:
         warn(f"There is no project {unknown!r} in the cache; nothing was cleared for it.")

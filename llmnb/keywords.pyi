@@ -159,7 +159,7 @@ class AsyncLLMOptions(TypedDict, total=False):
     seed: int | None
 
 class ListOptions(TypedDict, total=False):
-    clear_project_cache: str | list[str] | None
+    clear_project_cache: str | Sequence[str] | None
     cache_vars: Mapping[str, Any] | None
     project_name: str | None
     use_cache: bool

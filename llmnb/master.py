@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, Unpack
 
@@ -9,7 +10,7 @@ from llmnb import progress
 from llmnb.chat.messages import Conversation, messages_of
 from llmnb.chat.results import LLMResult, result_of
 from llmnb.engine.run import Run
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, InputError
 from llmnb.keywords import MasterOptions
 from llmnb.models.llm import LLM, request_of
 from llmnb.options import (
@@ -23,7 +24,7 @@ from llmnb.options import (
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
-from llmnb.signatures import KEYWORDS, full_signature
+from llmnb.signatures import full_signature
 from llmnb.store.run_index import RunHeader
 
 
@@ -36,7 +37,7 @@ class GenerationMaster:
     `_todo` is what the run has not finished, `_responses` its texts, `_pbar` its bars.
 
     Args:
-        llms: Models in the order of fallback; see `redundant_llms`.
+        llms: Models in the order of fallback, or one; see `redundant_llms`.
         input_text_list: Texts, or lists of messages.
         num_workers: Requests in flight at once for each model; None: found by trying.
         session: Ignored but kept: the engine has a session of its own.
@@ -62,7 +63,7 @@ class GenerationMaster:
 
     def __init__(
         self,
-        llms: Sequence[LLM | str],
+        llms: Sequence[LLM | str] | LLM | str,
         input_text_list: Sequence[Conversation],
         num_workers: int | None = None,
         session: Any = None,
@@ -75,7 +76,15 @@ class GenerationMaster:
     ) -> None:
         if not llms:
             raise ConfigurationError("GenerationMaster needs at least one model in llms.")
-        refuse_unknown(options, KEYWORDS["MasterOptions"], "GenerationMaster()")
+        refuse_unknown(
+            options, inspect.signature(GenerationMaster).parameters, "GenerationMaster()"
+        )
+        if isinstance(input_text_list, str):
+            raise ConfigurationError(
+                "GenerationMaster takes a list of texts, such as ['…']. Nothing was sent."
+            )
+        if isinstance(llms, LLM | str):
+            llms = [llms]
         self.llms = list(llms)
         self.input_text_list = list(input_text_list)
         self.num_workers = num_workers
@@ -139,7 +148,7 @@ class GenerationMaster:
 
     def _start(self, texts: Sequence[Conversation]) -> Run:
         return start(
-            [request_of(text) for text in texts],
+            list(map(_request, texts)),
             Asking(model=tuple(self.llms), params=self._params),
             max_concurrent_requests=self.num_workers,
             max_attempts=self.max_retries + 1,
@@ -148,5 +157,14 @@ class GenerationMaster:
         )
 
 
+def _request(text: Conversation) -> Any:
+    """Return the request of a text; of what is none, the error of its row."""
+    try:
+        return request_of(text)
+    except ConfigurationError as error:
+        return InputError(error.message)
+
+
 def _result(text: Conversation, outcome: Outcome) -> LLMResult:
-    return result_of(outcome, prompt=tuple(messages_of(text)))
+    is_asked = not isinstance(outcome.error, InputError)
+    return result_of(outcome, prompt=tuple(messages_of(text)) if is_asked else ())

@@ -450,8 +450,8 @@ ARGUMENTS: Mapping[str, Option] = {
     "images": _argument(
         "the column of pictures: paths, addresses, bytes, or lists of them", "Hashable"
     ),
-    "clear_project_cache": _argument(
-        'the project or projects to empty first; ``"full"``: all of them', "str | list[str]"
+    "clear_project_cache": _option(
+        "the project or projects to empty first", TEXTS, note='; ``"full"``: all of them'
     ),
     "cache_vars": _argument(
         "further values that tell answers apart in the store", "Mapping[str, Any]"
@@ -542,9 +542,13 @@ def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+            if SHORT.get(name) in known:  # its name in `%llm_config`
+                near = [SHORT[name]]
             hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(known)}."
             if name in _OF_THE_MODEL:
                 hint = f"Give it with the model: model=llmnb.LLM(model=…, {name}=…)."
+            elif name in OPTIONS and "configure" in OPTIONS[name].doors:
+                hint = f"Set it for all calls: llmnb.configure({name}=…)."
             raise UnknownOption(f"{where} has no keyword {name!r}. {hint} Nothing was sent.")
 
 

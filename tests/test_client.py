@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from laboratory.ledger_queries import is_within
 
@@ -202,6 +203,19 @@ def test_wrong_arguments_are_errors_before_anything_is_sent(sim):
     llm = make(sim)
     with pytest.raises(TypeError, match="max_request_per_minute"):
         llm.generate([question("a")], max_request_per_minute=5)
+    for word, near in [("progres", "progress"), ("task_id_generater", "task_id_generator")]:
+        with pytest.raises(errors.UnknownOption, match=f"Did you mean {near}"):
+            llm.generate([question("a")], **{word: True})
+    with pytest.raises(errors.UnknownOption, match="Did you mean model"):
+        AsyncLLM(modle="openai/m")
+    for clear in (5, [5]):
+        with pytest.raises(errors.ConfigurationError, match="clear_project_cache is"):
+            llm.generate([question("a")], clear_project_cache=clear)
+    for given in (None, 5):
+        with pytest.raises(errors.ConfigurationError, match="list of requests"):
+            llm.generate(given)
+    with pytest.raises(errors.ConfigurationError, match="to_dict"):
+        llm.generate(pd.DataFrame([question("a")]))
     with pytest.raises(errors.ConfigurationError, match="list of requests"):
         llm.generate(question("a"))
     with pytest.raises(errors.ConfigurationError, match="WARNING"):

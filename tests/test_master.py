@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from llmnb import LLM, GenerationMaster, LLMResult
-from llmnb.errors import ConfigurationError, RequestRejected
+from llmnb.errors import ConfigurationError, InputError, RequestRejected
 from llmnb.testing import SimulatedProvider
 
 
@@ -97,3 +97,24 @@ def test_no_model_at_all_is_an_error_before_anything_is_sent():
     """
     with pytest.raises(ConfigurationError, match="at least one model"):
         GenerationMaster([], ["one"])
+
+
+def test_what_is_no_text_is_an_error_of_its_row(sim):
+    """
+    As in every other table: the others are answered, in order.
+    """
+    work = master(sim, ["one", None, 5, "two"])
+
+    assert asyncio.run(work.run()) == ["ONE", None, None, "TWO"]
+    assert isinstance(work.outcomes[1].error, InputError)
+
+
+def test_a_single_model_needs_no_list_and_a_single_text_does(sim):
+    """
+    A text taken for a list would be asked letter by letter.
+    """
+    llm = LLM(url=sim.base_url, api_key="k", model="gpt-4o-mini")
+
+    assert asyncio.run(GenerationMaster(llm, ["one"], bars=False).run()) == ["ONE"]
+    with pytest.raises(ConfigurationError, match="list of texts"):
+        GenerationMaster(llm, "one", bars=False)

@@ -15,7 +15,6 @@ all that a neighbour's database takes; the other two come with the first write.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import stat
 import threading
@@ -423,10 +422,7 @@ def _make(path: Path) -> None:
     a schema, or a journal without write permission.
     """
     root = path.parent.parent
-    for left in root.glob(f"{_DRAFT}*"):  # by processes that were killed
-        if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    with files.scratch_folder(root, prefix=_DRAFT) as draft:
+    with files.scratch_folder(root, prefix=_DRAFT, stale_seconds=_DRAFT_SECONDS) as draft:
         made = draft / FILE_NAME
         files.create(made, is_private=True).close()  # an empty file is an empty database
         _cache(draft).close()  # the last connection to close leaves one file, without journals

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,13 +48,21 @@ def make_folder(path: Path, *, is_private: bool = True, must_be_new: bool = Fals
 
 
 @contextmanager
-def scratch_folder(parent: Path | None = None, *, prefix: str = "llmnb-") -> Iterator[Path]:
+def scratch_folder(
+    parent: Path | None = None, *, prefix: str = "llmnb-", stale_seconds: float | None = None
+) -> Iterator[Path]:
     """Yield a new private folder; remove it and its contents at the end of the block.
 
     Args:
         parent: Folder to make it in; None means the system's folder for temporary files.
         prefix: How its name begins.
+        stale_seconds: Older folders of such names in `parent` are removed: a process that made
+            one was killed; None removes nothing.
     """
+    if parent is not None and stale_seconds is not None:
+        for left in parent.glob(f"{prefix}*"):
+            if time.time() - left.stat().st_mtime > stale_seconds:
+                shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         folder.chmod(0o700)

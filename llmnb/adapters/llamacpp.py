@@ -31,13 +31,16 @@ import secrets
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from llmnb import settings
+from llmnb.adapters import environment
 from llmnb.errors import ConfigurationError, MissingExtra
+from llmnb.option_kinds import choice, whole_number
+from llmnb.options import Option
 from llmnb.records import Secret
 
 PACKAGE = "xllamacpp"
@@ -331,7 +334,7 @@ def _import() -> Any:
     if not is_installed():
         raise _missing_extra()
     try:
-        with _short_spins():
+        with environment.variables(_short_spins()):
             import xllamacpp
     except ImportError as error:
         raise MissingExtra(
@@ -342,24 +345,17 @@ def _import() -> Any:
     return xllamacpp
 
 
-@contextlib.contextmanager
-def _short_spins() -> Iterator[None]:
-    """Let the OpenMP library that is loaded in here wait politely.
+def _short_spins() -> Mapping[str, str]:
+    """Return what lets the OpenMP library that is loaded wait politely; what is set stays.
 
     llama.cpp's threads meet hundreds of times a token. By default the thread that comes
     first spins for milliseconds, against the very core that the last one needs as
     soon as anything else runs on the machine: with one busy program beside it two
     threads become ten times slower. Short spins cost nothing on an idle machine. The
-    library reads its variables once, when it is loaded; what the person set stays.
+    library reads its variables once, when it is loaded.
     """
-    if any(name in os.environ for name in (SPIN_VARIABLE, "OMP_WAIT_POLICY")):
-        yield
-        return
-    os.environ[SPIN_VARIABLE] = SHORT_SPINS
-    try:
-        yield
-    finally:
-        os.environ.pop(SPIN_VARIABLE, None)
+    is_set = any(name in os.environ for name in (SPIN_VARIABLE, "OMP_WAIT_POLICY"))
+    return {} if is_set else {SPIN_VARIABLE: SHORT_SPINS}
 
 
 # -------------------------------------------------------------------- stopping
@@ -461,21 +457,22 @@ def _checked_gguf_path(path: str | os.PathLike[str]) -> str:
     return full_path
 
 
+_CHECKS = {
+    "n_parallel": Option("requests at once", whole_number(1, 64), frozenset(), False),
+    "n_ctx": Option("tokens for each slot", whole_number(16, LARGEST_CONTEXT), frozenset(), False),
+    "n_threads": Option("threads", whole_number(1), frozenset()),
+    "pooling": Option("how vectors become one", choice(*get_args(Pooling)), frozenset()),
+}
+
+
 def check(load: LoadSettings) -> None:
     """Check that load settings are within their bounds.
 
     Raises:
         ConfigurationError: If one is not; the message names it.
     """
-    if not 1 <= load.n_parallel <= 64:
-        raise ConfigurationError(f"n_parallel must be 1 to 64, got {load.n_parallel}.")
-    if not 16 <= load.n_ctx <= LARGEST_CONTEXT:
-        raise ConfigurationError(f"n_ctx must be 16 to {LARGEST_CONTEXT}, got {load.n_ctx}.")
-    if load.n_threads is not None and load.n_threads < 1:
-        raise ConfigurationError(f"n_threads must be at least 1, got {load.n_threads}.")
-    if load.pooling not in (None, *get_args(Pooling)):
-        known = ", ".join(get_args(Pooling))
-        raise ConfigurationError(f"pooling must be one of {known}, or None, got {load.pooling!r}.")
+    for name, option in _CHECKS.items():
+        option.checked(name, getattr(load, name))
 
 
 def _missing_extra() -> MissingExtra:

@@ -25,13 +25,13 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from llmnb.adapters import environment
 from llmnb.errors import ConfigurationError
 
 LARGEST_PIECE = 100_000
@@ -422,7 +422,7 @@ def _load(name: str) -> Any:
         return None
     import tiktoken
 
-    with _cache_folder(folder):
+    with environment.variables({"TIKTOKEN_CACHE_DIR": str(folder)}):
         return tiktoken.get_encoding(_TABLE_OF[name] if name == "gpt2" else name)
 
 
@@ -451,17 +451,3 @@ def _folders() -> Iterator[Path]:
         return
     for folder in (litellm.submodule_search_locations or ()) if litellm else ():
         yield Path(folder) / "litellm_core_utils" / "tokenizers"
-
-
-@contextmanager
-def _cache_folder(folder: Path) -> Iterator[None]:
-    """Let tiktoken read its tables from a folder during the block, by its environment variable."""
-    before = os.environ.get("TIKTOKEN_CACHE_DIR")
-    os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TIKTOKEN_CACHE_DIR"]
-        else:
-            os.environ["TIKTOKEN_CACHE_DIR"] = before

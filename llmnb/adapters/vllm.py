@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from llmnb.adapters import environment
 from llmnb.adapters.vllm_engine import PACKAGE, Engine
 from llmnb.errors import ConfigurationError, MissingExtra
 from llmnb.records import UnchosenLength
@@ -89,7 +90,8 @@ def load(
         "gpu_memory_utilization": float(gpu_memory_utilization),
         "max_model_len": None if max_model_len is None else int(max_model_len),
     }
-    with _environment({"HF_TOKEN": hf_token} if hf_token else {}), _keep_random_state():
+    token = {"HF_TOKEN": hf_token} if hf_token else {}
+    with environment.variables(token), _keep_random_state():
         if is_on_cpu():
             # One process is enough there, and a script needs no guard around its main part.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -142,20 +144,6 @@ def _cpu_cache_bytes(file: str = "/proc/meminfo") -> int:
             if line.startswith("MemAvailable:"):
                 free = int(line.split()[1]) * 1024
     return min(CPU_CACHE_BYTES, max(1 << 28, free // 4))
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

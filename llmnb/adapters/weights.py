@@ -18,7 +18,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -215,7 +214,11 @@ def pull(name: str = "smollm2", *, progress: Progress | None = None) -> Path:
         return here
     path = data_folder() / wanted.file
     try:
-        with _workplace(path.parent) as folder:
+        files.make_folder(path.parent, is_private=False)
+        # Beside the final path, so that moving there is atomic.
+        with files.scratch_folder(
+            path.parent, prefix=".pull-", stale_seconds=_STALE_SECONDS
+        ) as folder:
             _fetch(wanted, folder, progress)
             _keep(folder, wanted, path)
     except OSError as error:
@@ -343,17 +346,6 @@ def _complaint(log: Path) -> str:
 
 
 # --------------------------------------------------------------------- keeping
-
-
-@contextmanager
-def _workplace(parent: Path) -> Iterator[Path]:
-    """Yield a scratch folder beside the final path, so that moving there is atomic."""
-    files.make_folder(parent, is_private=False)
-    for left in parent.glob(".pull-*"):  # by a process that was killed
-        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    with files.scratch_folder(parent, prefix=".pull-") as folder:
-        yield folder
 
 
 def _keep(folder: Path, wanted: Weights, path: Path) -> None:

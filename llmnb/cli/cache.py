@@ -7,6 +7,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from llmnb.cli import text
 from llmnb.display import durations, numbers
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import cut
+from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.options import ROWS
 from llmnb.store import clearing, layout, projects, search, transfer
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("list", "list projects, their answers, and what these cost", _list)
     action = add("show", "show prompts and answers of a project", _show)
     action.add_argument("project", help="the project's name")
-    action.add_argument("--search", metavar="TEXT", help="only those that hold this text")
+    action.add_argument("--search", metavar="TEXT", help="only those that hold these words")
     action.add_argument(
         "--limit", type=int, default=20, metavar="N", help="how many, the oldest first (20)"
     )
@@ -101,9 +102,9 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 def _show(options: argparse.Namespace, root: Path) -> int:
     project = _project(options.project, root)
     limit = ROWS.checked("--limit", options.limit)
-    entries = projects.entries(project, search=options.search, limit=limit)
+    entries = list(islice(search.holding(project, options.search or ""), limit))
     if not entries:
-        print("No answer holds that text." if options.search else "No answers kept yet.")
+        print("No answer holds these words." if options.search else "No answers kept yet.")
         return 0
     for entry in entries:
         age = durations.ago(time.time() - entry.created)
@@ -132,11 +133,11 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
     if not wanted:
         print("Nothing to clear.")
         return 1 if options.projects else 0
-    answers = sum(summary.answers for summary in wanted)
+    answers = counted(sum(summary.answers for summary in wanted), "answer")
     worth = usd(sum(summary.usd for summary in wanted))
     names = ", ".join(visible(summary.name) for summary in wanted)
     if not options.yes:
-        print(f"Clear {answers:,} answers of {names}? Buying them again would cost {worth}.")
+        print(f"Clear {answers} of {names}? Buying them again would cost {worth}.")
         print("For good." if options.now else "`llmnb cache undo` brings them back.")
         print("Type yes to clear: ", end="", flush=True)
         if sys.stdin.readline().strip().lower() not in ("yes", "y"):
@@ -144,7 +145,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
             return 0
     report = clearing.clear([summary.name for summary in wanted], root, to_trash=not options.now)
     for name, count in report.removed.items():
-        print(f"Cleared {count:,} answers of {visible(name)}.")
+        print(f"Cleared {counted(count, 'answer')} of {visible(name)}.")
     if report.elsewhere:
         print(f"{report.elsewhere:,} of them stand in other projects, too, and are still used.")
     return 0
@@ -156,7 +157,7 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
         print("There is nothing to undo.")
         return 0
     token, name = trashed[0]
-    print(f"Brought {clearing.undo(token, root):,} answers of {visible(name)} back.")
+    print(f"Brought {counted(clearing.undo(token, root), 'answer')} of {visible(name)} back.")
     return 0
 
 
@@ -171,7 +172,7 @@ def _export(options: argparse.Namespace, root: Path) -> int:
         raise ConfigurationError(
             f"{options.file} cannot be written: {error.strerror or error}."
         ) from None
-    print(f"Wrote {count:,} answers to {options.file}.")
+    print(f"Wrote {counted(count, 'answer')} to {options.file}.")
     return 0
 
 
@@ -183,10 +184,12 @@ def _import(options: argparse.Namespace, root: Path) -> int:
             resolve=functools.partial(_dataformer_entry, options.model),
             project=options.project,
         )
-        print(f"Kept {count:,} answers; {skipped:,} lines were errors or could not be read.")
+        print(
+            f"Kept {counted(count, 'answer')}; {skipped:,} lines were errors or could not be read."
+        )
         return 0
     count, name = transfer.import_file(options.source, root, project=options.project)
-    print(f"Kept {count:,} answers in project {visible(name)}.")
+    print(f"Kept {counted(count, 'answer')} in project {visible(name)}.")
     return 0
 
 

@@ -21,6 +21,7 @@ from typing import (
     Literal,
     ParamSpec,
     TypeVar,
+    cast,
 )
 
 from llmnb.display.escape import summary
@@ -183,8 +184,19 @@ def _as_now(table: Any) -> Any:
     return table
 
 
-def _is_source(table: Any) -> bool:
-    return type(table).__module__.startswith("llmnb.")
+class WholeTable(Accessor):
+    """A table in this process, of pandas or behind a `TableSource`."""
+
+    _verbs = "llmnb.frames.verbs"
+    _shown = "generate, plan, preview, extract, classify, compare, …"
+
+    def _rows(self) -> int:
+        return self._source().rows
+
+    def _source(self) -> TableSource:
+        from llmnb.frames.pandas_source import source_of  # registering does without it
+
+        return source_of(self._table)
 
 
 def _with_model(options: Any, model: Any) -> dict[str, Any]:
@@ -227,8 +239,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> answers.isna().tolist()
             [False, True]
         """
-        answers: Answers = self._do("generate", prompt, options)
-        return answers
+        return cast("Answers", self._do("generate", prompt, options))
 
     @full_signature
     def extract(
@@ -256,8 +267,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> fruit.to_dict("records")
             [{'name': 'apple', 'count': 7}]
         """
-        answers: Answers = self._do("extract", text_column, schema, options)
-        return answers
+        return cast("Answers", self._do("extract", text_column, schema, options))
 
     @full_signature
     def classify(
@@ -281,8 +291,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> moods.tolist()
             ['kind']
         """
-        answers: Answers = self._do("classify", text_column, labels, options)
-        return answers
+        return cast("Answers", self._do("classify", text_column, labels, options))
 
     @full_signature
     def embed(
@@ -336,8 +345,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> plan.rows, plan.empty, plan.merged, plan.to_ask
             (3, 1, 1, 1)
         """
-        plan: Plan = self._do("plan", prompt, options)
-        return plan
+        return cast("Plan", self._do("plan", prompt, options))
 
     @full_signature
     def preview(
@@ -359,8 +367,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> rows["prompt"].tolist()
             ['Is this kind? so good']
         """
-        rows: pd.DataFrame = self._do("preview", prompt, n, options)
-        return rows
+        return cast("pd.DataFrame", self._do("preview", prompt, n, options))
 
 
 @readable_signatures
@@ -384,8 +391,7 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
             >>> len(run.result(timeout=60))
             2
         """
-        run: TableRun[Any] = self._do("start", prompt, options)
-        return run
+        return cast("TableRun[Any]", self._do("start", prompt, options))
 
     @full_signature
     def compare(
@@ -426,19 +432,18 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
             (['accuracy', 'low', 'high'], 0)
         """
         with_params = {**options} if params is None else {"params": params, **options}
-        comparison: Comparison = self._do("compare", prompts, models, truth, rows, with_params)
-        return comparison
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
 
 
 @readable_signatures
-class DataFrameLLM(LocalFrameAccessor["Table"]):
+class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
     """Questions about the rows of a frame.
 
     In a prompt the text between braces is the exact name of a column, spaces included;
     ``{{`` and ``}}`` are braces. Rows whose fields are all missing are not asked.
 
     Args:
-        frame: The frame; never changed.
+        table: The frame; never changed.
 
     Example:
         >>> import pandas as pd
@@ -449,18 +454,8 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
         [False, True]
     """
 
-    _verbs = "llmnb.frames.verbs"
-    _shown = "generate, plan, preview, extract, classify, compare, …"
-
-    def __init__(self, frame: pd.DataFrame | TableSource) -> None:
-        super().__init__(frame)
-
-    def _rows(self) -> int:
-        return self._table.rows if _is_source(self._table) else len(self._table)
-
     def _columns(self) -> list[Any]:
-        table = self._table
-        return table.columns().names if _is_source(table) else list(table.columns)
+        return self._source().columns().names
 
     @full_signature
     def nearest(
@@ -494,10 +489,8 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             >>> near["text"].tolist()
             ['a cat']
         """
-        rows: pd.DataFrame = self._do(
-            "vectors.Search", query, column, k, _with_model(options, model)
-        )
-        return rows
+        near = self._do("vectors.Search", query, column, k, _with_model(options, model))
+        return cast("pd.DataFrame", near)
 
     @full_signature
     def judge(
@@ -537,8 +530,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             >>> verdicts["score"].tolist(), verdicts["reason"].tolist()
             ([5], ['polite'])
         """
-        verdicts: Table = self._do("judge", criterion, column, against, scale, options)
-        return verdicts
+        return cast("Table", self._do("judge", criterion, column, against, scale, options))
 
     def workbench(
         self,
@@ -596,22 +588,24 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             >>> print(bench.code)
             df["kind"] = df.llm.generate("Is this kind? {text}", model="sim/any")
         """
-        bench: Workbench = self._do(
-            "workbench.Workbench",
-            prompt,
-            truth=truth,
-            model=model,
-            params=params,
-            system=system,
-            schema=schema,
-            examples=examples,
-            into=into,
-            n=n,
-            seed=seed,
-            budget_usd=budget_usd,
-            project_name=project_name,
+        return cast(
+            "Workbench",
+            self._do(
+                "workbench.Workbench",
+                prompt,
+                truth=truth,
+                model=model,
+                params=params,
+                system=system,
+                schema=schema,
+                examples=examples,
+                into=into,
+                n=n,
+                seed=seed,
+                budget_usd=budget_usd,
+                project_name=project_name,
+            ),
         )
-        return bench
 
     def score(
         self,
@@ -647,8 +641,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             >>> score.accuracy, score.missing, score.wrong.index.tolist()
             (0.5, 1, [2, 3])
         """
-        score: Score = self._do("scoring.column_score", column, truth, examples, kind)
-        return score
+        return cast("Score", self._do("scoring.column_score", column, truth, examples, kind))
 
     def explore(
         self, column: Hashable | None = None, other: Any = None, *, truth: Any = None
@@ -675,8 +668,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             >>> [ex.row(position)["prompt"] for position in ex.positions]
             ['bad']
         """
-        explorer: Explorer = self._do("explorers.explore_column", column, other, truth)
-        return explorer
+        return cast("Explorer", self._do("explorers.explore_column", column, other, truth))
 
     def shares(self, column: Hashable, truth: Any) -> Shares:
         """Return how often each label is among these rows, corrected by a few true labels.
@@ -700,8 +692,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             >>> float(shares.loc["kind", "naive"]), bool(shares.loc["kind", "share"] < 0.6)
             (0.6, True)
         """
-        shares: Shares = self._do("sharing.column_shares", column, truth)
-        return shares
+        return cast("Shares", self._do("sharing.column_shares", column, truth))
 
     def label(
         self,
@@ -765,8 +756,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             "confidence": confidence,
             "project": project_name,
         }
-        labeller: Labeller = self._do("label", column, labels, sampling)
-        return labeller
+        return cast("Labeller", self._do("label", column, labels, sampling))
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
         """Return the frame with people's labels in place of a column's answers, and say how many.
@@ -788,8 +778,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"]):
             >>> sorted(df.llm.apply_labels("tone")["tone"])
             ['cold', 'warm']
         """
-        table: Table = self._do("row_labels.apply_labels", column, project_name)
-        return table
+        return cast("Table", self._do("row_labels.apply_labels", column, project_name))
 
     agenerate = awaited(FrameAccessor.generate)
     aextract = awaited(FrameAccessor.extract)
@@ -827,8 +816,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> answers.isna().tolist()
             [False, True]
         """
-        answers: Answers = self._do("generate", prompt, options)
-        return answers
+        return cast("Answers", self._do("generate", prompt, options))
 
     @full_signature
     def extract(self, schema: Any, **options: Unpack[ExtractOptions]) -> Answers:
@@ -849,8 +837,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> counts.tolist()
             [7]
         """
-        answers: Answers = self._do("extract", "{}", schema, options)
-        return answers
+        return cast("Answers", self._do("extract", "{}", schema, options))
 
     @full_signature
     def classify(self, labels: Labels, **options: Unpack[ExtractOptions]) -> Answers:
@@ -871,8 +858,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> moods.tolist()
             ['kind']
         """
-        answers: Answers = self._do("classify", "{}", labels, options)
-        return answers
+        return cast("Answers", self._do("classify", "{}", labels, options))
 
     @full_signature
     def embed(
@@ -917,8 +903,7 @@ class SeriesAccessor(ValuesAccessor[Answers]):
             >>> plan.rows, plan.empty, plan.to_ask
             (2, 1, 1)
         """
-        plan: Plan = self._do("plan", prompt, options)
-        return plan
+        return cast("Plan", self._do("plan", prompt, options))
 
     @full_signature
     def preview(
@@ -938,16 +923,15 @@ class SeriesAccessor(ValuesAccessor[Answers]):
             >>> rows["prompt"].tolist()
             ['Is this kind? so good']
         """
-        rows: pd.DataFrame = self._do("preview", prompt, n, options)
-        return rows
+        return cast("pd.DataFrame", self._do("preview", prompt, n, options))
 
 
 @readable_signatures
-class SeriesLLM(SeriesAccessor["Table"]):
+class SeriesLLM(SeriesAccessor["Table"], WholeTable):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 
     Args:
-        series: The series; never changed.
+        table: The series; never changed.
 
     Example:
         >>> import pandas as pd
@@ -956,15 +940,6 @@ class SeriesLLM(SeriesAccessor["Table"]):
         >>> pd.Series(["a", None]).llm.generate("Say {}", model="sim/any").isna().tolist()
         [False, True]
     """
-
-    _verbs = "llmnb.frames.verbs"
-    _shown = DataFrameLLM._shown
-
-    def __init__(self, series: pd.Series[Any] | TableSource) -> None:
-        super().__init__(series)
-
-    def _rows(self) -> int:
-        return self._table.rows if _is_source(self._table) else len(self._table)
 
     @full_signature
     def start(self, prompt: str = "{}", **options: Unpack[GenerateOptions]) -> TableRun[Table]:
@@ -981,8 +956,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> len(run.result(timeout=60))
             2
         """
-        run: TableRun[Table] = self._do("start", prompt, options)
-        return run
+        return cast("TableRun[Table]", self._do("start", prompt, options))
 
     @full_signature
     def compare(
@@ -1014,8 +988,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             ['sim/any', 'sim/other', 'agreement']
         """
         with_params = {**options} if params is None else {"params": params, **options}
-        comparison: Comparison = self._do("compare", prompts, models, truth, rows, with_params)
-        return comparison
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
 
     @full_signature
     def nearest(
@@ -1041,10 +1014,8 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> near.index.tolist()
             [0]
         """
-        near: pd.Series[Any] = self._do(
-            "vectors.Search", query, "{}", k, _with_model(options, model)
-        )
-        return near
+        near = self._do("vectors.Search", query, "{}", k, _with_model(options, model))
+        return cast("pd.Series[Any]", near)
 
     def score(
         self,
@@ -1065,8 +1036,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> pd.Series(["kind", "unkind"]).llm.score(["kind", "kind"]).accuracy
             0.5
         """
-        score: Score = self._do("scoring.column_score", "", truth, examples, kind)
-        return score
+        return cast("Score", self._do("scoring.column_score", "", truth, examples, kind))
 
     def explore(self, other: Any = None, *, truth: Any = None) -> Explorer:
         """Return a widget to read these answers: search, filter, mark; nothing is sent.
@@ -1080,8 +1050,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> pd.Series(["kind", None]).llm.explore().row(0)["answer"]
             'kind'
         """
-        explorer: Explorer = self._do("explorers.explore_column", "", other, truth)
-        return explorer
+        return cast("Explorer", self._do("explorers.explore_column", "", other, truth))
 
     def shares(self, truth: Any) -> Shares:
         """Return how often each of these labels is, corrected by a few true ones.
@@ -1095,8 +1064,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             >>> moods.llm.shares(["kind", "kind", "unkind", "unkind"]).labels["share"].tolist()
             [0.5, 0.5]
         """
-        shares: Shares = self._do("sharing.column_shares", "", truth)
-        return shares
+        return cast("Shares", self._do("sharing.column_shares", "", truth))
 
     def label(
         self,
@@ -1138,8 +1106,7 @@ class SeriesLLM(SeriesAccessor["Table"]):
             "confidence": confidence,
             "project": project_name,
         }
-        labeller: Labeller = self._do("label", column, labels, sampling)
-        return labeller
+        return cast("Labeller", self._do("label", column, labels, sampling))
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)

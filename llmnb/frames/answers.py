@@ -109,17 +109,13 @@ class AnswerForm:
     def names(self) -> list[Hashable]:
         """The names of the columns that `table` makes; one may be there twice."""
         prompt: list[Hashable] = (
-            ["prompt"] if self.prompts is not None or self._tells_prompts else []
+            ["prompt"] if self.prompts is not None or self.options.details == "full" else []
         )
         return prompt + [field.name for field in self._fields()]
 
-    @property
-    def _tells_prompts(self) -> bool:
-        return self.options.details == "full"
-
     def _prompts(self) -> Sequence[str | None] | None:
         """Return the prompt of every row, rendered only now; None where none are shown."""
-        if not self._tells_prompts or self.prompt_of is None:
+        if self.options.details != "full" or self.prompt_of is None:
             return self.prompts
         prompts = [self.prompt_of(row) for row in self.positions]
         return in_rows(prompts, self.positions, self.source.rows)

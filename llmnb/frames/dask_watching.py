@@ -93,6 +93,24 @@ def _lost_status(status: StatusSnapshot) -> StatusSnapshot:
 # ------------------------------------------------------------------------------- a run
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Display:
+    """The settings with which a question's progress is shown."""
+
+    partitions: int
+    """Partitions that it has."""
+
+    steer: Steer
+    """Pauses, resumes, stops or cancels what one process does of it."""
+
+    bars: Bars
+    is_warning: bool
+    """Whether failed rows are reported at the end."""
+
+    process: int
+    """The process that put the question; a fork of it is another one."""
+
+
 class ClusterRun(RunHandle[None]):
     """All partitions of one question that are being computed, on any worker.
 
@@ -100,23 +118,17 @@ class ClusterRun(RunHandle[None]):
 
     Args:
         work: Name of the question.
-        partitions: Partitions that it has.
-        steer: Pauses, resumes, stops or cancels what one process does of a question.
-        is_warning: Whether failed rows are reported at the end.
+        display: How it is shown.
     """
 
     can_retry = False
     """The next compute asks failed rows again."""
 
-    def __init__(
-        self, work: str, partitions: int, steer: Steer, *, is_warning: bool = True
-    ) -> None:
+    def __init__(self, work: str, display: Display) -> None:
         super().__init__()
         self._done = concurrent.futures.Future()
         self._work = work
-        self._partitions = partitions
-        self._steer_process = steer
-        self._is_warning = is_warning
+        self._display = display
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[StatusSnapshot, float]] = {}
         """The last report of every partition under way, and when it came."""
@@ -225,7 +237,10 @@ class ClusterRun(RunHandle[None]):
             return True
         if self._parts:
             return False
-        return len(self._ended_parts) >= self._partitions or now - self._reported > PATIENCE_SECONDS
+        return (
+            len(self._ended_parts) >= self._display.partitions
+            or now - self._reported > PATIENCE_SECONDS
+        )
 
     def partial(self) -> None:
         """Return nothing: the rows are on the workers."""
@@ -271,9 +286,9 @@ class ClusterRun(RunHandle[None]):
         raise ConfigurationError("Compute it again: only the rows that failed are asked.")
 
     def _steer(self, how: str) -> None:
-        self._steer_process(self._work, how)
+        self._display.steer(self._work, how)
         if (client := dask_cluster.client()) is not None:
-            dask_cluster.on_every_worker(client, self._steer_process, self._work, how)
+            dask_cluster.on_every_worker(client, self._display.steer, self._work, how)
 
     # --------------------------------------------------------------------- at the end
 
@@ -286,7 +301,7 @@ class ClusterRun(RunHandle[None]):
     def warn(self) -> None:
         """Log once how many rows failed, and why."""
         status = self.status()
-        if self._is_warning and status.counts.num_tasks_failed:
+        if self._display.is_warning and status.counts.num_tasks_failed:
             head = (
                 f"{status.counts.num_tasks_failed:,} of {status.completed:,} rows failed and are "
                 "NA. The others are kept: compute it again to ask only what is missing."
@@ -297,26 +312,14 @@ class ClusterRun(RunHandle[None]):
 # -------------------------------------------------------------------------- displays
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Display:
-    """The settings with which a question's progress is shown."""
-
-    partitions: int
-    steer: Steer
-    bars: Bars
-    is_warning: bool
-    process: int
-    """The process that put the question; a fork of it is another one."""
-
-
-_displays: dict[str, _Display] = {}
+_displays: dict[str, Display] = {}
 _runs: dict[str, tuple[ClusterRun, threading.Thread]] = {}
 _lock = threading.Lock()
 
 
 def expect(work: str, partitions: int, steer: Steer, *, bars: Bars, is_warning: bool) -> None:
     """Show the progress of a question whenever it is computed, from its workers' reports."""
-    _displays[work] = _Display(partitions, steer, bars, is_warning, os.getpid())
+    _displays[work] = Display(partitions, steer, bars, is_warning, os.getpid())
     if (client := dask_cluster.client()) is not None:
         dask_cluster.listen(client, _receive)
 
@@ -368,7 +371,7 @@ def _run_of(work: str) -> ClusterRun:
         if known is not None:
             return known[0]
         display = _displays[work]
-        run = ClusterRun(work, display.partitions, display.steer, is_warning=display.is_warning)
+        run = ClusterRun(work, display)
         thread = threading.Thread(
             target=_show, args=(work, run, display.bars), name="llmnb-dask", daemon=True
         )

@@ -73,12 +73,8 @@ def preview_partition(partition: Any, work: Work, rows: int) -> Any:
 
 def job_of(question: Question, table: PartitionSource, options: Mapping[str, Any]) -> Job:
     """Return the job that asks a question of a partition, or of an empty table like it."""
-    if question.verb == "extract":
-        job = verbs.extract(table, question.prompt, question.argument, options)
-    elif question.verb == "classify":
-        job = verbs.classify(table, question.prompt, question.argument, options)
-    else:
-        job = verbs.generate(table, question.prompt, options)
+    further = () if question.verb == "generate" else (question.argument,)
+    job: Job = getattr(verbs, question.verb)(table, question.prompt, *further, options)
     return dataclasses.replace(
         job, asking=dataclasses.replace(job.asking, allow_http=question.allow_http)
     )

@@ -327,10 +327,9 @@ class Explorer(Shown):
                 self._kept_labels(field)
         columns: dict[Hashable, AnswerColumn] = {}
         for field in fields or ("",):
-            name = self.source.column_of(field) if field else self.source.question
             labels = [self._said(row, field) for row in range(len(self))]
-            kind = "object" if field else "string"
-            columns[name or "corrections"] = AnswerColumn(labels, kind)
+            column = AnswerColumn(labels, "object" if field else "string")
+            columns[self.source.column_of(field) or "corrections"] = column
         return self._over_rows(columns, is_frame=bool(fields))
 
     def _kept_labels(self, field: str = "") -> RowLabels:
@@ -343,7 +342,7 @@ class Explorer(Shown):
         if field not in self._labels:
             self._labels[field] = RowLabels(
                 table,
-                self.source.column_of(field) if field else question,
+                self.source.column_of(field),
                 project=self.source.project or None,
                 answers=[question, *map(self.source.column_of, self.source.fields)],
             )
@@ -574,7 +573,7 @@ class Explorer(Shown):
             if stop.wait(_PAUSE_SECONDS):
                 break
             end = min(count, start + _CHUNK)
-            found = self.source.find(pattern, start, end)
+            found = self.source.find(pattern, range(start, end))
             with self._lock:
                 hits = self._hits
                 if hits is None or stop.is_set():

@@ -156,21 +156,16 @@ class IndexRows(RowSource):
             for position, entry in zip(positions, self._entries(positions), strict=True)
         ]
 
-    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
-        """Return which rows of a range hold a text; most are passed over unparsed."""
-        plain = plain_needle(pattern)
-        found = []
-        for position, entry in zip(
-            range(start, stop), self._entries(range(start, stop)), strict=True
-        ):
-            if entry is None or (
-                plain and plain not in entry.request.lower() and plain not in entry.raw.lower()
-            ):
-                continue
-            texts = self._read(position, entry, False).searched
-            if any(pattern.search(text) for text in texts if text):
-                found.append(position)
-        return found
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some rows hold a text; most are passed over unparsed."""
+        if plain := plain_needle(pattern):
+            entries = zip(positions, self._entries(positions), strict=True)
+            positions = [
+                position
+                for position, entry in entries
+                if entry and (plain in entry.request.lower() or plain in entry.raw.lower())
+            ]
+        return super().find(pattern, positions)
 
     def facets(self) -> list[Facet]:
         """Return why rows failed, and the models where there are several."""

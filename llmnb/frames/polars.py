@@ -11,7 +11,6 @@ import polars as pl
 
 from llmnb.frames.accessor_registration import AccessorRegistration
 from llmnb.frames.accessors import DataFrameLLM, LocalFrameAccessor, SeriesLLM, ValuesAccessor
-from llmnb.frames.polars_source import PolarsSource
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
@@ -19,6 +18,13 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from llmnb.frames.keywords import GenerateOptions
+    from llmnb.frames.polars_source import PolarsSource
+
+
+def _source(table: pl.DataFrame | pl.Series) -> PolarsSource:
+    from llmnb.frames.polars_source import PolarsSource  # registering does without it
+
+    return PolarsSource(table)
 
 
 class PolarsFrameLLM(DataFrameLLM):
@@ -38,7 +44,7 @@ class PolarsFrameLLM(DataFrameLLM):
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        super().__init__(PolarsSource(frame))
+        super().__init__(_source(frame))
 
 
 class PolarsSeriesLLM(SeriesLLM):
@@ -54,7 +60,7 @@ class PolarsSeriesLLM(SeriesLLM):
     """
 
     def __init__(self, series: pl.Series) -> None:
-        super().__init__(PolarsSource(series))
+        super().__init__(_source(series))
 
 
 class LazyFrameLLM(LocalFrameAccessor["pl.LazyFrame"]):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from llmnb.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from llmnb.frames.overwriting import VerbCall
-    from llmnb.frames.table_source import AnswerColumn, Columns
+from llmnb.frames import overwriting
+from llmnb.frames.overwriting import VerbCall
+from llmnb.frames.polars_columns import series_of, with_values
+from llmnb.frames.table_source import AnswerColumn, Columns
+from llmnb.frames.truth import check_length
 
 ROW = "row"
 """What the column of rows' numbers is called where rows come back in another order."""
@@ -43,8 +44,6 @@ class PolarsSource:
 
     def columns(self) -> Columns:
         """Return the columns, each read when it is asked for."""
-        from llmnb.frames.table_source import Columns
-
         table = self._table
         if isinstance(table, pl.DataFrame):
             names = table.columns
@@ -61,8 +60,6 @@ class PolarsSource:
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse a name that is no text, and derived names that this process has not written."""
-        from llmnb.frames import overwriting
-
         _check_name(into)
         overwriting.check_names(names)
         frame = self._whole
@@ -73,8 +70,6 @@ class PolarsSource:
 
     def written(self) -> set[str]:
         """Return the names that this process has written."""
-        from llmnb.frames import overwriting
-
         if not isinstance(self._table, pl.DataFrame):
             return set()
         names = self._table.columns
@@ -83,8 +78,6 @@ class PolarsSource:
     def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
         """Return the frame with some values of a column replaced."""
         _check_name(name)
-        from llmnb.frames.polars_columns import with_values
-
         frame = self._table
         if not isinstance(frame, pl.DataFrame):
             frame = frame.to_frame()
@@ -105,8 +98,6 @@ class PolarsSource:
         series = _series(columns)
         frame = self._whole
         if into and frame is not None:
-            from llmnb.frames import overwriting
-
             overwriting.remember(columns)
             return frame.with_columns(series)
         return series[0] if len(series) == 1 and not is_frame else pl.DataFrame(series)
@@ -140,8 +131,6 @@ class PolarsSource:
 
     def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
         """Return a value for each row, by position."""
-        from llmnb.frames.truth import check_length
-
         if isinstance(values, Mapping):
             return [values.get(row) for row in range(self.rows)], sum(
                 row not in range(self.rows) for row in values
@@ -158,8 +147,6 @@ class PolarsSource:
 
 
 def _series(columns: Mapping[Any, AnswerColumn]) -> list[pl.Series]:
-    from llmnb.frames.polars_columns import series_of
-
     return [series_of(column, str(name)) for name, column in columns.items()]
 
 

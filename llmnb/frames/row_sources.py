@@ -267,8 +267,8 @@ class RowSource:
         return ()
 
     def column_of(self, field: str) -> str:
-        """Return the name of the column of a structured answer's field."""
-        return f"{self.question}_{field}"
+        """Return the name of the column of a structured answer's field, or of an answer: ""."""
+        return f"{self.question}_{field}" if field else self.question
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -318,12 +318,12 @@ class RowSource:
         """How many answers were kept once and are kept no more; none is read in their place."""
         return 0
 
-    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
-        """Return which rows of a range hold a text in their prompt or answer."""
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some rows hold a text in their prompt or answer."""
         search = pattern.search
         return [
             row.position
-            for row in self.read(range(start, stop))
+            for row in self.read(positions)
             if any(search(text) for text in row.searched if text)
         ]
 
@@ -561,9 +561,9 @@ class TableRows(RowSource):
         cells, has_none = self._cells, (self._codes == EMPTY) | (self._codes == FAILED)
         return [None if has_none[row] else Answer(shown(cells[row])) for row in positions]
 
-    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
-        """Return which rows of a range hold a text; column by column."""
-        columns = self._source.rows_at(range(start, stop)).columns()
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some rows hold a text; column by column."""
+        columns = self._source.rows_at(positions).columns()
         found: set[int] = set()
         names = [self._column] if self._has_answers else []
         for name in dict.fromkeys([*names, self._prompt, self._error, *self._fields]):
@@ -571,7 +571,7 @@ class TableRows(RowSource):
                 cells = columns.cells(name)
                 texts = (cell if type(cell) is str else shown(cell) for cell in cells)
                 found.update(row for row, text in enumerate(texts) if pattern.search(text))
-        return [start + row for row in sorted(found)]
+        return [positions[place] for place in sorted(found)]
 
     def _true(self, position: int) -> str | None:
         label = None if self._truth is None else self._truth[position]

@@ -178,9 +178,9 @@ class RunRows(RowSource):
         return [name for name, _ in output.fields]
 
     def column_of(self, field: str) -> str:
-        """Return the name of the column of a structured answer's field."""
-        assert self._form is not None  # it has fields
-        return name_of(self._form.column_of(field))
+        """Return the name of the column of a structured answer's field, or of an answer: ""."""
+        form = self._form
+        return name_of(form.column_of(field)) if field and form is not None else self.question
 
     def table(self) -> TableSource | None:
         """Return the table; None where a row has several answers."""
@@ -263,11 +263,11 @@ class RunRows(RowSource):
                 answers.append(Answer(row.line, row.fields))
         return answers
 
-    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
-        """Return which rows of a range hold a text in their prompt, answer, fields or error."""
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some rows hold a text in their prompt, answer, fields or error."""
         search_in, found = pattern.search, list[int]()
         output = None if self._form is None else self._form.output
-        for position in range(start, stop):
+        for position in positions:
             request = self._requests.of(position)
             if request < 0:
                 continue
@@ -469,18 +469,12 @@ class KeptRows(RowSource):
             return row
         return entry_row(row, entry, whole)
 
-    def find(self, pattern: re.Pattern[str], start: int, stop: int) -> list[int]:
-        """Return which answers of a range hold a text; most are passed over unparsed."""
-        plain = plain_needle(pattern)
-        stored = self._stored(range(start, stop))
-        if plain:
-            stored = {at: pair for at, pair in stored.items() if plain in pair[1].lower()}
-        search_in = pattern.search
-        return [
-            position
-            for position, pair in sorted(stored.items())
-            if any(search_in(text) for text in self._read(position, pair, False).searched if text)
-        ]
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some answers hold a text; most are passed over unparsed."""
+        if plain := plain_needle(pattern):
+            stored = self._stored(positions).items()
+            positions = sorted(position for position, (_, data) in stored if plain in data.lower())
+        return super().find(pattern, positions)
 
 
 def _in_their_places(before: Sequence[int], now: Sequence[int]) -> Sequence[int]:

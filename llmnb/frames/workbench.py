@@ -482,7 +482,9 @@ class Workbench(Shown):
         self._labels.put(true.labels, true.name)
 
     def _version_of(self, question: Question) -> Version | None:
-        return next((one for one in reversed(self._versions) if one.question == question), None)
+        return next(
+            (known for known in reversed(self._versions) if known.question == question), None
+        )
 
     def _choose_rows(self) -> None:
         """Take the sample anew: at random, by the seed, and no examples."""
@@ -501,7 +503,7 @@ class Workbench(Shown):
     @property
     def last_scored(self) -> Version | None:
         """The newest version that all labelled rows were asked with."""
-        return next((one for one in reversed(self._versions) if one.is_scored), None)
+        return next((known for known in reversed(self._versions) if known.is_scored), None)
 
     def _refuse(self, question: Question) -> None:
         if (fault := question.fault(self.columns)) is not None:

@@ -9,6 +9,7 @@ the rows between being read and being written are held.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from llmnb.options import refuse_unknown
 from llmnb.progress import aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
-from llmnb.signatures import KEYWORDS, described_as, full_signature
+from llmnb.signatures import described_as, full_signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,8 @@ class _File(Batch):
         encoding: str,
         options: Mapping[str, object],
     ) -> None:
-        refuse_unknown(options, KEYWORDS["FileOptions"], "process_api_requests_from_file()")
+        known = inspect.signature(process_api_requests_from_file).parameters
+        refuse_unknown(options, known, "process_api_requests_from_file()")
         source = Path(requests_filepath)
         lines = RequestLines(source)
         self.first: RequestLine = lines.first()

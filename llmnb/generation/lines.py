@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,13 +80,8 @@ class RequestLines:
     def __init__(self, path: Path, *, is_exact: bool = False) -> None:
         self._path = path
         self._is_exact = is_exact
-        self._count: int | None = None
         try:
-            if is_exact:  # the number of rows of a table is not needed
-                is_empty = not any(_texts(path))
-            else:
-                self._count = sum(map(bool, _texts(path)))
-                is_empty = not self._count
+            is_empty = not any(_texts(path))
         except IsADirectoryError:
             raise UnreadableFile(f"{path} is a folder, not a file of requests.") from None
         except FileNotFoundError:
@@ -96,9 +92,11 @@ class RequestLines:
             raise UnreadableFile(f"{path} is empty: it holds one JSON object a line.")
 
     def __len__(self) -> int:
-        if self._count is None:
-            self._count = sum(map(bool, _texts(self._path)))
         return self._count
+
+    @functools.cached_property
+    def _count(self) -> int:
+        return sum(map(bool, _texts(self._path)))
 
     def __iter__(self) -> Iterator[RequestLine | UnreadableFile]:
         read = self._read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,18 +13,17 @@ from llmnb import progress
 from llmnb.engine import gc_thresholds
 from llmnb.engine.request_log import SILENT, level_of, requests_log
 from llmnb.engine.run import Run
-from llmnb.errors import ConfigurationError
 from llmnb.generation.lines import RequestLine
 from llmnb.generation.recipients import asking_for
 from llmnb.generation.window import Fitter
 from llmnb.keywords import ParallelOptions
-from llmnb.models.response_rows import ResponseRow, response_row
+from llmnb.models.response_rows import ResponseRow, requests_in, response_row
 from llmnb.options import checked, names, params_in, refuse_unknown, with_params
 from llmnb.progress import Bars, aattend, attended
 from llmnb.rates import Rate
 from llmnb.records import secret
 from llmnb.running.start import start
-from llmnb.signatures import KEYWORDS, described_as, full_signature
+from llmnb.signatures import described_as, full_signature
 
 MAX_ATTEMPTS = 5
 """Attempts for a request that was unsent or surely unbilled, the first included."""
@@ -77,14 +77,12 @@ async def openai_parallel_generate(
         >>> rows[0][1]["object"]
         'chat.completion'
     """
-    api_key = secret(api_key)
-    listed = _request_list(requests, options)
-    if not listed:
-        return []  # without a request no model or key is looked for
-    batch = _batch(listed, request_url, api_key, token_encoding_name, options)
+    batch = _batch(requests, request_url, secret(api_key), token_encoding_name, options)
+    if batch is None:
+        return []
     limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run:
-        return await aattend(run, lambda: _rows(listed, run), bars=batch.bars)
+        return await aattend(run, lambda: _rows(batch, run), bars=batch.bars)
 
 
 @described_as(openai_parallel_generate)
@@ -114,14 +112,12 @@ def openai_parallel_generate_sync(
         >>> rows[0][1]["choices"][0]["text"]
         'Four.'
     """
-    api_key = secret(api_key)
-    listed = _request_list(requests, options)
-    if not listed:
-        return []  # without a request no model or key is looked for
-    batch = _batch(listed, request_url, api_key, token_encoding_name, options)
+    batch = _batch(requests, request_url, secret(api_key), token_encoding_name, options)
+    if batch is None:
+        return []
     limits = max_requests_per_minute, max_tokens_per_minute
     with batch.running(limits, max_attempts, logging_level) as run, attended(run, bars=batch.bars):
-        return _rows(listed, run)
+        return _rows(batch, run)
 
 
 class Batch:
@@ -167,7 +163,7 @@ class Batch:
             "cooldown": COOLDOWN_SECONDS,
             **{name: named[name] for name in names("start") if name in named},
         }
-        self._requests = requests
+        self.requests = requests
         side = named["truncate"]
         self._fitter = None if side is None else Fitter(self._asking, side, encoding=encoding)
         self.cut = 0
@@ -201,11 +197,11 @@ class Batch:
             )
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self.requests)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the requests, each cut to its model's window; the log says which were cut."""
-        for number, request in enumerate(self._requests):
+        for number, request in enumerate(self.requests):
             if self._fitter is None or not isinstance(request, Mapping):
                 yield request
                 continue
@@ -222,38 +218,32 @@ class Batch:
             )
 
 
-def _request_list(requests: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Any]:
-    """Return the requests as a list, after a check of the options.
-
-    Raises:
-        ConfigurationError: If something else is given, or an option has no such value.
-    """
-    if isinstance(requests, (str, bytes, Mapping)):
-        raise ConfigurationError(
-            "openai_parallel_generate() takes a list of requests, such as "
-            "[{'model': '…', 'messages': [{'role': 'user', 'content': '…'}]}]."
-        )
-    refuse_unknown(options, KEYWORDS["ParallelOptions"], "openai_parallel_generate()")
-    checked(options)
-    return list(requests)
-
-
 def _batch(
-    requests: list[Any],
+    requests: Iterable[Mapping[str, Any]],
     request_url: str | None,
     api_key: str | None,
     encoding: str,
     options: Mapping[str, Any],
-) -> Batch:
-    first = next((request for request in requests if isinstance(request, Mapping)), None)
-    return Batch(requests, first, request_url, api_key, encoding, options, allow_urls=True)
+) -> Batch | None:
+    """Return the batch of a list; None for an empty one, for which no model or key is looked for.
+
+    Raises:
+        ConfigurationError: If something else is given, or an option has no such value.
+    """
+    known = inspect.signature(openai_parallel_generate).parameters
+    refuse_unknown(options, known, "openai_parallel_generate()")
+    checked(options)
+    if not (listed := requests_in(requests, "openai_parallel_generate()")):
+        return None
+    first = next((request for request in listed if isinstance(request, Mapping)), None)
+    return Batch(listed, first, request_url, api_key, encoding, options, allow_urls=True)
 
 
-def _rows(requests: list[Any], run: Run) -> list[ResponseRow]:
+def _rows(batch: Batch, run: Run) -> list[ResponseRow]:
     with gc_thresholds.raised():
         return [
             response_row(request if outcome.tag is None else outcome.tag, outcome)
-            for request, outcome in zip(requests, run.result(), strict=True)
+            for request, outcome in zip(batch.requests, run.result(), strict=True)
         ]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
+from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
 
 SYSTEM_TEXTS = {
@@ -70,7 +71,7 @@ def make_prompts(
         Prompts without the mark of the beginning (``<s>``, ``<bos>``, …), which engines add.
 
     Raises:
-        ConfigurationError: If there is no such `prompt_key`.
+        ConfigurationError: If there is no such `prompt_key`, or one of the texts is none.
 
     Example:
         >>> make_prompts(["Once upon a time"], "Continue: ", model_name="llama-2-7b-chat")
@@ -81,6 +82,12 @@ def make_prompts(
     if isinstance(prompts, str):
         raise ConfigurationError("make_prompts() takes a list of texts: make_prompts([text], …).")
     system = _system_text(prompt_key)
+    prompts = list(prompts)
+    for position, text in enumerate(prompts):
+        if not isinstance(text, str):
+            raise ConfigurationError(
+                f"make_prompts() takes texts, and prompts[{position}] is {cut(repr(text), 60)}."
+            )
     questions = [f"{task_preprompt}{task_prompt}{text}{task_postprompt}" for text in prompts]
     if tokenizer is not None and tokenizer.chat_template:
         return [_by_template(tokenizer, question, system) for question in questions]

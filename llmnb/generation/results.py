@@ -18,7 +18,6 @@ from llmnb.engine.run import Run
 from llmnb.errors import (
     AddressInFile,
     ConfigurationError,
-    LLMNBError,
     Stopped,
     StoreError,
     UnreadableFile,
@@ -232,14 +231,11 @@ class Pump:
         """
         self._thread.join()
         error = self._error
-        if error is None or isinstance(error, LLMNBError):
-            if error is not None:
-                raise error
-            return
         if isinstance(error, OSError):
             raise StoreError(
                 f"{self._results.part} cannot be written: {error.strerror or error}. What was "
                 f"answered is kept in project {self._run.project!r}; make room and run again: "
                 "only what is missing is asked."
             ) from error
-        raise error
+        if error is not None:
+            raise error

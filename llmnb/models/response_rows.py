@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llmnb.errors import LLMNBError
+from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
 
 CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
@@ -13,6 +13,26 @@ CALLERS_FIELDS = frozenset(("metadata", "api_provider", "url", "api_key"))
 
 ResponseRow = list[Any]
 """``[request, response]`` or ``[request, response, metadata]``."""
+
+
+def requests_in(requests: Iterable[Mapping[str, Any]], where: str) -> list[Mapping[str, Any]]:
+    """Return requests as a list.
+
+    Args:
+        requests: They, in any iterable.
+        where: What was called.
+
+    Raises:
+        ConfigurationError: If one request, or a file's content, is given where a list belongs.
+    """
+    is_frame = hasattr(requests, "columns")
+    if is_frame or isinstance(requests, str | bytes | Mapping) or not hasattr(requests, "__iter__"):
+        hint = " Of a frame they are frame.to_dict('records')." if is_frame else ""
+        raise ConfigurationError(
+            f"{where} takes a list of requests, such as "
+            f"[{{'messages': [{{'role': 'user', 'content': '…'}}]}}].{hint}"
+        )
+    return list(requests)
 
 
 def response_row(request: Any, outcome: Outcome) -> ResponseRow:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from llmnb.adapters.diskcache import FILE_NAME, Database, Extent
@@ -215,25 +214,6 @@ def each(project: ProjectPaths, keys: Sequence[str] | None = None) -> Iterator[E
                 yield entry
     except StoreError as error:  # cleared or gone while it was read
         logger.debug("reading %s ended early: %s", project.name, error)
-
-
-def entries(
-    project: ProjectPaths, *, search: str | None = None, limit: int | None = None
-) -> list[Entry]:
-    """Return a project's answers, oldest first.
-
-    Args:
-        project: Where it is kept.
-        search: Text that the request or the reply must hold, in any case.
-        limit: Most answers to return; None: all.
-    """
-    wanted = (search or "").casefold()
-    chosen = (
-        entry
-        for entry in each(project)
-        if wanted in (entry.request + b"\n" + entry.raw).decode("utf-8", "replace").casefold()
-    )
-    return list(islice(chosen, limit))
 
 
 def keys(project: ProjectPaths) -> list[str]:

@@ -159,13 +159,27 @@ def patterns(keywords: tuple[str, ...]) -> list[re.Pattern[str]]:
     ]
 
 
-def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = PAGE) -> Page:
-    """Return one page of a project's answers, the newest first.
+def holding(project: ProjectPaths, search: str) -> Iterator[Entry]:
+    """Yield a project's answers that hold all words of a search, the oldest first.
 
     Args:
         project: Where it is kept.
         search: Words that must all stand in the prompt or in the answer, anywhere and in any
             case; with none of them every answer counts.
+    """
+    looked = patterns(keywords_of(search))
+    for entry in projects.each(project):
+        text = "\n".join((*questions(entry), answer(entry))) if looked else ""
+        if all(pattern.search(text) for pattern in looked):
+            yield entry
+
+
+def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = PAGE) -> Page:
+    """Return one page of a project's answers, the newest first.
+
+    Args:
+        project: Where it is kept.
+        search: Words, as `holding` takes them.
         page: Which page, from 0.
         size: Answers on a page.
     """
@@ -173,11 +187,7 @@ def find(project: ProjectPaths, search: str = "", *, page: int = 0, size: int = 
     looked = patterns(keywords)
     keys = every = projects.keys(project)
     if keywords:
-        keys = []
-        for entry in projects.each(project):
-            text = "\n".join((*questions(entry), answer(entry)))
-            if all(pattern.search(text) for pattern in looked):
-                keys.append(entry.key)
+        keys = [entry.key for entry in holding(project, search)]
     number = max(0, min(page, (len(keys) - 1) // size))
     wanted = keys[::-1][number * size : (number + 1) * size]
     matches = tuple(_match(entry, looked) for entry in projects.each(project, wanted))

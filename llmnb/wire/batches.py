@@ -6,10 +6,8 @@ Anthropic API reference, "Message Batches", and its guide for the limits.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -18,6 +16,7 @@ from llmnb.errors import BadReply, LLMNBError, ProviderError, Stopped
 from llmnb.wire import json_bytes
 from llmnb.wire.classify import STATUS_OF_CODE
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, text_in
+from llmnb.wire.waits import moment_of
 
 PRICE_FACTOR = 0.5
 """Price of a request in a batch, as a fraction of its price when it is asked directly.
@@ -387,16 +386,13 @@ class AnthropicBatches(BatchFormat):
         kinds = ("succeeded", "errored", "canceled", "expired")
         done = sum(count_in(counts, kind) or 0 for kind in kinds)
         is_over = batch.get("processing_status") == "ended"
-        created = None
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            created = datetime.fromisoformat(batch["created_at"]).timestamp()
         return Standing(
             name=name,
             state="ended" if is_over else "working",
             done=done,
             total=done + (count_in(counts, "processing") or 0) or None,
             results=(f"{self.path}/{name}/results",) if is_over else (),
-            created=created,
+            created=moment_of(text_in(batch, "created_at") or ""),
         )
 
     def _result(self, name: str, line: Mapping[str, Any]) -> Result | None:

@@ -143,3 +143,21 @@ def worst(ends: Sequence[End]) -> End:
         ('length', 'truncated')
     """
     return min(ends, key=lambda end: _WORST_FIRST.index(end[1]))
+
+
+def of_answers(texts: Sequence[str], ends: Sequence[End]) -> dict[str, Any]:
+    """Return the fields of a reply that tell of its answers, one or several.
+
+    Example:
+        >>> of_answers(["Hi"], [("stop", "good")])["texts"]
+        ()
+    """
+    reason, quality = worst(ends)
+    has_several = len(texts) > 1
+    return {
+        "text": texts[0],
+        "finish_reason": reason,
+        "quality": quality,
+        "texts": tuple(texts) if has_several else (),
+        "ends": tuple(ends) if has_several else (),
+    }

@@ -64,23 +64,18 @@ class GeminiGenerate(Dialect):
                 raise bad_reply(raw, fault)
         candidates = sorted(candidates, key=index_of)
         texts = [_text(_parts(candidate)) for candidate in candidates]
-        reasons = list(map(_reason, candidates))
-        several = [(reason, ends.worth(reason)) for reason in reasons]
-        reason, quality = ends.worst(several)
+        reasons = map(_reason, candidates)
+        answers = ends.of_answers(texts, [(reason, ends.worth(reason)) for reason in reasons])
         first = _parts(candidates[0])
         calls, thoughts = _tool_calls(first), _text(first, thoughts=True) or None
         used = usage(body, wrote=bool(any(texts) or calls))
         if not any(texts) and all("text" in part for part in first):
-            quality = ends.worth_without_text(quality, used, thoughts)
+            answers["quality"] = ends.worth_without_text(answers["quality"], used, thoughts)
         return Reply(
-            text=texts[0],
-            finish_reason=reason,
-            quality=quality,
+            **answers,
             model=text_in(body, "modelVersion"),
             response_id=text_in(body, "responseId"),
             usage=used,
-            texts=tuple(texts) if texts[1:] else (),
-            ends=tuple(several) if texts[1:] else (),
             tool_calls=calls,
             reasoning=thoughts,
             logprobs=candidates[0].get("logprobsResult"),

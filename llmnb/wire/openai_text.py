@@ -66,20 +66,15 @@ class OpenAIText(Dialect):
             raise bad_reply(raw, "has a choice without a text")
         texts = [text_of(choice["text"]) for choice in choices]
         reasons = [ends.reason_text(choice.get("finish_reason")) for choice in choices]
-        several = [(reason, ends.worth(reason)) for reason in reasons]
-        reason, quality = ends.worst(several)
+        answers = ends.of_answers(texts, [(reason, ends.worth(reason)) for reason in reasons])
         usage = openai_usage(body, wrote=any(texts))
         if not any(texts):
-            quality = ends.worth_without_text(quality, usage, None)
+            answers["quality"] = ends.worth_without_text(answers["quality"], usage, None)
         return Reply(
-            text=texts[0],
-            finish_reason=reason,
-            quality=quality,
+            **answers,
             model=text_in(body, "model"),
             response_id=text_in(body, "id"),
             usage=usage,
-            texts=tuple(texts) if texts[1:] else (),
-            ends=tuple(several) if texts[1:] else (),
             logprobs=choices[0].get("logprobs"),
             raw=raw,
         )

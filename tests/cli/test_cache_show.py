@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
 import pytest
 from entries import entry
@@ -35,3 +37,16 @@ def test_every_dialects_question_is_shown(tmp_path, capsys, dialect):
     assert main(["cache", "--cache-dir", str(tmp_path), "show", "p"]) == 0
 
     assert "asked     the question" in capsys.readouterr().out
+
+
+def test_a_word_is_found_however_a_provider_has_written_it(tmp_path, capsys):
+    """
+    In any case, and where the reply holds its letters as escapes.
+    """
+    store = ProjectStore(layout.paths_of(tmp_path, "p"))
+    reply = {"choices": [{"message": {"content": "Kein Müll"}, "finish_reason": "stop"}]}
+    store.commit([entry(1, raw=json.dumps(reply).encode(), dialect="openai.chat"), entry(2)])
+
+    assert main(["cache", "--cache-dir", str(tmp_path), "show", "p", "--search", "MÜLL kein"]) == 0
+
+    assert capsys.readouterr().out.count("answered  Kein Müll") == 1

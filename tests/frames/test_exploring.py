@@ -463,10 +463,10 @@ class Slow:
     def __len__(self):
         return len(self.inner)
 
-    def find(self, pattern, start, stop):
+    def find(self, pattern, positions):
         self.looked.set()
         assert self.may_go.wait(60)
-        return self.inner.find(pattern, start, stop)
+        return self.inner.find(pattern, positions)
 
 
 def test_a_search_can_be_stopped_and_keeps_what_it_found():

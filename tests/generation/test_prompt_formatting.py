@@ -131,6 +131,8 @@ def test_a_text_instead_of_a_list_is_an_error():
     """
     with pytest.raises(ConfigurationError, match="list of texts"):
         make_prompts("it", "Do: ")
+    with pytest.raises(ConfigurationError, match=r"prompts\[1\] is None"):
+        make_prompts(["a", None], "Continue: ")
 
 
 class Tokenizer:

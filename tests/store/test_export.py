@@ -85,7 +85,7 @@ def test_an_export_comes_back_byte_for_byte(root, tmp_path):
     transfer.import_file(tmp_path / "out.jsonl", tmp_path / "other", project="q")
 
     there = open_project("q", tmp_path / "other").lookup([key_of(1), key_of(2)])
-    assert list(there.values()) == projects.entries(paths)
+    assert list(there.values()) == list(projects.each(paths))
 
 
 def test_a_file_is_replaced_only_by_a_whole_file(root, tmp_path, monkeypatch):

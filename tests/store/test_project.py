@@ -435,7 +435,7 @@ def test_a_planted_pickle_does_not_run(root, tmp_path):
     other.close()
 
     assert set(store.lookup([key_of(number) for number in range(1, 5)])) == {key_of(1)}
-    assert len(projects.entries(store.paths)) == 1
+    assert len(list(projects.each(store.paths))) == 1
     assert not (tmp_path / "ran").exists()
 
 

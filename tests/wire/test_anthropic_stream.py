@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import functools
-
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from llmnb import errors
-from llmnb.records import Reply
 from llmnb.wire.anthropic_requests import ANSWER_TOOL
 from llmnb.wire.dialect import dialect
 
@@ -88,39 +81,6 @@ def parsed(stream: bytes):
 
 
 # --------------------------------------------------------------- the same as unstreamed
-
-
-def test_a_stream_becomes_the_body_it_would_have_been():
-    """
-    Field by field.
-    """
-    assert orjson.loads(whole(HELLO)) == WHOLE_HELLO
-
-
-def test_it_reads_as_the_same_reply():
-    """
-    So both share one entry in the store.
-    """
-    streamed = dataclasses.replace(parsed(HELLO), raw=b"")
-
-    assert streamed == dataclasses.replace(CLAUDE.parse(orjson.dumps(WHOLE_HELLO)), raw=b"")
-
-
-@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-def test_however_it_is_cut_it_is_the_same(line_end):
-    """
-    Byte by byte, so also inside each character, for every kind of line end.
-    """
-    stream = HELLO.replace(b"\n", line_end)
-    for size in (1, 2, 3, 7, 64, 1000):
-        assembler = CLAUDE.assembler()
-        texts = [
-            delta.text
-            for position in range(0, len(stream), size)
-            for delta in assembler.feed(stream[position : position + size])
-        ]
-        assert texts == ["Grüße", " 🙂"]
-        assert orjson.loads(assembler.finish()) == WHOLE_HELLO
 
 
 def test_deltas_come_with_the_bytes_that_complete_them():
@@ -377,78 +337,3 @@ def test_an_error_in_mid_stream_is_no_answer():
         whole(start() + said(0, "Once upon") + fault)
 
     assert orjson.loads(caught.value.raw)["content"][0]["text"] == "Once upon"
-
-
-# --------------------------------------------------------------------------- anything
-
-fuzzed = settings(
-    max_examples=150,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-NAMES = (
-    "type index delta content_block message usage text thinking partial_json input name id "
-    "content stop_reason output_tokens error citation citations text_delta tool_use "
-    "content_block_start content_block_delta message_start message_delta message_stop"
-)
-names = st.sampled_from(NAMES.split())
-anything = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), names),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.one_of(names), inner, max_size=5)
-    ),
-    max_leaves=8,
-)
-EVENTS = [
-    start(),
-    PING,
-    said(0, "a"),
-    called(1, '{"a":', "1}"),
-    called(1, "{"),
-    end(),
-    end("tool_use"),
-    STOP,
-]
-events = st.one_of(
-    st.sampled_from(EVENTS),
-    anything.map(lambda value: b"data: " + orjson.dumps(value) + b"\n\n"),
-    st.binary(max_size=30),
-)
-
-
-def value_or_our_error(call):
-    """Run a call; only a value or one of our errors may come out of it."""
-    try:
-        return call()
-    except errors.LLMNBError as error:
-        return error
-
-
-@fuzzed
-@given(st.lists(events, max_size=8))
-def test_any_stream_is_a_reply_or_an_error_of_ours(parts):
-    """
-    Whatever comes in whichever order.
-    """
-    assembler = CLAUDE.assembler()
-    for part in parts:
-        for delta in assembler.feed(part):
-            (delta.text + delta.reasoning).encode()
-    result = value_or_our_error(lambda: CLAUDE.parse(assembler.finish()))
-    if isinstance(result, Reply):
-        result.text.encode()
-        assert isinstance(result.body, dict)
-
-
-@fuzzed
-@given(anything)
-def test_any_body_is_a_reply_or_an_error_of_ours(value):
-    """
-    And so for what was not streamed.
-    """
-    full = {**copy.deepcopy(WHOLE_HELLO), **value} if isinstance(value, dict) else value
-    for case in (value, full):
-        result = value_or_our_error(functools.partial(CLAUDE.parse, orjson.dumps(case)))
-        assert isinstance(result.text if isinstance(result, Reply) else result.message, str)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from llmnb import errors
-from llmnb.records import Reply
 from llmnb.wire.dialect import dialect
 
 GEMINI = dialect("gemini.generate")
@@ -43,18 +37,6 @@ HELLO = (
     + chunk(piece(" 🙂"))
     + chunk(piece(reason="STOP"), usageMetadata={"candidatesTokenCount": 2, "totalTokenCount": 11})
 )
-WHOLE_HELLO = {
-    "candidates": [
-        {
-            "content": {"role": "model", "parts": [{"text": "Grüße 🙂"}]},
-            "finishReason": "STOP",
-            "index": 0,
-        }
-    ],
-    "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11},
-    "modelVersion": "gemini-2.5-flash",
-    "responseId": "r-1",
-}
 
 
 def whole(stream: bytes, **options) -> bytes:
@@ -66,39 +48,6 @@ def parsed(stream: bytes, **options):
 
 
 # --------------------------------------------------------------- the same as unstreamed
-
-
-def test_a_stream_becomes_the_body_it_would_have_been():
-    """
-    Field by field.
-    """
-    assert orjson.loads(whole(HELLO)) == WHOLE_HELLO
-
-
-def test_it_reads_as_the_same_reply():
-    """
-    So both share one entry in the store.
-    """
-    streamed = dataclasses.replace(parsed(HELLO), raw=b"")
-
-    assert streamed == dataclasses.replace(GEMINI.parse(orjson.dumps(WHOLE_HELLO)), raw=b"")
-
-
-@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-def test_however_it_is_cut_it_is_the_same(line_end):
-    """
-    Byte by byte, so also inside each character, for every kind of line end.
-    """
-    stream = HELLO.replace(b"\r\n", line_end)
-    for size in (1, 2, 3, 7, 64, 1000):
-        assembler = GEMINI.assembler()
-        texts = [
-            delta.text
-            for position in range(0, len(stream), size)
-            for delta in assembler.feed(stream[position : position + size])
-        ]
-        assert texts == ["Grüße", " 🙂"]
-        assert orjson.loads(assembler.finish()) == WHOLE_HELLO
 
 
 def test_a_stream_that_is_a_long_list_is_read():
@@ -318,67 +267,3 @@ def test_an_error_in_mid_stream_is_no_answer():
         whole(chunk(piece("Once upon")) + fault)
 
     assert b"Once upon" in caught.value.raw
-
-
-# --------------------------------------------------------------------------- anything
-
-fuzzed = settings(
-    max_examples=150,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-NAMES = (
-    "candidates content parts text thought role index finishReason functionCall name args id "
-    "usageMetadata promptTokenCount logprobsResult chosenCandidates citationMetadata error code "
-    "promptFeedback blockReason thoughtSignature STOP modelVersion"
-)
-names = st.sampled_from(NAMES.split())
-anything = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 5), st.text(max_size=4), names),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=5)),
-    max_leaves=10,
-)
-candidates = st.dictionaries(names, anything, max_size=4).map(lambda case: {**piece("a"), **case})
-events = st.one_of(
-    st.sampled_from([chunk(piece("a")), chunk(piece("b", reason="STOP"))]),
-    candidates.map(lambda case: chunk(case)),
-    anything.map(lambda value: b"data: " + orjson.dumps(value) + b"\n\n"),
-    st.binary(max_size=30),
-)
-
-
-def value_or_our_error(call):
-    """Run a call; only a value or one of our errors may come out of it."""
-    try:
-        return call()
-    except errors.LLMNBError as error:
-        return error
-
-
-@fuzzed
-@given(st.lists(events, max_size=8))
-def test_any_stream_is_a_reply_or_an_error_of_ours(parts):
-    """
-    Whatever comes in whichever order.
-    """
-    assembler = GEMINI.assembler()
-    for part in parts:
-        for delta in assembler.feed(part):
-            (delta.text + delta.reasoning).encode()
-    outcome = value_or_our_error(lambda: GEMINI.parse(assembler.finish()))
-    if isinstance(outcome, Reply):
-        outcome.text.encode()
-        assert isinstance(outcome.body, dict)
-
-
-@fuzzed
-@given(st.one_of(anything, candidates.map(lambda case: {"candidates": [case]})))
-def test_any_body_is_a_reply_or_an_error_of_ours(value):
-    """
-    And so for what was not streamed, in a list or out of it.
-    """
-    for case in (value, [value]):
-        outcome = value_or_our_error(functools.partial(GEMINI.parse, orjson.dumps(case)))
-        assert isinstance(outcome.text if isinstance(outcome, Reply) else outcome.message, str)

@@ -90,23 +90,6 @@ def test_a_stream_becomes_the_response_it_would_have_been():
     assert same(RESPONSES.parse(whole(STREAM)), RESPONSES.parse(orjson.dumps(WHOLE)))
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_however_it_is_cut_it_is_the_same(end):
-    """
-    Byte by byte, so also inside each character, for every kind of line end.
-    """
-    stream = STREAM.replace(b"\n", end)
-    for size in (1, 7, 64, 1000):
-        assembler = RESPONSES.assembler()
-        texts = [
-            delta.text
-            for position in range(0, len(stream), size)
-            for delta in assembler.feed(stream[position : position + size])
-        ]
-        assert texts == ["Grüße", " 🙂"]
-        assert orjson.loads(assembler.finish()) == WHOLE
-
-
 def test_a_stream_that_was_not_asked_for_is_read_all_the_same():
     """
     With names of events or without.

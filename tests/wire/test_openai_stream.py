@@ -68,37 +68,6 @@ def same(streamed, unstreamed) -> bool:
 # ----------------------------------------------------------------- the same as unstreamed
 
 
-def test_a_stream_becomes_the_body_it_would_have_been():
-    """
-    Field by field.
-    """
-    assert orjson.loads(whole(HELLO)) == WHOLE_HELLO
-
-
-def test_it_reads_as_the_same_reply():
-    """
-    So both share one entry in the store.
-    """
-    assert same(parsed(HELLO), CHAT.parse(orjson.dumps(WHOLE_HELLO)))
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_however_it_is_cut_it_is_the_same(end):
-    """
-    Byte by byte, so also inside each character, for every kind of line end.
-    """
-    stream = HELLO.replace(b"\n", end)
-    for size in (1, 2, 3, 7, 64, 1000):
-        assembler = CHAT.assembler()
-        texts = [
-            delta.text
-            for position in range(0, len(stream), size)
-            for delta in assembler.feed(stream[position : position + size])
-        ]
-        assert texts == ["Grüße", " 🙂"]
-        assert orjson.loads(assembler.finish()) == WHOLE_HELLO
-
-
 def test_comments_and_unknown_fields_do_not_matter():
     """
     OpenRouter sends comments to keep the connection open.

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich_bodies import RICH, spoilt
-from streams import DONE, STREAMS
+from streams import DONE, STREAMS, TEXT
 
 from llmnb import errors
 from llmnb.records import Reply
@@ -102,6 +102,26 @@ def test_whole_and_streamed_readers_agree_ten_thousand_times(case):
     The same promise over many more bytes.
     """
     agreed(*case)
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_becomes_the_body_it_would_have_been(name, line_end):
+    """
+    Field by field, for every kind of line end, however it is cut: also inside each character.
+    """
+    stream, body = STREAMS[name]
+    stream = stream.replace(b"\n", line_end)
+    for size in (1, 2, 3, 7, 64, 1000):
+        assembler = dialect(name).assembler()
+        texts = [
+            delta.text
+            for start in range(0, len(stream), size)
+            for delta in assembler.feed(stream[start : start + size])
+        ]
+        assert "".join(texts) == TEXT
+        assert len(texts) > 1
+        assert orjson.loads(assembler.finish()) == body
 
 
 chunks = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
