@@ -241,7 +241,9 @@ def faults(request):
     return {0: 500, 1: 429, 2: 503}.get(request.number % 50)
 
 
-@pytest.mark.parametrize("rows", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "rows", [500, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
+)
 def test_the_cost_of_mixed_requests_is_the_ledgers_to_the_nano_dollar(rows):
     """
     Cached, merged, reasoning, retried: tracker, run and results agree with the provider.
