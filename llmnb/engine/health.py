@@ -56,7 +56,9 @@ class Health:
         """Return the seconds since the first refusal or failure that no success has followed."""
         if self._failing_seconds is None:
             return 0.0
-        return self._failing_seconds + _awake(now - self._failing_seen)
+        # A machine that was asleep between two replies has asked nothing meanwhile.
+        passed = min(max(0.0, now - self._failing_seen), LONGEST_SERVER_WAIT)
+        return self._failing_seconds + passed
 
     def queue_of(self, lane: Lane) -> deque[Turn] | None:
         """Return those of a run whose turn it is: that have failed, or that have not.
@@ -154,8 +156,3 @@ class Health:
             0.0 if self._failing_seconds is None else self.seconds_without_success(now)
         )
         self._failing_seen = now
-
-
-def _awake(seconds: float) -> float:
-    """Return how much of the time between two replies counts: a machine asleep asked nothing."""
-    return min(max(0.0, seconds), LONGEST_SERVER_WAIT)

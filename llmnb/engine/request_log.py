@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from llmnb.display.texts import single_line
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped
 from llmnb.records import Outcome
 
@@ -49,7 +50,7 @@ def log_start(row: int, attempt: int) -> None:
 def log_failure(row: int, attempt: int, error: LLMNBError) -> None:
     """Log that an attempt was refused or has failed; there may be another."""
     if requests_log.isEnabledFor(logging.WARNING):
-        kind, message = type(error).__name__, _single_line(error)
+        kind, message = type(error).__name__, single_line(error.message)
         requests_log.warning("Request #%d, attempt %d: %s: %s", row, attempt, kind, message)
 
 
@@ -64,7 +65,9 @@ def log_end(outcome: Outcome) -> None:
     elif requests_log.isEnabledFor(logging.ERROR) and not isinstance(error, Stopped):
         attempts = error.details.attempts or 0
         after = f" after {attempts} attempts" if attempts > 1 else ""
-        requests_log.error("Request #%d failed%s: %s", outcome.row, after, _single_line(error))
+        requests_log.error(
+            "Request #%d failed%s: %s", outcome.row, after, single_line(error.message)
+        )
 
 
 def _details(outcome: Outcome) -> str:
@@ -73,7 +76,3 @@ def _details(outcome: Outcome) -> str:
     seconds = "" if outcome.seconds is None else f", {outcome.seconds:.3f} s"
     who = f"{outcome.provider}/{outcome.model}"
     return f"{who}, {outcome.attempts} requests{tokens}{seconds}, key {outcome.key}"
-
-
-def _single_line(error: LLMNBError) -> str:
-    return " ".join(error.message.split())

@@ -21,8 +21,7 @@ from llmnb.engine.handover import OutcomeStream
 from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
-from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot, StatusTracker
-from llmnb.engine.status_record import as_json
+from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot, StatusTracker, as_json
 from llmnb.engine.target import Prepare
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from llmnb.display import durations, html_fragments, moments, money
 from llmnb.display.escape import summary
 from llmnb.display.palette import FAINT
 from llmnb.errors import FlowControl, LLMNBError
+
+T = TypeVar("T")
 
 LATENCIES_SHOWN = 150
 """Latencies that a snapshot has at most."""
@@ -560,3 +562,47 @@ def _causes(snapshots: Sequence[StatusSnapshot]) -> tuple[FailureCause, ...]:
             cause = dataclasses.replace(known, rows=known.rows + cause.rows)
         causes[cause.kind] = cause
     return tuple(sorted(causes.values(), key=attrgetter("rows"), reverse=True))
+
+
+# ------------------------------------------------------- as it is written down at a run's end
+
+_LISTS = {"pools": PoolStatus, "shares": ModelShare, "causes": FailureCause, "samples": Sample}
+_LEFT_OUT = ("latencies", "waiting_on")
+"""What only says how a run goes on."""
+
+
+def as_json(status: StatusSnapshot) -> dict[str, Any]:
+    """Return a status in values that orjson writes."""
+    values = {
+        field.name: getattr(status, field.name)
+        for field in dataclasses.fields(status)
+        if field.name not in _LEFT_OUT
+    }
+    return values | {"failures": dict(status.failures), "models": dict(status.models)}
+
+
+def from_json(values: Mapping[str, Any]) -> StatusSnapshot:
+    """Return a status that was written down, by this release or another.
+
+    Raises:
+        TypeError: If it is none.
+
+    Example:
+        >>> status = StatusSnapshot(state="finished", project="Maths", completed=3)
+        >>> import orjson
+        >>> from_json(orjson.loads(orjson.dumps(as_json(status)))).completed
+        3
+    """
+    known = dict(values)
+    for name in ("failures", "models"):
+        known[name] = frozen(known.get(name) or {})
+    for name, kind in _LISTS.items():
+        known[name] = tuple(_made(kind, item) for item in known.get(name) or ())
+    known["counts"] = _made(StatusTracker, known.get("counts") or {})
+    known["pace"] = _made(Pace, known.get("pace") or {})
+    return _made(StatusSnapshot, known)
+
+
+def _made(kind: type[T], values: Mapping[str, Any]) -> T:
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in names})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llmnb.display.escape import html_text, summary
-from llmnb.display.html_fragments import strong
-from llmnb.display.palette import ACCENT, PATTERNS, RULE
+from llmnb.display.html_fragments import cell, raw_cell, strong, table
+from llmnb.display.palette import ACCENT, FAINT, PATTERNS, RULE
 from llmnb.display.texts import counted
 
 FEW_LABELS = 15
@@ -116,6 +118,46 @@ def whisker(
         f'width:{width};top:{middle - 1:g}px;height:2px;{_INK}"></span>{caps}{ringed}'
         f'<span style="{_ABSOLUTE};left:{at(value)};{dot};background:{ACCENT}"></span></div>'
     )
+
+
+def axis_table(
+    axis: Sequence[str],
+    names: Sequence[str],
+    rows: Iterable[tuple[str, str, Sequence[str]]],
+    *,
+    is_first_best: bool = False,
+) -> str:
+    """Return a table of whiskers on one axis, figures beside each.
+
+    Args:
+        axis: What stands along the axis, from its beginning to its end.
+        names: What the figures are called; the first is stressed.
+        rows: Each row's name, its whisker and its figures.
+        is_first_best: Whether the first row's name is stressed.
+    """
+    small = f"{FAINT};font-size:11px;line-height:14px;padding:0 0 4px 10px;vertical-align:bottom"
+    marks = " ".join(f"<span>{html_text(mark)}</span>" for mark in axis)
+    marks = f'<div style="display:flex;justify-content:space-between">{marks}</div>'
+    head = [
+        cell("", "padding:0"),
+        raw_cell(marks, f"{small};white-space:nowrap;width:34%;min-width:62px"),
+        *(cell(name, small, align="right", head="col") for name in names),
+    ]
+    plain = "padding:3px 0 3px 10px;white-space:nowrap"
+    looks = [f"{plain};font-weight:600", *[plain] * (len(names) - 1)]
+    body = []
+    for number, (name, drawn, figures) in enumerate(rows):
+        is_best = is_first_best and not number
+        style = f"padding:3px 0;{breaking(name)}{';font-weight:600' if is_best else ''}"
+        body.append(
+            [
+                cell(name, style, head="" if is_best else "row", longest=60),
+                raw_cell(drawn, f"vertical-align:middle;{plain}"),
+                *map(functools.partial(cell, align="right"), figures, looks),
+            ]
+        )
+    drawn = table([head, *body], "width:100%")
+    return f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>'
 
 
 def right_and_wrong(right: float, wrong: float, missing: float) -> str:

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import columns, wrapped
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, raw_cell, strong, table, text_cell
-from llmnb.display.palette import FAINT, RULE
+from llmnb.display.html_fragments import box, cell, strong, table, text_cell
+from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
-from llmnb.evaluation.card_parts import breaking, foot, note, title, whisker
+from llmnb.evaluation.card_parts import axis_table, foot, note, title, whisker
 from llmnb.evaluation.comparison_score import Rival
 
 _SHOWN = 12
 """Rivals that are shown at most."""
+
+_FIGURES = ("right", "95 % interval", "failed", "p50", "per 1,000 rows")
 
 _LONGEST_HEAD = 24
 """Characters of a rival's name over its answers."""
@@ -68,11 +70,10 @@ class ComparisonCard:
     def html(self) -> str:
         """Return the card; every style can be stripped, and no text in it acts."""
         first, rest = self._headline()
-        drawn = table(self._rows(), "width:100%")
         parts = [
             title(first, rest),
             note(self._advice()),
-            f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>',
+            self._drawn(),
             f'<p style="margin:10px 0 2px">{strong("Against the best")}</p>\n',
             *(
                 f'<p style="margin:0;font-size:12.5px">{strong(name)} {html_text(said)} '
@@ -91,9 +92,7 @@ class ComparisonCard:
 
     def text(self) -> str:
         """Return the card as text, below 90 columns."""
-        rows: list[tuple[str, ...]] = [
-            ("", "right", "95 % interval", "failed", "p50", "per 1,000 rows")
-        ]
+        rows: list[tuple[str, ...]] = [("", *_FIGURES)]
         rows += [(costs.name, *self._figures(rival, costs)) for rival, costs in self._shown()]
         lines = [*wrapped(self.line()), *wrapped(self._advice()), ""]
         lines += ["  " + line for line in columns(rows, right={1, 2, 3, 4, 5}, width=86)]
@@ -182,42 +181,18 @@ class ComparisonCard:
             "unknown" if price is None else money.usd(1000 * price),
         )
 
-    def _rows(self) -> Iterator[list[str]]:
-        small = f"{FAINT};font-size:11px;line-height:14px;padding:0 0 4px 10px"
-        ends = (
-            '<div style="display:flex;justify-content:space-between"><span>0</span> '
-            "<span>50</span> <span>100 %</span></div>"
-        )
-        has_failed = any(costs.failed for costs in self.costs)
-        names = ["right", "95 % interval", "failed", "p50", "per 1,000 rows"]
-        left_out = set() if has_failed else {2}
-        yield [
-            cell("", "padding:0"),
-            raw_cell(ends, f"{small};white-space:nowrap;width:32%;min-width:62px"),
-            *(
-                cell(name, f"{small};vertical-align:bottom", align="right", head="col")
-                for place, name in enumerate(names)
-                if place not in left_out
-            ),
-        ]
-        plain = "padding:3px 0 3px 10px;white-space:nowrap"
-        for number, (rival, costs) in enumerate(self._shown()):
+    def _drawn(self) -> str:
+        shown = [number for number, name in enumerate(_FIGURES) if self._has(name)]
+        rows = []
+        for rival, costs in self._shown():
             drawn = whisker(rival.accuracy, (rival.low, rival.high))
-            figures = enumerate(self._figures(rival, costs))
-            look = f"padding:3px 0;{breaking(costs.name)}"
-            yield [
-                cell(costs.name, look if number else f"{look};font-weight:600", longest=60),
-                raw_cell(drawn, f"vertical-align:middle;{plain}"),
-                *(
-                    cell(
-                        figure,
-                        plain if place else f"{plain};font-weight:600",
-                        align="right",
-                    )
-                    for place, figure in figures
-                    if place not in left_out
-                ),
-            ]
+            figures = self._figures(rival, costs)
+            rows.append((costs.name, drawn, [figures[number] for number in shown]))
+        names = [_FIGURES[number] for number in shown]
+        return axis_table(["0", "50", "100 %"], names, rows, is_first_best=True)
+
+    def _has(self, name: str) -> bool:
+        return name != "failed" or any(costs.failed for costs in self.costs)
 
     def _disputed_head(self) -> list[str]:
         by_number = sorted(
@@ -245,7 +220,7 @@ class ComparisonCard:
                     cell(text, style, align="left" if place else "right", longest=100)
                     for place, text in enumerate(row[:-1])
                 ),
-                text_cell(cut(row[-1], 100), f"{style};{FAINT};min-width:140px"),
+                text_cell(cut(row[-1], 100), f"{style};{FAINT};min-width:90px"),
             ]
             for row in self.disputed
         ]

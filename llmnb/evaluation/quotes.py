@@ -108,11 +108,11 @@ def is_supported(
     """
     if value is None or value in ("", [], {}):
         return None
-    given = [quotes] if isinstance(quotes, str) else list(quotes or ())
-    given = [quote for quote in given if isinstance(quote, str) and quote.strip()]
-    if len(given) < (len(value) if isinstance(value, list) else 1):
+    quoted = [quotes] if isinstance(quotes, str) else list(quotes or ())
+    quoted = [quote for quote in quoted if isinstance(quote, str) and quote.strip()]
+    if len(quoted) < (len(value) if isinstance(value, list) else 1):
         return False
-    if all(texts.has(quote) for quote in given):
+    if all(texts.has(quote) for quote in quoted):
         return True
     return None if has_pictures else False
 

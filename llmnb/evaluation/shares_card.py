@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmnb.display.aligned import columns, wrapped
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, table
+from llmnb.display.html_fragments import box
 from llmnb.display.moments import moment
-from llmnb.display.palette import FAINT, RULE
 from llmnb.display.texts import counted, cut
 from llmnb.evaluation.card_parts import (
     FEW_LABELS,
-    breaking,
+    axis_table,
     foot,
     note,
     title,
@@ -24,6 +23,7 @@ from llmnb.evaluation.card_parts import (
 from llmnb.evaluation.shares import LabelShare
 
 _LABELS_SHOWN = 20
+_FIGURES = ("share", "95 % interval", "rows", "model says")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,10 @@ class SharesCard:
     def html(self) -> str:
         """Return the card; every style can be stripped, and no text in it acts."""
         first, rest = self._headline()
-        drawn = table(self._rows(), "width:100%")
         return box(
             title(first, rest),
             note(f"{self._sentence()} Dot and whisker: corrected; ring: the model’s own count."),
-            f'<div style="{RULE};padding-top:7px;overflow-x:auto">{drawn}</div>',
+            self._drawn(),
             foot(html_text(self._footer())),
             name="llmnb-score",
             width=840,
@@ -67,7 +66,7 @@ class SharesCard:
 
     def text(self) -> str:
         """Return the card as text, below 90 columns."""
-        rows = [("label", "share", "95 % interval", "rows", "model says")]
+        rows = [("label", *_FIGURES)]
         rows += [(label, *self._figures(share)) for label, share in self._shown()]
         return "\n".join(
             [
@@ -141,32 +140,14 @@ class SharesCard:
             _tenths(share.naive),
         )
 
-    def _rows(self) -> Iterator[list[str]]:
+    def _drawn(self) -> str:
         shown = self._shown()
         whole = _axis(max(max(share.high, share.naive) for _, share in shown))
-        small = f"{FAINT};font-size:11px;padding:0 0 4px 12px;white-space:nowrap"
-        ends = (
-            f'<div style="display:flex;justify-content:space-between"><span>0</span> '
-            f"<span>{100 * whole:.0f} %</span></div>"
-        )
-        yield [
-            cell("", "padding:0"),
-            f'<td style="border:0;background:none;{small};width:36%;min-width:36px">{ends}</td>',
-            *(
-                cell(name, small, align="right", head="col")
-                for name in ("share", "95 % interval", "rows", "model says")
-            ),
-        ]
+        rows = []
         for label, share in shown:
             drawn = whisker(share.share, (share.low, share.high), whole=whole, ring=share.naive)
-            corrected, *figures = self._figures(share)
-            plain = "padding:3px 0 3px 12px;white-space:nowrap"
-            yield [
-                cell(label, f"padding:3px 0;{breaking(label)}", head="row", longest=40),
-                f'<td style="border:0;background:none;vertical-align:middle;{plain}">{drawn}</td>',
-                cell(corrected, f"font-weight:600;{plain}", align="right"),
-                *(cell(figure, plain, align="right") for figure in figures),
-            ]
+            rows.append((label, drawn, self._figures(share)))
+        return axis_table(["0", f"{100 * whole:.0f} %"], _FIGURES, rows)
 
 
 def _tenths(share: float) -> str:

@@ -17,8 +17,14 @@ from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.engine.handle import About, Mode, RowAnswer, RunHandle, run_named
-from llmnb.engine.status import Clock, FailureCause, StatusSnapshot, StatusTracker, frozen
-from llmnb.engine.status_record import from_json
+from llmnb.engine.status import (
+    Clock,
+    FailureCause,
+    StatusSnapshot,
+    StatusTracker,
+    from_json,
+    frozen,
+)
 from llmnb.errors import ConfigurationError, LLMNBError, NotGood, SchemaMismatch, StoreError
 from llmnb.frames import failures
 from llmnb.frames.answers import Outcomes

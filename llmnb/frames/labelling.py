@@ -146,11 +146,11 @@ class Labeller(Labelled, Shown):
         Raises:
             InputError: If it is none of the labels.
         """
-        found = self.known(label)
-        if found is None:
-            known = ", ".join(repr(choice) for choice in self.choices[:20])
+        choice = self.known(label)
+        if choice is None:
+            known = ", ".join(repr(label) for label in self.choices[:20])
             raise InputError(f"{label!r} is none of the labels: {known}.")
-        return found
+        return choice
 
     def known(self, label: Any) -> Label | None:
         """Return the label that a value means, None where it is none of the labels."""
@@ -303,8 +303,8 @@ class Labeller(Labelled, Shown):
     def labels(self) -> Any:
         """The label of each row of the table, as a column of its library; NA where none is."""
         self.rows.store.refresh()  # somebody may label elsewhere
-        found = [None if said is None else self.known(said) for said in self.rows.of_rows()]
-        column = AnswerColumn(found, "category", list(self.choices))
+        labels = [None if said is None else self.known(said) for said in self.rows.of_rows()]
+        column = AnswerColumn(labels, "category", list(self.choices))
         return self.rows.source.filled({self.column: column}, into=False, is_frame=False)
 
     @property
@@ -371,9 +371,9 @@ class Labeller(Labelled, Shown):
 
     def pairs(self) -> Counter[tuple[str, str | None]]:
         """Return how often which label stands beside which answer of the model, over the sample."""
-        given = ((row, self.label_of(row)) for row in self.asked)
+        labels = ((row, self.label_of(row)) for row in self.asked)
         return Counter(
-            (str(label), self.answer_of(row)) for row, label in given if label is not None
+            (str(label), self.answer_of(row)) for row, label in labels if label is not None
         )
 
     def differing(self) -> list[int]:
@@ -534,11 +534,11 @@ def labeller(
 
 def _choices(labels: Sequence[Any]) -> list[Label]:
     choices: dict[str, Label] = {}
-    for given in labels:
-        label = given.item() if hasattr(given, "item") else given  # a number of numpy's
+    for value in labels:
+        label = value.item() if hasattr(value, "item") else value  # a number of numpy's
         key = label_key(label) if isinstance(label, Label) else None
         if key is None:
-            raise ConfigurationError(f"A label is a text or a number, not {given!r}.")
+            raise ConfigurationError(f"A label is a text or a number, not {value!r}.")
         if key in choices:
             raise ConfigurationError(
                 f"The labels {choices[key]!r} and {label!r} are the same: capitals and outer "

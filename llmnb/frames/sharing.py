@@ -46,8 +46,8 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
     said = spellings.keys(answers)
     labelled = sum(label is not None for label in known)
     labels = dict.fromkeys(key for key in [*known, *said] if key is not None)
-    found = shares(said, known, labels)
-    ordered = dict(sorted(found.items(), key=lambda pair: -pair[1].share))
+    corrected = shares(said, known, labels)
+    ordered = dict(sorted(corrected.items(), key=lambda pair: -pair[1].share))
     shown = {spellings.shown(str(label)): share for label, share in ordered.items()}
     figures = list(shown.values())
     return Shares(

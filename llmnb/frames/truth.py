@@ -74,15 +74,15 @@ def truth_of(source: TableSource, truth: Any, argument: str = "truth") -> Truth:
     """
     if not source.rows:
         raise InputError("The table has no rows: there is nothing to score.")
-    found = _labels_of(source, truth, argument)
-    if all(label is None for label in found.labels):
-        if found.strangers:
+    true = _labels_of(source, truth, argument)
+    if all(label is None for label in true.labels):
+        if true.strangers:
             raise InputError(
-                f"{argument}= has {counted(found.strangers, 'label')}, but none of them belongs to "
+                f"{argument}= has {counted(true.strangers, 'label')}, but none of them belongs to "
                 "a row of this table: labels are matched by the index."
             )
         raise InputError(f"{argument}= has no label for any row: all are missing.")
-    return found
+    return true
 
 
 def answers_and_truth(source: TableSource, column: Hashable, truth: Any) -> tuple[list[Any], Truth]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import BudgetExceeded, InputError, LLMNBError, Stopped
-from llmnb.evaluation.labels import Spellings, number
+from llmnb.evaluation.labels import label_key, number
 from llmnb.frames.answers import AnswerForm, with_suffix
 from llmnb.frames.options import Options, options_of
 from llmnb.frames.scoring import Score, column_score
@@ -141,7 +141,6 @@ class Version:
         self._into = into
         self._output = question.output
         self._judged = self._judged_field()
-        self._spellings = Spellings()
         self._scored: tuple[int, Score | None] = (-1, None)
 
     def __repr__(self) -> str:
@@ -227,7 +226,7 @@ class Version:
         true, said = number(label), number(value)
         if true is not None and said is not None and not isinstance(label, str):
             return true == said
-        return self._spellings.key(value) == self._spellings.key(label)
+        return label_key(value) == label_key(label)
 
     @property
     def usd_per_row(self) -> float | None:

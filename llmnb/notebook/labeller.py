@@ -70,6 +70,15 @@ class LabellerWidget(RequestSurface):
     def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
         """Return what does a request; one that speaks of a row which has gone by does nothing."""
         labeller = self.labeller
+        acts: dict[str, Callable[[], None]] = {
+            "skip": labeller.leave if labeller.is_reviewing else labeller.skip,
+            "undo": labeller.undo,
+            "save": labeller.save_again,
+            "differ": labeller.review,
+            "skipped": labeller.ask_skipped,
+            "foreign": labeller.ask_again,
+            "more": labeller.more,
+        }
         match request:
             case {"do": "look"}:
                 return lambda: self._send_all(turn)
@@ -81,20 +90,8 @@ class LabellerWidget(RequestSurface):
                 0 <= index < len(labeller.choices)
             ):
                 return self._at(step, lambda: labeller.give(labeller.choices[index]))
-            case {"do": "skip", "step": int(step)}:
-                return self._at(step, self._skip)
-            case {"do": "undo", "step": int(step)}:
-                return self._at(step, labeller.undo)
-            case {"do": "save", "step": int(step)}:
-                return self._at(step, labeller.save_again)
-            case {"do": "differ", "step": int(step)}:
-                return self._at(step, labeller.review)
-            case {"do": "skipped", "step": int(step)}:
-                return self._at(step, labeller.ask_skipped)
-            case {"do": "foreign", "step": int(step)}:
-                return self._at(step, labeller.ask_again)
-            case {"do": "more", "step": int(step)}:
-                return self._at(step, labeller.more)
+            case {"do": str(what), "step": int(step)} if what in acts:
+                return self._at(step, acts[what])
         return None
 
     def _at(self, step: int, act: Callable[[], None]) -> Callable[[], None]:
@@ -111,12 +108,6 @@ class LabellerWidget(RequestSurface):
                     raise  # not of a label: nothing on the card says so yet
 
         return acted
-
-    def _skip(self) -> None:
-        if self.labeller.is_reviewing:
-            self.labeller.leave()
-        else:
-            self.labeller.skip()
 
     def _hide(self, is_hidden: bool) -> None:
         self._is_hidden = is_hidden

@@ -6,7 +6,6 @@ widget's state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from llmnb.display import spans
@@ -16,8 +15,7 @@ from llmnb.display.numbers import percent
 from llmnb.display.texts import counted, cut, single_line
 from llmnb.evaluation.statistics import wilson
 from llmnb.frames.labelling import Event, Labeller
-from llmnb.frames.table_source import TableSource
-from llmnb.user_code import shell
+from llmnb.frames.workbench_code import text_literal, variable
 
 KEYED = 9
 """Labels that have a key of their own; from one more on there is a field for first letters."""
@@ -156,8 +154,8 @@ def card(labeller: Labeller, rows: Rows | None, notes: str, *, is_hidden: bool) 
 def _index(labeller: Labeller, label: Any) -> int | None:
     if label is None:
         return None
-    found = labeller.known(label)
-    return None if found is None else labeller.choices.index(found)
+    choice = labeller.known(label)
+    return None if choice is None else labeller.choices.index(choice)
 
 
 def _last(labeller: Labeller, rows: Rows, notes: str, *, is_hidden: bool) -> dict[str, Any]:
@@ -354,10 +352,9 @@ def _done_line(labeller: Labeller, notes: str, differ: int) -> dict[str, Any]:
 
 def next_lines(labeller: Labeller) -> list[list[str]]:
     """Return lines of code that go on from here, each with what it is for."""
-    source = labeller.rows.source
-    names = _names(labeller, source)
-    table, labelled = names["table"], names["labelled"]
-    column = _quoted(labeller.column)
+    table = variable(labeller.rows.source.table) or ("df" if labeller.is_frame else "texts")
+    labelled = variable(labeller) or "labelled"
+    column = text_literal(labeller.column)
     lines = []
     if labeller.has_answers and labeller.sample.is_random:
         lines.append(["How good the model is", f"{table}.llm.score({column}, {labelled})"])
@@ -365,7 +362,7 @@ def next_lines(labeller: Labeller) -> list[list[str]]:
             ["How many of each, in all", f"{table}.llm.shares({column}, truth={labelled})"]
         )
     if labeller.is_frame:
-        text = _quoted(Rows(labeller).text_field)
+        text = text_literal(Rows(labeller).text_field)
         classify = f"{table}.llm.classify({text}, {labelled}.choices, examples={labelled})"
         lines.append(["Your labels as examples", classify])
         lines.append(["A better prompt", f"{table}.llm.workbench(truth={labelled})"])
@@ -373,23 +370,3 @@ def next_lines(labeller: Labeller) -> list[list[str]]:
         classify = f"{table}.llm.classify({labelled}.choices, examples={labelled})"
         lines.append(["Your labels as examples", classify])
     return [[purpose, visible(code, longest=300)] for purpose, code in lines]
-
-
-def _quoted(text: str) -> str:
-    """Return a text as code."""
-    code = repr(text)
-    return f'"{code[1:-1]}"' if code[0] == "'" and '"' not in code else code
-
-
-def _names(labeller: Labeller, source: TableSource) -> Mapping[str, str]:
-    """Return what the person calls the table and the labeller."""
-    variables: Mapping[str, Any] = getattr(shell(), "user_ns", {})
-    names = {"table": "df" if labeller.is_frame else "texts", "labelled": "labelled"}
-    for name, value in list(variables.items()):
-        if name.startswith("_"):
-            continue
-        if value is labeller:
-            names["labelled"] = name
-        elif value is source.table:
-            names["table"] = name
-    return names

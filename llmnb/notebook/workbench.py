@@ -152,31 +152,25 @@ class WorkbenchWidget(RequestSurface):
 
     def _run_job(self, request: dict[str, Any]) -> Callable[[], object] | None:
         bench, run = self.bench, self.bench.table_run
-        match request:
-            case {"do": "run"}:
-                return lambda: bench.run()
-            case {"do": "allow"}:
-                return self._allow
-            case {"do": "pause"} if run is not None:
-                return self._then_shown(run.pause)
-            case {"do": "resume"} if run is not None:
-                return self._then_shown(run.resume)
-            case {"do": "stop"} if run is not None:
-                return self._then_shown(run.stop)
-            case {"do": "retry"} if run is not None:
-                return lambda: bench.retry()
-        return None
+        what = request.get("do")
+        if what == "run":
+            return bench.run
+        if what == "allow":
+            return self._allow
+        if run is None or not isinstance(what, str):
+            return None
+        acts = {"pause": run.pause, "resume": run.resume, "stop": run.stop}
+        if what in acts:
+            return lambda: self._show_after(acts[what])
+        return bench.retry if what == "retry" else None
 
     def _type(self, prompt: str, turn: str) -> None:
         self.bench.change(prompt=prompt)
         self.reply(turn, "typed", rev=self.bench.revision)
 
-    def _then_shown(self, act: Callable[[], Any]) -> Callable[[], None]:
-        def do() -> None:
-            act()
-            self._on_change()
-
-        return do
+    def _show_after(self, act: Callable[[], object]) -> None:
+        act()
+        self._on_change()
 
     def _allow(self) -> None:
         self.bench.budget_usd += self.bench.budget_usd or 0.25

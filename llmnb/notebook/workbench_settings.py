@@ -47,7 +47,7 @@ def fields(bench: Workbench) -> dict[str, Any]:
     if params["max_tokens"] is None:
         params["max_tokens"] = question.params.get("max_completion_tokens")
     return {
-        "model": _models(question.model),
+        "model": models_text(question.model),
         **{name: "" if value is None else str(value) for name, value in params.items()},
         "budget_usd": f"{bench.budget_usd:g}",
         "system": question.system or "",
@@ -61,9 +61,10 @@ def fields(bench: Workbench) -> dict[str, Any]:
     }
 
 
-def _models(model: Any) -> str:
+def models_text(model: Any) -> str:
+    """Return the names of the models that are asked, as they are typed."""
     several = model if isinstance(model, list | tuple) else [] if model is None else [model]
-    return ", ".join(str(getattr(one, "model", one)) for one in several)
+    return ", ".join(str(getattr(model, "model", model)) for model in several)
 
 
 def _examples(bench: Workbench) -> list[list[Any]]:
@@ -146,8 +147,8 @@ def put(bench: Workbench, name: str, text: str) -> None:
     """
     text = text.strip()
     if name == "model":
-        names = [one.strip() for one in text.split(",") if one.strip()]
-        if text == _models(bench.question.model):
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        if text == models_text(bench.question.model):
             return  # an object may stand behind the name
         bench.change(model=None if not names else names[0] if len(names) == 1 else names)
     elif name == "system":

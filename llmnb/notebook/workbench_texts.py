@@ -105,7 +105,7 @@ def _cut(parts: Sequence[Span], limit: int) -> tuple[list[Span], int]:
 
 def _differences(bench: Workbench, version: Version) -> list[Span]:
     """Return what changed from the version before, in settings and words."""
-    older = [one for one in bench.versions if one.number < version.number]
+    older = [other for other in bench.versions if other.number < version.number]
     if not older:
         return []
     before = older[-1].question
@@ -136,7 +136,9 @@ def _settings(before: Question, after: Question) -> list[tuple[str, str, str]]:
         ]
         changes.append(("model", *names))
     if (before.pairs, before.examples) != (after.pairs, after.examples):
-        counts = [str(len(one.pairs) or len(one.examples) or "none") for one in (before, after)]
+        counts = [
+            str(len(asked.pairs) or len(asked.examples) or "none") for asked in (before, after)
+        ]
         changes.append(("examples", *counts))
     for name in ("system", "schema"):
         old, new = getattr(before, name), getattr(after, name)

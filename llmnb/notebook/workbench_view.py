@@ -23,6 +23,7 @@ from llmnb.frames.workbench_text import share_words
 from llmnb.frames.workbench_version import Question, Version
 from llmnb.notebook import facts, plan_card
 from llmnb.notebook.card import is_blocked
+from llmnb.notebook.workbench_settings import models_text
 from llmnb.running.planning import Plan
 from llmnb.user_code import key_offer
 
@@ -91,13 +92,8 @@ def _subject(bench: Workbench) -> str:
 
 def model_words(question: Question, plan: Plan | None) -> list[str]:
     """Return who is asked with which settings: plain, stressed, plain."""
-    if plan is not None:
-        name = plan.model
-    elif isinstance(question.model, list | tuple):
-        name = ", ".join(str(getattr(one, "model", one)) for one in question.model)
-    else:
-        own = question.model
-        name = "the configured model" if own is None else str(getattr(own, "model", own))
+    known = models_text(question.model) or "the configured model"
+    name = known if plan is None else plan.model
     return [
         "",
         visible(name, longest=80),
@@ -401,12 +397,12 @@ def _comparison(bench: Workbench) -> str:
     current = bench.current
     if current is None:
         return ""
-    older = [one for one in bench.versions if one.number < current.number]
+    older = [version for version in bench.versions if version.number < current.number]
     if not bench.truth:
         return _changed_answers(bench, current, older)
     if not current.is_scored:
         return f" v{current.number} is not scored yet."
-    scored = next((one for one in reversed(older) if one.is_scored), None)
+    scored = next((version for version in reversed(older) if version.is_scored), None)
     if scored is None or current.score is None or current.score.accuracy is None:
         return ""
     return " " + against(bench, current, scored)

@@ -34,12 +34,12 @@ ALLOWED = {
         "evaluation frames notebook tests/browser tests/cli tests/evaluation tests/frames "
         "tests/notebook"
     ),
-    "given": "engine evaluation frames notebook tests tests/frames tests/notebook",
+    "given": "engine frames notebook tests tests/frames tests/notebook",
     "hear": "notebook",
     "held": "frames tests/notebook",
     "one": (
         "chat display evaluation frames llmnb notebook tests/browser tests/engine "
-        "tests/evaluation tests/frames tests/models tests/notebook tests/testing"
+        "tests/evaluation tests/frames tests/models tests/notebook tests/testing tests/wire"
     ),
     "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
