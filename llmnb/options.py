@@ -542,9 +542,13 @@ def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+            if SHORT.get(name) in known:  # its name in `%llm_config`
+                near = [SHORT[name]]
             hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(known)}."
             if name in _OF_THE_MODEL:
                 hint = f"Give it with the model: model=llmnb.LLM(model=…, {name}=…)."
+            elif name in OPTIONS and "configure" in OPTIONS[name].doors:
+                hint = f"Set it for all calls: llmnb.configure({name}=…)."
             raise UnknownOption(f"{where} has no keyword {name!r}. {hint} Nothing was sent.")
 
 

@@ -574,3 +574,15 @@ def test_no_message_names_an_option_that_is_nowhere():
     known = {*OPTIONS, *PARAMS, *OTHERS}
 
     assert [(name, file) for name, file in advice() if name not in known] == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "hint"),
+    [("rpm", "max_requests_per_minute"), ("cache_dir", "llmnb.configure(cache_dir=…)")],
+)
+def test_a_keyword_that_belongs_elsewhere_is_answered_with_its_place(keyword, hint):
+    """
+    A short name of `%llm_config` with the long one, a setting with `llmnb.configure`.
+    """
+    with pytest.raises(ConfigurationError, match=re.escape(hint)):
+        pd.DataFrame({"a": ["b"]}).llm.generate("{a}", model="sim/any", **{keyword: 5})

@@ -39,6 +39,8 @@ from typing import Any, Literal, get_args
 from llmnb import settings
 from llmnb.adapters import environment
 from llmnb.errors import ConfigurationError, MissingExtra
+from llmnb.option_kinds import choice, whole_number
+from llmnb.options import Option
 from llmnb.records import Secret
 
 PACKAGE = "xllamacpp"
@@ -455,21 +457,22 @@ def _checked_gguf_path(path: str | os.PathLike[str]) -> str:
     return full_path
 
 
+_CHECKS = {
+    "n_parallel": Option("requests at once", whole_number(1, 64), frozenset(), False),
+    "n_ctx": Option("tokens for each slot", whole_number(16, LARGEST_CONTEXT), frozenset(), False),
+    "n_threads": Option("threads", whole_number(1), frozenset()),
+    "pooling": Option("how vectors become one", choice(*get_args(Pooling)), frozenset()),
+}
+
+
 def check(load: LoadSettings) -> None:
     """Check that load settings are within their bounds.
 
     Raises:
         ConfigurationError: If one is not; the message names it.
     """
-    if not 1 <= load.n_parallel <= 64:
-        raise ConfigurationError(f"n_parallel must be 1 to 64, got {load.n_parallel}.")
-    if not 16 <= load.n_ctx <= LARGEST_CONTEXT:
-        raise ConfigurationError(f"n_ctx must be 16 to {LARGEST_CONTEXT}, got {load.n_ctx}.")
-    if load.n_threads is not None and load.n_threads < 1:
-        raise ConfigurationError(f"n_threads must be at least 1, got {load.n_threads}.")
-    if load.pooling not in (None, *get_args(Pooling)):
-        known = ", ".join(get_args(Pooling))
-        raise ConfigurationError(f"pooling must be one of {known}, or None, got {load.pooling!r}.")
+    for name, option in _CHECKS.items():
+        option.checked(name, getattr(load, name))
 
 
 def _missing_extra() -> MissingExtra:

@@ -90,7 +90,7 @@ class Message:
         if self.tool_call_id is not None:
             made["tool_call_id"] = self.tool_call_id
         if self.tool_calls:
-            made["tool_calls"] = [_call_body(call) for call in self.tool_calls]
+            made["tool_calls"] = [_call_body(_call_of(call)) for call in self.tool_calls]
         if not self.handed_back:
             return {**made, **self.extra}
         turn = AssistantTurn({**made, **self.extra, **self.handed_back})

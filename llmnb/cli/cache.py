@@ -16,7 +16,7 @@ from llmnb.cli import text
 from llmnb.display import durations, numbers
 from llmnb.display.escape import visible
 from llmnb.display.money import usd
-from llmnb.display.texts import cut
+from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.options import ROWS
 from llmnb.store import clearing, layout, projects, search, transfer
@@ -133,11 +133,11 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
     if not wanted:
         print("Nothing to clear.")
         return 1 if options.projects else 0
-    answers = sum(summary.answers for summary in wanted)
+    answers = counted(sum(summary.answers for summary in wanted), "answer")
     worth = usd(sum(summary.usd for summary in wanted))
     names = ", ".join(visible(summary.name) for summary in wanted)
     if not options.yes:
-        print(f"Clear {answers:,} answers of {names}? Buying them again would cost {worth}.")
+        print(f"Clear {answers} of {names}? Buying them again would cost {worth}.")
         print("For good." if options.now else "`llmnb cache undo` brings them back.")
         print("Type yes to clear: ", end="", flush=True)
         if sys.stdin.readline().strip().lower() not in ("yes", "y"):
@@ -145,7 +145,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
             return 0
     report = clearing.clear([summary.name for summary in wanted], root, to_trash=not options.now)
     for name, count in report.removed.items():
-        print(f"Cleared {count:,} answers of {visible(name)}.")
+        print(f"Cleared {counted(count, 'answer')} of {visible(name)}.")
     if report.elsewhere:
         print(f"{report.elsewhere:,} of them stand in other projects, too, and are still used.")
     return 0
@@ -157,7 +157,7 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
         print("There is nothing to undo.")
         return 0
     token, name = trashed[0]
-    print(f"Brought {clearing.undo(token, root):,} answers of {visible(name)} back.")
+    print(f"Brought {counted(clearing.undo(token, root), 'answer')} of {visible(name)} back.")
     return 0
 
 
@@ -172,7 +172,7 @@ def _export(options: argparse.Namespace, root: Path) -> int:
         raise ConfigurationError(
             f"{options.file} cannot be written: {error.strerror or error}."
         ) from None
-    print(f"Wrote {count:,} answers to {options.file}.")
+    print(f"Wrote {counted(count, 'answer')} to {options.file}.")
     return 0
 
 
@@ -184,10 +184,12 @@ def _import(options: argparse.Namespace, root: Path) -> int:
             resolve=functools.partial(_dataformer_entry, options.model),
             project=options.project,
         )
-        print(f"Kept {count:,} answers; {skipped:,} lines were errors or could not be read.")
+        print(
+            f"Kept {counted(count, 'answer')}; {skipped:,} lines were errors or could not be read."
+        )
         return 0
     count, name = transfer.import_file(options.source, root, project=options.project)
-    print(f"Kept {count:,} answers in project {visible(name)}.")
+    print(f"Kept {counted(count, 'answer')} in project {visible(name)}.")
     return 0
 
 

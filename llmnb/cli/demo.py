@@ -36,10 +36,9 @@ _SHOWN = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument(
-        "--model", default="local/smollm2", help="default: local/smollm2, which runs here"
-    )
-    parser.add_argument("--rows", type=int, metavar="N", help="the first N rows only")
+    add = parser.add_argument
+    add("--model", default="local/smollm2", help="default: local/smollm2, which runs here")
+    add("--rows", type=int, metavar="N", help="the first N rows only")
 
 
 def act(options: argparse.Namespace) -> int:

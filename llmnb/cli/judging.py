@@ -21,15 +21,12 @@ _ASKED = (
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of `score`."""
+    add = parser.add_argument
     add_table_arguments(parser)
-    parser.add_argument("--column", required=True, help="the column of answers")
-    parser.add_argument(
-        "--truth", required=True, metavar="COLUMN", help="the column of true labels"
-    )
-    parser.add_argument(
-        "--examples", metavar="COLUMN", help="labels of rows that the prompt has shown: left out"
-    )
-    parser.add_argument(
+    add("--column", required=True, help="the column of answers")
+    add("--truth", required=True, metavar="COLUMN", help="the column of true labels")
+    add("--examples", metavar="COLUMN", help="labels of rows that the prompt has shown: left out")
+    add(
         "--kind",
         choices=["label", "number"],
         help="compare as labels or as numbers; default: numbers where truth is numbers",
@@ -38,27 +35,20 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of `compare`."""
+    add = parser.add_argument
     add_table_arguments(parser)
-    parser.add_argument(
+    add(
         "--prompt",
         action="append",
         required=True,
         metavar="TEXT",
         help="a text with columns' names in braces; once for each",
     )
-    parser.add_argument(
-        "--model",
-        action="append",
-        help="provider/model; once for each; default: as configured",
-    )
-    parser.add_argument(
-        "--truth",
-        metavar="COLUMN",
-        help="column of true labels: asks only rows that have one",
-    )
-    parser.add_argument("--system", metavar="TEXT", help="a system message before every question")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
-    parser.add_argument("--quiet", action="store_true", help="no bars")
+    add("--model", action="append", help="provider/model; once for each; default: as configured")
+    add("--truth", metavar="COLUMN", help="column of true labels: asks only rows that have one")
+    add("--system", metavar="TEXT", help="a system message before every question")
+    add("--limit", type=int, metavar="N", help="the first N rows only")
+    add("--quiet", action="store_true", help="no bars")
     add_options(parser, _ASKED[1:])
 
 

@@ -39,28 +39,25 @@ from llmnb.store.run_index import RunHeader
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
+    add = parser.add_argument
     add_question_arguments(parser)
-    parser.add_argument(
+    add(
         "--into", default="response", metavar="COLUMN", help="the column for the answers (response)"
     )
-    parser.add_argument(
+    add(
         "--overwrite",
         action="store_true",
         help="replace columns of these names that came with the table",
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the file to write; default: INPUT.answers.…"
-    )
+    add("--out", type=Path, metavar="FILE", help="the file to write; default: INPUT.answers.…")
     add_options(parser, ("max_attempts", "max_wait", "budget_usd", "burst", "good_finish"))
-    parser.add_argument(
+    add(
         "--resume",
         action="store_true",
         help="has no effect: a command typed again always goes on where it ended",
     )
-    parser.add_argument(
-        "--raw", action="store_true", help="write texts into CSV as they are, formulas included"
-    )
-    parser.add_argument("--quiet", action="store_true", help="no bars and no receipt")
+    add("--raw", action="store_true", help="write texts into CSV as they are, formulas included")
+    add("--quiet", action="store_true", help="no bars and no receipt")
 
 
 def act(options: argparse.Namespace) -> int:

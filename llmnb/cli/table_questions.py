@@ -27,43 +27,34 @@ _LIMITS = (
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the table, and how a file of it is read."""
-    parser.add_argument("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
-    parser.add_argument(
-        "--encoding", metavar="NAME", help="of a CSV file; default: found by looking"
-    )
-    parser.add_argument(
-        "--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking"
-    )
+    add = parser.add_argument
+    add("input", type=Path, help="table: CSV, TSV, JSONL, Parquet, Arrow or Excel")
+    add("--encoding", metavar="NAME", help="of a CSV file; default: found by looking")
+    add("--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking")
 
 
 def add_question_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options that `run` and `plan` share."""
+    add = parser.add_argument
     add_table_arguments(parser)
-    parser.add_argument(
+    add(
         "--prompt",
         metavar="TEXT",
         help="a column's name, or a text with columns' names in braces; may be left out where "
         "every line of a JSONL file is a request (messages, prompt or input)",
     )
-    parser.add_argument("--model", help="provider/model, such as openai/gpt-4o-mini")
-    parser.add_argument("--url", help="another address: a base or a full endpoint")
-    parser.add_argument(
-        "--messages", metavar="COLUMN", help="column of whole conversations, in place of --prompt"
-    )
-    parser.add_argument(
+    add("--model", help="provider/model, such as openai/gpt-4o-mini")
+    add("--url", help="another address: a base or a full endpoint")
+    add("--messages", metavar="COLUMN", help="column of whole conversations, in place of --prompt")
+    add(
         "--system",
         metavar="TEXT",
         help="a system message before every question; columns' names in braces are filled in",
     )
     add_options(parser, ("max_tokens", "temperature", *_LIMITS))
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+    add("--limit", type=int, metavar="N", help="the first N rows only")
     add_options(parser, ["allow_urls"])
-    parser.add_argument(
-        "--no-cache",
-        dest="use_cache",
-        action="store_false",
-        help="ask anew what is already kept",
-    )
+    add("--no-cache", dest="use_cache", action="store_false", help="ask anew what is already kept")
 
 
 class TableQuestions:

@@ -21,6 +21,7 @@ from typing import (
     Literal,
     ParamSpec,
     TypeVar,
+    cast,
 )
 
 from llmnb.display.escape import summary
@@ -238,8 +239,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> answers.isna().tolist()
             [False, True]
         """
-        answers: Answers = self._do("generate", prompt, options)
-        return answers
+        return cast("Answers", self._do("generate", prompt, options))
 
     @full_signature
     def extract(
@@ -267,8 +267,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> fruit.to_dict("records")
             [{'name': 'apple', 'count': 7}]
         """
-        answers: Answers = self._do("extract", text_column, schema, options)
-        return answers
+        return cast("Answers", self._do("extract", text_column, schema, options))
 
     @full_signature
     def classify(
@@ -292,8 +291,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> moods.tolist()
             ['kind']
         """
-        answers: Answers = self._do("classify", text_column, labels, options)
-        return answers
+        return cast("Answers", self._do("classify", text_column, labels, options))
 
     @full_signature
     def embed(
@@ -347,8 +345,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> plan.rows, plan.empty, plan.merged, plan.to_ask
             (3, 1, 1, 1)
         """
-        plan: Plan = self._do("plan", prompt, options)
-        return plan
+        return cast("Plan", self._do("plan", prompt, options))
 
     @full_signature
     def preview(
@@ -370,8 +367,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> rows["prompt"].tolist()
             ['Is this kind? so good']
         """
-        rows: pd.DataFrame = self._do("preview", prompt, n, options)
-        return rows
+        return cast("pd.DataFrame", self._do("preview", prompt, n, options))
 
 
 @readable_signatures
@@ -395,8 +391,7 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
             >>> len(run.result(timeout=60))
             2
         """
-        run: TableRun[Any] = self._do("start", prompt, options)
-        return run
+        return cast("TableRun[Any]", self._do("start", prompt, options))
 
     @full_signature
     def compare(
@@ -437,8 +432,7 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
             (['accuracy', 'low', 'high'], 0)
         """
         with_params = {**options} if params is None else {"params": params, **options}
-        comparison: Comparison = self._do("compare", prompts, models, truth, rows, with_params)
-        return comparison
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
 
 
 @readable_signatures
@@ -495,10 +489,8 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> near["text"].tolist()
             ['a cat']
         """
-        rows: pd.DataFrame = self._do(
-            "vectors.Search", query, column, k, _with_model(options, model)
-        )
-        return rows
+        near = self._do("vectors.Search", query, column, k, _with_model(options, model))
+        return cast("pd.DataFrame", near)
 
     @full_signature
     def judge(
@@ -538,8 +530,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> verdicts["score"].tolist(), verdicts["reason"].tolist()
             ([5], ['polite'])
         """
-        verdicts: Table = self._do("judge", criterion, column, against, scale, options)
-        return verdicts
+        return cast("Table", self._do("judge", criterion, column, against, scale, options))
 
     def workbench(
         self,
@@ -597,22 +588,24 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> print(bench.code)
             df["kind"] = df.llm.generate("Is this kind? {text}", model="sim/any")
         """
-        bench: Workbench = self._do(
-            "workbench.Workbench",
-            prompt,
-            truth=truth,
-            model=model,
-            params=params,
-            system=system,
-            schema=schema,
-            examples=examples,
-            into=into,
-            n=n,
-            seed=seed,
-            budget_usd=budget_usd,
-            project_name=project_name,
+        return cast(
+            "Workbench",
+            self._do(
+                "workbench.Workbench",
+                prompt,
+                truth=truth,
+                model=model,
+                params=params,
+                system=system,
+                schema=schema,
+                examples=examples,
+                into=into,
+                n=n,
+                seed=seed,
+                budget_usd=budget_usd,
+                project_name=project_name,
+            ),
         )
-        return bench
 
     def score(
         self,
@@ -648,8 +641,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> score.accuracy, score.missing, score.wrong.index.tolist()
             (0.5, 1, [2, 3])
         """
-        score: Score = self._do("scoring.column_score", column, truth, examples, kind)
-        return score
+        return cast("Score", self._do("scoring.column_score", column, truth, examples, kind))
 
     def explore(
         self, column: Hashable | None = None, other: Any = None, *, truth: Any = None
@@ -676,8 +668,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> [ex.row(position)["prompt"] for position in ex.positions]
             ['bad']
         """
-        explorer: Explorer = self._do("explorers.explore_column", column, other, truth)
-        return explorer
+        return cast("Explorer", self._do("explorers.explore_column", column, other, truth))
 
     def shares(self, column: Hashable, truth: Any) -> Shares:
         """Return how often each label is among these rows, corrected by a few true labels.
@@ -701,8 +692,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> float(shares.loc["kind", "naive"]), bool(shares.loc["kind", "share"] < 0.6)
             (0.6, True)
         """
-        shares: Shares = self._do("sharing.column_shares", column, truth)
-        return shares
+        return cast("Shares", self._do("sharing.column_shares", column, truth))
 
     def label(
         self,
@@ -766,8 +756,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             "confidence": confidence,
             "project": project_name,
         }
-        labeller: Labeller = self._do("label", column, labels, sampling)
-        return labeller
+        return cast("Labeller", self._do("label", column, labels, sampling))
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
         """Return the frame with people's labels in place of a column's answers, and say how many.
@@ -789,8 +778,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> sorted(df.llm.apply_labels("tone")["tone"])
             ['cold', 'warm']
         """
-        table: Table = self._do("row_labels.apply_labels", column, project_name)
-        return table
+        return cast("Table", self._do("row_labels.apply_labels", column, project_name))
 
     agenerate = awaited(FrameAccessor.generate)
     aextract = awaited(FrameAccessor.extract)
@@ -828,8 +816,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> answers.isna().tolist()
             [False, True]
         """
-        answers: Answers = self._do("generate", prompt, options)
-        return answers
+        return cast("Answers", self._do("generate", prompt, options))
 
     @full_signature
     def extract(self, schema: Any, **options: Unpack[ExtractOptions]) -> Answers:
@@ -850,8 +837,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> counts.tolist()
             [7]
         """
-        answers: Answers = self._do("extract", "{}", schema, options)
-        return answers
+        return cast("Answers", self._do("extract", "{}", schema, options))
 
     @full_signature
     def classify(self, labels: Labels, **options: Unpack[ExtractOptions]) -> Answers:
@@ -872,8 +858,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> moods.tolist()
             ['kind']
         """
-        answers: Answers = self._do("classify", "{}", labels, options)
-        return answers
+        return cast("Answers", self._do("classify", "{}", labels, options))
 
     @full_signature
     def embed(
@@ -918,8 +903,7 @@ class SeriesAccessor(ValuesAccessor[Answers]):
             >>> plan.rows, plan.empty, plan.to_ask
             (2, 1, 1)
         """
-        plan: Plan = self._do("plan", prompt, options)
-        return plan
+        return cast("Plan", self._do("plan", prompt, options))
 
     @full_signature
     def preview(
@@ -939,8 +923,7 @@ class SeriesAccessor(ValuesAccessor[Answers]):
             >>> rows["prompt"].tolist()
             ['Is this kind? so good']
         """
-        rows: pd.DataFrame = self._do("preview", prompt, n, options)
-        return rows
+        return cast("pd.DataFrame", self._do("preview", prompt, n, options))
 
 
 @readable_signatures
@@ -973,8 +956,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> len(run.result(timeout=60))
             2
         """
-        run: TableRun[Table] = self._do("start", prompt, options)
-        return run
+        return cast("TableRun[Table]", self._do("start", prompt, options))
 
     @full_signature
     def compare(
@@ -1006,8 +988,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             ['sim/any', 'sim/other', 'agreement']
         """
         with_params = {**options} if params is None else {"params": params, **options}
-        comparison: Comparison = self._do("compare", prompts, models, truth, rows, with_params)
-        return comparison
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
 
     @full_signature
     def nearest(
@@ -1033,10 +1014,8 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> near.index.tolist()
             [0]
         """
-        near: pd.Series[Any] = self._do(
-            "vectors.Search", query, "{}", k, _with_model(options, model)
-        )
-        return near
+        near = self._do("vectors.Search", query, "{}", k, _with_model(options, model))
+        return cast("pd.Series[Any]", near)
 
     def score(
         self,
@@ -1057,8 +1036,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> pd.Series(["kind", "unkind"]).llm.score(["kind", "kind"]).accuracy
             0.5
         """
-        score: Score = self._do("scoring.column_score", "", truth, examples, kind)
-        return score
+        return cast("Score", self._do("scoring.column_score", "", truth, examples, kind))
 
     def explore(self, other: Any = None, *, truth: Any = None) -> Explorer:
         """Return a widget to read these answers: search, filter, mark; nothing is sent.
@@ -1072,8 +1050,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> pd.Series(["kind", None]).llm.explore().row(0)["answer"]
             'kind'
         """
-        explorer: Explorer = self._do("explorers.explore_column", "", other, truth)
-        return explorer
+        return cast("Explorer", self._do("explorers.explore_column", "", other, truth))
 
     def shares(self, truth: Any) -> Shares:
         """Return how often each of these labels is, corrected by a few true ones.
@@ -1087,8 +1064,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> moods.llm.shares(["kind", "kind", "unkind", "unkind"]).labels["share"].tolist()
             [0.5, 0.5]
         """
-        shares: Shares = self._do("sharing.column_shares", "", truth)
-        return shares
+        return cast("Shares", self._do("sharing.column_shares", "", truth))
 
     def label(
         self,
@@ -1130,8 +1106,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             "confidence": confidence,
             "project": project_name,
         }
-        labeller: Labeller = self._do("label", column, labels, sampling)
-        return labeller
+        return cast("Labeller", self._do("label", column, labels, sampling))
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)

@@ -13,12 +13,15 @@ from llmnb.adapters.llamacpp import LoadSettings, Pooling
 from llmnb.adapters.vllm_engine import Engine
 from llmnb.keywords import RequestParams
 from llmnb.models.llm import LLM, LLMParams
-from llmnb.options import params_in, with_params
+from llmnb.option_kinds import PATH
+from llmnb.options import Option, params_in, with_params
 from llmnb.records import UnchosenLength
 from llmnb.signatures import full_signature
 from llmnb.targets.endpoint import Endpoint, register_model
 from llmnb.targets.local import EMBEDS, LocalTarget, local_target
 from llmnb.targets.vllm_target import VLLMTarget
+
+_MODEL = Option("a name or the path of a GGUF file", PATH, frozenset(), is_optional=False)
 
 
 @full_signature
@@ -59,7 +62,7 @@ class LocalModel(LLM):
         project_name: str | None = None,
         **params: Unpack[RequestParams],
     ) -> None:
-        self.source = os.fspath(model).removeprefix("local/")
+        self.source = os.fspath(_MODEL.checked("model", model or "smollm2")).removeprefix("local/")
         self.load = LoadSettings(n_parallel=n_parallel, n_ctx=n_ctx, n_threads=n_threads)
         llamacpp.check(dataclasses.replace(self.load, pooling=pooling))
         self.pooling = pooling

@@ -17,8 +17,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 
 import llmnb
 from llmnb import settings
-from llmnb.notebook.choices import WORDS
-from llmnb.notebook.options import OF_CELL, SWITCHES, VALUED
+from llmnb.notebook.options import OF_CELL, SWITCHES, VALUED, WORDS
 from llmnb.options import FORMATS, OPTIONS
 from llmnb.wire.catalog import load_catalog
 

@@ -14,11 +14,12 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from llmnb import settings
 from llmnb.display.escape import visible
-from llmnb.notebook.choices import LIMITS, check_limits
 from llmnb.notebook.interpolation import fill, note_on_unknown
 from llmnb.notebook.options import (
+    LIMITS,
     argument,
     arguments,
+    check_limits,
     parsed,
     plain_interrupts,
     split_line,

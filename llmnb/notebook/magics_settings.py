@@ -12,9 +12,8 @@ from llmnb import settings
 from llmnb.display import durations, numbers
 from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
-from llmnb.notebook import choices
 from llmnb.notebook.magics_ask import LLMMagics
-from llmnb.notebook.options import plain_line_magic, split_words
+from llmnb.notebook.options import LIMITS, plain_line_magic, split_words, value_of
 from llmnb.notebook.tables import Report, Table
 from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import Provider, load_catalog
@@ -79,7 +78,7 @@ class SettingsMagics(Magics):
             ("model", settings.model() or "not set: the first provider whose key is found"),
             ("project_name", settings.project_name()),
             ("cache_dir", str(settings.cache_dir())),
-            *((name, _limit(getattr(now, name))) for name in choices.LIMITS),
+            *((name, _limit(getattr(now, name))) for name in LIMITS),
             ("burst", now.burst),
             ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
             ("max_wait", durations.exact(600 if now.max_wait is None else now.max_wait)),
@@ -135,7 +134,7 @@ def _settings(line: str) -> dict[str, Any]:
                 '%llm_config model=openai/gpt-4o-mini rpm=500 system="Be brief."'
             )
         texts[settings.full_name(name.strip())] = value
-    return {name: choices.value_of(name, text) for name, text in texts.items()}
+    return {name: value_of(name, text) for name, text in texts.items()}
 
 
 def _provider(name: str) -> Provider:

@@ -155,10 +155,10 @@ def _quote_schema(schema: Any, root: Mapping[str, Any]) -> Schema:
 class _QuotedReader:
     """Reads the quotes apart from the rest, which the form's own reader reads."""
 
-    __slots__ = ("_is_single", "_lists", "_names", "_plain")
-
     def __init__(self, output: Output, names: Mapping[str, str], *, is_single: bool) -> None:
         self._plain = output.reader
+        self.schema, self.plain_schema = self._plain.schema, self._plain.plain_schema
+        self.has_code = self._plain.has_code
         self._names = names
         self._is_single = is_single
         self._lists = {
@@ -168,21 +168,6 @@ class _QuotedReader:
         }
         if is_single and _is_list(_quote_schema(output.reader.schema, output.reader.schema)):
             self._lists = {WRAPPER}
-
-    @property
-    def schema(self) -> Schema:
-        """The schema of the form without quotes."""
-        return self._plain.schema
-
-    @property
-    def plain_schema(self) -> Schema:
-        """The schema of its values as JSON."""
-        return self._plain.plain_schema
-
-    @property
-    def has_code(self) -> bool:
-        """Whether reading runs code of the caller's."""
-        return self._plain.has_code
 
     def read(self, document: Any) -> dict[str, Any]:
         """Return the fields and their quotes by the names of their columns.

@@ -71,7 +71,10 @@ class Dialect:
         try:
             body, readable = json_bytes.read_with_bytes(raw)
         except json_bytes.NotJSON:
-            body, readable = _read_before_done(raw)
+            try:
+                body, readable = json_bytes.read_with_bytes(without_done(raw))
+            except json_bytes.NotJSON:
+                raise _unreadable_reply(raw, "is not JSON") from None
         if type(body) is not dict:
             raise _unreadable_reply(
                 raw, f"is a JSON {_KINDS.get(type(body), 'value')}, not an object"
@@ -88,14 +91,6 @@ class Dialect:
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
         """Read a reply's object, which speaks of no error; see `parse`."""
         raise NotImplementedError
-
-
-def _read_before_done(raw: bytes) -> tuple[Any, bytes]:
-    """Read what can be read once the mark of a stream's end behind it is gone."""
-    try:
-        return json_bytes.read_with_bytes(without_done(raw))
-    except json_bytes.NotJSON:
-        raise _unreadable_reply(raw, "is not JSON") from None
 
 
 _KINDS: dict[type, str] = {

@@ -368,6 +368,7 @@ class SamplesAssembler(EventAssembler):
         self._body = dict(self.FIXED)
         self._answers: dict[int, dict[str, Any]] = {}
         self._samples = samples
+        self._read_otherwise = frozenset((*self.READ, "index", self.END))
 
     def blank(self, index: int) -> dict[str, Any]:
         """Return an answer before its first piece."""
@@ -400,7 +401,7 @@ class SamplesAssembler(EventAssembler):
         for name, value in piece.items():
             if name in self.EXTENDED:
                 _extend(answer, name, value)
-            elif name not in (*self.READ, "index", self.END) and value not in (None, ""):
+            elif name not in self._read_otherwise and value not in (None, ""):
                 answer[name] = value
         delta = self.grow_answer(answer, piece)
         if delta is None or (delta.text.isascii() and delta.reasoning.isascii()):

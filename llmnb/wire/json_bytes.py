@@ -91,19 +91,16 @@ def write(value: Any, *, is_strict: bool = True) -> bytes:
     try:
         raw = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
-        return _write_patiently(value, str(error), is_strict)
+        cause = str(error)
+        try:
+            text = json.dumps(value, separators=(",", ":"), allow_nan=not is_strict)
+        except (TypeError, ValueError, RecursionError):
+            raise NotJSON(cause) from None
+        return text.encode("ascii")
     # The fast writer turns NaN into null without a word. Few bodies hold a null at all.
     if is_strict and b"null" in raw and _has_odd_number(value):
         raise NotJSON("NaN and infinite numbers are not JSON")
     return raw
-
-
-def _write_patiently(value: Any, cause: str, is_strict: bool) -> bytes:
-    try:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=not is_strict)
-    except (TypeError, ValueError, RecursionError):
-        raise NotJSON(cause) from None
-    return text.encode("ascii")
 
 
 def _has_odd_number(value: Any) -> bool:

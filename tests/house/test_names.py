@@ -39,7 +39,7 @@ ALLOWED = {
     "held": "frames tests/notebook",
     "one": (
         "chat display evaluation frames llmnb notebook tests/browser tests/engine "
-        "tests/evaluation tests/frames tests/models tests/notebook tests/testing"
+        "tests/evaluation tests/frames tests/models tests/notebook tests/testing tests/wire"
     ),
     "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (

@@ -17,7 +17,7 @@ from llmnb.engine.handle import RunHandle
 from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
 from llmnb.frames.dask import DaskFrameLLM, DaskSeriesLLM
 from llmnb.frames.polars import ExprLLM, LazyFrameLLM, PolarsFrameLLM, PolarsSeriesLLM
-from llmnb.notebook import choices
+from llmnb.notebook import options as magic_options
 from llmnb.options import OPTIONS, PARAMS, names
 from llmnb.running.planning import plan
 from llmnb.running.start import start
@@ -209,5 +209,5 @@ def test_configure_and_its_magic_take_the_same_names():
     """
     parameters = [*inspect.signature(llmnb.configure).parameters]
 
-    assert parameters == [*choices.WORDS]
+    assert parameters == [*magic_options.WORDS]
     assert {*map(settings.full_name, parameters)} == {*settings.Settings.__dataclass_fields__}

@@ -183,7 +183,11 @@ def test_other_load_settings_are_another_model():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"n_parallel": 0}, {"n_ctx": 1}, {"n_threads": 0}, {"pooling": "sum"}]
+    "wrong",
+    [
+        *({"n_parallel": 0}, {"n_parallel": "4"}, {"n_ctx": 1}, {"n_ctx": 99.5}),
+        *({"n_threads": 0}, {"pooling": "sum"}, {"model": 5}),
+    ],
 )
 def test_load_settings_that_make_no_sense_are_refused_at_once(wrong):
     """

@@ -47,6 +47,17 @@ def test_what_is_no_conversation_is_refused_before_anything_is_sent(conversation
         messages_of(conversation)
 
 
+def test_tool_calls_may_be_written_as_the_protocol_has_them():
+    """
+    A message made by hand says the same with dictionaries as with `ToolCall`s; else it is refused.
+    """
+    (body,) = Message(tool_calls=(CALL,)).body()["tool_calls"]
+
+    assert Message(tool_calls=(body,)).body() == Message(tool_calls=(CALL,)).body()
+    with pytest.raises(ConfigurationError):
+        Message(tool_calls=("x",)).body()
+
+
 def test_a_message_keeps_every_field_there_and_back():
     """
     Calls with their sealed thoughts, names and unknown fields survive the way through a dict.

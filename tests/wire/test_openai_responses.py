@@ -182,36 +182,6 @@ def test_a_response_that_failed_is_the_error_that_it_names(code, kind):
 
 
 @pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"null",
-        b"[]",
-        b"{}",
-        b"<html>",
-        b'{"output":null}',
-        b'{"output":{}}',
-        b'{"output":[]}',
-        b'{"output":["Hello"]}',
-        b'{"output":[],"status":"completed"}',
-        b'{"output":[],"status":"in_progress"}',
-        b'{"output":[{"type":"message"}],"status":"queued"}',
-        b'{"output":[{"type":"message"}],"status":"failed"}',
-        b'{"output":[{"type":"message"}],"status":"cancelled"}',
-        b'{"choices":[{"message":{"content":"a"}}]}',
-    ],
-)
-def test_what_is_no_answer_is_a_bad_reply_that_keeps_its_bytes(raw):
-    """
-    An answer that is still being made is none.
-    """
-    with pytest.raises(errors.BadReply) as caught:
-        RESPONSES.parse(raw)
-
-    assert caught.value.raw == raw
-
-
-@pytest.mark.parametrize(
     "output",
     [
         [{"type": "message", "content": None}],

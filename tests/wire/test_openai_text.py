@@ -93,30 +93,6 @@ def test_several_texts_come_in_their_own_order_and_are_judged_together():
     assert (result.text, result.texts, result.quality) == ("a", ("a", "b"), "filtered")
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"null",
-        b"[]",
-        b"{}",
-        b"<html>",
-        b'{"choices":[{}]}',
-        b'{"choices":[{"text":null}]}',
-        b'{"choices":[{"message":{"content":"a"}}]}',
-        b'{"choices":[{"text":"a"},{"text":null}]}',
-    ],
-)
-def test_what_is_no_answer_is_a_bad_reply_that_keeps_its_bytes(raw):
-    """
-    As for chat.
-    """
-    with pytest.raises(errors.BadReply) as caught:
-        TEXT.parse(raw)
-
-    assert caught.value.raw == raw
-
-
 def test_a_stream_gives_the_same_reply():
     """
     Texts and lists of log-probabilities grow piece by piece.
