@@ -350,19 +350,17 @@ class Counters:
                 self.stats.on_answered_row(model, outcome.simulated)
                 return
             saved = outcome.saved_usd or 0.0
+            reused = 0.0 if source == "merged" else saved
             if outcome.simulated:
                 tracker.simulated_saved_usd += saved
+                tracker.simulated_saved_reused_usd += reused
             else:
                 tracker.saved_usd += saved
-            if source == "merged":
-                tracker.num_merged += 1
-                return
-            if outcome.simulated:
-                tracker.simulated_saved_reused_usd += saved
-            else:
-                tracker.saved_reused_usd += saved
+                tracker.saved_reused_usd += reused
             if source == "cached":
                 tracker.num_cached += 1
+            elif source == "merged":
+                tracker.num_merged += 1
             else:
                 tracker.num_reused += 1
         elif isinstance(error, Stopped):

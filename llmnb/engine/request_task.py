@@ -626,7 +626,7 @@ class RequestTask(SharedRequest):
         """Return a repaired answer that was bought in an earlier run."""
         if not self.context.options.use_cache:
             return None
-        entries = await self.context.look_up([call])
+        entries = await self.context.look_up([call.key])
         stored = stored_answer([call], entries, self.context.options.good_finish)
         return None if stored is None else ReceivedReply.from_store(*stored[:3])
 

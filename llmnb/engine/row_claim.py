@@ -125,7 +125,7 @@ class RowClaim:
         if claims is None:
             return
         self.seen = claims.look()
-        entries = await self.context.look_up(calls)
+        entries = await self.context.look_up([call.key for call in calls])
         fitting = {key: entry for key, entry in entries.items() if entry.raw != self.misfit}
         stored = stored_answer(calls, fitting, self.context.options.good_finish)
         if stored is not None:

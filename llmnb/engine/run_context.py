@@ -181,10 +181,10 @@ class RunContext:
             await asyncio.shield(self._preparing)
         self.must_prepare = False
 
-    async def look_up(self, calls: Sequence[Call]) -> dict[str, Entry]:
-        """Return what the store holds of calls, by key."""
+    async def look_up(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return what the store holds under these keys."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self.store.lookup, [call.key for call in calls])
+        return await loop.run_in_executor(None, self.store.lookup, keys)
 
     # ----------------------------------------------------------------------- the gates
 

@@ -256,7 +256,7 @@ class RunLoop:
             keys = [key for key in keys if key in self._answered]
         if not keys:
             return {}
-        return await self._loop.run_in_executor(None, self.context.store.lookup, keys)
+        return await self.context.look_up(keys)
 
     def _serve(
         self,

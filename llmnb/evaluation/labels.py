@@ -19,6 +19,8 @@ def label_text(value: Any) -> str | None:
     Example:
         >>> [label_text(value) for value in (" Yes ", True, 3.0, 2.5, None, float("nan"), "")]
         ['Yes', 'true', '3', '2.5', None, None, None]
+        >>> label_text(datetime.datetime(2026, 1, 2))
+        '2026-01-02'
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None

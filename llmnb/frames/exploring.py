@@ -257,6 +257,8 @@ class Explorer(Shown):
         """
         row = self._checked(position)
         for field, label in self._labels_in(row, answer).items():
+            if label is None:
+                raise InputError("There is no right answer in this; take_back() ends a correction.")
             self._kept_labels(field).give(row, label, sample=CORRECTION)
         self._changed()
 
@@ -672,8 +674,6 @@ def _typed(label: Label, now: Any, field: str) -> Label:
         >>> _typed("no", True, "urgent"), _typed("4.5", 3, "stars"), _typed("4.5", "low", "mood")
         (False, 4.5, '4.5')
     """
-    if not isinstance(label, Label):
-        raise InputError(f"A correction is a text or a number, not {type(label).__name__}.")
     if isinstance(now, Mapping | list | tuple):
         raise InputError(f"{field} holds a list or an object, which cannot be corrected here.")
     if not isinstance(label, str) or is_missing(now) or isinstance(now, str):

@@ -12,9 +12,12 @@ from llmnb.errors import InputError
 from llmnb.evaluation.labels import label_text
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.shown import show_receipt
-from llmnb.frames.table_source import Columns, Source, TableSource, name_of
+from llmnb.frames.table_source import Source, TableSource, name_of
 from llmnb.frames.template import is_missing
 from llmnb.store.labels import Act, Label, LabelStore, open_labels, row_keys
+
+_LOOKED_AT = 100
+"""Rows in which a column shows what it holds; only if none of them has anything all are read."""
 
 _CHANGES = 6
 """Kinds of changes that a receipt names."""
@@ -89,7 +92,7 @@ class RowLabels:
                 for name in columns.names
                 if name not in answers
                 and not name.startswith(f"{self.question}_")
-                and not _is_for_machines(columns, name)
+                and not _is_for_machines(self.source, name)
             ]
         if not names:
             raise InputError(
@@ -126,12 +129,15 @@ class RowLabels:
         return self.store.give(self.keys[row], label, sample=sample)
 
 
-def _is_for_machines(columns: Columns, name: str) -> bool:
+def _is_for_machines(source: TableSource, name: str) -> bool:
     """Whether a column holds bytes or vectors, which nobody reads; one of that name at most."""
-    if columns.labels.count(name) > 1:
+    if source.columns().labels.count(name) > 1:
         return False  # reading it says what is wrong
-    first = next((cell for cell in columns.cells(name) if not is_missing(cell)), None)
-    return isinstance(first, (bytes, bytearray, memoryview)) or hasattr(first, "__array__")
+    for rows in (source.rows_at(range(min(source.rows, _LOOKED_AT))), source):
+        known = (cell for cell in rows.columns().cells(name) if not is_missing(cell))
+        if (first := next(known, None)) is not None:
+            return isinstance(first, (bytes, bytearray, memoryview)) or hasattr(first, "__array__")
+    return False
 
 
 # ------------------------------------------------------------------- over the column

@@ -18,6 +18,7 @@ from llmnb.display import changed_words, moments
 from llmnb.display.texts import single_line
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import InputError, Stopped
+from llmnb.evaluation.labels import folded
 from llmnb.frames.table_source import TableSource, name_of
 from llmnb.frames.template import cell_text, is_missing
 
@@ -587,7 +588,7 @@ def _known(cell: Any) -> Any:
 
 
 def _same(left: Any, right: Any) -> bool:
-    return shown(left).strip().casefold() == shown(right).strip().casefold()
+    return folded(shown(left)) == folded(shown(right))
 
 
 def _truth_facets(answers: Sequence[Any], truth: Sequence[Any]) -> list[Facet]:

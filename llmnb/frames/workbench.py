@@ -75,16 +75,12 @@ class Workbench(Shown):
         prompt: str = "",
         *,
         truth: Any = None,
-        model: Any = None,
-        params: Any = None,
-        system: str | None = None,
-        schema: Any = None,
-        examples: Any = None,
         into: Hashable = "response",
         n: int = 5,
         seed: int = 0,
         budget_usd: float = 0.25,
         project_name: str | None = None,
+        **settings: Any,
     ) -> None:
         if type(n) is not int or n < 1:
             raise ConfigurationError(f"n= is how many rows are asked, at least 1, not {n!r}.")
@@ -124,16 +120,7 @@ class Workbench(Shown):
         """What the question in the editor would take; None before that is known."""
 
         self._question = Question()
-        self._question = self._changed_by(
-            {
-                "prompt": prompt,
-                "model": model,
-                "params": params,
-                "system": system,
-                "schema": schema,
-                "examples": examples,
-            }
-        )
+        self._question = self._changed_by({"prompt": prompt, **settings})
         self._question.options(into=into)  # what cannot be asked at all is said at once
         self.rows_from: Rows = "labelled" if self.labelled else "all"
         self.sample: list[int] = []

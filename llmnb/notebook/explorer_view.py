@@ -10,6 +10,7 @@ from llmnb.display import durations, numbers, spans
 from llmnb.display.escape import visible
 from llmnb.display.spans import Span
 from llmnb.display.texts import counted, cut, inside
+from llmnb.evaluation.labels import folded
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.row_sources import (
     ANSWERED,
@@ -309,7 +310,7 @@ def list_line(explorer: Explorer, row: ReadRow) -> dict[str, Any]:
         "isMarked": explorer.is_marked(row.position),
         "truth": "",
     }
-    if row.truth is not None and row.truth.strip().casefold() != row.line.strip().casefold():
+    if row.truth is not None and folded(row.truth) != folded(row.line):
         line["truth"] = f"where truth says {name_shown(row.truth)}"
     return line
 

@@ -98,8 +98,10 @@ def plain_label(label: Label) -> Label:
     """Return a label as it can be kept.
 
     Raises:
-        InputError: If it is a number that cannot.
+        InputError: If it is a number that cannot, or no plain value.
     """
+    if not isinstance(label, Label):
+        raise InputError(f"A label is a text or a number, not {type(label).__name__}.")
     if isinstance(label, str):
         return mended(label)
     if not -(2**63) <= label < 2**64:  # neither is what is no number, or infinite

@@ -251,6 +251,9 @@ def test_a_corrected_answer_is_kept_as_a_label(run, frame):
     assert again.corrections.index.equals(frame.index)
     assert again.corrections.isna().tolist()[1:4] == [True, True, True]
 
+    for wrong in (["right"], None, {"mood": "right"}):
+        with pytest.raises(InputError):
+            ex.correct(3, wrong)
     ex.correct(3, "other")
     ex.take_back(3)
     assert ex.correction(3) is None

@@ -16,6 +16,7 @@ import pydantic
 import pytest
 
 from llmnb import errors
+from llmnb.frames import dask_watching
 from llmnb.models.llm import LLM
 from llmnb.testing import SimulatedProvider
 
@@ -252,12 +253,20 @@ TIMES = (
 MOMENT = datetime.datetime(2026, 1, 2, 8)
 
 
-def test_times_and_decimals_fill_columns_of_their_own_kind():
+@pytest.fixture
+def computing_here():
+    """Have Dask compute in this thread; the display of a test ends with it."""
+    with dask.config.set(scheduler="synchronous"):
+        yield
+    dask_watching.close()
+
+
+def test_times_and_decimals_fill_columns_of_their_own_kind(computing_here):
     """
     In pandas, Polars and Dask; so do enums, whose values are the categories.
     """
     texts = pd.DataFrame({"text": ["a", None]})
-    with SimulatedProvider(reply=TIMES) as sim, dask.config.set(scheduler="synchronous"):
+    with SimulatedProvider(reply=TIMES) as sim:
         model = LLM(url=sim.base_url, model="m")
         answers = texts.llm.extract("text", Times, model=model)
         lazy = dd.from_pandas(texts, npartitions=1).llm.extract("text", Times, model=model)

@@ -213,27 +213,6 @@ def test_events_of_tomorrow_do_not_matter():
     assert orjson.loads(whole(new + HELLO.replace(PING, PING + new))) == WHOLE_HELLO
 
 
-def test_a_very_long_answer():
-    """
-    A megabyte in one event, and four megabytes in many.
-    """
-    long = "x" * 1_000_000
-
-    assert parsed(start() + said(0, long, "y") + end()).text == long + "y"
-    assert parsed(start() + said(0, *["z" * 1000] * 4000) + end()).text == "z" * 4_000_000
-
-
-def test_halves_of_a_character_are_joined():
-    """
-    A pair that was cut apart is whole in the answer, and can be shown at any time.
-    """
-    halves = start() + said(0, "@", "#").replace(b"@", b"\\ud83d").replace(b"#", b"\\ude00") + end()
-    deltas = CLAUDE.assembler().feed(halves)
-
-    assert parsed(halves).text == "\U0001f600"
-    "".join(delta.text for delta in deltas).encode()
-
-
 def test_an_answer_that_was_streamed_against_our_wish_is_read():
     """
     Some gateways stream whatever they were asked.

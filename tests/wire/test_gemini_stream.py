@@ -171,28 +171,6 @@ def test_an_answer_that_was_withheld_in_mid_stream_is_filtered():
     assert (outcome.quality, outcome.text) == ("filtered", "Once")
 
 
-def test_a_very_long_answer():
-    """
-    A megabyte in one event, and four megabytes in many.
-    """
-    long = "x" * 1_000_000
-
-    assert parsed(chunk(piece(long)) + chunk(piece("y", reason="STOP"))).text == long + "y"
-    many = chunk(piece("z" * 1000)) * 4000 + chunk(piece(reason="STOP"))
-    assert parsed(many).text == "z" * 4_000_000
-
-
-def test_halves_of_a_character_are_joined():
-    """
-    A pair that was cut apart is whole in the answer, and can be shown at any time.
-    """
-    stream = chunk(piece("@")) + chunk(piece("#", reason="STOP"))
-    halves = stream.replace(b"@", b"\\ud83d").replace(b"#", b"\\ude00")
-
-    assert parsed(halves).text == "\U0001f600"
-    "".join(delta.text for delta in GEMINI.assembler().feed(halves)).encode()
-
-
 # ---------------------------------------------------------------------------- not whole
 
 

@@ -88,18 +88,6 @@ def test_deltas_come_with_the_bytes_that_complete_them():
     assert (delta.text, delta.reasoning) == ("Hi", "")
 
 
-def test_a_very_long_answer_in_a_single_line():
-    """
-    A megabyte in one event, and four megabytes in many.
-    """
-    long = "x" * 1_000_000
-    stream = chunk(piece({"content": long})) + chunk(piece({"content": "y"}, "stop"))
-
-    assert parsed(stream).text == long + "y"
-    many = chunk(piece({"content": "z" * 1000})) * 4000 + chunk(piece({}, "stop"))
-    assert parsed(many).text == "z" * 4_000_000
-
-
 def test_several_answers_grow_side_by_side():
     """
     Pieces of `n` answers come in any order.
@@ -434,22 +422,6 @@ def test_an_error_in_mid_answer_is_an_incomplete_reply(breaking):
     assert orjson.loads(caught.value.raw)["choices"][0]["message"]["content"] == "Hel"
     assert caught.value.maybe_billed
     assert len(caught.value.message.splitlines()) <= 10
-
-
-def test_half_a_character_in_each_of_two_fragments_becomes_whole():
-    """
-    Servers that count in UTF-16 cut an emoji in two; each half alone can be shown.
-    """
-    halves = [
-        b'data: {"choices":[{"index":0,"delta":{"content":"\\ud83d"}}]}\n\n',
-        b'data: {"choices":[{"index":0,"delta":{"content":"\\ude00"},"finish_reason":"stop"}]}\n\n',
-    ]
-    assembler = CHAT.assembler()
-    for half in halves:
-        (delta,) = assembler.feed(half)
-        delta.text.encode()
-
-    assert CHAT.parse(assembler.finish()).text == "\U0001f600"
 
 
 @pytest.mark.parametrize(

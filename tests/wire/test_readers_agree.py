@@ -205,3 +205,29 @@ def test_the_fragments_joined_are_the_text(name, texts, thoughts, size):
     assert "".join(delta.text for delta in deltas) == "".join(texts)
     assert result.text == "".join(texts)
     assert result == read(lambda: speaks.parse(orjson.dumps(body)))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_very_long_answer_is_read(name):
+    """
+    A megabyte in one event, and four megabytes in many.
+    """
+    for texts in (["x" * 1_000_000, "y"], ["z" * 1000] * 4000):
+        stream, _ = as_stream(name, texts, [])
+
+        assert dialect(name).parse(stream).text == "".join(texts)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_halves_of_a_character_are_joined(name):
+    """
+    Servers that count in UTF-16 cut a pair apart: whole in the answer, and each half can be shown.
+    """
+    stream, _ = as_stream(name, ["@", "#"], [])
+    stream = stream.replace(b"@", b"\\ud83d").replace(b"#", b"\\ude00")
+    assembler = dialect(name).assembler()
+
+    for event in stream.splitlines(keepends=True):
+        for delta in assembler.feed(event):
+            delta.text.encode()
+    assert dialect(name).parse(assembler.finish()).text == "\U0001f600"
