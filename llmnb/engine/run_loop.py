@@ -143,8 +143,8 @@ class RunLoop:
         if self.context.claims is not None:
             self.context.claims.enter()
         under_way().add(self)
-        self._engine = engine()
         try:
+            self._engine = engine()
             self._size_commits()
             self._pulling = self._loop.create_task(self._pull())
             self._driving = self._loop.create_task(self._drive())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Iterator
@@ -96,14 +97,21 @@ class RequestLines:
 
     @functools.cached_property
     def _count(self) -> int:
-        return sum(map(bool, _texts(self._path)))
+        with self._readable():
+            return sum(map(bool, _texts(self._path)))
 
     def __iter__(self) -> Iterator[RequestLine | UnreadableFile]:
         read = self._read
-        try:
+        with self._readable():
             for number, text in enumerate(_texts(self._path), start=1):
                 if text:
                     yield read(text, number)
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say what is the matter with a file that could be read before."""
+        try:
+            yield
         except OSError as error:
             raise UnreadableFile(
                 f"{self._path} can no longer be read: {error.strerror or error}. What was answered "

@@ -77,7 +77,8 @@ async def openai_parallel_generate(
         >>> rows[0][1]["object"]
         'chat.completion'
     """
-    batch = _batch(requests, request_url, secret(api_key), token_encoding_name, options)
+    api_key = secret(api_key)  # no variable of a traceback shows it
+    batch = _batch(requests, request_url, api_key, token_encoding_name, options)
     if batch is None:
         return []
     limits = max_requests_per_minute, max_tokens_per_minute
@@ -112,7 +113,8 @@ def openai_parallel_generate_sync(
         >>> rows[0][1]["choices"][0]["text"]
         'Four.'
     """
-    batch = _batch(requests, request_url, secret(api_key), token_encoding_name, options)
+    api_key = secret(api_key)  # no variable of a traceback shows it
+    batch = _batch(requests, request_url, api_key, token_encoding_name, options)
     if batch is None:
         return []
     limits = max_requests_per_minute, max_tokens_per_minute

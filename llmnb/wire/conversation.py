@@ -283,6 +283,9 @@ def length_in(fields: dict[str, Any]) -> Any:
 def stops_in(fields: dict[str, Any]) -> list[Any] | None:
     """Take the stop texts out of the fields and return them as a list; None where none is set.
 
+    Raises:
+        InputError: If they are no text and no list.
+
     Example:
         >>> stops_in({"stop": "END"})
         ['END']
@@ -290,6 +293,8 @@ def stops_in(fields: dict[str, Any]) -> list[Any] | None:
     stop = fields.pop("stop", None)
     if stop is None:
         return None
+    if not isinstance(stop, str | list | tuple):
+        raise input_error(f"stop is a text or a list of texts, not {type(stop).__name__}.")
     return [stop] if isinstance(stop, str) else list(stop)
 
 

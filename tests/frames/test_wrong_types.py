@@ -17,7 +17,7 @@ def test_a_model_that_is_none_is_refused_in_a_sentence(model):
     """
     Whatever was given in place of a name.
     """
-    with pytest.raises(ConfigurationError, match="A model is named by a text or an object"):
+    with pytest.raises(ConfigurationError, match="A model is a text, an object such as LLM"):
         TABLE.llm.generate("{text}", model=model, progress=False)
 
 
