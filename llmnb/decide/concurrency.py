@@ -27,6 +27,7 @@ Source:
 from __future__ import annotations
 
 import math
+import statistics
 
 START = 8
 MOST = 1000
@@ -105,6 +106,21 @@ PACE_CUT = 0.97
 FIRST_PACE_PATIENCE = 20.0
 LONGEST_PACE_PATIENCE = 640.0
 """Seconds at a pace before the next probe."""
+
+CHANCE_COUNT = 8
+"""Refusals from which their share is told."""
+
+LEAST_GAP = 3
+"""Answers for each refusal, at least, where refusals may be chance."""
+
+CHANCE_CUT = 0.75
+"""A server that counts by time refuses nothing at this part of what it takes, or below."""
+
+MOST_CHANCE = 0.2
+"""Largest share of refusals that is put down to chance."""
+
+MOST_CHANCE_GROWTH = 0.1
+"""By how much that share may grow unheeded; it may double where it is small."""
 
 QUICK_PATIENCE = 2.0
 """The same where pauses, in which the server's bucket was full, have made the count too low."""
@@ -409,6 +425,103 @@ class Adaptive:
         self._was_full = False
 
 
+class Chance:
+    """Tells refusals that come by chance: they are as many however slowly one goes.
+
+    A provider that is short of machines refuses one request in fifty, whoever sends how many. To go
+    slower after each would end in hardly going at all. So where a pace is cut again and again, the
+    share of refusals at its beginning tells the rate that a server takes which counts by time, and
+    below that it would refuse nothing. If it does, the refusals are chance, and such a share of
+    them says nothing from then on.
+
+    Example:
+        >>> chance = Chance()
+        >>> def refused_among_fifty(per_minute):
+        ...     for _ in range(49):
+        ...         chance.on_success()
+        ...     return chance.on_refusal() or chance.proven(per_minute)
+        >>> paces = range(600, 380, -10)  # slower and slower
+        >>> next(pace for pace in map(refused_among_fifty, paces) if pace)
+        600
+        >>> chance.on_refusal()  # from now on it says nothing
+        True
+    """
+
+    def __init__(self) -> None:
+        self._share = 0.0
+        """Refusals by chance among all replies; 0 where none is known to be."""
+
+        self._accepted = 0
+        """Answers since the last refusal."""
+
+        self._gaps: list[int] = []
+        """Answers before each refusal, since they were last looked at."""
+
+        self._before: float | None = None
+        """The pace before the cuts that are looked at; None while nothing is cut."""
+
+        self._taken: float | None = None
+        """What a server that counts by time would take, by the refusals of the first of them."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether some refusals are known to come by chance."""
+        return self._share > 0
+
+    def on_success(self) -> None:
+        """Note an answer."""
+        self._accepted += 1
+
+    def on_refusal(self) -> bool:
+        """Note a refusal; return whether it says nothing."""
+        self._gaps.append(self._accepted)
+        self._accepted = 0
+        if not self._share or self._before is not None:
+            return False
+        if len(self._gaps) < CHANCE_COUNT:
+            return True
+        share = self._take_share()
+        is_usual = share <= self._share + min(self._share, MOST_CHANCE_GROWTH)
+        self._share = min(self._share, (self._share + share) / 2)
+        return is_usual
+
+    def on_calm(self) -> None:
+        """Note that a pace has held for long."""
+        self._before = self._taken = None
+
+    def proven(self, per_minute: float) -> float | None:
+        """Return the pace before the cuts where it is now so slow that refusals must be chance.
+
+        Args:
+            per_minute: The pace, which is to be cut.
+        """
+        if self._before is None:
+            self._before, self._gaps = per_minute, []
+        if self._taken is None:
+            if len(self._gaps) >= CHANCE_COUNT:
+                # Gaps between refusals by chance are exponential: their mean is the median over
+                # log 2. The mean as such may be of a time when nothing was refused.
+                usual = statistics.median(self._gaps) / math.log(2)
+                self._gaps = []
+                if usual >= LEAST_GAP:
+                    middle = math.sqrt(self._before * per_minute)
+                    self._taken = middle * usual / (1 + usual)
+                else:
+                    self._before = per_minute
+        elif per_minute <= CHANCE_CUT * self._taken and self._gaps:
+            before = self._before
+            self._share = min(MOST_CHANCE, self._take_share())
+            self.on_calm()
+            return before
+        return None
+
+    def _take_share(self) -> float:
+        """Return the share of refusals; they are counted anew."""
+        share = len(self._gaps) / (sum(self._gaps) + len(self._gaps))
+        self._gaps = []
+        return share
+
+
 class Pace:
     """Requests a minute of a server that says nothing; None until it shows that it counts them.
 
@@ -423,7 +536,8 @@ class Pace:
 
     which is exact as long as the bucket was not full in between, and too low
     otherwise; never too high. From there the pace probes as the slots do: a little
-    above, rarely, and back at the first refusal.
+    above, rarely, and back at the first refusal. Where refusals turn out to come by `Chance`
+    it is taken back to where it was, and rises quickly.
 
     Args:
         patience: Seconds at a pace before the first probe.
@@ -431,6 +545,7 @@ class Pace:
 
     def __init__(self, patience: float = FIRST_PACE_PATIENCE) -> None:
         self.per_minute: float | None = None
+        self.chance = Chance()
         self._first_patience = patience
         self._accepted = 0
         self._begun: tuple[float, int] | None = None
@@ -448,15 +563,18 @@ class Pace:
     def on_success(self, now: float) -> None:
         """Note an answer; after a long calm the pace rises a little."""
         self._accepted += 1
+        self.chance.on_success()
         if self.per_minute is not None and now - self._since > self._patience:
+            self.chance.on_calm()
             if self.per_minute > self._safe:  # the last probe met nobody
                 self._patience = self._first_patience
                 self._stride = min(LARGEST_PACE_STEP, 2 * self._stride)
             self._safe = self.per_minute
+            self._begun = now, self._accepted  # at the pace before it would count too few
             self._set(self.per_minute * (1 + self._stride), now)
 
     def on_refusal(self, sent_at: float, now: float, *, may_begin: bool = True) -> None:
-        """Note a refusal: keep to a pace, or go slower where it was sent at the present one.
+        """Note a refusal that says something: keep to a pace, or go slower where it was sent at it.
 
         Args:
             sent_at: When its request was sent.
@@ -474,8 +592,15 @@ class Pace:
                 self._safe = counted
                 self._set(counted, now)
         elif sent_at > self._since:
+            before = self.chance.proven(self.per_minute)
+            if before is not None:
+                self._first_patience = self._patience = QUICK_PATIENCE
+                self._safe, self._begun = before, (now, self._accepted)
+                self._set(before, now)
+                return
             if self.per_minute > self._safe:
-                self._patience = min(LONGEST_PACE_PATIENCE, 2 * self._patience)
+                longest = FIRST_PACE_PATIENCE if self.chance.is_known else LONGEST_PACE_PATIENCE
+                self._patience = min(longest, 2 * self._patience)
             else:
                 self._safe = PACE_CUT * self.per_minute
             self._safe = min(self._safe, counted)
@@ -564,6 +689,8 @@ class Finding:
             now: The time.
         """
         level = self._levels.pop(sequence, 0)
+        if self._pace.chance.on_refusal():
+            return
         self._refused_at = now
         had_pace = self._pace.per_minute is not None
         if not had_pace:

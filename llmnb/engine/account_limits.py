@@ -216,7 +216,11 @@ class AccountLimits:
         """Learn from a refusal; return whether the limits changed."""
         if ticket.finding is not None:
             ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
-        elif self.pace is not None and not self.announced.limits().has_rate:
+        elif (
+            self.pace is not None
+            and not self.announced.limits().has_rate
+            and not self.pace.chance.on_refusal()
+        ):
             self.pace.on_refusal(ticket.began, now)
         return self._has_changed(ticket.finding or self.pace, now)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from load_simulation import Crowded, Fixed, Metered, Places, lognormal, simulate
+from load_simulation import Crowded, Fixed, Metered, Places, Unlucky, lognormal, simulate
 
 from llmnb.decide.concurrency import Adaptive, Finding
 
@@ -111,6 +111,39 @@ def test_a_pace_that_was_raised_or_lowered_is_followed(seconds):
     assert load.rate(25_000, 29_000) >= 0.9 * 30
     assert 0.9 * 10 <= load.rate(35_000) <= 10.1
     assert load.refused_share <= 0.02
+
+
+def refused_by_chance(server, controller, share):
+    """Run against a server that refuses a share of the requests whatever it is asked."""
+    return simulate(
+        controller,
+        Unlucky(server, share),
+        answers=8000,
+        refusal_seconds=0.02,
+        pause=lambda dice: 0.2 * dice.random(),
+    )
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.05, 0.1])
+def test_refusals_by_chance_slow_nothing_down(share):
+    """
+    Three fifths of the best static throughput where up to one request in ten is refused.
+    """
+    load = refused_by_chance(Places(64), Finding(), share)
+    known = refused_by_chance(Places(64), Fixed(64), share)
+
+    assert load.rate(4000) >= 0.6 * known.rate(4000)
+    assert load.refused_share <= share + 0.04
+
+
+def test_a_server_that_counts_by_time_is_met_at_its_pace_though_it_refuses_some_by_chance():
+    """
+    Four fifths of ten a second, and no more than one refusal in ten beyond those by chance.
+    """
+    load = refused_by_chance(Metered(600, 1.0), Finding(), 0.05)
+
+    assert load.rate(4000) >= 0.8 * 10
+    assert load.refused_share <= 0.15
 
 
 @pytest.mark.parametrize("spread", [0.4, 0.8, 1.2])

@@ -77,6 +77,21 @@ class Metered:
         return 1.0
 
 
+@dataclass
+class Unlucky:
+    """Refuses some by chance, and of the others those that another server refuses."""
+
+    server: Server
+    share: float
+    dice: random.Random = field(default_factory=lambda: random.Random(1))
+
+    def admits(self, now: float, serving: int) -> bool:
+        return self.dice.random() >= self.share and self.server.admits(now, serving)
+
+    def slowdown(self, serving: int) -> float:
+        return self.server.slowdown(serving)
+
+
 class Fixed:
     """The controller that knows: a number of places that never changes."""
 
