@@ -570,7 +570,8 @@ class Pace:
                 self._patience = self._first_patience
                 self._stride = min(LARGEST_PACE_STEP, 2 * self._stride)
             self._safe = self.per_minute
-            self._begun = now, self._accepted  # at the pace before it would count too few
+            if self.chance.is_known:  # no refusal of before tells what flows now
+                self._begun = now, self._accepted
             self._set(self.per_minute * (1 + self._stride), now)
 
     def on_refusal(self, sent_at: float, now: float, *, may_begin: bool = True) -> None:
