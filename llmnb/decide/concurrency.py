@@ -474,9 +474,11 @@ class Chance:
 
     def on_refusal(self) -> bool:
         """Note a refusal; return whether it says nothing."""
-        self._gaps.append(self._accepted)
-        self._accepted = 0
-        if not self._share or self._before is not None:
+        gap, self._accepted = self._accepted, 0
+        if not self.is_known and self._before is None:
+            return False
+        self._gaps.append(gap)
+        if self._before is not None:
             return False
         if len(self._gaps) < CHANCE_COUNT:
             return True
