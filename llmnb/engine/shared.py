@@ -71,11 +71,6 @@ class SharedRequest:
         """Stand aside where only its own run holds it back; called when another run comes."""
 
     @property
-    def is_asked_by_another(self) -> bool:
-        """Whether another run asks for the same at present."""
-        return self.is_aside and self.key in engine().registry.requests
-
-    @property
     def has_other_runs(self) -> bool:
         """Whether rows of other runs wait for it, too."""
         return any(run is not self.context for _, run in self.waiters)
