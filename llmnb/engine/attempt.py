@@ -149,5 +149,5 @@ class Attempt:
             self.gate.on_failure(self.ticket, error)
         elif not isinstance(error, BadReply) and self.gate.health.breaker.is_troubled:
             # It refuses this request or this account, but it is there.
-            self.gate.on_alive(self.ticket)
+            self.gate.health.on_alive(self.ticket, self.gate.clock())
         return error

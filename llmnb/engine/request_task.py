@@ -437,7 +437,7 @@ class RequestTask(ClaimedRequest):
             raise error
         if context.is_stopped:
             raise row_errors.not_sent_again(error)
-        failing_seconds = gate.seconds_without_success
+        failing_seconds = gate.health.seconds_without_success(gate.clock())
         is_outage = isinstance(error, _OUTAGE)
         if isinstance(error, Unsent) and not gate.health.has_answered:
             context.watch(self.call.target, gate)

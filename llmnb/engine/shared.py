@@ -178,7 +178,7 @@ class Engine:
                 self._follow_the_limiter()
             gate = self.gates[target.pool] = Gate(target.limits, clock=Clock.monotonic)
             self._targets[target.pool] = target
-            GLOBAL_LIMITER.count_users(target.pool, gate.on_processes)
+            GLOBAL_LIMITER.count_users(target.pool, gate.account.announced.on_processes)
         self._bind(target, gate)
         return gate
 
