@@ -454,7 +454,6 @@ class RunLoop:
 
     def _finish(self, outcome: Outcome) -> None:
         """Give a row its outcome."""
-        counts = self.counts
         self._items.pop(outcome.row, None)
         self.context.counters.enter(outcome)
         if request_log.requests_log.level != request_log.SILENT:
@@ -465,10 +464,12 @@ class RunLoop:
             self._on_outcome(outcome)
         if self.streamed is None:
             self.kept[outcome.row] = outcome
-            self.release(1)
+            self._rows_in_window -= 1  # as `release` does, which is a call more for every row
+            if self._rows_in_window < self._pulls_below:
+                self._room.set()
         else:
             self.streamed.put(outcome)
-        if counts.num_rows_done >= counts.num_rows:
+        if not self._items:
             self._idle.set()
 
     def release(self, rows: int) -> None:
