@@ -344,21 +344,16 @@ class Counters:
                 tracker.num_tasks_succeeded += 1
                 self.stats.on_answered_row(model, simulated)
                 return
-            saved = outcome.saved_usd or 0.0
-            reused = saved
             if source == "cached":
                 tracker.num_cached += 1
             elif source == "reused":
                 tracker.num_reused += 1
             else:
                 tracker.num_merged += 1
-                reused = 0.0
             if simulated:
-                tracker.simulated_saved_usd += saved
-                tracker.simulated_saved_reused_usd += reused
+                tracker.simulated_saved_usd += outcome.saved_usd or 0.0
             else:
-                tracker.saved_usd += saved
-                tracker.saved_reused_usd += reused
+                tracker.saved_usd += outcome.saved_usd or 0.0
         elif isinstance(error, Stopped):
             tracker.num_stopped += 1
         else:

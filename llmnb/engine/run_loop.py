@@ -358,10 +358,9 @@ class RunLoop:
         waiter = functools.partial(self._on_result, number, row, call)
         if registry.join(call.key, waiter, self.context):
             return
-        request = self._new_task(
-            *(call.key, self.context, [call, *row.further], stored),
-            *(self._seen if seen is None else seen, number),
-        )
+        seen = self._seen if seen is None else seen
+        left = [call, *row.further]
+        request = self._new_task(call.key, self.context, left, stored, seen, number)
         registry.requests[call.key] = request
         request.waiters.append((waiter, self.context))
         self.tasks[number] = request

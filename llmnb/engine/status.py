@@ -110,15 +110,11 @@ class StatusTracker:
     hedge_usd: float = 0.0
     """Upper bound of what dropped redundant requests may have cost; not part of `usd`."""
 
-    saved_reused_usd: float = 0.0
-    """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
-
     simulated_usd: float = 0.0
     """What replies of the simulated provider would have cost, which nobody paid."""
 
     simulated_saved_usd: float = 0.0
-    simulated_saved_reused_usd: float = 0.0
-    """The like of `saved_usd` and `saved_reused_usd` for its answers."""
+    """The like of `saved_usd` for its answers."""
 
     @classmethod
     def sum(cls, trackers: Sequence[StatusTracker]) -> StatusTracker:
@@ -144,12 +140,7 @@ class StatusTracker:
         """
         if self.usd or self.saved_usd or not (self.simulated_usd or self.simulated_saved_usd):
             return self
-        return dataclasses.replace(
-            self,
-            usd=self.simulated_usd,
-            saved_usd=self.simulated_saved_usd,
-            saved_reused_usd=self.simulated_saved_reused_usd,
-        )
+        return dataclasses.replace(self, usd=self.simulated_usd, saved_usd=self.simulated_saved_usd)
 
     def count_failed_request(self, error: LLMNBError) -> None:
         """Count a request that came to nothing by the kind of its error."""
