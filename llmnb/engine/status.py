@@ -422,13 +422,10 @@ class StatusSnapshot:
         shares = [dataclasses.replace(share, share=share.rows / rows) for share in shares]
         return cls(
             state=state,
-            total=None,
-            launched=sum(snapshot.launched for snapshot in snapshots),
-            completed=sum(snapshot.completed for snapshot in snapshots),
+            **{name: sum(getattr(status, name) for status in snapshots) for name in _ADDED},
             counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
             failures=_added(snapshot.failures for snapshot in snapshots),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
-            in_flight=sum(snapshot.in_flight for snapshot in snapshots),
             seconds=seconds,
             project=snapshots[0].project,
             models=_added(snapshot.models for snapshot in snapshots),
@@ -441,8 +438,6 @@ class StatusSnapshot:
             latencies=latencies,
             p50=_quantile(latencies, 0.5),
             p95=_quantile(latencies, 0.95),
-            requests_per_minute=sum(snapshot.requests_per_minute for snapshot in snapshots),
-            tokens_per_minute=sum(snapshot.tokens_per_minute for snapshot in snapshots),
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
         )
@@ -517,6 +512,9 @@ def _dollars(known: float | None, more: float | None) -> float | None:
     return known if more is None else more + (known or 0.0)
 
 
+_ADDED = ("launched", "completed", "in_flight", "requests_per_minute", "tokens_per_minute")
+"""Figures of several snapshots that add up."""
+
 _JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("rows", "in_flight", "places"), add),
     **dict.fromkeys(("paused_seconds", "is_open"), max),
@@ -530,14 +528,13 @@ def _joined(snapshots: Sequence[StatusSnapshot], field: str, *keys: str) -> tupl
     """Return the parts of several snapshots, those that agree in some fields joined."""
     key_of, joined = attrgetter(*keys), dict[Any, Any]()
     for part in (part for snapshot in snapshots for part in getattr(snapshot, field)):
-        known = joined.setdefault(key_of(part), part)
-        if known is not part:
-            changes = {
-                name: join(getattr(known, name), getattr(part, name))
-                for name, join in _JOINS.items()
-                if hasattr(part, name)
-            }
-            joined[key_of(part)] = dataclasses.replace(known, **changes)
+        known = joined.get(key_of(part))
+        changes = {
+            name: join(getattr(known, name), getattr(part, name))
+            for name, join in _JOINS.items()
+            if known is not None and hasattr(part, name)
+        }
+        joined[key_of(part)] = dataclasses.replace(known or part, **changes)
     return tuple(joined.values())
 
 
