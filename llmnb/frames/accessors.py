@@ -200,7 +200,7 @@ class WholeTable(Accessor):
 
 
 def _with(options: Any, **named: Any) -> dict[str, Any]:
-    return {name: value for name, value in named.items() if value is not None} | options
+    return {**{name: value for name, value in named.items() if value is not None}, **options}
 
 
 # ------------------------------------------------------------------------------- frames
