@@ -85,7 +85,7 @@ class Option:
     """What it is, in words that follow "is"."""
 
     kind: Kind
-    doors: Collection[Door] = ()
+    doors: tuple[Door, ...] = ()
     is_optional: bool = None  # type: ignore[assignment]
     """Whether None leaves it out; where that is not said, it does where it is the default."""
 
