@@ -5,7 +5,7 @@ Whatever text they are given is shown, not run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, repeat
 
 from llmnb.display.escape import html_lines, html_text, visible
@@ -92,7 +92,7 @@ def _plain(name: str) -> str:
 
 
 def cell(
-    text: str,
+    text: object,
     style: str = "",
     *,
     align: str = "left",
@@ -176,11 +176,28 @@ def facts(pairs: Iterable[tuple[str, str]], longest: int = 120) -> str:
     )
 
 
-def figure_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with a head: its first column to the left, figures to the right."""
+def figure_table(
+    head: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    right: Collection[int] | None = None,
+) -> str:
+    """Return a table with a head, words to the left and figures to the right.
 
-    def cells(texts: Sequence[str], head: str = "", style: str = "white-space:nowrap") -> list[str]:
-        first = cell(texts[0], "overflow-wrap:anywhere;min-width:40px", head=head)
-        return [first, *(cell(text, style, align="right", head=head) for text in texts[1:])]
+    Args:
+        head: Names of the columns.
+        rows: Cells of each row.
+        right: Columns that hold figures; None: all but the first.
+    """
+    figures = range(1, len(head)) if right is None else right
+
+    def cells(
+        texts: Sequence[object], head: str = "", style: str = "white-space:nowrap"
+    ) -> list[str]:
+        return [
+            cell(text, style, align="right", head=head)
+            if column in figures
+            else cell(text, "overflow-wrap:anywhere;min-width:40px", head=head)
+            for column, text in enumerate(texts)
+        ]
 
     return table([cells(head, "col", ""), *map(cells, rows)], first_rows=[FAINT])

@@ -149,14 +149,14 @@ class Run(RunHandle[list[Outcome]]):
 
     def partial(self) -> list[Outcome | None]:
         """Return the outcomes so far in input order, None where there is none yet."""
-        outcomes = self._run_loop.kept.outcomes
+        outcomes = self._run_loop.kept
         return [*outcomes, *([None] * ((self._run_loop.total or 0) - len(outcomes)))]
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors."""
         return [
             outcome
-            for outcome in list(self._run_loop.kept.outcomes)
+            for outcome in list(self._run_loop.kept)
             if outcome is not None and outcome.error is not None
         ]
 
@@ -166,7 +166,7 @@ class Run(RunHandle[list[Outcome]]):
         return self._run_loop.first_error
 
     def _finished(self) -> list[Outcome]:
-        return [outcome for outcome in self._run_loop.kept.outcomes if outcome is not None]
+        return [outcome for outcome in self._run_loop.kept if outcome is not None]
 
     def outcomes(self, on_wait: Callable[[], None] | None = None) -> Iterator[Outcome]:
         """Yield outcomes in input order, or as they are ready, and forget them.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import add, attrgetter
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -435,6 +435,11 @@ class StatusSnapshot:
         latencies = tuple(value for snapshot in snapshots for value in snapshot.latencies)
         latencies = latencies[-LATENCIES_SHOWN:]
         ended = state in ("finished", "stopped")
+        shares = [
+            share for share in _joined(snapshots, "shares", "name", "simulated") if share.rows
+        ]
+        rows = sum(share.rows for share in shares)
+        shares = [dataclasses.replace(share, share=share.rows / rows) for share in shares]
         return cls(
             state=state,
             total=None,
@@ -450,9 +455,9 @@ class StatusSnapshot:
             simulated=any(snapshot.simulated for snapshot in snapshots),
             started_at=min(snapshot.started_at for snapshot in snapshots),
             ended_at=max(snapshot.ended_at or 0.0 for snapshot in snapshots) if ended else None,
-            pools=_pools(snapshots),
-            shares=_shares(snapshots),
-            causes=_causes(snapshots),
+            pools=_joined(snapshots, "pools", "provider", "model"),
+            shares=_by_rows(shares),
+            causes=_by_rows(_joined(snapshots, "causes", "kind")),
             latencies=latencies,
             p50=_quantile(latencies, 0.5),
             p95=_quantile(latencies, 0.95),
@@ -527,52 +532,37 @@ def _quantile(values: Sequence[float], part: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else None
 
 
-def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
-    """Return each model's pools together: requests in flight and slots add up, limits do not."""
-    pools: dict[tuple[str, str], PoolStatus] = {}
-    for pool in (pool for snapshot in snapshots for pool in snapshot.pools):
-        known = pools.get((pool.provider, pool.model))
-        if known is not None:
-            pool = dataclasses.replace(
-                known,
-                in_flight=known.in_flight + pool.in_flight,
-                places=known.places + pool.places,
-                paused_seconds=max(known.paused_seconds, pool.paused_seconds),
-                is_open=known.is_open or pool.is_open,
-            )
-        pools[pool.provider, pool.model] = pool
-    return tuple(pools.values())
+def _dollars(known: float | None, more: float | None) -> float | None:
+    """Return the sum of dollars, unknown only where neither is known."""
+    return known if more is None else more + (known or 0.0)
 
 
-def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
-    """Return each model's rows and dollars in all snapshots, the model with most rows first.
+_JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("rows", "in_flight", "places"), add),
+    **dict.fromkeys(("paused_seconds", "is_open"), max),
+    "usd": _dollars,
+    "p50": lambda _, latest: latest,
+}
+"""How fields of several snapshots' parts are made one; what else there is stays as in the first."""
 
-    Dollars are unknown only where no snapshot knows any.
-    """
-    shares: dict[tuple[str, bool], ModelShare] = {}
-    for share in (share for snapshot in snapshots for share in snapshot.shares):
-        known = shares.get((share.name, share.simulated))
-        if known is not None:
-            usd = known.usd if share.usd is None else share.usd + (known.usd or 0.0)
-            share = dataclasses.replace(share, rows=known.rows + share.rows, usd=usd)
-        shares[share.name, share.simulated] = share
-    whole = sum(share.rows for share in shares.values())
-    parts = [
-        dataclasses.replace(share, share=share.rows / whole)
-        for share in shares.values()
-        if share.rows
-    ]
+
+def _joined(snapshots: Sequence[StatusSnapshot], field: str, *keys: str) -> tuple[Any, ...]:
+    """Return the parts of several snapshots, those that agree in some fields joined."""
+    key_of, joined = attrgetter(*keys), dict[Any, Any]()
+    for part in (part for snapshot in snapshots for part in getattr(snapshot, field)):
+        known = joined.setdefault(key_of(part), part)
+        if known is not part:
+            changes = {
+                name: join(getattr(known, name), getattr(part, name))
+                for name, join in _JOINS.items()
+                if hasattr(part, name)
+            }
+            joined[key_of(part)] = dataclasses.replace(known, **changes)
+    return tuple(joined.values())
+
+
+def _by_rows(parts: Iterable[T]) -> tuple[T, ...]:
     return tuple(sorted(parts, key=attrgetter("rows"), reverse=True))
-
-
-def _causes(snapshots: Sequence[StatusSnapshot]) -> tuple[FailureCause, ...]:
-    causes: dict[str, FailureCause] = {}
-    for cause in (cause for snapshot in snapshots for cause in snapshot.causes):
-        known = causes.get(cause.kind)
-        if known is not None:
-            cause = dataclasses.replace(known, rows=known.rows + cause.rows)
-        causes[cause.kind] = cause
-    return tuple(sorted(causes.values(), key=attrgetter("rows"), reverse=True))
 
 
 # ------------------------------------------------------- as it is written down at a run's end

@@ -169,15 +169,7 @@ def _nanoseconds(column: pl.Series) -> list[Any]:
     """Return times as pandas has them: those of Python would lose their last three digits."""
     import pandas as pd
 
-    cells: list[Any] = column.to_list()
-    kind: Any = column.dtype
-    for row, count in enumerate(column.to_physical().to_list()):
-        if count is None or count % 1000 == 0:
-            continue
-        if isinstance(kind, pl.Duration):
-            cells[row] = pd.Timedelta(count, unit="ns")
-        else:
-            moment = pd.Timestamp(count, unit="ns")
-            zone = kind.time_zone
-            cells[row] = moment if zone is None else moment.tz_localize("UTC").tz_convert(zone)
-    return cells
+    cells: Any = pd.Series(column.to_numpy())
+    if zone := getattr(column.dtype, "time_zone", None):
+        cells = cells.dt.tz_localize("UTC").dt.tz_convert(zone)
+    return cells.tolist()  # type: ignore[no-any-return]
