@@ -83,6 +83,7 @@ async def _is_right() -> bool:
                 port = server.sockets[0].getsockname()[1]
                 url = URL(f"http://127.0.0.1:{port}/tried")
                 head = exchange.request_head(url, _HEADERS, session)
+                assert head is not None
                 answers = [await ask(head=head, timeout=patient) for _ in _ANSWERS]
                 was_stale = is_stale()  # its connection has just answered
                 with contextlib.suppress(TimeoutError):
