@@ -43,7 +43,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
 
 NONE: Mapping[str, tuple[str, ...]] = {
     "llmnb.engine.handle": ("_last_run",),
-    "llmnb.notebook.cell_runs": ("_present",),
+    "llmnb.notebook.dashboard": ("_present",),
     "llmnb.progress": ("_display_factory", "_show_background"),
 }
 """What was last, and what was hung up, by module."""
