@@ -16,7 +16,7 @@ INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
 
 _SHORT = 20
-_BREAKING = "overflow-wrap:anywhere;min-width:40px"
+_BREAKING = "overflow-wrap:anywhere;min-width:40px;vertical-align:top"
 _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
 

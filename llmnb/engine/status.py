@@ -550,14 +550,14 @@ def _joined(snapshots: Sequence[StatusSnapshot], field: str, *keys: str) -> tupl
     """Return the parts of several snapshots, those that agree in some fields joined."""
     key_of, joined = attrgetter(*keys), dict[Any, Any]()
     for part in (part for snapshot in snapshots for part in getattr(snapshot, field)):
-        known = joined.setdefault(key_of(part), part)
-        if known is not part:
+        if (known := joined.get(key_of(part))) is not None:
             changes = {
                 name: join(getattr(known, name), getattr(part, name))
                 for name, join in _JOINS.items()
                 if hasattr(part, name)
             }
-            joined[key_of(part)] = dataclasses.replace(known, **changes)
+            part = dataclasses.replace(known, **changes)
+        joined[key_of(part)] = part
     return tuple(joined.values())
 
 
