@@ -24,7 +24,7 @@ from llmnb.store.entry import Entry
 from llmnb.targets.resolve import choose, resolve
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
         "--cache-dir",
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--model", help="for dataformer's requests that name none: provider/model")
 
 
-def act(options: argparse.Namespace) -> int:
+def cache(options: argparse.Namespace) -> int:
     """Run the command."""
     return int(options.do(options, settings.cache_dir(options.cache_dir)))
 

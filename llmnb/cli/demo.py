@@ -34,14 +34,14 @@ SHOTS = (
 _SHOWN = 8
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     add = parser.add_argument
     add("--model", default="local/smollm2", help="default: local/smollm2, which runs here")
     add("--rows", type=int, metavar="N", help="the first N rows only")
 
 
-def act(options: argparse.Namespace) -> int:
+def demo(options: argparse.Namespace) -> int:
     """Run the command."""
     limit = ROWS.checked("--rows", options.rows)
     rows = list(open_table(table_path()).rows())[:limit]

@@ -354,28 +354,39 @@ class StatusSnapshot:
         of = "" if self.total is None else f" of {self.total:,}"
         return f"{self.completed - self.counts.num_stopped:,}{of} {unit}"
 
-    def page(self, *, unit: str = "rows", asked: str = "", foot: str = "") -> str:
+    def page(
+        self,
+        *,
+        unit: str = "rows",
+        asked: str = "",
+        facts: Mapping[str, str] | None = None,
+        foot: str = "",
+    ) -> str:
         """Return how it stands as a small piece of HTML, in which every name is text.
 
         Args:
             unit: What is counted.
             asked: The models in words.
+            facts: Further names and values; empty values are left out.
             foot: A last line.
         """
         counts = self.counts
         kept = counts.num_cached + counts.num_reused
         left = self.eta_seconds
         models = ", ".join(f"{name} ({rows:,})" for name, rows in self.models.items())
+        failed = [f"{counts.num_tasks_failed:,}"]
+        failed += [f"{rows:,} {kind}" for kind, rows in self.failures.items()]
         pairs = (
             ("reused", f"{kept:,}" if kept else ""),
             ("merged", f"{counts.num_merged:,}" if counts.num_merged else ""),
-            ("failed", f"{counts.num_tasks_failed:,}" if counts.num_tasks_failed else ""),
+            ("failed", ", ".join(failed) if counts.num_tasks_failed else ""),
             ("cost", self.cost_text + (" (simulated)" if self.simulated else "")),
             ("time", durations.span(self.seconds)),
             ("left", "" if left is None else durations.remaining(left)),
             ("now", self.waiting_on),
             ("models", models or asked),
             ("project", self.project),
+            *(facts or {}).items(),
         )
         state = f"{self.state}, as of {moments.clock(Clock.wall())}"
         return html_fragments.box(
@@ -528,13 +539,14 @@ def _joined(snapshots: Sequence[StatusSnapshot], field: str, *keys: str) -> tupl
     """Return the parts of several snapshots, those that agree in some fields joined."""
     key_of, joined = attrgetter(*keys), dict[Any, Any]()
     for part in (part for snapshot in snapshots for part in getattr(snapshot, field)):
-        known = joined.get(key_of(part))
-        changes = {
-            name: join(getattr(known, name), getattr(part, name))
-            for name, join in _JOINS.items()
-            if known is not None and hasattr(part, name)
-        }
-        joined[key_of(part)] = dataclasses.replace(known or part, **changes)
+        if (known := joined.get(key_of(part))) is not None:
+            changes = {
+                name: join(getattr(known, name), getattr(part, name))
+                for name, join in _JOINS.items()
+                if hasattr(part, name)
+            }
+            part = dataclasses.replace(known, **changes)
+        joined[key_of(part)] = part
     return tuple(joined.values())
 
 

@@ -87,9 +87,8 @@ def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
 def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
     """Compute the first partition, and return the answers to its first rows."""
     ROWS.checked("n", rows)
+    options_of(keywords, "PreviewOptions", "preview()")
     question, job = _question(table, "generate", prompt, None, keywords)
-    if job.options.into is not None or job.options.details:
-        raise ConfigurationError("preview() has a form of its own: leave out into and details.")
     work = pack(question, 1)
     _expect(work, job.options.progress, job.options.on_error)
     first = _needed_columns(table, job.questions.fields).partitions[:1]

@@ -12,7 +12,7 @@ from typing import Any
 
 from llmnb.engine.status import Clock
 from llmnb.errors import InputError
-from llmnb.frames.exploring import Explorer
+from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import OUTCOMES
 from llmnb.notebook import explorer_view as view
 from llmnb.notebook.explorer_row import OpenRow, name_shown
@@ -139,9 +139,9 @@ class ExplorerWidget(RequestSurface):
             case {"do": "stop"}:
                 return explorer.stop
             case {"do": "outcome", "value": int(number)} if 0 <= number < len(OUTCOMES):
-                return lambda: explorer.choose_outcome(number)
+                return lambda: explorer.choose(OUTCOME, number)
             case {"do": "marked"}:
-                return explorer.choose_marked
+                return lambda: explorer.choose(MARK, IS_MARKED)
             case {"do": "choose", "facet": str(name), "value": int(number)}:
                 return lambda: self._choose(name, number)
             case {"do": "facet", "name": str(name)}:
@@ -177,7 +177,7 @@ class ExplorerWidget(RequestSurface):
         positions = self._explorer.listed
         first = max(0, min(first, max(0, len(positions) - 1)))
         first -= first % view.PAGE
-        rows = self._explorer.read(positions[first : first + view.PAGE].tolist())
+        rows = self._explorer.source.read(positions[first : first + view.PAGE].tolist())
         lines = [view.list_line(self._explorer, row) for row in rows]
         self.reply(turn, "rows", first=first, lines=lines, version=self._version)
 

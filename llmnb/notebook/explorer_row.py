@@ -41,7 +41,7 @@ class OpenRow:
     """
 
     def __init__(self, explorer: Explorer, position: int) -> None:
-        (self._row,) = (row,) = explorer.read([position], whole=True)
+        (self._row,) = (row,) = explorer.source.read([position], whole=True)
         self._explorer = explorer
         self._pattern = explorer.pattern()
         self._correction = explorer.correction(position)
@@ -122,7 +122,7 @@ class OpenRow:
         row, source = self._row, self._explorer.source
         if row.error is None:
             return
-        alike = source.alike(row.position) if source.can_retry else 0
+        alike = source.alike(row.position)
         texts = [row.error] if row.error.strip() != row.cause.strip() else []
         self._add(
             "Error",

@@ -11,7 +11,7 @@ from llmnb.display.escape import visible
 from llmnb.display.spans import Span
 from llmnb.display.texts import counted, cut, inside
 from llmnb.evaluation.labels import folded
-from llmnb.frames.exploring import Explorer
+from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import (
     ANSWERED,
     FAILED,
@@ -61,16 +61,17 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         version: Which set of rows this is of.
     """
     total, positions = len(explorer), explorer.listed
+    outcomes = explorer.chosen.get(OUTCOME, frozenset())
     facets = [
         facet
         for facet in (explorer.facets if explorer.has_facets else ())
-        if facet.name != "Cause" or FAILED in explorer.outcomes or explorer.chosen.get("Cause")
+        if facet.name != "Cause" or FAILED in outcomes or "Cause" in explorer.chosen
     ]
     first = _opened(explorer, facets, opened)
-    outcomes, chips = _outcome_chips(explorer), [_facet(explorer, facet) for facet in first]
-    if first and _is_comparing(explorer, facets) and not explorer.outcomes:
-        chips[0]["chips"].append(outcomes[-1])  # two lines of chips at most
-        outcomes = []
+    first_line, chips = _outcome_chips(explorer), [_facet(explorer, facet) for facet in first]
+    if first and _is_comparing(explorer, facets) and not outcomes:
+        chips[0]["chips"].append(first_line[-1])  # two lines of chips at most
+        first_line = []
     return {
         "subject": visible(explorer.source.subject, longest=200),
         "project": visible(explorer.source.project, longest=LONGEST_NAME),
@@ -78,7 +79,7 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         "shown": len(positions),
         "version": version,
         "count": _count(explorer, total, len(positions)),
-        "outcomes": outcomes,
+        "outcomes": first_line,
         "facets": chips,
         "others": [name_shown(facet.name) for facet in facets if facet not in first],
         "rail": _rail(explorer, total, len(positions)),
@@ -102,7 +103,7 @@ def _rows_read(explorer: Explorer) -> int:
 
 def _opened(explorer: Explorer, facets: Sequence[Facet], opened: str) -> list[Facet]:
     """Return the facets whose values are chips, those in use before others."""
-    used = [facet for facet in facets if explorer.chosen.get(facet.name)]
+    used = [facet for facet in facets if facet.name in explorer.chosen]
     wanted = [facet for facet in facets if name_shown(facet.name) == opened]
     usual = [facet for facet in facets if facet.name == "Cause"]
     pair = [facet for facet in facets if facet.name in ("Answer", "Field", "Truth", "Pair")]
@@ -119,25 +120,26 @@ def _is_comparing(explorer: Explorer, facets: Sequence[Facet]) -> bool:
 
 
 def _outcome_chips(explorer: Explorer) -> list[dict[str, Any]]:
-    codes = explorer.outcome_counts()
+    counts = explorer.facet_counts(explorer.facet(OUTCOME))
+    chosen = explorer.chosen.get(OUTCOME, frozenset())
     present = {number for number, count in enumerate(explorer.all_counts()) if count}
     chips = [
         {
             "value": number,
             "text": OUTCOMES[number],
-            "count": numbers.count(codes[number]),
-            "isPressed": number in explorer.outcomes,
+            "count": numbers.count(counts[number]),
+            "isPressed": number in chosen,
             "swatch": _SWATCHES.get(number, "skip"),
         }
         for number in range(len(OUTCOMES))
-        if number in present or number in explorer.outcomes or number == ANSWERED
+        if number in present | chosen | {ANSWERED}
     ]
     chips.append(
         {
             "value": "marked",
             "text": "marked",
-            "count": numbers.count(explorer.marked_count()),
-            "isPressed": bool(explorer.marked),
+            "count": numbers.count(explorer.facet_counts(explorer.facet(MARK))[IS_MARKED]),
+            "isPressed": IS_MARKED in explorer.chosen.get(MARK, ()),
             "glyph": "flagged",
         }
     )
@@ -186,7 +188,8 @@ def _count(explorer: Explorer, total: int, count: int) -> list[str]:
     if explorer.source.is_running and count == total:
         answered = total - explorer.all_counts()[WAITING]
         return ["", numbers.count(answered), f" of {numbers.count(total)} answered"]
-    if isinstance(explorer.source, PairRows) and _is_only_changed(explorer):
+    is_only_changed = explorer.chosen == {"Answer": frozenset({0})} and not explorer.searched
+    if isinstance(explorer.source, PairRows) and is_only_changed:
         return ["", numbers.count(count), f" of {counted(total, noun)} changed"]
     if count < total:
         return ["", numbers.count(count), f" of {counted(total, noun)}"]
@@ -195,12 +198,6 @@ def _count(explorer: Explorer, total: int, count: int) -> list[str]:
 
 def _plural(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
-
-
-def _is_only_changed(explorer: Explorer) -> bool:
-    others = {name for name, chosen in explorer.chosen.items() if chosen} - {"Answer"}
-    is_changed = explorer.chosen.get("Answer") == frozenset({0})
-    return is_changed and not (others or explorer.outcomes or explorer.marked or explorer.searched)
 
 
 def _rail(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
@@ -265,8 +262,8 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
 def _chosen_words(explorer: Explorer) -> str:
     """Return in words what is filtered by."""
     words = []
-    if explorer.outcomes:
-        names = [OUTCOMES[number] for number in sorted(explorer.outcomes)]
+    if outcomes := explorer.chosen.get(OUTCOME):
+        names = [OUTCOMES[number] for number in sorted(outcomes)]
         told = {
             "answered": "were answered",
             "reused": "were reused",
@@ -275,8 +272,8 @@ def _chosen_words(explorer: Explorer) -> str:
             "waiting": "wait",
         }
         words.append("those that " + " or ".join(told.get(name, name) for name in names))
-    if explorer.marked is not None:
-        words.append("marked" if explorer.marked else "not marked")
+    if marks := explorer.chosen.get(MARK):
+        words.append(" or ".join("marked" if mark else "not marked" for mark in sorted(marks)))
     for facet in explorer.facets if explorer.has_facets else []:
         if chosen := explorer.chosen.get(facet.name):
             named = " or ".join(name_shown(facet.values[number]) for number in sorted(chosen))

@@ -19,13 +19,11 @@ from ipywidgets.widgets import widget as widgets_module
 from llmnb import user_code
 from llmnb.engine.handle import AnyRun, last_run, outermost
 from llmnb.engine.status import StatusSnapshot
+from llmnb.progress import DRAW_SECONDS
 
 logger = logging.getLogger("llmnb")
 
 STATIC = Path(__file__).with_name("static")
-
-TICK_SECONDS = 0.2
-"""A page is told of a run no more often than this: the eye sees no more, and it costs half."""
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -223,6 +221,7 @@ class CardOutput:
 
     def __init__(self, card: Callable[[str | None], Bundle], static: Bundle) -> None:
         self._static: OutputSlot | None = None
+        self._shown = static
         if capturing():
             self._card = OutputSlot(card(None))
         else:
@@ -231,7 +230,8 @@ class CardOutput:
 
     def renew(self, static: Bundle) -> None:
         """Put the static form anew."""
-        if self._static is not None:
+        if self._static is not None and static != self._shown:
+            self._shown = static
             self._static.put(_marked(static, "llmnb-aside"))
 
     def finish(self, static: Bundle, *, is_live: bool) -> None:
@@ -296,7 +296,7 @@ def watch(
         pause = threading.Event()
         while not run.is_done:
             draw(run.status())
-            pause.wait(TICK_SECONDS)
+            pause.wait(DRAW_SECONDS)
         close(run.status())
 
     threading.Thread(target=tick, name="llmnb-dashboard", daemon=True).start()
