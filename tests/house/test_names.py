@@ -34,7 +34,7 @@ ALLOWED = {
         "evaluation frames notebook tests/browser tests/cli tests/evaluation tests/frames "
         "tests/notebook"
     ),
-    "given": "engine notebook tests tests/frames tests/notebook",
+    "given": "engine llmnb notebook tests tests/frames tests/notebook",
     "hear": "notebook",
     "held": "frames tests/notebook",
     "one": (
