@@ -43,7 +43,8 @@ ALLOWED = {
     ),
     "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
-        "display evaluation frames notebook tests tests/evaluation tests/frames tests/notebook"
+        "display evaluation frames llmnb notebook tests tests/evaluation tests/frames "
+        "tests/notebook"
     ),
     "rail": "notebook tests/notebook",
     "say": "frames tests/frames tests/notebook",
