@@ -40,7 +40,7 @@ async def save_reply(
     if not is_stored:
         name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
         context.counters.enter_reply(usage, usd, outcome.simulated)
-        context.counters.stats.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
+        context.counters.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
         entry = _entry(call, raw.body, outcome)
         if cost_events.listeners:
             cost_events.publish_answer(entry, usage, context.store.name)
