@@ -114,9 +114,8 @@ def stored_answer(
                 reply = call.verify(reply)
         except LLMNBError:
             continue
-        if reply.quality == "good":
-            return call, entry, reply, None
-        error = objection(reply, call.body, entry.raw, good_finish)
+        is_good = reply.quality == "good"
+        error = None if is_good else objection(reply, call.body, entry.raw, good_finish)
         if error is None:
             return call, entry, reply, None
         if ended_oddly is None and isinstance(error, UnknownEnd):
