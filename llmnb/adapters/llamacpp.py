@@ -438,10 +438,10 @@ def _checked_gguf_path(path: str | os.PathLike[str]) -> str:
 
 
 _CHECKS = {
-    "n_parallel": Option("requests at once", whole_number(1, 64), frozenset(), False),
-    "n_ctx": Option("tokens for each slot", whole_number(16, LARGEST_CONTEXT), frozenset(), False),
-    "n_threads": Option("threads", whole_number(1), frozenset()),
-    "pooling": Option("how vectors become one", choice(*get_args(Pooling)), frozenset()),
+    "n_parallel": Option("requests at once", whole_number(1, 64), is_optional=False),
+    "n_ctx": Option("tokens for each slot", whole_number(16, LARGEST_CONTEXT), is_optional=False),
+    "n_threads": Option("threads", whole_number(1)),
+    "pooling": Option("how vectors become one", choice(*get_args(Pooling))),
 }
 
 

@@ -18,8 +18,8 @@ from llmnb.cli.table_questions import TableQuestions
 from llmnb.engine.run import Run
 from llmnb.errors import LLMNBError
 from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowTable, BadText, Group, cells_of, takes
-from llmnb.frames.table_files import Row
-from llmnb.frames.tables import TableWriter, format_of
+from llmnb.frames.table_files import Row, TableSink
+from llmnb.frames.tables import format_of
 from llmnb.generation.results import line
 from llmnb.progress import TwoBars
 from llmnb.records import Outcome
@@ -47,14 +47,14 @@ class TableJob(ABC):
         """Yield the requests, remembering their rows."""
 
     @abstractmethod
-    def _write_ready(self, writer: TableWriter) -> None:
+    def _write_ready(self, writer: TableSink) -> None:
         """Write what waits for no outcome, up to the next row that does."""
 
     @abstractmethod
-    def _take(self, writer: TableWriter, outcome: Outcome) -> None:
+    def _take(self, writer: TableSink, outcome: Outcome) -> None:
         """Give the next row that waits for one its outcome."""
 
-    def write(self, run: Run, writer: TableWriter, bars: TwoBars) -> None:
+    def write(self, run: Run, writer: TableSink, bars: TwoBars) -> None:
         """Write every row with its outcome, in the order of the table."""
         for outcome in run.outcomes(on_wait=bars.draw):
             self._write_ready(writer)
@@ -82,12 +82,12 @@ class RowJob(TableJob):
             if request is not None:
                 yield request
 
-    def _write_ready(self, writer: TableWriter) -> None:
+    def _write_ready(self, writer: TableSink) -> None:
         while self._waiting and not self._waiting[0][1]:
             writer.write(self._waiting.popleft()[0], {self._into: None, self._error: None})
             self._written += 1
 
-    def _take(self, writer: TableWriter, outcome: Outcome) -> None:
+    def _take(self, writer: TableSink, outcome: Outcome) -> None:
         (row, _), error = self._waiting.popleft(), outcome.error
         if error is not None:
             self._note(self._written, error)
@@ -148,7 +148,7 @@ class GroupJob(TableJob):
             self._waiting.append(_WaitingGroup(group, asked))
             yield from (requests[row] for row in asked)
 
-    def write(self, run: Run, writer: TableWriter, bars: TwoBars) -> None:
+    def write(self, run: Run, writer: TableSink, bars: TwoBars) -> None:
         """Write every row with its outcome, in the order of the table."""
         super().write(run, writer, bars)
         if self._waiting:  # the run was stopped: what has an outcome is written
@@ -179,7 +179,7 @@ class GroupJob(TableJob):
                 return cell.error
         return self._questions.request(fields)
 
-    def _take(self, writer: TableWriter, outcome: Outcome) -> None:
+    def _take(self, writer: TableSink, outcome: Outcome) -> None:
         waiting = self._waiting[0]
         row = waiting.asked[waiting.answered]
         waiting.answered += 1
@@ -188,11 +188,11 @@ class GroupJob(TableJob):
             waiting.errors[row] = error.message
             self._note(self._written + row, error)
 
-    def _write_ready(self, writer: TableWriter) -> None:
+    def _write_ready(self, writer: TableSink) -> None:
         while self._waiting and self._waiting[0].rows == self._waiting[0].group.num_rows:
             self._write(writer)
 
-    def _write(self, writer: TableWriter) -> None:
+    def _write(self, writer: TableSink) -> None:
         waiting = self._waiting.popleft()
         rows = waiting.rows
         self._written += rows

@@ -28,7 +28,7 @@ from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import overwriting
 from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
-from llmnb.frames.tables import TableWriter, format_of, taken
+from llmnb.frames.tables import format_of, table_writer, taken
 from llmnb.generation.results import refused_addresses
 from llmnb.progress import Bars, TwoBars
 from llmnb.running import planning
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
     # A file that cannot be written is an error before anything is sent.
-    with TableWriter(out, columns, source=questions.table, is_lossless=options.raw) as writer:
+    with table_writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
         run = start(
             job.requests(),
             asking(options),
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             except KeyboardInterrupt:
                 interrupted = True
                 run.stop()
-                writer.keep()
+                writer.is_kept = True
                 job.write(run, writer, bars)
     status = run.status()
     if not options.quiet:

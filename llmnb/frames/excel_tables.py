@@ -127,18 +127,17 @@ class ExcelSink(TableSink):
     """Writes rows to the first sheet of a new Excel file; every text is a text, never a formula.
 
     Args:
-        path: The file, which exists already.
+        draft: The file, which exists already.
         columns: Names, in order.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._openpyxl = _openpyxl()
-        self._path, self._columns = path, columns
-        self._book = self._openpyxl.Workbook(write_only=True)
+    def __init__(self, draft: Path, columns: Sequence[str]) -> None:
+        super().__init__(draft, columns)
+        self._book = _openpyxl().Workbook(write_only=True)
         self._sheet = self._book.create_sheet("Sheet1")
         self._sheet.append([self._cell(name) for name in self._columns])
 
-    def write(self, row: Row, added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any] = {}) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
         filled = {**row, **added}
         self._sheet.append([self._cell(filled.get(name)) for name in self._columns])
@@ -164,7 +163,7 @@ class ExcelSink(TableSink):
 
     def close(self) -> None:
         """Write the file."""
-        self._book.save(self._path)
+        self._book.save(self._draft)
 
 
 def _escaped(text: str) -> str:

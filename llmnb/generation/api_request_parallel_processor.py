@@ -196,10 +196,8 @@ class _File(Batch):
             else source.with_name(f"{source.stem}_results{source.suffix}")
         )
         self._results.spare(source)
-        is_allowed = bool(options.get("allow_urls", False))
-        super().__init__(
-            lines, self.first, request_url, api_key, encoding, options, allow_urls=is_allowed
-        )
+        options = {"allow_urls": False, **options}
+        super().__init__(lines, self.first, request_url, api_key, encoding, options)
 
     @contextlib.contextmanager
     def writing(

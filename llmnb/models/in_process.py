@@ -21,7 +21,7 @@ from llmnb.targets.endpoint import Endpoint, register_model
 from llmnb.targets.local import EMBEDS, LocalTarget, local_target
 from llmnb.targets.vllm_target import VLLMTarget
 
-_MODEL = Option("a name or the path of a GGUF file", PATH, frozenset(), is_optional=False)
+_MODEL = Option("a name or the path of a GGUF file", PATH, is_optional=False)
 
 
 @full_signature

@@ -34,7 +34,7 @@ ALLOWED = {
         "evaluation frames notebook tests/browser tests/cli tests/evaluation tests/frames "
         "tests/notebook"
     ),
-    "given": "engine notebook tests tests/frames tests/notebook",
+    "given": "engine llmnb notebook tests tests/frames tests/notebook",
     "hear": "notebook",
     "held": "frames tests/notebook",
     "one": (
@@ -43,7 +43,8 @@ ALLOWED = {
     ),
     "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
-        "display evaluation frames notebook tests tests/evaluation tests/frames tests/notebook"
+        "display evaluation frames llmnb notebook tests tests/evaluation tests/frames "
+        "tests/notebook"
     ),
     "rail": "notebook tests/notebook",
     "say": "frames tests/frames tests/notebook",
