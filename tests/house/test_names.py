@@ -38,12 +38,13 @@ ALLOWED = {
     "hear": "notebook",
     "held": "frames tests/notebook",
     "one": (
-        "chat display evaluation frames llmnb notebook tests/browser tests/engine "
+        "chat display embeddings evaluation frames llmnb notebook tests/browser tests/engine "
         "tests/evaluation tests/frames tests/models tests/notebook tests/testing tests/wire"
     ),
     "pieces": "evaluation tests/evaluation tests/notebook",
     "place": (
-        "display evaluation frames notebook tests tests/evaluation tests/frames tests/notebook"
+        "adapters display evaluation frames llmnb notebook tests tests/evaluation tests/frames "
+        "tests/notebook"
     ),
     "rail": "notebook tests/notebook",
     "say": "frames tests/frames tests/notebook",
