@@ -397,15 +397,16 @@ def _warn_of_stop(run: AnyRun) -> None:
 
 def _in_script() -> bool:
     """Whether an interrupt ends what runs, and not a cell."""
-    return shell() is None and not _in_marimo()
+    return shell() is None and not in_marimo()
 
 
 def _in_notebook() -> bool:
     """Whether a kernel, not a terminal, shows what is printed."""
-    return hasattr(shell(), "kernel") or _in_marimo()
+    return hasattr(shell(), "kernel") or in_marimo()
 
 
-def _in_marimo() -> bool:
+def in_marimo() -> bool:
+    """Whether this is a notebook of marimo."""
     marimo = sys.modules.get("marimo")
     return marimo is not None and bool(marimo.running_in_notebook())
 

@@ -331,33 +331,29 @@ class Counters:
         """Count a row's outcome."""
         tracker, error = self.tracker, outcome.error
         tracker.num_rows_done += 1
-        if outcome.simulated:
+        if simulated := outcome.simulated:
             self.simulated = True
         if error is None:
+            source = outcome.source
             model = f"{outcome.provider}/{outcome.model}"
             self.models[model] += 1
             reply = outcome.reply
             if reply is not None and reply.finish_reason != "stop":
                 tracker.num_cut += is_cut(reply.finish_reason)
-            source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
-                self.stats.on_answered_row(model, outcome.simulated)
+                self.stats.on_answered_row(model, simulated)
                 return
-            saved = outcome.saved_usd or 0.0
-            reused = 0.0 if source == "merged" else saved
-            if outcome.simulated:
-                tracker.simulated_saved_usd += saved
-                tracker.simulated_saved_reused_usd += reused
-            else:
-                tracker.saved_usd += saved
-                tracker.saved_reused_usd += reused
             if source == "cached":
                 tracker.num_cached += 1
-            elif source == "merged":
-                tracker.num_merged += 1
-            else:
+            elif source == "reused":
                 tracker.num_reused += 1
+            else:
+                tracker.num_merged += 1
+            if simulated:
+                tracker.simulated_saved_usd += outcome.saved_usd or 0.0
+            else:
+                tracker.saved_usd += outcome.saved_usd or 0.0
         elif isinstance(error, Stopped):
             tracker.num_stopped += 1
         else:

@@ -358,10 +358,9 @@ class RunLoop:
         waiter = functools.partial(self._on_result, number, row, call)
         if registry.join(call.key, waiter, self.context):
             return
-        request = self._new_task(
-            *(call.key, self.context, [call, *row.further], stored),
-            *(self._seen if seen is None else seen, number),
-        )
+        seen = self._seen if seen is None else seen
+        left = [call, *row.further]
+        request = self._new_task(call.key, self.context, left, stored, seen, number)
         registry.requests[call.key] = request
         request.waiters.append((waiter, self.context))
         self.tasks[number] = request
@@ -454,7 +453,6 @@ class RunLoop:
 
     def _finish(self, outcome: Outcome) -> None:
         """Give a row its outcome."""
-        counts = self.counts
         self._items.pop(outcome.row, None)
         self.context.counters.enter(outcome)
         if request_log.requests_log.level != request_log.SILENT:
@@ -465,10 +463,12 @@ class RunLoop:
             self._on_outcome(outcome)
         if self.streamed is None:
             self.kept[outcome.row] = outcome
-            self.release(1)
+            self._rows_in_window -= 1  # as `release` does, which is a call more for every row
+            if self._rows_in_window < self._pulls_below:
+                self._room.set()
         else:
             self.streamed.put(outcome)
-        if counts.num_rows_done >= counts.num_rows:
+        if not self._items:
             self._idle.set()
 
     def release(self, rows: int) -> None:

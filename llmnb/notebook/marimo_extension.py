@@ -29,14 +29,13 @@ def load_marimo_extension() -> None:
         Traceback (most recent call last):
         llmnb.errors.ConfigurationError: This is no marimo notebook: in Jupyter, %load_ext llmnb.
     """
-    marimo = sys.modules.get("marimo")
-    if marimo is None or not marimo.running_in_notebook():
+    if not progress.in_marimo():
         raise ConfigurationError("This is no marimo notebook: in Jupyter, %load_ext llmnb.")
     from llmnb.frames.registration import attach
     from llmnb.running.planning import Plan
 
     attach()
-    progress.use_display(_waited_for, lambda run: marimo.output.append(_card(run)))
+    progress.use_display(_waited_for, lambda run: sys.modules["marimo"].output.append(_card(run)))
     shown: dict[type[Any], Any] = {RunHandle: _card, Plan: _plan}
     for kind, display in shown.items():
         kind._display_ = display

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +18,7 @@ from ipywidgets.widgets import widget as widgets_module
 from llmnb import user_code
 from llmnb.engine.handle import AnyRun, last_run, outermost
 from llmnb.engine.status import StatusSnapshot
-from llmnb.progress import DRAW_SECONDS
+from llmnb.progress import DRAW_SECONDS, in_marimo
 
 logger = logging.getLogger("llmnb")
 
@@ -71,11 +70,6 @@ def _code_of(kind: type[Surface]) -> Code:
     return code
 
 
-def _is_in_marimo() -> bool:
-    marimo = sys.modules.get("marimo")
-    return marimo is not None and bool(marimo.running_in_notebook())
-
-
 class Surface(anywidget.AnyWidget):
     """A widget whose whole state is one small dictionary of text and numbers.
 
@@ -99,7 +93,7 @@ class Surface(anywidget.AnyWidget):
 
     def __init__(self, *, snapshot: dict[str, Any]) -> None:
         kind = type(self)
-        if _is_in_marimo():  # which shows every widget by itself
+        if in_marimo():  # which shows every widget by itself
             self._esm, self._css = kind.script(), kind.style()
             super().__init__(snapshot=snapshot)
         else:

@@ -38,8 +38,8 @@ def outcome(source, *, error=None):
     ("source", "counted"),
     [
         ("sent", {"num_tasks_succeeded": 1}),
-        ("cached", {"num_cached": 1, "saved_usd": 0.5, "saved_reused_usd": 0.5}),
-        ("reused", {"num_reused": 1, "saved_usd": 0.5, "saved_reused_usd": 0.5}),
+        ("cached", {"num_cached": 1, "saved_usd": 0.5}),
+        ("reused", {"num_reused": 1, "saved_usd": 0.5}),
         ("merged", {"num_merged": 1, "saved_usd": 0.5}),
     ],
 )
