@@ -5,19 +5,18 @@ Off until it is switched on. Answers from the store cost nothing and are not cou
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
-import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from fractions import Fraction
 from typing import Any
 
 from llmnb import bridge
 from llmnb.display.money import usd
 from llmnb.engine import cost_events
 from llmnb.engine.cost_events import Paid
-from llmnb.errors import ConfigurationError
 
 logger = logging.getLogger("llmnb")
 
@@ -37,60 +36,46 @@ class CostTracker:
     """
 
     def __init__(self, report_every_usd: float | None = 1.0) -> None:
+        self.report_every_usd = report_every_usd
+        """Dollars after which a line goes to the log ``llmnb`` (level INFO); None: never."""
+
         self._lock = threading.Lock()
         self._callbacks: list[CostCallback] = []
         self._is_on = False
         self._contexts: list[tuple[object, bool]] = []
-        self._report_every = report_every_usd
-        self._clear()
+        self.reset()
 
-    def _clear(self) -> None:
-        self._costs: list[float] = []
-        self._by_model: dict[str, float] = {}
-        self._upper_bound = self._simulated = 0.0
-        self._requests = 0
-        self._unpriced = 0
-        self._reported = 0.0
+    def reset(self) -> None:
+        """Begin again at 0; callbacks and switches stay."""
+        with self._lock:
+            self.num_requests = 0
+            """Replies that came, those of the simulated provider included."""
+
+            self.num_unpriced = 0
+            """Replies among them whose price is not known; `lifetime_cost_usd` lacks them."""
+
+            self.simulated_usd = 0.0
+            """Dollars that `llmnb.testing` would have taken; nobody paid them."""
+
+            self.upper_bound_usd = 0.0
+            """Dollars that dropped redundant requests may have cost at most; in no other sum."""
+
+            self._by_model: dict[str, float] = {}
+            self._total = Fraction()  # rounding never adds up over a million requests
+            self._reported = 0.0
 
     # ---------------------------------------------------------------------- reading
 
     @property
     def lifetime_cost_usd(self) -> float:
         """Dollars for finished replies of known price; nothing simulated is in it."""
-        with self._lock:
-            return self._total()
-
-    @property
-    def upper_bound_usd(self) -> float:
-        """Dollars that dropped redundant requests may have cost at most; not part of the rest."""
-        return self._upper_bound
-
-    @property
-    def simulated_usd(self) -> float:
-        """Dollars that `llmnb.testing` would have taken; nobody paid them."""
-        return self._simulated
+        return float(self._total)
 
     @property
     def by_model(self) -> dict[str, float]:
         """Dollars for each ``provider/model``."""
         with self._lock:
             return dict(self._by_model)
-
-    @property
-    def num_requests(self) -> int:
-        """Replies that came, those of the simulated provider included."""
-        return self._requests
-
-    @property
-    def num_unpriced(self) -> int:
-        """Replies among them whose price is not known; `lifetime_cost_usd` lacks them."""
-        return self._unpriced
-
-    def _total(self) -> float:
-        # Exact sums of floats, kept short: rounding never adds up over a million requests.
-        if len(self._costs) > 256:
-            self._costs = _partials(self._costs)
-        return math.fsum(self._costs)
 
     # --------------------------------------------------------------------- steering
 
@@ -104,17 +89,6 @@ class CostTracker:
     def enabled(self, value: bool) -> None:
         self._is_on = bool(value)
         self._listen()
-
-    @property
-    def report_every_usd(self) -> float | None:
-        """Dollars after which a line goes to the log ``llmnb`` (level INFO); None: never."""
-        return self._report_every
-
-    @report_every_usd.setter
-    def report_every_usd(self, value: float | None) -> None:
-        if value is not None and not value > 0:
-            raise ConfigurationError(f"report_every_usd must be above 0 or None, got {value!r}.")
-        self._report_every = value
 
     def add_callback(self, callback: CostCallback) -> None:
         """Have a function called with every `Paid`, in their order.
@@ -130,12 +104,7 @@ class CostTracker:
         if callback in self._callbacks:
             self._callbacks.remove(callback)
 
-    def reset(self) -> None:
-        """Begin again at 0; callbacks and switches stay."""
-        with self._lock:
-            self._clear()
-
-    @contextlib.contextmanager
+    @contextmanager
     def within(self, enabled: bool) -> Iterator[CostTracker]:
         """Have it enabled, or not, until the block ends."""
         mark = (object(), enabled)
@@ -164,36 +133,28 @@ class CostTracker:
         """Add one request."""
         with self._lock:
             self._add(paid)
-            line = self._line()
-        if line:
-            logger.info("%s", line)
+            total, every = self.lifetime_cost_usd, self.report_every_usd
+            is_due = every is not None and total - self._reported >= every
+            if is_due:
+                self._reported = total
+        if is_due:
+            logger.info("Spent so far: %s on %s requests.", usd(total), f"{self.num_requests:,}")
         for callback in tuple(self._callbacks):
             bridge.LISTENERS.submit(_call, callback, paid)
 
     def _add(self, paid: Paid) -> None:
         if paid.is_bound:
-            self._upper_bound += paid.usd or 0.0
+            self.upper_bound_usd += paid.usd or 0.0
             return
-        self._requests += 1
+        self.num_requests += 1
         if paid.usd is None:
-            self._unpriced += 1
-            return
-        if paid.simulated:
-            self._simulated += paid.usd
-            return
-        self._costs.append(paid.usd)
-        name = f"{paid.provider}/{paid.model}"
-        self._by_model[name] = self._by_model.get(name, 0.0) + paid.usd
-
-    def _line(self) -> str:
-        """Return what to report, and note it; empty where it is not time yet."""
-        if self._report_every is None:
-            return ""
-        total = self._total()
-        if total - self._reported < self._report_every:
-            return ""
-        self._reported = total
-        return f"Spent so far: {usd(total)} on {self._requests:,} requests."
+            self.num_unpriced += 1
+        elif paid.simulated:
+            self.simulated_usd += paid.usd
+        else:
+            self._total += Fraction(paid.usd)
+            name = f"{paid.provider}/{paid.model}"
+            self._by_model[name] = self._by_model.get(name, 0.0) + paid.usd
 
     def __repr__(self) -> str:
         state = "enabled" if self.enabled else "disabled"
@@ -220,24 +181,6 @@ async def _awaited(returned: Awaitable[Any]) -> None:
 _FAILED = "A listener to costs failed; the answer itself is not touched."
 
 
-def _partials(values: list[float]) -> list[float]:
-    """Return few numbers with exactly the same sum.
-
-    Source: J. R. Shewchuk, *Adaptive Precision Floating-Point Arithmetic and Fast Robust
-    Geometric Predicates*, Discrete & Computational Geometry 18 (1997): grow-expansion.
-    """
-    partials: list[float] = []
-    for value in values:
-        kept = []
-        for other in partials:
-            big, small = (value, other) if abs(value) >= abs(other) else (other, value)
-            value = big + small
-            if rest := small - (value - big):
-                kept.append(rest)
-        partials = [*kept, value]
-    return partials
-
-
 GLOBAL_COST_TRACKER = CostTracker()
 """What this process spends: one object for all threads, cells, models and tables."""
 
@@ -254,8 +197,7 @@ def enable_cost_tracking(enabled: bool = True) -> None:
     GLOBAL_COST_TRACKER.enabled = enabled
 
 
-@contextlib.contextmanager
-def cost_tracking_ctx(enabled: bool = True) -> Iterator[CostTracker]:
+def cost_tracking_ctx(enabled: bool = True) -> AbstractContextManager[CostTracker]:
     """Switch `GLOBAL_COST_TRACKER` on, or off, for a block; gives the tracker.
 
     It holds for the whole process, threads and tasks of others included: what they spend
@@ -266,5 +208,4 @@ def cost_tracking_ctx(enabled: bool = True) -> Iterator[CostTracker]:
         ...     tracker.enabled
         True
     """
-    with GLOBAL_COST_TRACKER.within(enabled) as tracker:
-        yield tracker
+    return GLOBAL_COST_TRACKER.within(enabled)

@@ -1,6 +1,6 @@
 """Text of models, providers, tables and files, so that nothing in it acts or hides.
 
-Each function takes text for one place: a terminal or a message, HTML, Markdown, a cell of a file
+Each function takes text for one place: a terminal or a message, HTML, a cell of a file
 that a spreadsheet may open. Tests try each with every hostile text there is in
 `tests/display/test_escape.py`; every text that is shown goes through one of these.
 """
@@ -19,7 +19,6 @@ _JOINERS = frozenset("\u200c\u200d\u00ad")
 
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _FORMULA = re.compile(r"[$\\]")
-_MARKS = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$&:@=^]|(?<=\d)\.|(?<=www)\.", re.IGNORECASE)
 
 
 _FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
@@ -99,23 +98,8 @@ def html_lines(text: str) -> str:
     return _without_formulas(html.escape(visible_lines(text), quote=True))
 
 
-def markdown_text(text: str) -> str:
-    """Return text for Markdown, where no character of it is a mark.
-
-    Example:
-        >>> markdown_text("*a* $b$")
-        '&#42;a&#42; <span>&#36;</span>b<span>&#36;</span>'
-    """
-    return _MARKS.sub(_entity, visible(text.replace("\t", " ")))
-
-
 def _without_formulas(escaped: str) -> str:
     return _FORMULA.sub(r"<span>\g<0></span>", escaped)
-
-
-def _entity(mark: re.Match[str]) -> str:
-    entity = f"&#{ord(mark[0])};"
-    return f"<span>{entity}</span>" if mark[0] in "$\\" else entity
 
 
 # ----------------------------------------------------------------- cells of spreadsheets

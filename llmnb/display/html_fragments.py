@@ -5,7 +5,7 @@ Whatever text they are given is shown, not run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, repeat
 
 from llmnb.display.escape import html_lines, html_text, visible
@@ -15,6 +15,8 @@ from llmnb.display.texts import cut
 INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
 
+_SHORT = 20
+_BREAKING = "overflow-wrap:anywhere;min-width:40px;vertical-align:top"
 _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
 
@@ -30,6 +32,11 @@ def box(*parts: str, name: str = "", width: int = 760) -> str:
 def strong(text: str) -> str:
     """Return stressed words."""
     return f'<strong style="font-weight:600">{html_text(text)}</strong>'
+
+
+def sentence(parts: Iterable[str]) -> str:
+    """Return a sentence of plain and stressed parts, in turn."""
+    return "".join(strong(part) if i % 2 else html_text(part) for i, part in enumerate(parts))
 
 
 def line(text: str, style: str = "") -> str:
@@ -91,8 +98,14 @@ def _plain(name: str) -> str:
     return f"background-color:{PLAIN[name]};" if name in PLAIN else ""
 
 
+class Html(str):
+    """HTML of our own in the place of a cell's text."""
+
+    __slots__ = ()
+
+
 def cell(
-    text: str,
+    text: object,
     style: str = "",
     *,
     align: str = "left",
@@ -122,7 +135,8 @@ def cell(
         styles.append("padding:2px 18px 2px 0")
     styles += [style] if style else []
     styles += ["font-weight:400"] if head else []
-    return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
+    inner = text if isinstance(text, Html) else html_text(text, longest=longest)
+    return f'<{tag}{more} style="{";".join(styles)}">{inner}</{tag}>'
 
 
 def text_cell(text: str, style: str = "padding:2px 18px 2px 0") -> str:
@@ -176,11 +190,27 @@ def facts(pairs: Iterable[tuple[str, str]], longest: int = 120) -> str:
     )
 
 
-def figure_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with a head: its first column to the left, figures to the right."""
+def figure_table(
+    head: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    right: Collection[int] | None = None,
+) -> str:
+    """Return a table with a head, words to the left and figures to the right.
 
-    def cells(texts: Sequence[str], head: str = "", style: str = "white-space:nowrap") -> list[str]:
-        first = cell(texts[0], "overflow-wrap:anywhere;min-width:40px", head=head)
-        return [first, *(cell(text, style, align="right", head=head) for text in texts[1:])]
+    Args:
+        head: Names of the columns.
+        rows: Cells of each row.
+        right: Columns that hold figures; None: all but the first.
+    """
+    figures = range(1, len(head)) if right is None else right
 
-    return table([cells(head, "col", ""), *map(cells, rows)], first_rows=[FAINT])
+    def cells(texts: Sequence[object], head: str = "") -> list[str]:
+        return [
+            cell(text, "" if head else "white-space:nowrap", align="right", head=head)
+            if column in figures
+            # What is short need not be broken on a narrow page.
+            else cell(text, _BREAKING if len(str(text)) > _SHORT else "", head=head)
+            for column, text in enumerate(texts)
+        ]
+
+    return table([cells(head, "col"), *map(cells, rows)], first_rows=[FAINT])

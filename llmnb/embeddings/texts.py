@@ -93,17 +93,6 @@ class Packer:
         return batch
 
 
-def halves(batch: Batch) -> list[Batch]:
-    """Return a batch in two, to find out which of its texts is refused.
-
-    Example:
-        >>> [len(half) for half in halves([Text("a", [0]), Text("b", [1]), Text("c", [2])])]
-        [1, 2]
-    """
-    middle = len(batch) // 2
-    return [batch[:middle], batch[middle:]]
-
-
 def cut(
     text: str, most_tokens: int, *, model: str | None = None, encoding: str = "cl100k_base"
 ) -> tuple[str, int] | None:

@@ -183,24 +183,22 @@ class Stats:
         """Count a failed row by its cause."""
         kind = type(error).__name__
         known = self._causes.get(kind)
-        rows = 1 if known is None else known.rows + 1
-        if known is not None and known.first_row <= row:
-            self._causes[kind] = dataclasses.replace(known, rows=rows)
-            return
-        text = DESCRIPTIONS.get(kind) or (type(error).__doc__ or kind).partition("\n")[0].rstrip(
-            "."
-        )
-        self._causes[kind] = FailureCause(
-            kind=kind, words=text, rows=rows, first_row=row, example=single_line(error.message)
-        )
+        if known is None or row < known.first_row:
+            documented = (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
+            known = FailureCause(
+                kind=kind,
+                words=DESCRIPTIONS.get(kind, documented),
+                rows=0 if known is None else known.rows,
+                first_row=row,
+                example=single_line(error.message),
+            )
+        self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
 
     def on_retried_row(self, error: LLMNBError) -> None:
         """Uncount a failed row, which a retry has answered."""
-        known = self._causes.get(type(error).__name__)
-        if known is not None and known.rows > 1:
+        known = self._causes.pop(type(error).__name__)
+        if known.rows > 1:
             self._causes[known.kind] = dataclasses.replace(known, rows=known.rows - 1)
-        elif known is not None:
-            del self._causes[known.kind]
 
     def _begin_slice(self, now: float) -> None:
         """Begin the slice that this moment lies in."""
@@ -306,9 +304,6 @@ class Counters:
 
     def __init__(self, rows: int = 0) -> None:
         self.tracker = StatusTracker(num_rows=rows)
-        self.failures: Counter[str] = Counter()
-        """Failed rows by the kind of their error."""
-
         self.models: Counter[str] = Counter()
         """Answered rows by ``provider/model``."""
 
@@ -336,38 +331,33 @@ class Counters:
         """Count a row's outcome."""
         tracker, error = self.tracker, outcome.error
         tracker.num_rows_done += 1
-        if outcome.simulated:
+        if simulated := outcome.simulated:
             self.simulated = True
         if error is None:
+            source = outcome.source
             model = f"{outcome.provider}/{outcome.model}"
             self.models[model] += 1
             reply = outcome.reply
             if reply is not None and reply.finish_reason != "stop":
                 tracker.num_cut += is_cut(reply.finish_reason)
-            source = outcome.source
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
-                self.stats.on_answered_row(model, outcome.simulated)
+                self.stats.on_answered_row(model, simulated)
                 return
-            saved = outcome.saved_usd or 0.0
-            reused = 0.0 if source == "merged" else saved
-            if outcome.simulated:
-                tracker.simulated_saved_usd += saved
-                tracker.simulated_saved_reused_usd += reused
-            else:
-                tracker.saved_usd += saved
-                tracker.saved_reused_usd += reused
             if source == "cached":
                 tracker.num_cached += 1
-            elif source == "merged":
-                tracker.num_merged += 1
-            else:
+            elif source == "reused":
                 tracker.num_reused += 1
+            else:
+                tracker.num_merged += 1
+            if simulated:
+                tracker.simulated_saved_usd += outcome.saved_usd or 0.0
+            else:
+                tracker.saved_usd += outcome.saved_usd or 0.0
         elif isinstance(error, Stopped):
             tracker.num_stopped += 1
         else:
             tracker.num_tasks_failed += 1
-            self.failures[type(error).__name__] += 1
             self.stats.on_failed_row(outcome.row, error)
 
     def replace(self, failed: Outcome, outcome: Outcome) -> None:
@@ -384,8 +374,6 @@ class Counters:
             tracker.num_stopped -= 1
         else:
             tracker.num_tasks_failed -= 1
-            self.failures[type(error).__name__] -= 1
-            self.failures += Counter()  # kinds without a row left are gone
             self.stats.on_retried_row(error)
         self.enter(outcome)
 
@@ -437,16 +425,17 @@ class Counters:
             **known_to_the_run: Fields of `StatusSnapshot` that are not counted here: its `state`
                 and `project`, and others.
         """
+        causes = self.stats.causes(row_of)
         return StatusSnapshot(
             completed=counts.num_rows_done,
             counts=counts,
-            failures=frozen(self.failures),
+            failures=frozen({cause.kind: cause.rows for cause in causes}),
             seconds=self.seconds,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,
             ended_at=self.ended_at,
-            causes=self.stats.causes(row_of),
+            causes=causes,
             pace=self._pace,
             **known_to_the_run,
         )

@@ -71,11 +71,6 @@ class SharedRequest:
         """Stand aside where only its own run holds it back; called when another run comes."""
 
     @property
-    def is_asked_by_another(self) -> bool:
-        """Whether another run asks for the same at present."""
-        return self.is_aside and self.key in engine().registry.requests
-
-    @property
     def has_other_runs(self) -> bool:
         """Whether rows of other runs wait for it, too."""
         return any(run is not self.context for _, run in self.waiters)
@@ -183,7 +178,7 @@ class Engine:
                 self._follow_the_limiter()
             gate = self.gates[target.pool] = Gate(target.limits, clock=Clock.monotonic)
             self._targets[target.pool] = target
-            GLOBAL_LIMITER.count_users(target.pool, gate.on_processes)
+            GLOBAL_LIMITER.count_users(target.pool, gate.account.announced.on_processes)
         self._bind(target, gate)
         return gate
 

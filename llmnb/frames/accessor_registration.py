@@ -30,9 +30,9 @@ class AccessorRegistration:
 
     def attach(self) -> None:
         """Register the accessors; where somebody else has the name, say so once."""
-        owner = self.other_owner(NAME)
+        owner = self._other_owner(NAME)
         if owner is None:
-            self._enter(NAME)
+            self.enter(NAME)
         elif not self._has_warned:
             self._has_warned = True
             warn(
@@ -40,39 +40,29 @@ class AccessorRegistration:
                 'Use another name: llmnb.register_accessor("other"), then df.other.generate(…).'
             )
 
-    def register(self, name: str) -> None:
-        """Register the accessors under a name.
-
-        Raises:
-            ConfigurationError: If one of the classes has something else of it.
-        """
-        self.require_free(name)
-        self._enter(name)
-
     def require_free(self, name: str) -> None:
         """Refuse a name that somebody else has.
 
         Raises:
             ConfigurationError: If one of the classes has something else of it.
         """
-        if owner := self.other_owner(name):
+        if owner := self._other_owner(name):
             raise ConfigurationError(
                 f".{name} of {self.library} frames belongs to {owner}: choose another name."
             )
 
-    def other_owner(self, name: str) -> str | None:
-        """Return which other package has the name; None if none has."""
-        for kind, _, accessor in self.kinds:
-            present = getattr(kind, name, None)
-            if present is None:
-                continue
-            home = getattr(present, "__module__", None) or type(present).__module__
-            if home != accessor.__module__:
-                return f"{home}.{getattr(present, '__qualname__', type(present).__qualname__)}"
-        return None
-
-    def _enter(self, name: str) -> None:
+    def enter(self, name: str) -> None:
+        """Register the accessors under a name that is free."""
         for kind, enter, accessor in self.kinds:
             if name in vars(kind):  # our own, of an earlier import; libraries would warn of it
                 delattr(kind, name)
             enter(name)(accessor)
+
+    def _other_owner(self, name: str) -> str | None:
+        """Return which other package has the name; None if none has."""
+        for kind, _, accessor in self.kinds:
+            if (present := getattr(kind, name, None)) is not None:
+                home = getattr(present, "__module__", None) or type(present).__module__
+                if home != accessor.__module__:
+                    return f"{home}.{getattr(present, '__qualname__', type(present).__qualname__)}"
+        return None

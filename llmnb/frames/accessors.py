@@ -199,8 +199,8 @@ class WholeTable(Accessor):
         return source_of(self._table)
 
 
-def _with_model(options: Any, model: Any) -> dict[str, Any]:
-    return {**options} if model is None else {"model": model, **options}
+def _with(options: Any, **named: Any) -> dict[str, Any]:
+    return {**{name: value for name, value in named.items() if value is not None}, **options}
 
 
 # ------------------------------------------------------------------------------- frames
@@ -326,7 +326,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", column, into, _with_model(options, model))
+        return self._do("embed", column, into, _with(options, model=model))
 
     @full_signature
     def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
@@ -431,8 +431,8 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
             >>> list(rivals.models.columns[:3]), int(rivals.models["worse"].sum())
             (['accuracy', 'low', 'high'], 0)
         """
-        with_params = {**options} if params is None else {"params": params, **options}
-        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
+        keywords = _with(options, params=params)
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, keywords))
 
 
 @readable_signatures
@@ -489,7 +489,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> near["text"].tolist()
             ['a cat']
         """
-        near = self._do("vectors.Search", query, column, k, _with_model(options, model))
+        near = self._do("vectors.Search", query, column, k, _with(options, model=model))
         return cast("pd.DataFrame", near)
 
     @full_signature
@@ -747,16 +747,8 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> df.llm.score("mood", labelled).accuracy
             0.5
         """
-        sampling = {
-            "n": n,
-            "sample": sample,
-            "seed": seed,
-            "fields": fields,
-            "comparison": comparison,
-            "confidence": confidence,
-            "project": project_name,
-        }
-        return cast("Labeller", self._do("label", column, labels, sampling))
+        sampling = n, sample, seed, fields, comparison, confidence, project_name
+        return cast("Labeller", self._do("label", column, labels, *sampling))
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
         """Return the frame with people's labels in place of a column's answers, and say how many.
@@ -882,7 +874,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", "{}", into, _with_model(options, model))
+        return self._do("embed", "{}", into, _with(options, model=model))
 
 
 @readable_signatures
@@ -987,8 +979,8 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> list(comparison.answers.columns)
             ['sim/any', 'sim/other', 'agreement']
         """
-        with_params = {**options} if params is None else {"params": params, **options}
-        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
+        keywords = _with(options, params=params)
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, keywords))
 
     @full_signature
     def nearest(
@@ -1014,7 +1006,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> near.index.tolist()
             [0]
         """
-        near = self._do("vectors.Search", query, "{}", k, _with_model(options, model))
+        near = self._do("vectors.Search", query, "{}", k, _with(options, model=model))
         return cast("pd.Series[Any]", near)
 
     def score(
@@ -1098,15 +1090,8 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> labelled
             <Labeller of kindness: 0 of 2 rows labelled, 1 skipped>
         """
-        sampling = {
-            "n": n,
-            "sample": sample,
-            "seed": seed,
-            "comparison": comparison,
-            "confidence": confidence,
-            "project": project_name,
-        }
-        return cast("Labeller", self._do("label", column, labels, sampling))
+        sampling = n, sample, seed, None, comparison, confidence, project_name
+        return cast("Labeller", self._do("label", column, labels, *sampling))
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)

@@ -313,17 +313,6 @@ def _check(names: Sequence[str], options: Options) -> None:
     _refuse_twice(names)
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
     overwriting.check_names([*names, *errors, MAJORITY_SHARE, TRUTH])
-    refused = {
-        "model= (models go second)": options.model is not None,
-        "into": options.into is not None,
-        "details": options.details,
-        "n": options.n != 1,
-        "mode": options.mode != "live",
-    }
-    if wrong := [name for name, is_set in refused.items() if is_set]:
-        raise ConfigurationError(
-            f"compare() has a form of its own: leave out {' and '.join(wrong)}. Nothing was sent."
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

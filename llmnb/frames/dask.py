@@ -59,14 +59,13 @@ class DaskSeriesLLM(SeriesAccessor[Any]):
     _verbs = "llmnb.frames.dask_asking"
 
 
-_DASK = AccessorRegistration(
+REGISTRATION = AccessorRegistration(
     "Dask's",
     (
         (dd.DataFrame, register_dataframe_accessor, DaskFrameLLM),
         (dd.Series, register_series_accessor, DaskSeriesLLM),
     ),
 )
-attach = _DASK.attach
-register = _DASK.register
+attach = REGISTRATION.attach
 
 attach()

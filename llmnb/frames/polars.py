@@ -130,7 +130,7 @@ class ExprLLM(ValuesAccessor["pl.Expr"]):
     _shown = "generate, extract, classify, embed"
 
 
-_POLARS = AccessorRegistration(
+REGISTRATION = AccessorRegistration(
     "Polars'",
     (
         (pl.DataFrame, pl.api.register_dataframe_namespace, PolarsFrameLLM),
@@ -139,7 +139,6 @@ _POLARS = AccessorRegistration(
         (pl.Expr, pl.api.register_expr_namespace, ExprLLM),
     ),
 )
-attach = _POLARS.attach
-register = _POLARS.register
+attach = REGISTRATION.attach
 
 attach()

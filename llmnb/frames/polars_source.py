@@ -11,14 +11,14 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames import overwriting
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_columns import series_of, with_values
-from llmnb.frames.table_source import AnswerColumn, Columns
+from llmnb.frames.table_source import AnswerColumn, Columns, TableSource
 from llmnb.frames.truth import check_length
 
 ROW = "row"
 """What the column of rows' numbers is called where rows come back in another order."""
 
 
-class PolarsSource:
+class PolarsSource(TableSource):
     """A table of Polars; see `TableSource` for what its methods promise.
 
     Args:
@@ -26,25 +26,15 @@ class PolarsSource:
         answers_only: Whether ``into=`` names the answers without the table around them.
     """
 
-    def __init__(self, table: pl.DataFrame | pl.Series, *, answers_only: bool = False) -> None:
-        self._table = table
-        self._answers_only = answers_only
-
     library = "polars"
 
-    @property
-    def table(self) -> pl.DataFrame | pl.Series:
-        """The table as Polars has it."""
-        return self._table
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self._table)
+    def __init__(self, table: pl.DataFrame | pl.Series, *, answers_only: bool = False) -> None:
+        super().__init__(table)
+        self._answers_only = answers_only
 
     def columns(self) -> Columns:
         """Return the columns, each read when it is asked for."""
-        table = self._table
+        table = self.table
         if isinstance(table, pl.DataFrame):
             names = table.columns
             return Columns(len(table), names, lambda position: _cells(table.to_series(position)))
@@ -54,7 +44,7 @@ class PolarsSource:
     def rows_at(self, positions: Sequence[int]) -> PolarsSource:
         """Return a table of some rows."""
         rows = [int(position) for position in positions]
-        return PolarsSource(self._table[rows], answers_only=self._answers_only)
+        return PolarsSource(self.table[rows], answers_only=self._answers_only)
 
     def check_columns(
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
@@ -70,15 +60,15 @@ class PolarsSource:
 
     def written(self) -> set[str]:
         """Return the names that this process has written."""
-        if not isinstance(self._table, pl.DataFrame):
+        if not isinstance(self.table, pl.DataFrame):
             return set()
-        names = self._table.columns
+        names = self.table.columns
         return set(names).difference(map(str, overwriting.unknown(names, names)))
 
     def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
         """Return the frame with some values of a column replaced."""
         _check_name(name)
-        frame = self._table
+        frame = self.table
         if not isinstance(frame, pl.DataFrame):
             frame = frame.to_frame()
         column = str(name)
@@ -114,13 +104,13 @@ class PolarsSource:
         """Return some rows and, under a name, a number for each."""
         _check_name(name)
         numbers = pl.Series(str(name), values, dtype=pl.Float32)
-        if isinstance(self._table, pl.DataFrame):
-            return self._table[[int(row) for row in positions]].with_columns(numbers)
+        if isinstance(self.table, pl.DataFrame):
+            return self.table[[int(row) for row in positions]].with_columns(numbers)
         return pl.DataFrame([pl.Series(ROW, positions, dtype=pl.Int64), numbers])
 
     def own_rows(self, positions: Sequence[int]) -> Any:
         """Return some rows; of a frame with their numbers before them."""
-        rows = self._table[[int(row) for row in positions]]
+        rows = self.table[[int(row) for row in positions]]
         if isinstance(rows, pl.DataFrame) and ROW not in rows.columns:
             return rows.insert_column(0, pl.Series(ROW, positions, dtype=pl.Int64))
         return rows
@@ -142,7 +132,7 @@ class PolarsSource:
     @property
     def _whole(self) -> pl.DataFrame | None:
         """The frame that answers can be put into."""
-        frame = self._table
+        frame = self.table
         return frame if isinstance(frame, pl.DataFrame) and not self._answers_only else None
 
 
@@ -169,15 +159,7 @@ def _nanoseconds(column: pl.Series) -> list[Any]:
     """Return times as pandas has them: those of Python would lose their last three digits."""
     import pandas as pd
 
-    cells: list[Any] = column.to_list()
-    kind: Any = column.dtype
-    for row, count in enumerate(column.to_physical().to_list()):
-        if count is None or count % 1000 == 0:
-            continue
-        if isinstance(kind, pl.Duration):
-            cells[row] = pd.Timedelta(count, unit="ns")
-        else:
-            moment = pd.Timestamp(count, unit="ns")
-            zone = kind.time_zone
-            cells[row] = moment if zone is None else moment.tz_localize("UTC").tz_convert(zone)
-    return cells
+    cells: Any = pd.Series(column.to_numpy())
+    if zone := getattr(column.dtype, "time_zone", None):
+        cells = cells.dt.tz_localize("UTC").dt.tz_convert(zone)
+    return cells.tolist()  # type: ignore[no-any-return]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import abc
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,20 +12,23 @@ import orjson
 
 from llmnb import bridge
 from llmnb.display import durations, money
-from llmnb.display.escape import html_text, markdown_text, visible, visible_lines
-from llmnb.display.html_fragments import INERT
+from llmnb.display.escape import html_text, visible, visible_lines
+from llmnb.display.html_fragments import INERT, figure_table, line
+from llmnb.display.texts import counted, cut
 from llmnb.engine.status import Clock
 from llmnb.errors import LLMNBError
 from llmnb.notebook import markdown, prompt_formats
 from llmnb.notebook.prompt_formats import Format
-from llmnb.notebook.surface import TICK_SECONDS, Bundle, OutputSlot
-from llmnb.notebook.tables import Table, table_html
-from llmnb.progress import Interrupts
+from llmnb.notebook.surface import Bundle, OutputSlot
+from llmnb.progress import DRAW_SECONDS, Interrupts
 from llmnb.records import Delta, Outcome
 from llmnb.running.asking import Asking, Model
 from llmnb.running.start import start
 from llmnb.targets.resolve import choose
 from llmnb.user_code import shell
+
+ROWS_SHOWN = 200
+"""Rows of a table on a page; all of them are in its value."""
 
 LONGEST_LIVE = 8_000
 """Characters on show while more are coming: the whole of it is sent with every update."""
@@ -48,7 +51,7 @@ class Answer:
     value: Any = None
     """What was read out of it: JSON, code, a DataFrame, an object of the schema; else the text."""
 
-    _shown_in: int = field(default=-1, kw_only=True)
+    shown_in: int = field(default=-1, kw_only=True)
     """Number of the cell in which it is shown already since it was streamed."""
 
     def __str__(self) -> str:
@@ -94,10 +97,9 @@ class Answer:
     # -------------------------------------------------------------------------- on show
 
     def bundle(self) -> dict[str, str]:
-        """Return what a page, another page and a terminal show, by media type."""
+        """Return what a page and a terminal show, by media type."""
         return {
             "text/html": self._html(),
-            "text/markdown": self._markdown(),
             "text/plain": f"{visible_lines(self._body)}\n\n— {self.foot}",
         }
 
@@ -109,27 +111,18 @@ class Answer:
         return str(self.value) if self.form == "code" else self.text
 
     def _html(self) -> str:
-        if self.form == "table" and isinstance(table := _table_of(self.value), Table):
-            body = table_html(table)
-        elif self.form in ("json", "code"):
-            body = markdown.code_block(markdown.cut(self._body)[0])
-        elif self.form == "text":
-            body = markdown.preformatted(markdown.cut(self.text)[0])
-        else:
+        if self.form == "table":
+            rows = list(self.value.itertuples(index=False, name=None))
+            body = figure_table(list(self.value.columns), rows[:ROWS_SHOWN], ())
+            if (more := len(rows) - ROWS_SHOWN) > 0:
+                body += line(f"… {counted(more, 'further row')}")
+        elif self.form == "markdown":
             body = markdown.to_html(self.text)
+        else:
+            write = markdown.preformatted if self.form == "text" else markdown.code_block
+            body = write(cut(self._body, markdown.LONGEST))
         foot = f'<div style="font-size:12px;opacity:.7;margin-top:6px">{html_text(self.foot)}</div>'
         return f'<div class="{INERT}">{body}{foot}</div>'
-
-    def _markdown(self) -> str:
-        if self.form in ("markdown", "table"):
-            body = markdown.to_markdown(self.text)
-        else:
-            body = markdown.fenced(markdown.cut(visible_lines(self._body))[0])
-        return f"{body}\n\n*{markdown_text(self.foot)}*"
-
-    def mark_shown(self, cell: int) -> None:
-        """Note that a cell shows it already, so that it is not shown there twice."""
-        self._shown_in = cell
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         if self._is_shown() and not hasattr(shell(), "kernel"):
@@ -141,15 +134,7 @@ class Answer:
             raise NotImplementedError  # IPython goes on to `_repr_mimebundle_`
 
     def _is_shown(self) -> bool:
-        return getattr(shell(), "execution_count", None) == self._shown_in
-
-
-def _table_of(value: Any) -> Any:
-    """Return a table; a frame is made into one."""
-    if isinstance(value, Table) or not hasattr(value, "itertuples"):
-        return value
-    rows = value.itertuples(index=False, name=None)
-    return Table(tuple(map(str, value.columns)), tuple(rows))
+        return getattr(shell(), "execution_count", None) == self.shown_in
 
 
 def _pretty_json(value: Any) -> str:
@@ -166,41 +151,31 @@ def _pretty_json(value: Any) -> str:
 # ------------------------------------------------------------------- while it comes
 
 
-class LiveText:
-    """Takes an answer's text as it comes, on any thread; shows nothing before its end.
+class LiveText(abc.ABC):
+    """An answer's text as it comes: taken on any thread, shown when it is told to draw.
 
-    Subclasses show it when they are told to draw. Nothing is shown before the first text, so an
-    answer from the cache never flickers.
+    Nothing is shown before the first text, so an answer from the cache never flickers.
     """
-
-    is_streamed = False
 
     def __init__(self) -> None:
         self._parts: list[str] = []
-        self._lock = threading.Lock()
         self._drawn = float("-inf")
         self._count = 0
+        """Characters on show."""
 
     def take(self, _row: int, delta: Delta) -> None:
         """Take more of the text; called on the engine's thread."""
-        if delta.text:
-            with self._lock:
-                self._parts.append(delta.text)
+        self._parts.append(delta.text)
 
     @property
     def text(self) -> str:
         """What has come so far."""
-        with self._lock:
-            self._parts = ["".join(self._parts)]
-            return self._parts[0]
+        return "".join(self._parts)
 
     def draw(self) -> None:
         """Show what is new; call it as often as you like."""
         now = Clock.monotonic()
-        if now - self._drawn < TICK_SECONDS:
-            return
-        text = self.text
-        if len(text) > self._count:
+        if now - self._drawn >= DRAW_SECONDS and len(text := self.text) > self._count:
             self._drawn = now
             self._show(text)
             self._count = len(text)
@@ -211,11 +186,11 @@ class LiveText:
             self._end(bundle)
         return bool(self._count)
 
-    def _show(self, text: str) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _show(self, text: str) -> None: ...
 
-    def _end(self, bundle: Bundle) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _end(self, bundle: Bundle) -> None: ...
 
 
 class PageText(LiveText):
@@ -225,12 +200,10 @@ class PageText(LiveText):
         form: How the answer was asked for.
     """
 
-    is_streamed = True
-    _slot: OutputSlot | None = None
-
     def __init__(self, form: Format = "markdown") -> None:
         super().__init__()
         self._html = markdown.to_html if form == "markdown" else markdown.preformatted
+        self._slot: OutputSlot | None = None
 
     def _show(self, text: str) -> None:
         tail = text[-LONGEST_LIVE:]
@@ -242,17 +215,15 @@ class PageText(LiveText):
         if self._slot is None:
             self._slot = OutputSlot(bundle)
         else:
-            self._slot.put(bundle)
+            self._end(bundle)
 
     def _end(self, bundle: Bundle) -> None:
-        if self._slot is not None:
-            self._slot.put(bundle)
+        assert self._slot is not None
+        self._slot.put(bundle)
 
 
 class TerminalText(LiveText):
     """Text printed as it comes; what was printed stays."""
-
-    is_streamed = True
 
     def _show(self, text: str) -> None:
         print(visible_lines(text[self._count :]), end="", flush=True)
@@ -261,13 +232,11 @@ class TerminalText(LiveText):
         print(visible_lines(self.text[self._count :]), flush=True)
 
 
-def live_text(shell: Any, form: Format, *, is_streamed: bool) -> LiveText:
-    """Return what shows an answer as it comes, where that can be seen."""
-    if is_streamed and hasattr(shell, "kernel"):
+def live_text(shell: Any, form: Format) -> LiveText | None:
+    """Return what shows an answer as it comes; None where that cannot be seen."""
+    if hasattr(shell, "kernel"):
         return PageText(form)
-    if is_streamed and sys.stdout is not None and sys.stdout.isatty():
-        return TerminalText()
-    return LiveText()
+    return TerminalText() if sys.stdout is not None and sys.stdout.isatty() else None
 
 
 # --------------------------------------------------------------------------- asking
@@ -285,7 +254,7 @@ def announce(model: Model | Sequence[Model] | None) -> None:
 
 
 def ask(
-    prompt: str, asking: Asking, live: LiveText, *, system: str, form: Format, **options: Any
+    prompt: str, asking: Asking, live: LiveText | None, *, system: str, form: Format, **options: Any
 ) -> Answer:
     """Block for the answer to one prompt; show it while it comes.
 
@@ -295,7 +264,7 @@ def ask(
     Args:
         prompt: What is asked.
         asking: Who is asked, and for which schema.
-        live: What shows the answer as it comes.
+        live: What shows the answer as it comes; None: it is asked for whole.
         system: The system message; empty for none.
         form: The format in which the answer is wanted.
         **options: Project, cache, limits and patience, as `llmnb.running.start.start` takes them.
@@ -308,10 +277,10 @@ def ask(
     messages = [{"role": "user", "content": prompt}]
     if system := prompt_formats.system_message(system, form):
         messages.insert(0, {"role": "system", "content": system})
-    on_delta = live.take if live.is_streamed else None
-    run = start([{"messages": messages}], asking, on_delta=on_delta, **options)
+    take, draw = (live.take, live.draw) if live else (None, lambda: None)
+    run = start([{"messages": messages}], asking, on_delta=take, **options)
     with Interrupts(run) as interrupts:
-        interrupts.wait(live.draw, bridge.SLICE_SECONDS / 2)
+        interrupts.wait(draw, bridge.SLICE_SECONDS / 2)
     (outcome,) = run.result()
     if interrupts.count and not outcome.is_answer:
         raise KeyboardInterrupt("Stopped: run the cell again to ask anew.")
@@ -321,9 +290,4 @@ def ask(
         raise LLMNBError("The row has neither an answer nor an error; please report this.")
     if asking.output is not None:
         return Answer(outcome, "json", outcome.value)
-    value = prompt_formats.read(outcome.text, form)
-    if isinstance(value, Table):
-        from llmnb.frames.pandas_source import frame_of
-
-        value = frame_of(value.columns, value.rows)
-    return Answer(outcome, form, value)
+    return Answer(outcome, form, prompt_formats.read(outcome.text, form))

@@ -7,7 +7,6 @@ stressed, plain, and so on.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Collection
 from typing import Any, Literal
@@ -43,7 +42,6 @@ def card(
     status: StatusSnapshot,
     now: float,
     *,
-    total: int | None = None,
     asked: str = "",
     since: float | None = None,
     holds_kernel: bool = False,
@@ -55,15 +53,12 @@ def card(
     Args:
         status: The run.
         now: Seconds since the epoch.
-        total: Rows in all, where the run itself reads them lazily.
         asked: Who is asked, such as ``"openai/gpt-5-mini, then 2 more"``.
         since: When the state it is in began, in seconds since the epoch.
         holds_kernel: Whether a cell keeps the kernel from hearing the card's buttons.
         retries: Causes whose rows will be asked again when the run is done.
         drawn: The charts, where they were made a moment ago: they cost most of a card.
     """
-    if total is not None and status.total is None:
-        status = dataclasses.replace(status, total=total)
     rows = facts.row_counts(status)
     view = view_of(status)
     acts = int(view != "stopping" and not holds_kernel)

@@ -17,7 +17,8 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 
 import llmnb
 from llmnb import settings
-from llmnb.notebook.options import OF_CELL, SWITCHES, VALUED, WORDS
+from llmnb.notebook.magics_ask import LLMMagics
+from llmnb.notebook.options import WORDS
 from llmnb.options import FORMATS, OPTIONS
 from llmnb.wire.catalog import load_catalog
 
@@ -86,7 +87,7 @@ def offered(text: str, cursor: int, names: Names) -> Offer:
             frame = names.get(_after(first, "--df"))
             return Offer(field[1], _named(names) if frame is None else _columns(frame))
         if (magic := re.match(r"\s*(?:\w+ = )?%%?llm\s+(.*)", line)) is not None:
-            return Offer(*_of_prompt(magic[1], names, is_cell=first.startswith("%%")))
+            return Offer(*_of_prompt(magic[1], names))
     if (magic := re.match(r"\s*%(llm_\w+)\s+(.*)", line)) is not None:
         return Offer(*_of_settings(magic[1], magic[2], magic[2].rpartition(" ")[2]))
     module = re.search(r"(?<![\w.])(\w+)\.(\w*)$", line)
@@ -102,7 +103,7 @@ def offered(text: str, cursor: int, names: Names) -> Offer:
 # ----------------------------------------------------------------------------- magics
 
 
-def _of_prompt(typed: str, names: Names, *, is_cell: bool) -> tuple[str, Iterable[str]]:
+def _of_prompt(typed: str, names: Names) -> tuple[str, Iterable[str]]:
     """Return what may stand on the line of `%llm` or `%%llm`."""
     fragment = typed.rpartition(" ")[2]
     option = typed[: len(typed) - len(fragment)].split(" ")[-2:-1]
@@ -123,8 +124,8 @@ def _of_prompt(typed: str, names: Names, *, is_cell: bool) -> tuple[str, Iterabl
             return fragment, map(shlex.quote, _columns(names.get(_after(typed, "--df"))))
     if not fragment.startswith("-"):
         return fragment, ()
-    options = [*VALUED, *SWITCHES, *(OF_CELL if is_cell else ())]
-    return fragment, sorted(name for name in options if name.startswith("--"))
+    magic: Any = LLMMagics.llm
+    return fragment, sorted({*re.findall(r"--[a-z][a-z-]+", magic.parser.format_usage())})
 
 
 def _of_settings(magic: str, typed: str, fragment: str) -> tuple[str, Iterable[str]]:
@@ -158,11 +159,8 @@ def _models(fragment: str) -> list[str]:
         return [f"{name}/" for name in catalog]
     row = catalog[provider]
     known = [row.default_models.get("chat"), *row.known_models]
-    return [
-        f"{provider}/{model}"
-        for model in known
-        if model and "*" not in model and "embed" not in model
-    ]
+    named = [model for model in known if model and "*" not in model and "embed" not in model]
+    return [f"{provider}/{model}" for model in named]
 
 
 def _projects() -> list[str]:
@@ -202,12 +200,8 @@ def _columns(frame: Any) -> list[str]:
     """Return the columns that can be written between braces; of what is no frame none."""
     if not _is_frame(frame):
         return []
-    columns = list(frame.columns[:_MOST])
-    return [
-        name
-        for name in columns
-        if isinstance(name, str) and name.isprintable() and not {*"{}"} & {*name}
-    ]
+    names = [name for name in frame.columns[:_MOST] if isinstance(name, str)]
+    return [name for name in names if name.isprintable() and not {*"{}"} & {*name}]
 
 
 # ------------------------------------------------------------------- calls of ``df.llm``

@@ -134,24 +134,15 @@ def next_step(rows: RowCounts) -> str:
     return f"Run the cell again: only the {missing} {verb} asked."
 
 
-def cost(statuses: Sequence[StatusSnapshot]) -> str:
+def cost(counts: StatusTracker) -> str:
     """Return what runs cost: a price nobody knows is never free, simulated dollars are none."""
-    simulated = [status for status in statuses if status.simulated and not status.counts.usd]
-    spent = [status for status in statuses if status not in simulated]
-    if simulated and any(status.counts.usd or status.counts.num_unpriced for status in spent):
-        play = sum(status.counts.simulated_usd for status in statuses)
-        return f"{_cost(spent)} + {money.usd(play)} simulated"
-    total = StatusTracker.sum([status.counts for status in statuses])
-    play = total.simulated_usd if total.usd else 0.0
-    return _cost(statuses) + (f" + {money.usd(play)} simulated" if play else "")
-
-
-def _cost(statuses: Sequence[StatusSnapshot]) -> str:
-    counts = StatusTracker.sum([status.counts for status in statuses]).shown()
-    usd, unpriced = counts.usd, counts.num_unpriced
-    if not unpriced:
-        return money.usd(usd)
-    return f"{money.usd(usd)} + {unpriced:,} of unknown price" if usd else "an unknown price"
+    usd, unpriced, play = counts.usd, counts.num_unpriced, counts.simulated_usd
+    if not (usd or unpriced):
+        return money.usd(play)
+    text = money.usd(usd)
+    if unpriced:
+        text = f"{text} + {unpriced:,} of unknown price" if usd else "an unknown price"
+    return f"{text} + {money.usd(play)} simulated" if play else text
 
 
 def counters(status: StatusSnapshot) -> list[str]:

@@ -16,7 +16,7 @@ from llmnb.notebook.card import CAUSES_SHOWN, cause_row
 from llmnb.notebook.facts import cause_cells, row_counts
 from llmnb.notebook.surface import Bundle, line_of_code, watch
 
-_BLANK = {"fails": [], "can_retry": 0, "action": "", "label": ""}
+_BLANK: dict[str, Any] = {"fails": [], "can_retry": 0, "action": "", "label": ""}
 
 
 class FailedRows:
@@ -27,38 +27,34 @@ class FailedRows:
     Args:
         run: The run whose rows failed.
         status: Its end.
-        changed: Called when there is something else to show, on any thread.
+        show: Called when there is something else to show, on any thread.
+        renew: Called when a retry is over.
     """
 
-    def __init__(self, run: AnyRun, status: StatusSnapshot, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        run: AnyRun,
+        status: StatusSnapshot,
+        show: Callable[[], None],
+        renew: Callable[[], None],
+    ) -> None:
         self._run = run
-        self._retry: AnyRun | None = None
         self._lock = threading.Lock()
-        self._changed = changed
+        self._show = show
+        self._renew = renew
         self._failed = row_counts(status).failed
         self._seconds = 0.0
         self._counts = StatusTracker()
-        self.answered: Bundle = {}
+        self.retry: AnyRun | None = None
+        """The run that asked them again last."""
+
+        self.answered: Bundle | None = None
         """A sentence once every row has its answer."""
 
-        self.shown: dict[str, Any] = {}
+        self.shown = {**failed_card(status), "code": line_of_code(run, "retry_failed")}
         """The banner."""
 
-        self._show(failed_card(status), run, "retry_failed")
         run.on_retry(self._follow)
-
-    def _show(self, card: dict[str, Any], run: AnyRun, call: str) -> None:
-        self.shown = {**card, "code": line_of_code(run, call)}
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether they were asked again."""
-        return self._retry is not None
-
-    def stop(self) -> None:
-        """Stop asking them again."""
-        if self._retry is not None:
-            self._retry.stop()
 
     def ask_again(self, causes: Iterable[str] | None = None) -> None:
         """Ask failed rows again in the background, and follow that.
@@ -67,44 +63,45 @@ class FailedRows:
             causes: Those that failed for these; None: all.
         """
         with self._lock:
-            if self._retry is not None and not self._retry.is_done:
+            if self.retry is not None and not self.retry.is_done:
                 return  # a second click
             if causes is not None:
                 # Rows may have been answered meanwhile, by a cell that asked them again.
                 causes = [cause for cause in causes if cause in self._run.status().failures]
-                if not causes:
-                    return
-            self._run.retry_failed(causes)
+            if causes != []:
+                self._run.retry_failed(causes)
 
     def _follow(self, retry: AnyRun) -> None:
         """Follow a retry, which a button or a cell began."""
-        self._retry = retry
-        self._draw(retry.status())
-        watch(retry, self._draw, self._end)
 
-    def _draw(self, status: StatusSnapshot) -> None:
-        if self._retry is not None:
-            self._show(retrying_card(status), self._retry, "stop")
-            self._changed()
+        def draw(status: StatusSnapshot) -> None:
+            self.shown = {**retrying_card(status), "code": line_of_code(retry, "stop")}
+            self._show()
+
+        self.retry = retry
+        draw(retry.status())
+        watch(retry, draw, self._end)
 
     def _end(self, status: StatusSnapshot) -> None:
         """Say how the retry ended: rows without an answer stay on the banner."""
+        assert self.retry is not None
         self._seconds += status.seconds
         self._counts = StatusTracker.sum([self._counts, status.counts])
         whole = self._run.status()
-        if row_counts(whole).failed and self._retry is not None:
-            self._show(failed_card(whole, again=True), self._retry, "retry_failed")
+        if row_counts(whole).failed:
+            code = line_of_code(self.retry, "retry_failed")
+            self.shown = {**failed_card(whole, again=True), "code": code}
         else:
             rows = f"All {self._failed:,} rows that failed are"
             headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
             counts = self._counts.shown()
             cost = money.usd(None if counts.num_unpriced else counts.usd)
             rest = f"in {durations.span(self._seconds)} for {cost}: run the cell again, it has all."
-            code = "" if self._retry is None else line_of_code(self._retry, "result")
+            code = line_of_code(self.retry, "result")
             self.answered = _sentence(f"{headline}, {rest}", code)
-            rest = f"{rest} Or: {code}" if code else rest
+            rest += f" Or: {code}" if code else ""
             self.shown = {**_BLANK, "glyph": "check", "headline": f"{headline}.", "rest": rest}
-        self._changed()
+        self._renew()
 
 
 def _sentence(text: str, code: str) -> Bundle:

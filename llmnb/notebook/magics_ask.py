@@ -19,15 +19,12 @@ from llmnb.notebook.options import (
     LIMITS,
     argument,
     arguments,
-    check_limits,
     parsed,
     plain_interrupts,
-    split_line,
     table_options,
     variable,
-    variable_name,
 )
-from llmnb.options import FORMATS, checked, with_params
+from llmnb.options import FORMATS, checked, refuse_unknown, with_params
 
 if TYPE_CHECKING:
     from llmnb.running.asking import Model
@@ -46,18 +43,17 @@ class LLMMagics(Magics):
     """Asking a model from a cell; its options hold for the magics of this notebook."""
 
     model = traitlets.Unicode(
-        "",
-        help="Model that %llm asks, such as openai/gpt-4o-mini; empty: the one of %llm_config.",
+        help="Model that %llm asks, such as openai/gpt-4o-mini; empty: the one of %llm_config."
     ).tag(config=True)
     project_name = traitlets.Unicode(
-        "", help="Project that keeps the answers of %llm; empty: the one of %llm_config."
+        help="Project that keeps the answers of %llm; empty: the one of %llm_config."
     ).tag(config=True)
     system = traitlets.Unicode(
-        "", help="System message of every prompt; empty: the one of %llm_config."
+        help="System message of every prompt; empty: the one of %llm_config."
     ).tag(config=True)
     format = traitlets.Enum(
         ("", *FORMATS),
-        default_value="",
+        "",
         help="Form in which answers are asked for and shown; empty: the one of %llm_config.",
     ).tag(config=True)
     stream = traitlets.Bool(
@@ -74,8 +70,11 @@ class LLMMagics(Magics):
 
     @traitlets.validate("limits")
     def _check_limits(self, proposal: Any) -> dict[str, Any]:
+        limits = proposal["value"].items()
         try:
-            return check_limits(proposal["value"])
+            known = {settings.full_name(str(name)): value for name, value in limits}
+            refuse_unknown(known, LIMITS, "LLMMagics.limits")
+            return checked(known)
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
 
@@ -112,6 +111,7 @@ class LLMMagics(Magics):
         default=None,
         help="show the answer while it comes, or only when it is whole",
     )
+    @argument("prompt", nargs=argparse.REMAINDER, help="what is asked, where no cell holds it")
     @no_var_expand
     @line_cell_magic
     @plain_interrupts
@@ -121,20 +121,21 @@ class LLMMagics(Magics):
         Variables are filled in where {name}, {name.attribute} or {name[0]} stands; other
         braces are left alone. {In[3]}, {Out[3]} and {Err}, the last exception, work too.
         """
-        if cell is None:
-            options, prompt = split_line(line)
-        else:
-            options, prompt = line, cell.strip("\n")
-        args = parsed(self, "llm", options)
-        if not prompt.strip():
+        args = parsed(self, "llm", line)
+        if cell is not None and args.prompt:
+            raise UsageError(
+                f"{args.prompt[:80]!r} is no argument of this magic; %llm? lists them.\n"
+                "A model is named with -m MODEL, and a prompt stands in the lines below."
+            )
+        prompt = args.prompt if cell is None else cell.strip("\n")
+        if not prompt or not prompt.strip():
             raise UsageError(_EMPTY)
-        if args.output is not None:
-            variable_name(args.output, "-o")
+        if args.output is not None and not args.output.isidentifier():
+            raise UsageError(f"-o {args.output}: that cannot be the name of a variable.")
         if (args.df is None) != (args.into is None):
             raise UsageError("--df NAME and --into COL go together: which frame, which column.")
         if args.df is not None:
-            self._ask_rows(prompt, args)
-            return None
+            return self._ask_rows(prompt, args)
         answer = self._ask(prompt, args)
         if args.output is not None:
             self._namespace[args.output] = answer
@@ -142,9 +143,7 @@ class LLMMagics(Magics):
 
     @property
     def _namespace(self) -> dict[str, Any]:
-        assert self.shell is not None
-        names: dict[str, Any] = self.shell.user_ns
-        return names
+        return self.shell.user_ns  # type: ignore[no-any-return, union-attr]
 
     def _run_options(self, args: argparse.Namespace) -> dict[str, Any]:
         """Return the options of a run, from the line and from this notebook's settings."""
@@ -159,9 +158,9 @@ class LLMMagics(Magics):
 
     def _setting(self, name: str, on_line: Any) -> Any:
         """Return a setting: of the line, else of this object, else of `llmnb.configure`."""
-        own = getattr(self, name)
         if on_line is not None:
             return on_line
+        own = getattr(self, name)
         return getattr(settings.current(), name) if own in ("", None) else own
 
     def _model(self, args: argparse.Namespace) -> Model | list[Model] | None:
@@ -190,7 +189,7 @@ class LLMMagics(Magics):
         if note := note_on_unknown(prompt, known):
             print(visible(note, longest=600), file=sys.stderr)
         form: Any = "json" if output is not None else self._setting("format", args.format)
-        live = live_text(shell, form, is_streamed=self._setting("stream", args.stream))
+        live = live_text(shell, form) if self._setting("stream", args.stream) else None
         answer = ask(
             filled,
             Asking(model=self._model(args), output=output, params=_params(args)),
@@ -199,8 +198,8 @@ class LLMMagics(Magics):
             form=form,
             **self._run_options(args),
         )
-        if live.end(answer.bundle()):
-            answer.mark_shown(shell.execution_count)  # type: ignore[union-attr]
+        if live is not None and live.end(answer.bundle()):
+            answer.shown_in = shell.execution_count  # type: ignore[union-attr]
         return answer
 
     # ------------------------------------------------------------------------- each row

@@ -17,8 +17,7 @@ from llmnb.display import money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, single_line
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.notebook.options import argument, arguments, parsed, plain_line_magic
-from llmnb.notebook.tables import Report, Table
+from llmnb.notebook.options import Report, argument, arguments, parsed, plain_line_magic
 
 if TYPE_CHECKING:
     from llmnb.store.usage import Spent
@@ -120,8 +119,8 @@ def _listing(root: Path) -> str:
     from llmnb.notebook import cache_view
     from llmnb.store import projects
 
-    summaries = projects.list_projects(root)
-    return cache_view.text(cache_view.list_view(summaries, [], root, Clock.wall()))
+    shown = cache_view.list_view(projects.list_projects(root), {}, root, Clock.wall())
+    return cache_view.text(shown)
 
 
 def _clear(args: argparse.Namespace, root: Path) -> None:
@@ -164,31 +163,40 @@ def _undo(root: Path) -> None:
 
 # -------------------------------------------------------------------------------- cost
 
-_SPENT_COLUMNS = ("", "project", "model", "requests", "tokens in", "tokens out", "spent")
-
 
 def spending(root: Path) -> Report:
     """Return what was spent under a cache folder, by this process and by all."""
     from llmnb.store import layout, usage
 
     names = {project.spend: project.name for project in layout.stored_projects(root)}
-    # A cleared project's folder name is all that is left of its name.
-    logs = [
-        (names.get(path, path.stem.rpartition("-")[0] or path.stem), path)
-        for path in sorted((root / layout.SPEND).glob("*.jsonl"))
-    ]
-    here = _rows("this kernel", [(name, usage.spending_here(path)) for name, path in logs])
-    spent = [(name, usage.spending(path)) for name, path in logs]
-    ever = _rows("in all", spent)
-    if not ever:
-        return Report("Nothing was spent yet.")
+    logs = sorted((root / layout.SPEND).glob("*.jsonl"))
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    is_simulated = False
+    for whose, read in (("this kernel", usage.spending_here), ("in all", usage.spending)):
+        # A cleared project's folder name is all that is left of its name.
+        spent = [
+            (names.get(path, path.stem.rpartition("-")[0] or path.stem), each)
+            for path in logs
+            for each in read(path)
+        ]
+        every = [each for _, each in spent]
+        paid = [each for each in every if not each.simulated]
+        is_simulated = is_simulated or len(paid) < len(every)
+        rows[whose] = [(whose, "", "", *_figures(every, paid))] if spent else []
+        rows[whose] += [("", name, _asked(each), *_figures([each], [each])) for name, each in spent]
+    if not rows["in all"]:
+        return Report(notes=["Nothing was spent yet."])
     notes = ["Answers from the cache cost nothing. Clearing answers does not lower these sums."]
-    if not here:
+    if not rows["this kernel"]:
         notes.insert(0, "This kernel has spent nothing.")
-    if any(each.simulated for _, log in spent for each in log):
+    if is_simulated:
         notes.append("Simulated dollars were not paid, and are in no sum.")
-    notes += _tracked()
-    return Report("", Table(_SPENT_COLUMNS, tuple(here + ever)), right=(3, 4, 5, 6), notes=notes)
+    return Report(
+        head=("", "project", "model", "requests", "tokens in", "tokens out", "spent"),
+        rows=[*rows["this kernel"], *rows["in all"]],
+        right=(3, 4, 5, 6),
+        notes=[*notes, *_tracked()],
+    )
 
 
 def _tracked() -> list[str]:
@@ -207,19 +215,6 @@ def _tracked() -> list[str]:
     return [text + "."]
 
 
-def _rows(whose: str, logs: list[tuple[str, list[Spent]]]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [
-        ("", name, _asked(spent), *_figures([spent], [spent]))
-        for name, log in logs
-        for spent in log
-    ]
-    if rows:
-        every = [spent for _, log in logs for spent in log]
-        paid = [spent for spent in every if not spent.simulated]
-        rows.insert(0, (whose, "", "", *_figures(every, paid)))
-    return rows
-
-
 def _asked(spent: Spent) -> str:
     return f"{spent.provider}/{spent.model}" + (" (simulated)" if spent.simulated else "")
 
@@ -236,20 +231,16 @@ def _figures(spent: list[Spent], paid: list[Spent]) -> tuple[str, str, str, str]
 
 # ------------------------------------------------------------------------------ models
 
-MODELS_SHOWN = 200
-"""Models of one provider that are shown at most."""
-
 
 def _providers_report() -> Report:
     """Return all providers, whether each has a key, and its default model."""
     from llmnb.adapters import prices
     from llmnb.models import offers
 
-    heads = ("provider", "key", "default model", "$ per million tokens")
     return Report(
-        "",
-        Table(heads, tuple(offers.offers())),
-        notes=(f"A model is named provider/model. Prices of {prices.prices_date()}.",),
+        head=("provider", "key", "default model", "$ per million tokens"),
+        rows=offers.offers(),
+        notes=[f"A model is named provider/model. Prices of {prices.prices_date()}."],
     )
 
 
@@ -261,31 +252,28 @@ def _provider_report(name: str) -> Report:
     row = provider(name)
     offer = offers.offer(row)
     address = row.base_url or "must be given: " + " or ".join(row.base_url_env)
-    lines = [
+    models, notes = _models(row)
+    rows = [
         ("key", offer.key),
         ("address", "inside this process" if row.name == "local" else address),
         ("default model", offer.default_model or "none"),
         ("$ per million tokens", offer.price or "unknown"),
+        *(("model", f"{row.name}/{model}") for model in models),
     ]
-    models, note = _models(row)
-    lines += [("model", f"{row.name}/{model}") for model in models[:MODELS_SHOWN]]
-    more = len(models) - MODELS_SHOWN
-    notes = [f"… {more:,} further models."] if more > 0 else []
-    notes += [note] if note else []
-    return Report("", Table((row.name, ""), tuple(lines)), notes=notes)
+    return Report(head=(row.name, ""), rows=rows, notes=notes)
 
 
-def _models(row: Provider) -> tuple[list[str], str]:
-    """Return a provider's models, and a note where they are not its own word."""
+def _models(row: Provider) -> tuple[list[str], list[str]]:
+    """Return a provider's models, with a note where they are not its own word."""
     from llmnb import bridge
     from llmnb.targets.resolve import resolve
 
     known = [model for model in row.known_models if "*" not in model]
     if row.name == "local":  # asking it would load it
-        return known, "Any GGUF file works, too: local/path/to/model.gguf"
+        return known, ["Any GGUF file works, too: local/path/to/model.gguf"]
     try:
         target = resolve(row.default_models.get("chat") or "x", api_provider=row.name)
-        return sorted(bridge.call(target.list_models())), ""
+        return sorted(bridge.call(target.list_models())), []
     except LLMNBError as error:
         why = single_line(error.message)
-        return known, f"Known without asking; the provider's own list is not to be had: {why}"
+        return known, [f"Known without asking; the provider's own list is not to be had: {why}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 from typing import Any
 
@@ -13,8 +14,7 @@ from llmnb.display import durations, numbers
 from llmnb.display.money import usd
 from llmnb.errors import ConfigurationError, UnknownProvider
 from llmnb.notebook.magics_ask import LLMMagics
-from llmnb.notebook.options import LIMITS, plain_line_magic, split_words, value_of
-from llmnb.notebook.tables import Report, Table
+from llmnb.notebook.options import LIMITS, Report, plain_line_magic, split_words, value_of
 from llmnb.wire.api_keys import check_key
 from llmnb.wire.catalog import Provider, load_catalog
 
@@ -59,42 +59,29 @@ class SettingsMagics(Magics):
         settings.configure(**wanted)
         # Take back what an option of %llm would hide; what was said last holds.
         asking = self._asking
-        for name in wanted:
-            trait = _TRAITS.get(name, name)
-            if asking.has_trait(trait):
-                setattr(asking, trait, asking.traits()[trait].default_value)
+        for name in {_TRAITS.get(name, name) for name in wanted} & {
+            *asking.trait_names(config=True)
+        }:
+            setattr(asking, name, asking.traits()[name].default_value)
         asking.limits = {name: value for name, value in asking.limits.items() if name not in wanted}
         return None
 
     def _report(self) -> Report:
-        now, asking = settings.current(), self._asking
-        own = {
-            **{name: getattr(asking, _TRAITS.get(name, name)) for name in _OWN},
-            **asking.limits,
+        asking = self._asking
+        own = {name: getattr(asking, _TRAITS.get(name, name)) for name in _OWN} | asking.limits
+        values = dataclasses.asdict(settings.current()) | {
+            "model": settings.model(),
+            "project_name": settings.project_name(),
+            "cache_dir": str(settings.cache_dir()),
         }
-        if own["stream"] is not None:
-            own["stream"] = _switch(own["stream"])
-        rows = [
-            ("model", settings.model() or "not set: the first provider whose key is found"),
-            ("project_name", settings.project_name()),
-            ("cache_dir", str(settings.cache_dir())),
-            *((name, _limit(getattr(now, name))) for name in LIMITS),
-            ("burst", now.burst),
-            ("budget_usd", "none" if now.budget_usd is None else usd(now.budget_usd)),
-            ("max_wait", durations.exact(600 if now.max_wait is None else now.max_wait)),
-            ("show_answers", _switch(now.show_answers)),
-            ("good_finish", ", ".join(now.good_finish) or "those that llmnb knows"),
-            ("allow_http", _switch(now.allow_http)),
-            ("system", now.system or "none"),
-            ("format", now.format),
-            ("stream", _switch(now.stream)),
-        ]
-        shown = [
-            (name, f"{own[name]} for %llm; else {value}" if own.get(name) else value)
-            for name, value in rows
-        ]
-        table = Table(("setting", "value"), tuple(shown))
-        return Report("", table, notes=("Set one with %llm_config model=openai/gpt-4o-mini",))
+        shown = []
+        for name, value in values.items():
+            text = _text(name, value)
+            if own.get(name) not in (None, ""):
+                text = f"{_text(name, own[name])} for %llm; else {text}"
+            shown.append((name, text))
+        notes = ["Set one with %llm_config model=openai/gpt-4o-mini"]
+        return Report(head=("setting", "value"), rows=shown, notes=notes)
 
     @plain_line_magic
     def llm_key(self, line: str) -> None:
@@ -155,12 +142,28 @@ _TRAITS = {"budget_usd": "budget"}
 """What those are called there, where it is another name."""
 
 
-def _switch(value: bool) -> str:
-    return "on" if value else "off"
+_UNSET = {
+    "model": "not set: the first provider whose key is found",
+    "max_wait": durations.exact(600),
+    "good_finish": "those that llmnb knows",
+    **dict.fromkeys(LIMITS, "what the provider allows"),
+}
+"""What holds where a setting is not set."""
 
 
-def _limit(value: float | None) -> str:
-    return "what the provider allows" if value is None else numbers.limit(value)
+def _text(name: str, value: Any) -> str:
+    if value in (None, ()):
+        return _UNSET.get(name, "none")
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case tuple():
+            return ", ".join(value)
+        case str():
+            return value
+    if name == "budget_usd":
+        return usd(value)
+    return durations.exact(value) if name == "max_wait" else numbers.limit(value)
 
 
 _KEYS_ELSEWHERE = (

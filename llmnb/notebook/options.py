@@ -1,21 +1,24 @@
-"""What the magics share: interrupts, how options and settings are declared and read."""
+"""What the magics share: interrupts, how options and settings are read, and their reports."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import re
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from configparser import RawConfigParser
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from IPython.core import magic_arguments
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, no_var_expand
 
-from llmnb.errors import ConfigurationError
+from llmnb.display.aligned import columns
+from llmnb.display.escape import visible
+from llmnb.display.html_fragments import box, figure_table, line
+from llmnb.display.palette import FAINT
 from llmnb.options import OPTIONS, PARAMS, checked
-from llmnb.settings import full_name
 from llmnb.signatures import KEYWORDS
 from llmnb.user_code import message
 
@@ -61,14 +64,8 @@ def argument(*names: str, **described: Any) -> Callable[[F], F]:
     return _declaring.argument(*names, **described)  # type: ignore[no-any-return]
 
 
-FROM_TABLE = {
-    "max_tokens": "200",
-    "temperature": "0",
-    "max_wait": "1200",
-    "good_finish": "done",
-    "burst": "smooth",
-}
-"""Options of the one table that the magics take, each with an example."""
+FROM_TABLE = ("max_tokens", "temperature", "max_wait", "good_finish", "burst")
+"""Options of the one table that the magics take."""
 
 
 def table_options() -> Callable[[F], F]:
@@ -82,129 +79,49 @@ def table_options() -> Callable[[F], F]:
                 described["action"] = "append"
             elif option.kind.typed is not str:
                 described["type"] = number
-            magic = argument(_flag(name), **described)(magic)
+            magic = argument(f"--{name.replace('_', '-')}", **described)(magic)
         return magic
 
     return declare
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
+_QUOTED = re.compile(r"""(["'])(.*?)\1""")
 
 
 def split_words(line: str) -> list[str]:
     """Return the words of a line; quotes hold words together, backslashes are letters.
 
-    Raises:
-        UsageError: If a quotation mark is not closed.
-
     Example:
         >>> split_words("clear Reviews 'My questions'")
         ['clear', 'Reviews', 'My questions']
     """
-    lexer = shlex.shlex(line, posix=True)
-    lexer.whitespace_split = True
-    lexer.commenters = lexer.escape = ""
-    try:
-        return list(lexer)
-    except ValueError:
-        raise UsageError("A quotation mark is not closed on this line.") from None
-
-
-VALUED = frozenset(
-    (
-        *("-m", "--model", "-o", "--output", "-s", "--system", "-f", "--format"),
-        *map(_flag, FROM_TABLE),
-    )
-)
-"""Options of a line magic that are followed by a value."""
-
-SWITCHES = frozenset(("--no-cache", "--stream", "--no-stream"))
-
-OF_CELL = frozenset(("--schema", "--df", "--into"))
-"""Options of the cell magic alone."""
-
-_WORD = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|\S)+""")
-
-
-def split_line(line: str) -> tuple[str, str]:
-    r"""Return the options at the front of a line, and the prompt behind them as it stands.
-
-    A lone ``--`` ends the options.
-
-    Raises:
-        UsageError: If the line begins with an option that there is not.
-
-    Example:
-        >>> split_line('-m openai/gpt-5-mini -s "Be brief." What\'s -m for?')
-        ('-m openai/gpt-5-mini -s "Be brief."', "What's -m for?")
-    """
-    place = 0
-    while (word := _WORD.match(line, place)) is not None:
-        name = word[0].strip()
-        if name == "--":
-            return line[:place].strip(), line[word.end() :].strip()
-        if not re.match(r"--?[A-Za-z]", name):
-            break
-        if name in VALUED:
-            value = _WORD.match(line, word.end())
-            if value is None:
-                raise UsageError(f"{name} needs a value, such as {name} {_EXAMPLES[name]}.")
-            place = value.end()
-        elif name in SWITCHES or name.partition("=")[0] in VALUED:
-            place = word.end()
-        else:
-            raise UsageError(
-                f"%llm has no option {name}. It has {', '.join(sorted(VALUED | SWITCHES))}; "
-                "%%llm has more, see %%llm?.\n"
-                "A prompt that begins with a dash stands behind two: %llm -- -5 + 3 = ?"
-            )
-    return line[:place].strip(), line[place:].strip()
+    return [_QUOTED.sub(r"\2", word) for word in _WORD.findall(line)]
 
 
 def parsed(magics: object, name: str, line: str) -> argparse.Namespace:
-    """Return the arguments of a magic as they stand on a line.
+    """Return the arguments of a magic as they stand on a line, a prompt behind them word for word.
 
     Args:
         magics: The magics that it belongs to.
         name: Its name.
-        line: Its arguments.
+        line: Its arguments. A lone ``--`` ends the options.
 
     Raises:
         UsageError: If they are not such as it takes.
     """
     parser: argparse.ArgumentParser = getattr(magics, name).parser
+    parser.allow_abbrev = False  # a prompt may hold what looks like the beginning of options
     args, rest = parser.parse_known_args(split_words(line))
     if rest:
         raise UsageError(
-            f"{' '.join(rest)[:80]!r} is no argument of this magic; %{name}? lists them."
-            + _HINTS.get(name, "")
+            f"{' '.join(rest)[:80]!r} is no argument of this magic; %{name}? lists them.\n"
+            "A text that begins with a dash stands behind two: %llm -- -5 + 3 = ?"
         )
+    if words := getattr(args, "prompt", ()):
+        start = [word.start() for word in _WORD.finditer(line)][-len(words)]
+        args.prompt = line[start:].removeprefix("--").strip()
     return args
-
-
-_HINTS = {
-    "llm": "\nA model is named with -m MODEL, and a prompt stands in the lines below.",
-}
-
-_EXAMPLES = {
-    **dict.fromkeys(("-m", "--model"), "openai/gpt-4o-mini"),
-    **dict.fromkeys(("-o", "--output"), "answer"),
-    **dict.fromkeys(("-s", "--system"), '"Be brief."'),
-    **dict.fromkeys(("-f", "--format"), "json"),
-    **{_flag(name): example for name, example in FROM_TABLE.items()},
-}
-
-
-def variable_name(name: str, option: str) -> str:
-    """Return a name that can be bound.
-
-    Raises:
-        UsageError: If it cannot.
-    """
-    if not name.isidentifier():
-        raise UsageError(f"{option} {name}: {name!r} cannot be the name of a variable.")
-    return name
 
 
 def variable(namespace: Mapping[str, Any], name: str, option: str) -> Any:
@@ -219,6 +136,36 @@ def variable(namespace: Mapping[str, Any], name: str, option: str) -> Any:
         raise UsageError(
             f"{option} {name}: there is no variable {name!r}. Nothing was sent."
         ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Report:
+    """A table with notes under it; all of it text, whatever it holds.
+
+    Example:
+        >>> Report(head=("name", "rows"), rows=[("m", 3)], notes=["One."])
+        name  rows
+        m     3
+        <BLANKLINE>
+        One.
+    """
+
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[object]] = ()
+    right: Collection[int] = ()
+    """Columns that hold figures."""
+
+    notes: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        cells = (self.head, *self.rows) if self.rows else ()
+        lines = [*columns(cells, right=self.right, longest=60), "", *map(visible, self.notes)]
+        return "\n".join(lines).strip("\n")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        table = figure_table(self.head, self.rows, self.right) if self.rows else ""
+        page = box(table, *(line(note, FAINT) for note in self.notes))
+        return {"text/html": page, "text/plain": repr(self)}
 
 
 # --------------------------------------------------------- what `%llm_config` sets
@@ -245,25 +192,22 @@ def value_of(name: str, text: str) -> Any:
         >>> value_of("max_requests_per_minute", "5 per second"), value_of("model", "none")
         (300.0, None)
     """
-    if text.strip().lower() in _NOTHING:
+    text = text.strip()
+    if text.lower() in _NOTHING:
         return None
-    return checked({name: _reader(name)(text)})[name]
+    option = OPTIONS[name]
+    value: Any = text
+    if name == "model":
+        from llmnb.targets.resolve import choose
 
-
-def check_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """Return limits under their full names.
-
-    Raises:
-        ConfigurationError: If one is unknown or is no rate.
-    """
-    known: dict[str, Any] = {}
-    for name, value in limits.items():
-        full = full_name(str(name))
-        if full not in LIMITS:
-            raise ConfigurationError(f"{name!r} is no limit. Limits are: {', '.join(LIMITS)}.")
-        if value is not None:
-            known[full] = value_of(full, str(value))
-    return known
+        choose(text)  # raises, with suggestions
+    elif option.default == ():
+        value = [word.strip() for word in text.split(",")]
+    elif option.kind.choices == (True, False):
+        value = RawConfigParser.BOOLEAN_STATES.get(text.lower(), text)
+    elif option.kind.typed is not str:
+        value = number(text)
+    return checked({name: value})[name]
 
 
 def number(text: str) -> float | str:
@@ -280,35 +224,3 @@ def number(text: str) -> float | str:
         except ValueError:
             continue
     return text
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
-
-
-def _truth(text: str) -> bool:
-    truths = {"true": True, "yes": True, "on": True, "1": True}
-    truths |= {"false": False, "no": False, "off": False, "0": False}
-    try:
-        return truths[text.strip().lower()]
-    except KeyError:
-        raise ConfigurationError(f"{text!r} is neither on nor off.") from None
-
-
-def _model(text: str) -> str:
-    from llmnb.targets.resolve import choose
-
-    choose(text)  # raises, with suggestions
-    return text
-
-
-def _reader(name: str) -> Callable[[str], Any]:
-    """Return what reads the text of a setting."""
-    if name == "model":
-        return _model
-    option = OPTIONS[name]
-    if option.default == ():
-        return _words
-    if option.kind.choices == (True, False):
-        return _truth
-    return str if option.kind.typed is str else number

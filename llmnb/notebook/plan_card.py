@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
-from llmnb.display import durations, html_fragments, money, numbers
+from llmnb.display import durations, money, numbers
 from llmnb.display.escape import visible
-from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
-from llmnb.notebook.cell_runs import CellRuns
 from llmnb.notebook.dashboard import FIRST, MAIN, RunDashboard, can_show
+from llmnb.notebook.run_part import CellRuns, page_of
 from llmnb.notebook.surface import Bundle, OutputSlot, joined
 from llmnb.running.planning import Plan
 
@@ -59,8 +58,6 @@ class PlanCard(RunDashboard):
     def __init__(self, plan: Plan, on_run: OnRun | None = None) -> None:
         self.plan = plan
         self._on_run = on_run or plan.start
-        self._is_over = False
-        self._has_first_rows = False
         self._planned: dict[str, Any] = {"kind": "plan", **figures(plan)}
         super().__init__()
         self.set_traits_safely(total=plan.rows)
@@ -81,11 +78,7 @@ class PlanCard(RunDashboard):
         """Return what a saved notebook shows of the card, as HTML and as text."""
         if MAIN in self._parts:
             return super().static()
-        parts = (part.static for part in self._parts.values())
-        return joined([{"text/html": html(self.plan), "text/plain": self.text}, *parts])
-
-    def _first_shown(self) -> dict[str, Any]:
-        return self._planned
+        return joined([page_of(self.plan), *(part.static for part in self._parts.values())])
 
     # ------------------------------------------------------------------- from the page
 
@@ -102,64 +95,59 @@ class PlanCard(RunDashboard):
     def cancel(self) -> None:
         """End the card; nothing was sent, and nothing will be."""
         with self._lock:
-            if self._is_over:
+            if not self._planned["buttons"]:
                 return
-            self._is_over = True
+            text = "no more rows are sent." if FIRST in self._parts else "nothing was sent."
+            self._tell(
+                "arrow", f"Cancelled: {text}", title="Cancelled", note="cancelled", buttons={}
+            )
         self.set_traits_safely(state="cancelled")
-        text = "no more rows are sent." if self._has_first_rows else "nothing was sent."
-        self._end("Cancelled", f"Cancelled: {text}", glyph="arrow")
         self._renew_outputs()
 
     def _begin(self, rows: int | None) -> None:
-        allowed = figures(self.plan)["buttons"]
         name = "run" if rows is None else "first_rows"
         with self._lock:
+            planned, buttons = self._planned, self._planned["buttons"]
             # A second click, or a click on a button that is not there, does nothing.
-            if self._is_over or not allowed["acts"] or not allowed[name]:
+            if not (buttons.get("acts") and buttons.get(name)):
                 return
-            if rows is not None and self._has_first_rows:
-                return
-            self._is_over = True
+            self._planned = {**planned, "buttons": {}}
         try:
             run = self._on_run(rows)
         except Exception as error:
-            self._is_over = False
+            self._planned = planned
             self._show_error(error)
             if not isinstance(error, LLMNBError):
                 logger.exception("the planned run could not begin")
             return
         if rows is None:
-            self._end("Started", "Started: the answers are kept as they come.")
+            text = "Started: the answers are kept as they come."
+            self._tell("check", text, title="Started", note="started", buttons={})
         else:
-            self._is_over, self._has_first_rows = False, True
             text = f"Started the first {rows} rows. Their answers are reused by the full run."
-            self._patch(
-                why={"glyph": "check", "tone": "", "parts": [text]},
-                note=f"{FIRST_ROWS} of them started",
-                buttons={**self._planned["buttons"], "first_rows": ""},
-            )
+            note = f"{rows} of them started"
+            self._tell("check", text, note=note, buttons={**buttons, "first_rows": ""})
         if isinstance(run, RunHandle):
             if rows is None and FIRST in self._parts:
                 self._parts[FIRST].withdraw()  # the full run asks them
-            name = MAIN if rows is None else FIRST
-            self._follow(name, run, CellRuns(shows_result=False))
-
-    def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
-        why = {"glyph": glyph, "tone": "", "parts": [text]}
-        self._patch(title=title, why=why, note=title.lower(), buttons={})
+            part = MAIN if rows is None else FIRST
+            self.follow(run, part, CellRuns(shows_result=False))
 
     def _show_error(self, error: Exception) -> None:
         first = (str(error).splitlines() or [""])[0] if isinstance(error, LLMNBError) else ""
         text = visible(first or f"It could not begin ({type(error).__name__}).", longest=300)
-        why = {"glyph": "alert", "tone": "bad", "parts": ["", "Nothing was sent.", f" {text}"]}
         # The same error twice must be seen twice.
-        self._patch(why=why, tries=self._planned.get("tries", 0) + 1)
+        tries = self._planned.get("tries", 0) + 1
+        self._tell("alert", "", "Nothing was sent.", f" {text}", tone="bad", tries=tries)
 
-    def _patch(self, *, note: str | None = None, **changed: Any) -> None:
-        """Change parts of what is shown, and what stands beside the first figure."""
+    def _tell(
+        self, glyph: str, *parts: str, tone: str = "", note: str | None = None, **changed: Any
+    ) -> None:
+        """Change the last line, what stands beside the first figure, and other parts."""
         with self._lock:
-            if note is not None:
-                changed["hero"] = {**self._planned["hero"], "note": note}
+            hero = self._planned["hero"]
+            changed["hero"] = hero if note is None else {**hero, "note": note}
+            changed["why"] = {"glyph": glyph, "tone": tone, "parts": parts}
             self._planned = {**self._planned, **changed}
             self._show()
 
@@ -169,7 +157,7 @@ def show(plan: Plan) -> None:
     if not can_show():
         print(plan.text())
     elif plan.begin is None:
-        OutputSlot({"text/html": html(plan), "text/plain": plan.text()})
+        OutputSlot(page_of(plan))
     else:
         PlanCard(plan)._ipython_display_()
 
@@ -220,9 +208,6 @@ def _time(plan: Plan) -> dict[str, Any]:
     return {"time": [time, size], "pace": [f"at {number}", unit]}
 
 
-_PRICES_OF = "prices of"
-
-
 def _money(plan: Plan, view: View) -> dict[str, Any]:
     budget = f"budget {money.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
     is_over = view == "over"
@@ -244,7 +229,7 @@ def _money(plan: Plan, view: View) -> dict[str, Any]:
     elif budget:
         fits = "fits"
     if not budget:
-        budget = _PRICES_OF if fits else "at most"
+        budget = "prices of" if fits else "at most"
     return {"money": plan.cost_text, "budget": budget, "fits": fits, "over": int(is_over)}
 
 
@@ -352,25 +337,3 @@ def _buttons(plan: Plan, view: View) -> dict[str, Any]:
     first_rows = f"Run {FIRST_ROWS}" if plan.to_ask > FIRST_ROWS else ""
     acts = int(view != "unpriced")
     return {"run": run, "first_rows": first_rows, "acts": acts, "cancel": "Cancel"}
-
-
-def html(plan: Plan) -> str:
-    """Return the plan as HTML without script, style sheet or address."""
-    shown = figures(plan)
-    hero, ledger = shown["hero"], shown["ledger"]
-    notes = [hero["budget"], hero["fits"]]
-    said = (" " if notes[0] == _PRICES_OF else ", ").join(filter(None, notes))
-    cost = hero["money"] + (f" ({said})" if said else "")
-    time = f"; {' '.join(hero['time'])} {' '.join(hero['pace'])}" if hero["time"] else ""
-    parts = [
-        (name if name in PATTERNS else "rest", part) for name, part in shown["progress"]["parts"]
-    ]
-    return html_fragments.box(
-        html_fragments.headline("Plan", shown["subject"]),
-        html_fragments.line(f"{hero['count']} to send {hero['of']}, {hero['note']}{time}; {cost}"),
-        html_fragments.bar(parts, shown["progress"]["says"]),
-        html_fragments.figure_table(
-            [name for name, _, _ in ledger], [[figure for _, _, figure in ledger]]
-        ),
-        html_fragments.line("".join(shown["why"]["parts"]), "margin-top:6px"),
-    )

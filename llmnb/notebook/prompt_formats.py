@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmnb.display.escape import visible
 from llmnb.errors import SchemaMismatch
 from llmnb.notebook import markdown
-from llmnb.notebook.tables import Table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Format = Literal["markdown", "text", "json", "code", "table"]
 """How an answer is asked for, read and shown."""
@@ -32,7 +34,7 @@ def system_message(system: str, form: Format) -> str:
 
 
 def read(text: str, form: Format) -> Any:
-    r"""Return what an answer holds: a JSON value, code, a `Table`, or the text itself.
+    r"""Return what an answer holds: a JSON value, code, a frame, or the text itself.
 
     Raises:
         SchemaMismatch: If the answer is not of that format. It is kept all the same.
@@ -40,8 +42,8 @@ def read(text: str, form: Format) -> Any:
     Example:
         >>> read('Here you are: ```{"a": [1]}```', "json")
         {'a': [1]}
-        >>> read("| a | b |\n|---|---|\n| 1 | x |", "table").rows
-        (('1', 'x'),)
+        >>> read("| a | b |\n|---|---|\n| 1 | x |", "table").to_dict("list")
+        {'a': [1], 'b': ['x']}
     """
     match form:
         case "json":
@@ -50,7 +52,7 @@ def read(text: str, form: Format) -> Any:
             blocks = [token.content for token in _tokens(text) if token.type == "fence"]
             return "\n".join(blocks).strip("\n") if blocks else text.strip("\n")
         case "table":
-            return _markdown_table(text) or _table_of_objects(text)
+            return _table(text)
     return text
 
 
@@ -75,26 +77,24 @@ def _json(text: str, wanted: str) -> Any:
     raise _mismatch(wanted, text)
 
 
-def _markdown_table(text: str) -> Table | None:
-    rows: list[list[str]] = []
-    is_inside = False
+def _table(text: str) -> DataFrame:
+    """Return the first Markdown table of a text, else a JSON list of objects, as a frame."""
+    from llmnb.frames.pandas_source import frame_of
+
+    rows: list[list[Any]] = []
     for token in _tokens(text):
-        if token.type == "table_open":
-            is_inside = True
-        elif token.type == "table_close":
+        if token.type == "table_close":
             break
-        elif is_inside and token.type == "tr_open":
+        if token.type == "tr_open":
             rows.append([])
-        elif is_inside and token.type == "inline":
+        elif rows and token.type == "inline":
             rows[-1].append("".join(child.content for child in token.children or ()).strip())
-    if not rows:
-        return None
-    return Table(tuple(rows[0]), tuple(tuple(row) for row in rows[1:]))
-
-
-def _table_of_objects(text: str) -> Table:
-    rows = _json(text, "a table")
-    if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+    if rows:
+        return frame_of(rows[0], rows[1:])
+    objects = _json(text, "a table")
+    if not (
+        isinstance(objects, list) and objects and all(isinstance(row, dict) for row in objects)
+    ):
         raise _mismatch("a table", text)
-    columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    return Table(columns, tuple(tuple(row.get(name) for name in columns) for row in rows))
+    columns = list(dict.fromkeys(name for row in objects for name in row))
+    return frame_of(columns, [[row.get(name) for name in columns] for row in objects])

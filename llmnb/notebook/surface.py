@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,13 +18,11 @@ from ipywidgets.widgets import widget as widgets_module
 from llmnb import user_code
 from llmnb.engine.handle import AnyRun, last_run, outermost
 from llmnb.engine.status import StatusSnapshot
+from llmnb.progress import DRAW_SECONDS, in_marimo
 
 logger = logging.getLogger("llmnb")
 
 STATIC = Path(__file__).with_name("static")
-
-TICK_SECONDS = 0.2
-"""A page is told of a run no more often than this: the eye sees no more, and it costs half."""
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -73,11 +70,6 @@ def _code_of(kind: type[Surface]) -> Code:
     return code
 
 
-def _is_in_marimo() -> bool:
-    marimo = sys.modules.get("marimo")
-    return marimo is not None and bool(marimo.running_in_notebook())
-
-
 class Surface(anywidget.AnyWidget):
     """A widget whose whole state is one small dictionary of text and numbers.
 
@@ -101,7 +93,7 @@ class Surface(anywidget.AnyWidget):
 
     def __init__(self, *, snapshot: dict[str, Any]) -> None:
         kind = type(self)
-        if _is_in_marimo():  # which shows every widget by itself
+        if in_marimo():  # which shows every widget by itself
             self._esm, self._css = kind.script(), kind.style()
             super().__init__(snapshot=snapshot)
         else:
@@ -223,6 +215,7 @@ class CardOutput:
 
     def __init__(self, card: Callable[[str | None], Bundle], static: Bundle) -> None:
         self._static: OutputSlot | None = None
+        self._shown = static
         if capturing():
             self._card = OutputSlot(card(None))
         else:
@@ -231,7 +224,8 @@ class CardOutput:
 
     def renew(self, static: Bundle) -> None:
         """Put the static form anew."""
-        if self._static is not None:
+        if self._static is not None and static != self._shown:
+            self._shown = static
             self._static.put(_marked(static, "llmnb-aside"))
 
     def finish(self, static: Bundle, *, is_live: bool) -> None:
@@ -296,7 +290,7 @@ def watch(
         pause = threading.Event()
         while not run.is_done:
             draw(run.status())
-            pause.wait(TICK_SECONDS)
+            pause.wait(DRAW_SECONDS)
         close(run.status())
 
     threading.Thread(target=tick, name="llmnb-dashboard", daemon=True).start()

@@ -85,7 +85,11 @@ def test_runs_together_show_both():
     paid, played = statuses()
     both = StatusSnapshot.merge([paid, played], state="finished", seconds=1.0)
 
-    assert facts.cost([paid, played]) == facts.cost([both]) == "$0.25 + $0.50 simulated"
+    assert (
+        facts.cost(StatusTracker.sum([paid.counts, played.counts]))
+        == facts.cost(both.counts)
+        == "$0.25 + $0.50 simulated"
+    )
     assert both.cost_text == "$0.25 + $0.50 simulated"
     assert both.counts.shown().saved_usd == PAID
 
@@ -96,7 +100,7 @@ def test_a_simulated_run_shows_its_own():
     """
     _, played = statuses()
 
-    assert facts.cost([played]) == played.cost_text == "$0.50"
+    assert facts.cost(played.counts) == played.cost_text == "$0.50"
     assert played.counts.shown().saved_usd == PLAYED
 
 

@@ -16,6 +16,7 @@ import llmnb
 from llmnb.display import moments
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import exploring
+from llmnb.frames.row_sources import WHOLE
 from llmnb.notebook import explorer_view as view
 from llmnb.store import clearing, layout
 
@@ -287,7 +288,7 @@ def test_a_project_cleared_under_an_open_explorer_says_so(kept, cache_dir):
     assert kept.refresh()
     assert len(kept) == 2
     assert kept.source.cleared == 2
-    assert kept.read([0])[0].is_cleared
+    assert kept.source.read([0])[0].is_cleared
     assert kept.row(0)["answer"] is None
     assert kept.is_marked(1)
 
@@ -408,7 +409,7 @@ def test_any_run_is_read_by_its_name(run, frame, cache_dir):
     ex = llmnb.explore(run.run_id)
 
     own = run.explore()
-    assert ex.codes().tolist()[:1] + ex.codes().tolist()[2:] == [0, 4, 0, 2]
+    assert ex.source.codes.tolist()[:1] + ex.source.codes.tolist()[2:] == [0, 4, 0, 2]
     assert ex.row(1)["outcome"] == "empty"
     for place in (0, 3, 4):
         assert ex.row(place)["answer"] == own.row(place)["answer"]
@@ -448,7 +449,7 @@ def test_fields_whose_quote_is_not_in_the_row_can_be_filtered(sim, monkeypatch):
 
     ex.filter(**{"Not in the row": "name"})
     assert ex.positions.tolist() == [1]
-    assert ex.read([1], whole=True)[0].unsupported == {"name"}
+    assert ex.source.read([1], WHOLE)[0].unsupported == {"name"}
 
 
 @dataclass

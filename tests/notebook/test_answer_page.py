@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 from inert import ELEMENTS
 from markup import PAYLOADS
 
 from llmnb.notebook.answer import Answer
-from llmnb.notebook.tables import Report, Table
+from llmnb.notebook.options import Report
 from llmnb.options import FORMATS
 from llmnb.records import Outcome, Reply
 
 pytestmark = pytest.mark.browser
 
+TABLES = ("align", "cellpadding", "scope")
 PLACES = ("{}", "# {}", "> - {}", "| {} |\n|---|\n| {} |", "[x]({})", "![{}]({})", "<{}>", "`{}`")
 
 CENSUS = """() => {
@@ -59,13 +61,13 @@ def test_no_payload_becomes_a_node(page, form):
     Every payload in every place of a Markdown text, in every form, is text; nothing is loaded.
     """
     texts = [place.replace("{}", payload) for payload in PAYLOADS for place in PLACES]
-    values = {"json": lambda text: {text: text}, "table": lambda text: Table((text,), ((text,),))}
+    values = {"json": lambda text: {text: text}, "table": lambda text: pd.DataFrame({text: [text]})}
     read = values.get(form, lambda text: text)
 
     found = census(page, *(answered(text, form=form, value=read(text))._html() for text in texts))
 
     assert set(found["tags"]) <= ELEMENTS | {"div"}
-    assert set(found["attributes"]) <= {"class", "style", "start"}
+    assert set(found["attributes"]) <= {"class", "style", "start", *TABLES}
 
 
 def test_no_payload_becomes_a_node_in_a_report(page):
@@ -73,11 +75,11 @@ def test_no_payload_becomes_a_node_in_a_report(page):
     Names of projects and models are text.
     """
     pieces = [
-        Report(payload, Table((payload,), ((payload,),)), notes=(payload,))._repr_mimebundle_()
+        Report(head=[payload], rows=[[payload]], notes=[payload])._repr_mimebundle_()
         for payload in PAYLOADS
     ]
 
     found = census(page, *(piece["text/html"] for piece in pieces))
 
     assert set(found["tags"]) <= {"div", "strong", "span"} | ELEMENTS
-    assert set(found["attributes"]) <= {"class", "style"}
+    assert set(found["attributes"]) <= {"class", "style", *TABLES}

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from inert import check_inert
-from markdown_it import MarkdownIt
-from markup import PAYLOADS, about
+from markup import PAYLOADS, Census, about
 
 from llmnb import LLMModel, LLMResult
 from llmnb.errors import MissingKey, SchemaMismatch, UnknownModel
 from llmnb.notebook.answer import Answer
-from llmnb.notebook.tables import Table
 from llmnb.options import FORMATS
 from llmnb.records import Outcome, Reply
 from llmnb.testing import always
@@ -275,9 +273,8 @@ def test_every_text_of_an_answer_is_inert(form):
     """
     values = {
         "json": lambda text: {text: [text]},
-        "table": lambda text: Table((text,), ((text,),)),
+        "table": lambda text: pd.DataFrame({text: [text]}),
     }
-    careless = MarkdownIt("js-default", {"html": True, "linkify": False})
     for payload in PAYLOADS:
         with about(payload):
             who = {"provider": payload, "model": payload}
@@ -285,14 +282,13 @@ def test_every_text_of_an_answer_is_inert(form):
             value = values.get(form, str)(payload)
             shown = Answer(outcome, form=form, value=value).bundle()
 
-            check_inert(shown["text/html"], wrapped=True)
-            check_inert(in_html(careless.render(shown["text/markdown"])))
+            if form == "table":  # whose own styles stand there, too
+                page = Census(shown["text/html"])
+                assert page.elements <= {"div", "table", "tr", "th", "td"}
+                assert page.others == page.open == []
+            else:
+                check_inert(shown["text/html"], wrapped=True)
             assert not set(shown["text/plain"]) & set("\x1b\u202e\x00\r\x07")
-
-
-def in_html(xhtml: str) -> str:
-    """Return a page that is written as XML as it is written in HTML."""
-    return xhtml.replace("<hr />", "<hr>").replace("<br />", "<br>")
 
 
 def test_an_answer_shows_who_answered(shell, desk):
@@ -311,7 +307,7 @@ def test_invented_answers_are_marked(shell):
     """
     shown = shell.run("%llm -m sim/demo Hi").value_shown
 
-    for mime in ("text/html", "text/markdown", "text/plain"):
+    for mime in ("text/html", "text/plain"):
         assert "simulated" in shown[mime]
 
 
@@ -352,8 +348,8 @@ def test_the_new_frame_can_have_another_name(shell, desk):
     [
         ("%llm", "There is no prompt"),
         ("%%llm\n   ", "There is no prompt"),
-        ("%llm --nonsense Hi", "no option --nonsense"),
-        ("%llm -m", "needs a value"),
+        ("%llm --nonsense Hi", "'--nonsense' is no argument"),
+        ("%llm -m", "expected one argument"),
         ("%%llm openai/m\nHi", "named with -m"),
         ("%%llm -f xml\nHi", "xml"),
         ("%%llm -o 1x\nHi", "cannot be the name of a variable"),

@@ -90,7 +90,7 @@ def test_what_was_said_last_holds(shell, desk):
         ("max_wait=-1", "at least 0, not -1"),
         ("good_finish=,", "a text or a list of them"),
         ("model=nobody/x", "nobody"),
-        ("stream=perhaps", "neither on nor off"),
+        ("stream=perhaps", "True or False, not 'perhaps'"),
         ("format=xml", "'code' or 'table', not 'xml'"),
         ("openai/x", "is not name=value"),
     ],

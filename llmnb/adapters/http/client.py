@@ -81,7 +81,7 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | None,
         origin_has_key: bool,
         feed: Feed | None = None,
         has_ended: HasEnded | None = None,
@@ -93,7 +93,7 @@ class HttpClient:
         Args:
             url: Full address.
             headers: Headers to send; the same mapping may be given again and is not copied.
-            body: Bytes to send.
+            body: Bytes to send; None: nothing is sent, but fetched.
             origin_has_key: Whether a key travels that may not go over plain http.
             feed: Gets the pieces of a streamed body; the reply's own body is then empty.
             has_ended: Asked after each piece whether the answer is over: then whatever else
@@ -137,12 +137,13 @@ class HttpClient:
         total_timeout: float = 60.0,
     ) -> RawReply:
         """Fetch a document, such as a list of models."""
-        address = egress.safe_url(url, origin_has_key)
-        request = _Request(address, headers, None, self._timeout(total_timeout, False))
-        try:
-            return await self._once(request, Reading(address, self._max_body, None, None))
-        except Stale as error:
-            raise error.as_lost() from None
+        return await self.post(
+            url,
+            headers=headers,
+            body=None,
+            origin_has_key=origin_has_key,
+            total_timeout=total_timeout,
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -162,7 +163,7 @@ class HttpClient:
             proxy = self._proxy(address)
             if self._session is None:
                 await self._open()
-            pool = self._pool if trial.usable is not None and trial.usable.exchange else None
+            pool = self._pool if trial.is_passed else None
             if pool is not None and body is not None and not proxy:
                 try:
                     head = self._request_head(address, headers)
@@ -218,8 +219,7 @@ class HttpClient:
                 return
             import llmnb
 
-            is_like = (await trial.usable_parts()).pool
-            self._pool = Pool(tls()) if is_like else None
+            self._pool = Pool(tls()) if await trial.passes() else None
             self._session = aiohttp.ClientSession(
                 connector=self._pool or aiohttp.TCPConnector(ssl=tls(), **KEPT),
                 auto_decompress=False,
