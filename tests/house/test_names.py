@@ -46,7 +46,7 @@ ALLOWED = {
         "adapters display evaluation frames llmnb notebook tests tests/evaluation tests/frames "
         "tests/notebook"
     ),
-    "rail": "notebook tests/notebook",
+    "rail": "evaluation notebook tests/notebook",
     "say": "frames tests/frames tests/notebook",
     "strip": "tests/notebook",
     "terms": "evaluation",
