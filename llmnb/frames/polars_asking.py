@@ -16,8 +16,7 @@ from llmnb.frames import overwriting, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
 from llmnb.frames.overwriting import VerbCall
-from llmnb.frames.polars_columns import VECTOR
-from llmnb.frames.polars_source import PolarsSource
+from llmnb.frames.polars_source import VECTOR, PolarsSource
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import WHOLE, Keywords
