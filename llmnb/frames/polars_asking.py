@@ -153,7 +153,7 @@ def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
 
 
 def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
-    vectors.checked_keywords(keywords, vectors.EMBED_KEYWORDS)
+    vectors.checked_keywords(keywords)
     name = into or vectors.EMBEDDING
     kind: pl.DataType = VECTOR
     if keywords.get("on_error") == "column":
