@@ -153,14 +153,8 @@ def condensed(entries: Sequence[Entry], share: int = 1) -> list[Entry]:
 
 
 def line(status: StatusSnapshot) -> str:
-    """Return a run in one line: for a terminal, and until the page shows more."""
-    if status.state in ("finished", "stopped"):
-        return text([Entry(status=status)]).partition("\n")[0]
-    rows = facts.row_counts(status)
-    of = "" if rows.total is None else f" of {rows.total:,}"
-    because = visible(status.waiting_on, longest=200)
-    start = f"llmnb · {visible(status.project, longest=60)} · "
-    return f"{start}{rows.completed:,}{of} rows, {facts.cost(status.counts)}. {because}".rstrip()
+    """Return a run that is over in one line, until the page shows more."""
+    return text([Entry(status=status)]).partition("\n")[0]
 
 
 # --------------------------------------------------------------------------- as text
