@@ -146,9 +146,8 @@ class BatchPoller:
             if self.part.standing.state == "submitted":
                 await self._follow()
         except LLMNBError as error:
-            standing = self.part.standing
+            standing, self.error = self.part.standing, error
             is_old = Clock.wall() - standing.since > _LONGEST_KEPT
-            self.error = error
             if standing.state == "submitted" and error.details.status == 404 and is_old:
                 # The provider has forgotten it; a young one that is not there is another account's.
                 self._close_refused(
@@ -296,12 +295,12 @@ class BatchPoller:
 
 def _names_of_others(part: Part) -> set[str]:
     """Return the provider's names of all batches that other parts are known by."""
-    names = set(part.standing.strangers)
-    for folder, record in records.all_records(part.folder.parent):
-        for other in records.parts_of(folder, record):
-            if other.name != part.name and other.standing.batch:
-                names.add(other.standing.batch)
-    return names
+    return set(part.standing.strangers) | {
+        other.standing.batch
+        for folder, record in records.all_records(part.folder.parent)
+        for other in records.parts_of(folder, record)
+        if other.name != part.name and other.standing.batch
+    }
 
 
 def pollers() -> dict[str, BatchPoller]:

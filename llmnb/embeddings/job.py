@@ -153,6 +153,7 @@ class EmbeddingJob(InputSource):
         finally:
             self._give_up()
             self._at_end.close()
+            self.results.counters.end()
 
     # ------------------------------------------------------------------ what is asked
 

@@ -401,6 +401,7 @@ class Gate:
         """
         if self.blocked_seconds() <= PATIENCE_SECONDS:
             return
-        for turn in self.lanes.turns():
-            if (anybody or turn.is_movable) and not turn.future.done():
-                turn.future.set_exception(Blocked("The target is blocked; another is asked."))
+        for lane in self.lanes.by_run.values():
+            for turn in (*lane.waiting, *lane.again):
+                if (anybody or turn.is_movable) and not turn.future.done():
+                    turn.future.set_exception(Blocked("The target is blocked; another is asked."))

@@ -12,11 +12,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from llmnb.engine import cost_events
+from llmnb.engine import cost_events, row_errors
 from llmnb.engine.attempt import Attempt, ReceivedReply, Result
 from llmnb.engine.gate import Gate
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.request_task import RequestTask
+from llmnb.engine.shared import TaskResult
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import AccountError, LLMNBError
 from llmnb.records import Delta
@@ -39,6 +40,36 @@ class RacingTask(RequestTask):
     _has_asked_all: bool = field(default=False, init=False)
     _reserved: float = field(default=0.0, init=False)
     """Dollars of the budget that redundant requests may cost at most."""
+
+    _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
+    _is_late: bool = field(default=False, init=False)
+
+    async def ask(self) -> TaskResult:
+        """Ask until there is a result, or the row's time is over."""
+        try:
+            return await RequestTask.ask(self)  # `super` does not know a class with slots
+        finally:
+            if self._deadline is not None:
+                self._deadline.cancel()
+
+    def count_request(self) -> None:
+        """Count a request that is about to be sent; with the first one the row's time begins."""
+        RequestTask.count_request(self)
+        limit = self.context.options.time_limit
+        if limit is not None and self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(limit, self._expire)
+
+    def _expire(self) -> None:
+        if not self._is_answered and self.task is not None:
+            self._is_late = True
+            self.task.cancel()
+
+    def stopped_result(self) -> TaskResult:
+        """Return the result of a task that was cancelled, by a stop or because its time is over."""
+        if not self._is_late:
+            return RequestTask.stopped_result(self)
+        limit = self.context.options.time_limit or 0.0
+        return self._failed_result(row_errors.out_of_time(limit, self._requests))
 
     async def _dispatch(self, gate: Gate, ticket: Ticket) -> Result:
         """Send a request and further ones where it is late; return the kept one's result.
@@ -252,6 +283,6 @@ class _Racer(Attempt):
 
     def report(self, error: LLMNBError) -> LLMNBError:
         """Report what came to the gate and to the run, before the slot goes to the next."""
-        Attempt.report(self, error)  # `super` does not know a class with slots
+        Attempt.report(self, error)
         self.task.disable_target(self.call, self.gate, error)
         return error

@@ -90,8 +90,6 @@ class RequestTask(ClaimedRequest):
     """The error of the latest request."""
 
     _may_be_billed: bool = field(default=False, init=False)
-    _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
-    _is_late: bool = field(default=False, init=False)
     _is_answered: bool = field(default=False, init=False)
     """Whether there is an answer, which no deadline takes away."""
 
@@ -111,16 +109,10 @@ class RequestTask(ClaimedRequest):
         except AnsweredMeanwhile as answered:
             return TaskResult(None, store=self.context.store, stored=answered.stored)
         except asyncio.CancelledError:
-            if not self._is_late:
-                return self.stopped_result()
-            limit = self.context.options.time_limit or 0.0
-            return self._failed_result(row_errors.out_of_time(limit, self._requests))
+            return self.stopped_result()
         except Exception as error:  # a fault of ours: the row still gets its outcome
             logger.exception("llmnb failed on a row; please report this")
             return self._failed_result(row_errors.unexpected(error))
-        finally:
-            if self._deadline is not None:
-                self._deadline.cancel()
 
     def stopped_result(self) -> TaskResult:
         """Return the result of a task that was cancelled."""
@@ -386,19 +378,12 @@ class RequestTask(ClaimedRequest):
             request_log.log_start(self.row, self._requests)
         tracker = context.counters.tracker
         tracker.num_requests += 1
-        context.counters.stats.count(requests=1)
+        context.counters.count(requests=1)
         self.is_sending = True
         if self.started is None:
             self.started = Clock.monotonic()
             tracker.num_tasks_started += 1
             tracker.num_tasks_in_progress += 1
-            if (limit := context.options.time_limit) is not None:
-                self._deadline = asyncio.get_running_loop().call_later(limit, self._expire)
-
-    def _expire(self) -> None:
-        if not self._is_answered and self.task is not None:
-            self._is_late = True
-            self.task.cancel()
 
     def next_on_delta(self) -> OnDelta:
         """Return what takes the pieces of the request that is about to be sent."""
@@ -420,7 +405,7 @@ class RequestTask(ClaimedRequest):
             await save_unread(self.context, self.call, error)
         counters.tracker.count_failed_request(error)
         if isinstance(error, FlowControl):
-            counters.stats.count(refusals=1)
+            counters.count(refusals=1)
         request_log.log_failure(self.row, self._requests, error)
         self._history.append(error.message)
         self._last_error = error

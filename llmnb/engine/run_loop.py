@@ -244,7 +244,11 @@ class RunLoop:
             rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
             if self.context.claims is not None:
                 self._seen = self.context.claims.look()
-            entries = await self._look_up(rows)
+            keys = [row.call.key for row in rows if row.call is not None]
+            keys += [call.key for row in rows for call in row.further]
+            if not self.context.options.use_cache:
+                keys = [key for key in keys if key in self._answered]
+            entries = await self.context.look_up(keys) if keys else {}
             good_finish = self.context.options.good_finish
             for number, row in enumerate(rows, first):
                 if row.call is None:
@@ -257,15 +261,6 @@ class RunLoop:
                     self._ask(number, row, row.call)
                 else:
                     self._serve(number, row, *stored)
-
-    async def _look_up(self, rows: list[Row]) -> dict[str, Entry]:
-        keys = [row.call.key for row in rows if row.call is not None]
-        keys += [call.key for row in rows for call in row.further]
-        if not self.context.options.use_cache:
-            keys = [key for key in keys if key in self._answered]
-        if not keys:
-            return {}
-        return await self.context.look_up(keys)
 
     def _serve(
         self,
@@ -358,10 +353,9 @@ class RunLoop:
         waiter = functools.partial(self._on_result, number, row, call)
         if registry.join(call.key, waiter, self.context):
             return
-        request = self._new_task(
-            *(call.key, self.context, [call, *row.further], stored),
-            *(self._seen if seen is None else seen, number),
-        )
+        seen = self._seen if seen is None else seen
+        left = [call, *row.further]
+        request = self._new_task(call.key, self.context, left, stored, seen, number)
         registry.requests[call.key] = request
         request.waiters.append((waiter, self.context))
         self.tasks[number] = request
@@ -454,7 +448,6 @@ class RunLoop:
 
     def _finish(self, outcome: Outcome) -> None:
         """Give a row its outcome."""
-        counts = self.counts
         self._items.pop(outcome.row, None)
         self.context.counters.enter(outcome)
         if request_log.requests_log.level != request_log.SILENT:
@@ -465,10 +458,12 @@ class RunLoop:
             self._on_outcome(outcome)
         if self.streamed is None:
             self.kept[outcome.row] = outcome
-            self.release(1)
+            self._rows_in_window -= 1  # as `release` does, which is a call more for every row
+            if self._rows_in_window < self._pulls_below:
+                self._room.set()
         else:
             self.streamed.put(outcome)
-        if counts.num_rows_done >= counts.num_rows:
+        if not self._items:
             self._idle.set()
 
     def release(self, rows: int) -> None:

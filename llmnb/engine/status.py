@@ -110,15 +110,11 @@ class StatusTracker:
     hedge_usd: float = 0.0
     """Upper bound of what dropped redundant requests may have cost; not part of `usd`."""
 
-    saved_reused_usd: float = 0.0
-    """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
-
     simulated_usd: float = 0.0
     """What replies of the simulated provider would have cost, which nobody paid."""
 
     simulated_saved_usd: float = 0.0
-    simulated_saved_reused_usd: float = 0.0
-    """The like of `saved_usd` and `saved_reused_usd` for its answers."""
+    """The like of `saved_usd` for its answers."""
 
     @classmethod
     def sum(cls, trackers: Sequence[StatusTracker]) -> StatusTracker:
@@ -144,12 +140,7 @@ class StatusTracker:
         """
         if self.usd or self.saved_usd or not (self.simulated_usd or self.simulated_saved_usd):
             return self
-        return dataclasses.replace(
-            self,
-            usd=self.simulated_usd,
-            saved_usd=self.simulated_saved_usd,
-            saved_reused_usd=self.simulated_saved_reused_usd,
-        )
+        return dataclasses.replace(self, usd=self.simulated_usd, saved_usd=self.simulated_saved_usd)
 
     def count_failed_request(self, error: LLMNBError) -> None:
         """Count a request that came to nothing by the kind of its error."""
@@ -442,13 +433,10 @@ class StatusSnapshot:
         shares = [dataclasses.replace(share, share=share.rows / rows) for share in shares]
         return cls(
             state=state,
-            total=None,
-            launched=sum(snapshot.launched for snapshot in snapshots),
-            completed=sum(snapshot.completed for snapshot in snapshots),
+            **{name: sum(getattr(status, name) for status in snapshots) for name in _ADDED},
             counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
             failures=_added(snapshot.failures for snapshot in snapshots),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
-            in_flight=sum(snapshot.in_flight for snapshot in snapshots),
             seconds=seconds,
             project=snapshots[0].project,
             models=_added(snapshot.models for snapshot in snapshots),
@@ -461,8 +449,6 @@ class StatusSnapshot:
             latencies=latencies,
             p50=_quantile(latencies, 0.5),
             p95=_quantile(latencies, 0.95),
-            requests_per_minute=sum(snapshot.requests_per_minute for snapshot in snapshots),
-            tokens_per_minute=sum(snapshot.tokens_per_minute for snapshot in snapshots),
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
         )
@@ -536,6 +522,9 @@ def _dollars(known: float | None, more: float | None) -> float | None:
     """Return the sum of dollars, unknown only where neither is known."""
     return known if more is None else more + (known or 0.0)
 
+
+_ADDED = ("launched", "completed", "in_flight", "requests_per_minute", "tokens_per_minute")
+"""Figures of several snapshots that add up."""
 
 _JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("rows", "in_flight", "places"), add),

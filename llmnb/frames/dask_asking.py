@@ -77,11 +77,9 @@ def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
     """Compute what the prompt needs, and add up the partitions' plans; nothing is sent."""
     question, job = _question(table, "generate", prompt, None, keywords)
     work = pack(question, table.npartitions)
-    plans = _delayed_calls(plan_partition, _needed_columns(table, job.questions.fields), work)
-    whole = _sum(_dask.compute(*plans), question)
-    budget = job.options.budget_usd
-    budget = budget if budget is not None else settings.current().budget_usd
-    return dataclasses.replace(whole, budget_usd=budget)
+    plans = _computed(plan_partition, _needed_columns(table, job.questions.fields), work)
+    whole = _sum(plans, question)
+    return dataclasses.replace(whole, budget_usd=_budget(keywords))
 
 
 def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
@@ -92,9 +90,7 @@ def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
     work = pack(question, 1)
     _expect(work, job.options.progress, job.options.on_error)
     first = _needed_columns(table, job.questions.fields).partitions[:1]
-    (shown,) = _dask.compute(
-        *_delayed_calls(functools.partial(preview_partition, rows=rows), first, work)
-    )
+    (shown,) = _computed(functools.partial(preview_partition, rows=rows), first, work)
     return shown
 
 
@@ -181,8 +177,10 @@ def _needed_columns(table: Any, fields: Sequence[str]) -> Any:
     return table[labels or list(table.columns[:1])]
 
 
-def _delayed_calls(do: Any, table: Any, work: Work) -> list[Any]:
-    return [_dask.delayed(do, pure=False)(part, work) for part in table.to_delayed()]
+def _computed(do: Any, table: Any, work: Work) -> Any:
+    return _dask.compute(
+        *(_dask.delayed(do, pure=False)(part, work) for part in table.to_delayed())
+    )
 
 
 # ------------------------------------------------------------------------ the question
@@ -205,12 +203,9 @@ def _question(
             "On Dask examples= are pairs of an input and its answer: labels of rows would need all "
             "partitions at once. Nothing was sent."
         )
+    cache_dir = str(settings.cache_dir())
     question = Question(
-        verb=verb,
-        prompt=prompt,
-        argument=argument,
-        options=keywords,
-        cache_dir=str(settings.cache_dir()),
+        verb=verb, prompt=prompt, argument=argument, options=keywords, cache_dir=cache_dir
     )
     job = job_of(question, PartitionSource(_meta(table)), keywords)
     without_key(keywords.get("params"), "params")
@@ -229,13 +224,16 @@ def _question(
     return _with_settings(question, table.npartitions), job
 
 
+def _budget(options: Keywords) -> float | None:
+    budget: float | None = options.get("budget_usd")
+    return settings.current().budget_usd if budget is None else budget
+
+
 def _with_settings(question: Question, partitions: int) -> Question:
     """Return the question with the settings of this process: workers have their own."""
     current, options = settings.current(), question.options
     travels = {name: value for name, value in options.items() if name not in _LIMITS}
-    budget = options.get("budget_usd")
-    budget = budget if budget is not None else current.budget_usd
-    if budget is not None:
+    if (budget := _budget(options)) is not None:
         travels["budget_usd"] = budget / max(1, partitions)
     for name in _SETTINGS:
         if options.get(name) is None and (value := getattr(current, name)) is not None:
@@ -263,7 +261,7 @@ _ADDED = (
 )  # fmt: skip
 
 
-def _sum(plans: tuple[Plan, ...], question: Question) -> Plan:
+def _sum(plans: Sequence[Plan], question: Question) -> Plan:
     """Return the sum of all partitions' plans."""
     sums: dict[str, Any] = {name: sum(getattr(plan, name) for plan in plans) for name in _ADDED}
     for name in ("usd_low", "usd_high"):

@@ -122,18 +122,12 @@ def type_of_schema(schema: Any, root: Mapping[str, Any]) -> pl.DataType:
         String
     """
     kind = parts.kind_of(schema, root)
-    faces = [
-        face for face in parts.alternatives([schema], root) if parts.types_of(face) != ("null",)
-    ]
-    if kind == "category":
-        return _type_of(kind, parts.values_of(schema, root))
     if kind != "object":
-        return _type_of(kind)
-    if len(faces) != 1 or [name for name in parts.types_of(faces[0]) if name != "null"] != [
-        "array"
-    ]:
-        return pl.String()
-    items = faces[0].get("items")
+        return _type_of(kind, parts.values_of(schema, root) if kind == "category" else None)
+    plain = parts.alternatives([schema], root)
+    faces = [face for face in plain if parts.types_of(face) != ("null",)]
+    types = [[name for name in parts.types_of(face) if name != "null"] for face in faces]
+    items = faces[0].get("items") if types == [["array"]] else None
     if not isinstance(items, Mapping) or parts.kind_of(items, root) == "object":
         return pl.String()
     return pl.List(type_of_schema(items, root))

@@ -174,7 +174,7 @@ class VLLMModel(LLM):
                 gpu_memory_utilization=gpu_memory_utilization,
                 tensor_parallel_size=tensor_parallel_size,
                 max_model_len=max_model_len,
-                further=engine_options,
+                **engine_options,
             )
         else:
             self.engine = vllm.wrap(model)

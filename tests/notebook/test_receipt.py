@@ -29,7 +29,6 @@ def clean(*, rows: int = 120, reused: int = 30, **changes: object) -> StatusSnap
     dollars = {
         f"{kind}usd": 0.0092 if sent else 0.0,
         f"{kind}saved_usd": 0.0031 if reused else 0.0,
-        f"{kind}saved_reused_usd": 0.0031 if reused else 0.0,
     }
     tracker = StatusTracker(
         num_rows=rows,
