@@ -97,13 +97,8 @@ class AnswerForm:
 
     def recipe(self) -> dict[str, Any]:
         """Return in values of JSON how the columns are made; empty where that cannot be said."""
-        return recipe_of(
-            self.options,
-            self.output,
-            labels=self.labels,
-            library=self.source.library,
-            has_quotes=self.quotes is not None,
-        )
+        library = self.source.library
+        return recipe_of(self.options, self.output, labels=self.labels, library=library)
 
     @property
     def names(self) -> list[Hashable]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ from llmnb.frames.row_sources import (
     FAILED,
     OUTCOMES,
     WAITING,
+    WHOLE,
     Facet,
     Mask,
     PairRows,
@@ -33,6 +33,7 @@ from llmnb.frames.row_sources import (
 from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import AnswerColumn
 from llmnb.frames.template import is_missing
+from llmnb.store import search
 from llmnb.store.labels import Label
 
 OUTCOME, MARK = "its outcome", "its mark"
@@ -43,9 +44,6 @@ IS_MARKED = 1
 
 CORRECTION = "correction"
 """How labels are marked that correct an answer; they are of no random sample."""
-
-LONGEST_SEARCH = 200
-"""Characters of a search."""
 
 _CHUNK = 2_000
 """Rows that a search reads between two looks whether it was stopped."""
@@ -190,10 +188,8 @@ class Explorer(Shown):
         """
         self.begin_search(text)
         try:
-            while self.is_searching:
-                thread = self._searching
-                if thread is not None:
-                    thread.join(_WAIT_SECONDS)
+            while (thread := self._searching) is not None and thread.is_alive():
+                thread.join(_WAIT_SECONDS)
         except KeyboardInterrupt:
             self.stop()
             raise
@@ -215,7 +211,7 @@ class Explorer(Shown):
         Raises:
             InputError: If there is no such row.
         """
-        return _as_dict(self.source.read([self._checked(position)], whole=True)[0])
+        return _as_dict(self.source.read([self._checked(position)], WHOLE)[0])
 
     def mark(self, position: int, on: bool = True) -> None:
         """Mark a row, or take its mark away.
@@ -345,7 +341,7 @@ class Explorer(Shown):
         if field not in self._labels:
             self._labels[field] = RowLabels(
                 source.table,
-                self._answer_columns[field],
+                self._answer_columns.get(field, source.question),
                 project=source.project or None,
                 answers=[source.question, *source.fields.values()],
             )
@@ -515,14 +511,14 @@ class Explorer(Shown):
 
     def pattern(self) -> re.Pattern[str] | None:
         """Return what finds the text that is searched for; None: nothing is."""
-        return _pattern(self.searched) if self.searched else None
+        return search.patterns((self.searched,))[0] if self.searched else None
 
     def begin_search(self, text: str) -> None:
         """Search on a thread of its own; see `search`."""
         if not isinstance(text, str):
             raise InputError(f"A search is a text, not {type(text).__name__}.")
-        if len(text) > LONGEST_SEARCH:
-            raise InputError(f"A search has at most {LONGEST_SEARCH} characters.")
+        if len(text) > search.LONGEST_SEARCH:
+            raise InputError(f"A search has at most {search.LONGEST_SEARCH} characters.")
         self.stop()
         before = self._searching
         if before is not None and before is not threading.current_thread():
@@ -535,15 +531,13 @@ class Explorer(Shown):
         if self.searched:
             self._began = time.monotonic()
             self._searching = threading.Thread(
-                target=self._search,
-                args=(_pattern(self.searched), stop),
-                daemon=True,
-                name="llmnb-search",
+                target=self._search, args=(stop,), daemon=True, name="llmnb-search"
             )
             self._searching.start()
         self._changed()
 
-    def _search(self, pattern: re.Pattern[str], stop: threading.Event) -> None:
+    def _search(self, stop: threading.Event) -> None:
+        (pattern,) = search.patterns((self.searched,))
         count, told = len(self), time.monotonic()
         for start in range(0, count, _CHUNK):
             if stop.wait(_PAUSE_SECONDS):
@@ -664,11 +658,6 @@ def _typed(label: Label, now: Any, field: str) -> Label:
 
 
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    forms = {re.escape(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")}
-    return re.compile("|".join(sorted(forms)), re.IGNORECASE)
 
 
 _TOLD = (

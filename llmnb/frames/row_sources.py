@@ -26,6 +26,9 @@ OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 """What became of a row, by its number: asked and answered, answered from the cache, by an identical
 row's answer, asks nothing, failed or was stopped, not answered yet."""
 
+ANSWER, LINE, WHOLE = range(3)
+"""How much is read of a row."""
+
 ANSWERED, REUSED, MERGED, EMPTY, FAILED, WAITING = range(len(OUTCOMES))
 
 CLEARED = "cleared from the project"
@@ -305,16 +308,13 @@ class RowSource:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows.
 
         Args:
             positions: Which.
-            whole: Whether all there is of them is wanted, for an open row; else what a list shows
-                and a search looks into.
-            prompts: Whether prompts are wanted; without them answers are compared.
+            detail: How much of them: the `ANSWER` alone, to be compared; the `LINE` that a list
+                shows and a search looks into; or the `WHOLE` row, to be opened.
         """
         raise NotImplementedError
 
@@ -444,9 +444,7 @@ class TableRows(RowSource):
                 own.append(facet)
         return [*([] if self._truth is None else _truth_facets(self._cells, self._truth)), *own]
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
         columns = self.table.rows_at(positions).columns()
         none = [None] * len(positions)
@@ -456,11 +454,11 @@ class TableRows(RowSource):
             return columns.cells(name) if is_there else none
 
         answers = columns.cells(self._column) if self._has_answers else none
-        asked, errors = cells(self._prompt, prompts), cells(self._error)
+        asked, errors = cells(self._prompt, detail > ANSWER), cells(self._error)
         fields = {field: cells(name) for field, name in self._fields.items()}
         details = {name: cells(name) for name in self._details}
-        facts = {name: cells(name) for name in self._facts} if whole else {}
-        labels = self.table.row_labels(positions) if whole else []
+        facts = {name: cells(name) for name in self._facts} if detail == WHOLE else {}
+        labels = self.table.row_labels(positions) if detail == WHOLE else []
         rows = []
         for number, position in enumerate(positions):
             row = ReadRow(position, OUTCOMES[self.codes[position]])
@@ -476,7 +474,7 @@ class TableRows(RowSource):
             for name, values in details.items():
                 if not is_missing(values[number]):
                     setattr(row, name, values[number])
-            if whole:
+            if detail == WHOLE:
                 row.facts = {name: values[number] for name, values in facts.items()}
                 row.label = "" if labels[number] == f"{position:,}" else labels[number]
             rows.append(row)
@@ -553,7 +551,7 @@ class PairRows(RowSource):
         """Compare some further rows."""
         count = len(self)
         span = range(self.compared, min(count, self.compared + most))
-        for new in self.read(span, prompts=False):
+        for new in self.read(span, ANSWER):
             position, old = new.position, new.before
             if old is None or not (new.has_answer and old.has_answer):
                 has_old = old is not None and old.has_answer
@@ -598,13 +596,10 @@ class PairRows(RowSource):
         """How many answers of both are kept no more."""
         return self._now.cleared + self._before.cleared
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows, each with what it was before."""
-        rows = self._now.read(positions, whole=whole, prompts=prompts)
-        before = self._before.read(positions, whole=whole, prompts=prompts)
-        for row, old in zip(rows, before, strict=True):
+        rows = self._now.read(positions, detail)
+        for row, old in zip(rows, self._before.read(positions, detail), strict=True):
             row.before = old
         return rows
 

@@ -16,6 +16,7 @@ import llmnb
 from llmnb.display import moments
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import exploring
+from llmnb.frames.row_sources import WHOLE
 from llmnb.notebook import explorer_view as view
 from llmnb.store import clearing, layout
 
@@ -448,7 +449,7 @@ def test_fields_whose_quote_is_not_in_the_row_can_be_filtered(sim, monkeypatch):
 
     ex.filter(**{"Not in the row": "name"})
     assert ex.positions.tolist() == [1]
-    assert ex.source.read([1], whole=True)[0].unsupported == {"name"}
+    assert ex.source.read([1], WHOLE)[0].unsupported == {"name"}
 
 
 @dataclass
