@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
@@ -24,15 +23,16 @@ from llmnb.frames.row_sources import (
     FAILED,
     OUTCOMES,
     WAITING,
+    WHOLE,
     Facet,
     Mask,
-    PairRows,
     ReadRow,
     RowSource,
 )
 from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import AnswerColumn
 from llmnb.frames.template import is_missing
+from llmnb.store import search
 from llmnb.store.labels import Label
 
 OUTCOME, MARK = "its outcome", "its mark"
@@ -43,9 +43,6 @@ IS_MARKED = 1
 
 CORRECTION = "correction"
 """How labels are marked that correct an answer; they are of no random sample."""
-
-LONGEST_SEARCH = 200
-"""Characters of a search."""
 
 _CHUNK = 2_000
 """Rows that a search reads between two looks whether it was stopped."""
@@ -190,10 +187,8 @@ class Explorer(Shown):
         """
         self.begin_search(text)
         try:
-            while self.is_searching:
-                thread = self._searching
-                if thread is not None:
-                    thread.join(_WAIT_SECONDS)
+            while (thread := self._searching) is not None and thread.is_alive():
+                thread.join(_WAIT_SECONDS)
         except KeyboardInterrupt:
             self.stop()
             raise
@@ -215,7 +210,7 @@ class Explorer(Shown):
         Raises:
             InputError: If there is no such row.
         """
-        return _as_dict(self.source.read([self._checked(position)], whole=True)[0])
+        return _as_dict(self.source.read([self._checked(position)], WHOLE)[0])
 
     def mark(self, position: int, on: bool = True) -> None:
         """Mark a row, or take its mark away.
@@ -345,7 +340,7 @@ class Explorer(Shown):
         if field not in self._labels:
             self._labels[field] = RowLabels(
                 source.table,
-                self._answer_columns[field],
+                self._answer_columns.get(field, source.question),
                 project=source.project or None,
                 answers=[source.question, *source.fields.values()],
             )
@@ -386,32 +381,23 @@ class Explorer(Shown):
 
     # --------------------------------------------------------------------- two runs
 
-    @property
-    def rows_compared(self) -> int | None:
-        """How many rows of two runs were compared; None where all were, or there is one run."""
-        source = self.source
-        if isinstance(source, PairRows) and not source.is_compared:
-            return source.compared
-        return None
-
     def compare(self) -> None:
         """Compare two runs row by row, where that was not done; an interrupt leaves it for later.
 
         Then what changed comes first, and alone where nothing was filtered by.
         """
-        while self.rows_compared is not None:
+        while self.source.compared is not None:
             self.compare_some()
 
     def compare_some(self) -> None:
         """Compare some further rows of two runs; see `compare`."""
-        source = self.source
         with self._comparing:
-            if not isinstance(source, PairRows) or source.is_compared:
+            if self.source.compared is None:
                 return
-            source.compare()
-            if not source.is_compared:
+            self.source.compare()
+            if self.source.compared is not None:
                 return
-            self._facets = source.facets()
+            self._facets = self.source.facets()
             has_changed = self._facets[0].counts(np.ones(len(self), np.bool_))[0]
             if has_changed and not (self.chosen or self.searched or self._was_compared):
                 self.chosen["Answer"] = frozenset({0})
@@ -429,14 +415,13 @@ class Explorer(Shown):
         if not self.source.refresh():
             return False
         with self._lock:
-            count = len(self.source)
-            if count != len(self._marks):
-                self._marks = _longer(self._marks, count)
-                if self._hits is not None:
-                    self._hits = _longer(self._hits, count)
-            if self.rows_compared is None:
+            more: Mask = np.zeros(len(self) - len(self._marks), np.bool_)
+            self._marks = np.append(self._marks, more)
+            if self._hits is not None:
+                self._hits = np.append(self._hits, more)
+            if self.source.compared is None:
                 self._facets = None
-        if count <= _MOST_LOOKED_UP:
+        if len(self) <= _MOST_LOOKED_UP:
             self.compare()
         self._changed()
         return True
@@ -515,17 +500,16 @@ class Explorer(Shown):
 
     def pattern(self) -> re.Pattern[str] | None:
         """Return what finds the text that is searched for; None: nothing is."""
-        return _pattern(self.searched) if self.searched else None
+        return search.patterns((self.searched,))[0] if self.searched else None
 
     def begin_search(self, text: str) -> None:
         """Search on a thread of its own; see `search`."""
         if not isinstance(text, str):
             raise InputError(f"A search is a text, not {type(text).__name__}.")
-        if len(text) > LONGEST_SEARCH:
-            raise InputError(f"A search has at most {LONGEST_SEARCH} characters.")
+        if len(text) > search.LONGEST_SEARCH:
+            raise InputError(f"A search has at most {search.LONGEST_SEARCH} characters.")
         self.stop()
-        before = self._searching
-        if before is not None and before is not threading.current_thread():
+        if (before := self._searching) is not None:
             before.join()
         with self._lock:
             self._stop = stop = threading.Event()
@@ -535,15 +519,13 @@ class Explorer(Shown):
         if self.searched:
             self._began = time.monotonic()
             self._searching = threading.Thread(
-                target=self._search,
-                args=(_pattern(self.searched), stop),
-                daemon=True,
-                name="llmnb-search",
+                target=self._search, args=(stop,), daemon=True, name="llmnb-search"
             )
             self._searching.start()
         self._changed()
 
-    def _search(self, pattern: re.Pattern[str], stop: threading.Event) -> None:
+    def _search(self, stop: threading.Event) -> None:
+        (pattern,) = search.patterns((self.searched,))
         count, told = len(self), time.monotonic()
         for start in range(0, count, _CHUNK):
             if stop.wait(_PAUSE_SECONDS):
@@ -620,12 +602,6 @@ class Explorer(Shown):
         return summary("Explorer", f"{shown} of {len(self):,}, {self.source.subject}")
 
 
-def _longer(mask: Mask, count: int) -> Mask:
-    longer: Mask = np.zeros(count, np.bool_)
-    longer[: min(count, len(mask))] = mask[:count]
-    return longer
-
-
 def _texts(values: str | Iterable[str] | None) -> list[Any]:
     if values is None:
         return []
@@ -664,11 +640,6 @@ def _typed(label: Label, now: Any, field: str) -> Label:
 
 
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    forms = {re.escape(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")}
-    return re.compile("|".join(sorted(forms)), re.IGNORECASE)
 
 
 _TOLD = (

@@ -26,6 +26,9 @@ OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 """What became of a row, by its number: asked and answered, answered from the cache, by an identical
 row's answer, asks nothing, failed or was stopped, not answered yet."""
 
+ANSWER, LINE, WHOLE = range(3)
+"""How much is read of a row."""
+
 ANSWERED, REUSED, MERGED, EMPTY, FAILED, WAITING = range(len(OUTCOMES))
 
 CLEARED = "cleared from the project"
@@ -42,6 +45,9 @@ _LONG = 60
 
 _TASTED = 2_000
 """Rows that tell whether a column may be a facet."""
+
+_CHUNK = 2_000
+"""Rows of two runs that are compared at once."""
 
 _LONGEST_TEMPLATE = 20_000
 """Characters of a prompt in which its cells are looked for."""
@@ -278,6 +284,9 @@ class RowSource:
     order: npt.NDArray[np.intp] | None = None
     """All positions in the order in which they are read; None: as they are."""
 
+    compared: int | None = None
+    """How many rows of two runs were compared; None where all were, or there is one run."""
+
     noun: str = "row"
     order_text: str = "in the frame’s order"
 
@@ -305,22 +314,22 @@ class RowSource:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows.
 
         Args:
             positions: Which.
-            whole: Whether all there is of them is wanted, for an open row; else what a list shows
-                and a search looks into.
-            prompts: Whether prompts are wanted; without them answers are compared.
+            detail: How much of them: the `ANSWER` alone, to be compared; the `LINE` that a list
+                shows and a search looks into; or the `WHOLE` row, to be opened.
         """
         raise NotImplementedError
 
     def facets(self) -> list[Facet]:
         """Return by what else rows can be filtered; may take a moment."""
         return []
+
+    def compare(self) -> None:
+        """Compare some further rows of two runs, until all are."""
 
     def refresh(self) -> bool:
         """Look whether anything has changed, such as answers that came; return whether it has."""
@@ -444,9 +453,7 @@ class TableRows(RowSource):
                 own.append(facet)
         return [*([] if self._truth is None else _truth_facets(self._cells, self._truth)), *own]
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
         columns = self.table.rows_at(positions).columns()
         none = [None] * len(positions)
@@ -456,11 +463,11 @@ class TableRows(RowSource):
             return columns.cells(name) if is_there else none
 
         answers = columns.cells(self._column) if self._has_answers else none
-        asked, errors = cells(self._prompt, prompts), cells(self._error)
+        asked, errors = cells(self._prompt, detail > ANSWER), cells(self._error)
         fields = {field: cells(name) for field, name in self._fields.items()}
         details = {name: cells(name) for name in self._details}
-        facts = {name: cells(name) for name in self._facts} if whole else {}
-        labels = self.table.row_labels(positions) if whole else []
+        facts = {name: cells(name) for name in self._facts} if detail == WHOLE else {}
+        labels = self.table.row_labels(positions) if detail == WHOLE else []
         rows = []
         for number, position in enumerate(positions):
             row = ReadRow(position, OUTCOMES[self.codes[position]])
@@ -476,7 +483,7 @@ class TableRows(RowSource):
             for name, values in details.items():
                 if not is_missing(values[number]):
                     setattr(row, name, values[number])
-            if whole:
+            if detail == WHOLE:
                 row.facts = {name: values[number] for name, values in facts.items()}
                 row.label = "" if labels[number] == f"{position:,}" else labels[number]
             rows.append(row)
@@ -538,26 +545,18 @@ class PairRows(RowSource):
 
     def _begin(self) -> None:
         self.compared = 0
-        """How many rows were compared."""
-
         self._weights = np.zeros(len(self), np.int32)
         self._kinds = np.full(len(self), -1, np.int16)
         self._changed_fields: dict[str, Mask] = {}
 
-    @property
-    def is_compared(self) -> bool:
-        """Whether all rows were compared."""
-        return self.compared >= len(self)
-
-    def compare(self, most: int = 2_000) -> None:
-        """Compare some further rows."""
-        count = len(self)
-        span = range(self.compared, min(count, self.compared + most))
-        for new in self.read(span, prompts=False):
-            position, old = new.position, new.before
-            if old is None or not (new.has_answer and old.has_answer):
-                has_old = old is not None and old.has_answer
-                self._kinds[position] = 2 if new.has_answer else 3 if has_old else -1
+    def compare(self) -> None:
+        """Compare some further rows, until all are."""
+        count, first = len(self), self.compared or 0
+        span = range(first, min(count, first + _CHUNK))
+        rows = zip(self._now.read(span, ANSWER), self._before.read(span, ANSWER), strict=True)
+        for position, (new, old) in zip(span, rows, strict=True):
+            if not (new.has_answer and old.has_answer):
+                self._kinds[position] = 2 if new.has_answer else 3 if old.has_answer else -1
                 continue
             self._kinds[position] = new.line == old.line
             if new.line != old.line:
@@ -567,7 +566,8 @@ class PairRows(RowSource):
                     flags = self._changed_fields.setdefault(name, np.zeros(count, np.bool_))
                     flags[position] = True
         self.compared = span.stop
-        if self.is_compared:
+        if self.compared >= count:
+            self.compared = None
             rank = np.choose(self._kinds + 1, (2, 0, 2, 1, 1))
             self.order = np.lexsort((np.arange(count), -self._weights, rank))
             self.order_text = "most changed first"
@@ -598,13 +598,10 @@ class PairRows(RowSource):
         """How many answers of both are kept no more."""
         return self._now.cleared + self._before.cleared
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows, each with what it was before."""
-        rows = self._now.read(positions, whole=whole, prompts=prompts)
-        before = self._before.read(positions, whole=whole, prompts=prompts)
-        for row, old in zip(rows, before, strict=True):
+        rows = self._now.read(positions, detail)
+        for row, old in zip(rows, self._before.read(positions, detail), strict=True):
             row.before = old
         return rows
 

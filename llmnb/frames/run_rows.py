@@ -20,13 +20,16 @@ from llmnb.frames.attached_run import has_reply, outcome_in
 from llmnb.frames.questions import Questions
 from llmnb.frames.recipes import output_in
 from llmnb.frames.row_sources import (
+    ANSWER,
     ANSWERED,
     EMPTY,
     FAILED,
+    LINE,
     MERGED,
     OUTCOMES,
     REUSED,
     WAITING,
+    WHOLE,
     Facet,
     Flags,
     Mask,
@@ -196,13 +199,11 @@ class RunRows(RowSource):
         """When the run ended; None while answers are coming."""
         return None if self.is_running else self._run.status().ended_at
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
-        return [self._read(position, whole, prompts) for position in positions]
+        return [self._read(position, detail) for position in positions]
 
-    def _read(self, position: int, whole: bool, prompts: bool) -> ReadRow:
+    def _read(self, position: int, detail: int) -> ReadRow:
         row = ReadRow(position, OUTCOMES[self.codes[position]])
         number, questions = int(self._numbers[position]), self._questions
         if number < 0:
@@ -210,14 +211,14 @@ class RunRows(RowSource):
             row.prompt = f"{' and '.join(f'{{{name}}}' for name in names)} is empty"
             return row
         place = questions.row_of(number)
-        if prompts:
+        if detail > ANSWER:
             row.prompt = questions.prompt_of(place) or ""
             row.template = () if self._template is None else self._template.parts
         if (outcome := self._outcomes[number]) is not None:
             _add_outcome(row, outcome)
             if self._output is not None and outcome.is_answer:
                 _add_value(row, self._output, outcome.value)
-        if whole:
+        if detail == WHOLE:
             if outcome is not None:
                 _add_facts(row, outcome)
             row.unsupported = frozenset(self._unsupported(number))
@@ -327,19 +328,17 @@ class StoredRows(RowSource):
         """Return what became of a row, but for its reply."""
         raise NotImplementedError
 
-    def read(
-        self, positions: Sequence[int], *, whole: bool = False, prompts: bool = True
-    ) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows, with what the store holds of them."""
         pairs = zip(positions, self._entries(positions), strict=True)
-        return [self._read(position, entry, whole, prompts) for position, entry in pairs]
+        return [self._read(position, entry, detail) for position, entry in pairs]
 
-    def _read(self, position: int, entry: Entry | None, whole: bool, prompts: bool) -> ReadRow:
+    def _read(self, position: int, entry: Entry | None, detail: int) -> ReadRow:
         row = ReadRow(position, OUTCOMES[self.codes[position]])
         code = self.codes[position]
         if code in (EMPTY, WAITING):
             return row
-        has_facts = whole or code == FAILED
+        has_facts = detail == WHOLE or code == FAILED
         outcome = self._outcome(position, entry) if has_facts else Outcome(row=position)
         if entry is not None and has_reply(outcome):
             with suppress(LLMNBError):
@@ -354,9 +353,9 @@ class StoredRows(RowSource):
         elif outcome.error is None and self._output is not None:
             with suppress(SchemaMismatch):  # it is read as the text that came
                 _add_value(row, self._output, self._output.validate(row.answer or ""))
-        if prompts:
+        if detail > ANSWER:
             row.prompt = search.question(entry)
-        if whole:
+        if detail == WHOLE:
             _add_facts(row, outcome)
             with suppress(orjson.JSONDecodeError):
                 _add_request(row, orjson.loads(entry.request))

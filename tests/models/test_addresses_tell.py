@@ -119,7 +119,7 @@ def test_files_of_requests_know_the_same_endpoints():
     """
     The kind of a file's answers comes from the one table.
     """
-    assert [asking_for(None, request_url=url).gen_type for url in EXPECTED] == [
+    assert [asking_for({}, request_url=url).gen_type for url in EXPECTED] == [
         *("chat", "text", "responses", "responses", "embedding", "chat", "chat", "chat", "chat"),
         *("chat", "chat"),
     ]
