@@ -110,7 +110,7 @@ def read(name: str, open_: Callable[[], Any]) -> Any:
     explorer = timed(f"{name}: opened", open_)
     timed(f"{name}: its state for a page", lambda: explorer_view.state(explorer, "", 1))
     page = explorer.positions[len(explorer) // 2 :][:100].tolist()
-    timed(f"{name}: a page of 100 rows in the middle", lambda: explorer.read(page))
+    timed(f"{name}: a page of 100 rows in the middle", lambda: explorer.source.read(page))
     timed(f"{name}: facets", lambda: explorer.facets)
     timed(f"{name}: filter", lambda: (explorer.filter(outcome="answered"), explorer.positions))
     explorer.filter()
@@ -123,7 +123,7 @@ def read_two(open_: Callable[[], Any]) -> None:
 
     explorer = timed("two runs: opened", open_)
     timed("two runs: their state for a page", lambda: explorer_view.state(explorer, "", 1))
-    timed("two runs: a page of 100 rows", lambda: explorer.read(range(500, 600)))
+    timed("two runs: a page of 100 rows", lambda: explorer.source.read(range(500, 600)))
     timed("two runs: compared", explorer.compare)
     timed("two runs: their state then", lambda: explorer_view.state(explorer, "", 1))
 

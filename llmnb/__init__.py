@@ -38,144 +38,57 @@ if TYPE_CHECKING:
     import types
     import typing
 
-    from llmnb import errors, generation, rate_limiter, testing, widgets
-    from llmnb.adapters.prices import set_price
-    from llmnb.batches.listing import runs
-    from llmnb.chat.llm_model import LLMModel
-    from llmnb.chat.messages import Message
-    from llmnb.chat.results import LLMResult
-    from llmnb.client import APIRequest, AsyncLLM, task_id_generator
-    from llmnb.cost import GLOBAL_COST_TRACKER, cost_tracking_ctx, enable_cost_tracking
-    from llmnb.embeddings.factory import embedding_model_factory
-    from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
-    from llmnb.embeddings.model import (
-        EmbeddingModel,
-        EmbeddingModes,
-        HybridEmbeddingModel,
-        SparseEmbeddingModel,
-    )
-    from llmnb.embeddings.sentence_transformer import SentenceTransformerEmbeddingModel
-    from llmnb.engine.handle import last_run
-    from llmnb.engine.status import StatusTracker
-    from llmnb.frames.attaching import attach
-    from llmnb.frames.explorers import explore
-    from llmnb.frames.registration import register_accessor
-    from llmnb.master import GenerationMaster
-    from llmnb.models.in_process import LocalModel, VLLMModel
-    from llmnb.models.litellm_model import LiteLLMModel
-    from llmnb.models.llm import LLM, LLMParams, redundant_llms
-    from llmnb.notebook.extension import load_ipython_extension, unload_ipython_extension
-    from llmnb.notebook.marimo_extension import load_marimo_extension
-    from llmnb.notebook.nested import allow_nested_asyncio
-    from llmnb.settings import configure, set_key
-
 __version__ = "0.1.0"
 
-__all__ = [  # noqa: RUF022 - sorted as a person sorts
-    "APIRequest",
-    "AsyncLLM",
-    "EmbeddingModel",
-    "EmbeddingModes",
-    "GLOBAL_COST_TRACKER",
-    "GenerationMaster",
-    "HybridEmbeddingModel",
-    "LLM",
-    "LLMModel",
-    "LLMParams",
-    "LLMResult",
-    "LiteLLMEmbeddingModel",
-    "LiteLLMModel",
-    "LocalModel",
-    "Message",
-    "SentenceTransformerEmbeddingModel",
-    "SparseEmbeddingModel",
-    "StatusTracker",
-    "VLLMModel",
-    "__version__",
-    "allow_nested_asyncio",
-    "attach",
-    "configure",
-    "cost_tracking_ctx",
-    "embedding_model_factory",
-    "enable_cost_tracking",
-    "errors",
-    "explore",
-    "generation",
-    "last_run",
-    "load_ipython_extension",
-    "load_marimo_extension",
-    "rate_limiter",
-    "redundant_llms",
-    "register_accessor",
-    "runs",
-    "set_key",
-    "set_price",
-    "task_id_generator",
-    "testing",
-    "unload_ipython_extension",
-    "widgets",
-]
+MODULES = ("errors", "generation", "rate_limiter", "testing", "widgets")
+"""Lazy names that are modules of this package."""
 
-_HOMES = {
-    "APIRequest": "llmnb.client",
-    "AsyncLLM": "llmnb.client",
-    "EmbeddingModel": "llmnb.embeddings.model",
-    "EmbeddingModes": "llmnb.embeddings.model",
-    "GLOBAL_COST_TRACKER": "llmnb.cost",
-    "GenerationMaster": "llmnb.master",
-    "HybridEmbeddingModel": "llmnb.embeddings.model",
-    "LLM": "llmnb.models.llm",
-    "LLMModel": "llmnb.chat.llm_model",
-    "LLMParams": "llmnb.models.llm",
-    "LLMResult": "llmnb.chat.results",
-    "LiteLLMEmbeddingModel": "llmnb.embeddings.litellm_model",
-    "LiteLLMModel": "llmnb.models.litellm_model",
-    "LocalModel": "llmnb.models.in_process",
-    "Message": "llmnb.chat.messages",
-    "SentenceTransformerEmbeddingModel": "llmnb.embeddings.sentence_transformer",
-    "SparseEmbeddingModel": "llmnb.embeddings.model",
-    "StatusTracker": "llmnb.engine.status",
-    "VLLMModel": "llmnb.models.in_process",
-    "allow_nested_asyncio": "llmnb.notebook.nested",
-    "attach": "llmnb.frames.attaching",
-    "configure": "llmnb.settings",
-    "cost_tracking_ctx": "llmnb.cost",
-    "embedding_model_factory": "llmnb.embeddings.factory",
-    "enable_cost_tracking": "llmnb.cost",
-    "errors": None,
-    "explore": "llmnb.frames.explorers",
-    "generation": None,
-    "last_run": "llmnb.engine.handle",
-    "load_ipython_extension": "llmnb.notebook.extension",
-    "load_marimo_extension": "llmnb.notebook.marimo_extension",
-    "rate_limiter": None,
-    "redundant_llms": "llmnb.models.llm",
-    "register_accessor": "llmnb.frames.registration",
-    "runs": "llmnb.batches.listing",
-    "set_key": "llmnb.settings",
-    "set_price": "llmnb.adapters.prices",
-    "task_id_generator": "llmnb.client",
-    "testing": None,
-    "unload_ipython_extension": "llmnb.notebook.extension",
-    "widgets": None,
+_NAMES = {
+    "adapters.prices": ("set_price",),
+    "batches.listing": ("runs",),
+    "chat.llm_model": ("LLMModel",),
+    "chat.messages": ("Message",),
+    "chat.results": ("LLMResult",),
+    "client": ("APIRequest", "AsyncLLM", "task_id_generator"),
+    "cost": ("GLOBAL_COST_TRACKER", "cost_tracking_ctx", "enable_cost_tracking"),
+    "embeddings.factory": ("embedding_model_factory",),
+    "embeddings.litellm_model": ("LiteLLMEmbeddingModel",),
+    "embeddings.model": (
+        *("EmbeddingModel", "EmbeddingModes", "HybridEmbeddingModel", "SparseEmbeddingModel"),
+    ),
+    "embeddings.sentence_transformer": ("SentenceTransformerEmbeddingModel",),
+    "engine.handle": ("last_run",),
+    "engine.status": ("StatusTracker",),
+    "frames.attaching": ("attach",),
+    "frames.explorers": ("explore",),
+    "frames.registration": ("register_accessor",),
+    "master": ("GenerationMaster",),
+    "models.in_process": ("LocalModel", "VLLMModel"),
+    "models.litellm_model": ("LiteLLMModel",),
+    "models.llm": ("LLM", "LLMParams", "redundant_llms"),
+    "notebook.extension": ("load_ipython_extension", "unload_ipython_extension"),
+    "notebook.marimo_extension": ("load_marimo_extension",),
+    "notebook.nested": ("allow_nested_asyncio",),
+    "settings": ("configure", "set_key"),
 }
-"""Where each lazy name lives; None: it is itself a module of this package."""
+"""The other lazy names by the module where they live; type checkers read `__init__.pyi`."""
+
+HOMES = {name: f"llmnb.{home}" for home, names in _NAMES.items() for name in names}
+__all__ = sorted(["__version__", *MODULES, *HOMES])
 
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    try:
-        home = _HOMES[name]
-    except KeyError:
+    if name in MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in HOMES:
         import difflib
 
         near = difflib.get_close_matches(name, __all__, n=1)
         hint = f". Did you mean {near[0]}?" if near else ""
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}") from None
-    if home is None:
-        return import_module(f"{__name__}.{name}")
-    value = getattr(import_module(home), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    value = getattr(import_module(HOMES[name]), name)
     globals()[name] = value  # so that the next look-up does not come here
     return value
 

@@ -14,7 +14,7 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast
 
 from llmnb import bridge, settings
 from llmnb.batches.start import start_batch
@@ -152,7 +152,6 @@ class AsyncLLM(MadeWith):
         vars(self).update(own)  # defaults of the others stand on the class
         self._made_with()
         self.last_run: RunHandle[list[Outcome]] | None = None
-        self._api_key = api_key
         self._asking = Asking(
             model=model or None,
             api_provider=self.api_provider,
@@ -165,16 +164,14 @@ class AsyncLLM(MadeWith):
         )
         logger.setLevel(level_of(logging_level))
         if not url and isinstance(model, str):
-            announcement = choose(
-                model or None, api_provider=self.api_provider, gen_type=gen_type
-            ).announcement
-            if announcement:
-                logger.warning(announcement)
+            chosen = choose(model or None, api_provider=self.api_provider, gen_type=gen_type)
+            if chosen.announcement:
+                logger.warning(chosen.announcement)
 
     def __repr__(self) -> str:
         made = vars(self).get  # incomplete if `__init__` has failed and a traceback shows it
-        who = "/".join(str(part) for part in (made("api_provider"), made("model")) if part)
-        who = who or "default model"
+        parts = [str(part) for part in (made("api_provider"), made("model")) if part]
+        who = "/".join(parts) or "default model"
         return f"<AsyncLLM {who}, project {settings.project_name(made('project_name'))!r}>"
 
     # ----------------------------------------------------------------- generating
@@ -275,7 +272,7 @@ class AsyncLLM(MadeWith):
             ...     [(outcome.row, outcome.text) for outcome in llm.iterate(asked)]
             [(0, 'yes'), (1, 'yes'), (2, 'yes')]
         """
-        run = self._stream(requests, in_order, options)
+        run = self._stream(requests, options, in_order=in_order)
         try:
             yield from run.outcomes()
         finally:
@@ -297,7 +294,7 @@ class AsyncLLM(MadeWith):
             **options: As for `iterate`.
         """
         run = await bridge.made_in_thread(
-            lambda: self._stream(requests, in_order, options), Run.stop
+            lambda: self._stream(requests, options, in_order=in_order), Run.stop
         )
         try:
             async for outcome in run.aoutcomes():
@@ -350,14 +347,11 @@ class AsyncLLM(MadeWith):
             ConfigurationError: If the provider is unknown or its key is missing.
             LLMNBError: If the provider does not answer.
         """
-        asking = self._asking
-        if model:
-            is_full = "/" in model and not (api_provider or asking.api_provider)
-            asking = dataclasses.replace(
-                asking, model=model, api_provider=None if is_full else asking.api_provider
-            )
-        if api_provider:
-            asking = dataclasses.replace(asking, api_provider=api_provider)
+        asking = dataclasses.replace(
+            self._asking,
+            model=model or self._asking.model,
+            api_provider=api_provider or self._asking.api_provider,
+        )
         return bridge.call(_is_listed(asking))
 
     # ------------------------------------------------------------------- starting
@@ -367,49 +361,34 @@ class AsyncLLM(MadeWith):
         return checked({name: getattr(self, name) for name in _MADE_WITH})
 
     def _start(
-        self, requests: list[Mapping[str, Any]], options: Mapping[str, Any]
+        self, requests: Any, options: Mapping[str, Any], **streamed: Any
     ) -> RunHandle[list[Outcome]]:
-        """Start a run, or a batch where one was asked for."""
+        """Start a run, or a batch where one was asked for.
+
+        Args:
+            requests: A list; for a stream any iterable.
+            options: Those of the call.
+            **streamed: Of a run that hands its outcomes over and forgets them, what it is told.
+        """
         call = _Call(self, options)
         if call.mode == "batch":
-            refuse_with_batch(options)
+            refuse_with_batch({**options, "iterate": streamed or None})
             self.last_run = start_batch(requests, call.asking, **call.options_for("batch"))
         else:
+            rows = None if streamed else len(requests)
+            is_written = rows is None or rows > 1
             self.last_run = start(
                 requests,
                 call.asking,
                 account=call.account,
-                header=_header(len(requests)) if len(requests) > 1 else None,
+                header=RunHeader(verb="AsyncLLM", rows=rows) if is_written else None,
+                **streamed,
                 **call.options_for("start"),
             )
         return self.last_run
 
-    def _stream(
-        self,
-        requests: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
-        in_order: bool,
-        options: Mapping[str, Any],
-    ) -> Run:
-        """Start a run that hands its outcomes over and forgets them."""
-        call = _Call(self, options)
-        if call.mode == "batch":
-            refuse_with_batch({**options, "iterate": True})
-        run = start(
-            requests,
-            call.asking,
-            account=call.account,
-            streams=True,
-            in_order=in_order,
-            header=_header(None),
-            **call.options_for("start"),
-        )
-        self.last_run = run
-        return run
-
-
-def _header(rows: int | None) -> RunHeader:
-    """Return what is written down of a run over a list before its first request."""
-    return RunHeader(verb="AsyncLLM", rows=rows)
+    def _stream(self, requests: Any, options: Mapping[str, Any], *, in_order: bool) -> Run:
+        return cast("Run", self._start(requests, options, streams=True, in_order=in_order))
 
 
 class _Call:
@@ -435,13 +414,8 @@ class _Call:
         self.mode: str = call.pop("mode", "live")
         own = made._made_with()
         # What the object was made with binds the account, an argument of a call its run.
-        account = {name: own.pop(name) for name in _OF_THE_ACCOUNT if name not in call}
-        self.account = Limits(
-            requests_per_minute=account.get("max_requests_per_minute"),
-            tokens_per_minute=account.get("max_tokens_per_minute"),
-            concurrency=account.get("max_concurrent_requests"),
-            even=account.get("max_rps", False),
-        )
+        account = {field: own.pop(name) for name, field in _OF_THE_ACCOUNT if name not in call}
+        self.account = Limits(**account)
         if call.get("project_name") is None:
             call.pop("project_name", None)
         self._options = {**own, **call}
@@ -464,8 +438,12 @@ _MADE_WITH = tuple(
 )
 
 _OF_THE_ACCOUNT = (
-    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests", "max_rps"),
+    ("max_requests_per_minute", "requests_per_minute"),
+    ("max_tokens_per_minute", "tokens_per_minute"),
+    ("max_concurrent_requests", "concurrency"),
+    ("max_rps", "even"),
 )
+"""Options that bind the account, and what `Limits` calls them."""
 
 
 def _rows(

@@ -121,10 +121,13 @@ class LLMNBError(Exception):
         2.0
     """
 
+    _maybe_billed = False
+    """Whether money may have been spent, unless the details say otherwise."""
+
     def __init__(self, message: str, **details: Any) -> None:
         lines = str(message).splitlines() or [""]
         super().__init__("\n".join(lines[:MAX_MESSAGE_LINES]))
-        self.details = ErrorDetails(**details)
+        self.details = ErrorDetails(**{"maybe_billed": self._maybe_billed, **details})
 
     @property
     def message(self) -> str:
@@ -307,8 +310,7 @@ class ProviderError(LLMNBError):
 class MaybeBilled(LLMNBError):
     """The request was sent and its reply is lost: it may have been billed."""
 
-    def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message, **{"maybe_billed": True, **details})
+    _maybe_billed = True
 
 
 class TimedOut(MaybeBilled):
@@ -326,8 +328,7 @@ class ContextOverflow(RequestRejected):
 class BadReply(LLMNBError):
     """A reply came and could not be read; its raw bytes are kept."""
 
-    def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message, **{"maybe_billed": True, **details})
+    _maybe_billed = True
 
 
 class IncompleteReply(BadReply):
@@ -341,8 +342,7 @@ class ReplyTooLarge(BadReply):
 class NotGood(LLMNBError):
     """An answer came, but not a usable one."""
 
-    def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message, **{"maybe_billed": True, **details})
+    _maybe_billed = True
 
 
 class Truncated(NotGood):

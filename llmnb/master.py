@@ -13,14 +13,7 @@ from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.keywords import MasterOptions
 from llmnb.models.llm import LLM, request_of
-from llmnb.options import (
-    OPTIONS,
-    RETRIES,
-    checked,
-    params_in,
-    refuse_unknown,
-    with_params,
-)
+from llmnb.options import OPTIONS, RETRIES, checked, params_in, refuse_unknown, with_params
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
@@ -76,16 +69,13 @@ class GenerationMaster:
     ) -> None:
         if not llms:
             raise ConfigurationError("GenerationMaster needs at least one model in llms.")
-        refuse_unknown(
-            options, inspect.signature(GenerationMaster).parameters, "GenerationMaster()"
-        )
+        known = inspect.signature(GenerationMaster).parameters
+        refuse_unknown(options, known, "GenerationMaster()")
         if isinstance(input_text_list, str):
             raise ConfigurationError(
                 "GenerationMaster takes a list of texts, such as ['…']. Nothing was sent."
             )
-        if isinstance(llms, LLM | str):
-            llms = [llms]
-        self.llms = list(llms)
+        self.llms = [llms] if isinstance(llms, LLM | str) else list(llms)
         self.input_text_list = list(input_text_list)
         self.num_workers = num_workers
         self.session = session

@@ -69,9 +69,8 @@ def any_number(
             number = float(value)
         except OverflowError:
             raise Unfit from None
-        if not math.isfinite(number) or (most is not None and number > most):
-            raise Unfit
-        if least is not None and (number < least or (above and number == least)):
+        low, high = -math.inf if least is None else least, math.inf if most is None else most
+        if not low <= number <= high or math.isinf(number) or (above and number == least):
             raise Unfit
         return int(value) if isinstance(value, numbers.Integral) else number
 
@@ -134,11 +133,9 @@ def _read_path(value: Any) -> Any:
 
 def _read_texts(value: Any) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else value
-    if not isinstance(texts, (list, tuple, set, frozenset)):
+    is_list = isinstance(texts, (list, tuple, set, frozenset))
+    if not is_list or not all(isinstance(text, str) and text for text in texts):
         raise Unfit
-    for text in texts:
-        if not isinstance(text, str) or not text:
-            raise Unfit
     return tuple(texts)
 
 

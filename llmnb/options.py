@@ -8,6 +8,7 @@ it is given, and a right one means the same everywhere. Fields of a request's bo
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 from collections.abc import Collection, Iterable, Mapping
@@ -84,9 +85,9 @@ class Option:
     """What it is, in words that follow "is"."""
 
     kind: Kind
-    doors: frozenset[Door]
-    is_optional: bool = True
-    """Whether None leaves it out."""
+    doors: tuple[Door, ...] = ()
+    is_optional: bool = None  # type: ignore[assignment]
+    """Whether None leaves it out; where that is not said, it does where it is the default."""
 
     default: Any = None
     note: str = ""
@@ -94,6 +95,10 @@ class Option:
 
     short: str = ""
     """What it is called on command lines and by `%llm_config`, where that is shorter."""
+
+    def __post_init__(self) -> None:
+        if self.is_optional is None:
+            object.__setattr__(self, "is_optional", self.default is None)
 
     @property
     def type(self) -> str:
@@ -132,21 +137,6 @@ class Option:
 # ------------------------------------------------------------------------------ options
 
 
-def _option(
-    meaning: str,
-    kind: Kind,
-    *doors: Door,
-    default: Any = None,
-    is_optional: bool | None = None,
-    note: str = "",
-    short: str = "",
-) -> Option:
-    """Return an option; it may be None where that is its default, or where that is said."""
-    if is_optional is None:
-        is_optional = default is None
-    return Option(meaning, kind, frozenset(doors), is_optional, default, note, short)
-
-
 _RUNS: tuple[Door, ...] = (
     *("call", "AsyncLLM", "frames", "generation", "GenerationMaster", "start"),
 )
@@ -160,256 +150,256 @@ _COUNTED = tuple(door for door in _PLANNED if door != "GenerationMaster")
 """Doors that count requests in flight and attempts; `GenerationMaster` counts workers, retries."""
 
 OPTIONS: Mapping[str, Option] = {
-    "model": _option("the model to ask where none is named, as provider/model", TEXT, "configure"),
-    "system": _option(
-        "the system message of every prompt of `%llm`", TEXT, "configure", is_optional=True
+    "model": Option(
+        "the model to ask where none is named, as provider/model", TEXT, ("configure",)
     ),
-    "format": _option(
+    "system": Option(
+        "the system message of every prompt of `%llm`", TEXT, ("configure",), is_optional=True
+    ),
+    "format": Option(
         "the form in which `%llm` asks for answers and shows them",
         choice(*FORMATS),
-        "configure",
+        ("configure",),
         is_optional=True,
         default="markdown",
     ),
-    "stream": _option(
+    "stream": Option(
         "whether `%llm` shows answers while they come",
         YES_OR_NO,
-        "configure",
+        ("configure",),
         is_optional=True,
         default=True,
     ),
-    "overwrite": _option(
+    "overwrite": Option(
         "whether columns that came with the table may be replaced",
         YES_OR_NO,
-        *("frames", "embed"),
+        ("frames", "embed"),
         default=False,
         note="; those that an earlier call wrote are written anew without it",
     ),
-    "files_root": _option(
+    "files_root": Option(
         "the folder below which texts in cells may name files",
         PATH,
-        "frames",
+        ("frames",),
         note="; None: the working folder. A `pathlib.Path` may lie anywhere",
     ),
-    "fetch_files": _option(
+    "fetch_files": Option(
         "whether pictures that cells name by their address are fetched here",
         YES_OR_NO,
-        "frames",
+        ("frames",),
         is_optional=True,
         default=False,
         note="; False: their addresses are passed on to providers that take them",
     ),
-    "quotes": _option(
+    "quotes": Option(
         "whether each field of a schema comes with the words of the text that say so",
         YES_OR_NO,
-        "frames",
+        ("frames",),
         default=False,
         note="; in ``<field>_quote``. ``<field>_supported`` is False where they are not in the "
         "row's cells (capitals, white space and typography folded) or there are none, and missing "
         "where the field itself is missing or empty",
     ),
-    "n": _option(
+    "n": Option(
         "the number of answers to every row",
         whole_number(1, 1024),
-        *("call", "frames"),
+        ("call", "frames"),
         default=1,
         note="; above 1 a cell holds the list of them",
     ),
-    "batch_size": _option("the number of texts of one request", whole_number(1), "embed"),
-    "project_name": _option(
+    "batch_size": Option("the number of texts of one request", whole_number(1), ("embed",)),
+    "project_name": Option(
         "the project that keeps the answers",
         TEXT,
-        *(*_PLANNED, "batch"),
+        (*_PLANNED, "batch"),
         note="; None: ``LLMNB_PROJECT``, else ``default``",
         short="project",
     ),
-    "cache_dir": _option(
+    "cache_dir": Option(
         "the folder of all projects",
         PATH,
-        *("call", "AsyncLLM", "generation", "configure", "start", "plan", "batch"),
+        ("call", "AsyncLLM", "generation", "configure", "start", "plan", "batch"),
         note="; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``",
     ),
-    "use_cache": _option(
+    "use_cache": Option(
         "whether answers that are kept are used",
         YES_OR_NO,
-        *(*_RUNS, "plan", "batch", "embed", "magics"),
+        (*_RUNS, "plan", "batch", "embed", "magics"),
         default=True,
         note="; False: all is asked anew, and the answers are kept all the same",
     ),
-    "share": _option(
+    "share": Option(
         "whether other projects' answers are used",
         SHARE,
-        *(*_RUNS, "plan", "batch", "embed"),
+        (*_RUNS, "plan", "batch", "embed"),
         default=True,
     ),
-    "duplicates": _option(
+    "duplicates": Option(
         "what becomes of identical rows",
         choice("merge", "sample"),
-        *("AsyncLLM", "frames", "generation"),
+        ("AsyncLLM", "frames", "generation"),
         default="merge",
         note="; asked once, or each for itself",
     ),
-    "details": _option(
+    "details": Option(
         "whether a frame tells model, tokens, dollars and more, and what each row asked",
         choice(True, False, "full"),
-        "frames",
+        ("frames",),
         default=False,
         note="; its columns are response, error, model, provider, finish_reason, prompt_tokens, "
         "completion_tokens, usd, seconds, first_token_seconds, attempts, hedged, cached, key; "
         '"full" puts the rendered prompt before them',
     ),
-    "on_error": _option(
+    "on_error": Option(
         "what becomes of rows that fail",
         choice("null", "column", "raise"),
-        *("frames", "embed"),
+        ("frames", "embed"),
         default="null",
         note="; missing with one warning, told in a further column, or an error when every row "
         "is done, which carries the partial result",
     ),
-    "max_requests_per_minute": _option(
+    "max_requests_per_minute": Option(
         "the number of requests a minute",
         RATE,
-        *_PLANNED,
+        _PLANNED,
         note=', as a number, ``"100/minute"``, ``"5 per second"`` or a '
         "`limits.RateLimitItem`; None: what the provider allows",
         short="rpm",
     ),
-    "max_tokens_per_minute": _option(
+    "max_tokens_per_minute": Option(
         "the number of tokens a minute, prompt and answer together",
         RATE,
-        *_PLANNED,
+        _PLANNED,
         note=", in the same forms",
         short="tpm",
     ),
-    "max_concurrent_requests": _option(
+    "max_concurrent_requests": Option(
         "the number of requests in flight at once",
         whole_number(1),
-        *_COUNTED,
+        _COUNTED,
         note="; None: found by trying",
         short="concurrency",
     ),
-    "max_rps": _option(
+    "max_rps": Option(
         "whether requests are evenly spaced",
         YES_OR_NO,
-        *("call", "AsyncLLM", "generation", "start"),
+        ("call", "AsyncLLM", "generation", "start"),
         default=False,
     ),
-    "max_attempts": _option(
+    "max_attempts": Option(
         "the number of attempts for a row",
         whole_number(1),
-        *("call", "AsyncLLM", "frames", "generation", "embed", "start"),
+        ("call", "AsyncLLM", "frames", "generation", "embed", "start"),
         default=3,
         note="; those that were unsent or surely unbilled count, the first included",
     ),
-    "max_wait": _option(
+    "max_wait": Option(
         "how many seconds a model may refuse without one success",
         any_number(0),
-        *_ALL,
+        _ALL,
         note="; None: that of `llmnb.configure`, else 600. A server that asks to wait for more "
         "than two minutes is waited for only where this covers it",
     ),
-    "cooldown": _option(
+    "cooldown": Option(
         "how many seconds to pause after a refusal that does not say how long",
         any_number(0),
-        *("call", "AsyncLLM", "generation", "start"),
+        ("call", "AsyncLLM", "generation", "start"),
     ),
-    "budget_usd": _option(
+    "budget_usd": Option(
         "the dollars that may be spent",
         any_number(0),
-        *(*_PLANNED, "batch"),
+        (*_PLANNED, "batch"),
         note="; the most that a request may cost is reserved before it is sent, and what does not "
         "fit is not sent",
         short="budget",
     ),
-    "time_limit": _option(
-        "how many seconds a row may take from its first request", SECONDS, *_RUNS
-    ),
-    "hedge_after": _option(
+    "time_limit": Option("how many seconds a row may take from its first request", SECONDS, _RUNS),
+    "hedge_after": Option(
         "how many seconds without a first token pass before another request is sent",
         SECONDS_OR_P95,
-        *_RUNS,
+        _RUNS,
         note="; it goes to the next model",
     ),
-    "burst": _option(
+    "burst": Option(
         "how what a server says is left of a limit is spent",
         choice(*get_args(Burst)),
-        *_ALL,
+        _ALL,
         note="; at once, or at an even rate. None: that of `llmnb.configure`, else "
         '``"announced"``. Limits that are given here are always smooth',
     ),
-    "good_finish": _option(
+    "good_finish": Option(
         "the finish reasons that are good though llmnb does not know them, such as ['done']",
         TEXTS,
-        *(*_RUNS, "batch", "magics", "configure"),
+        (*_RUNS, "batch", "magics", "configure"),
         is_optional=True,
         default=(),
         note="; answers that are kept under them are read again for nothing",
     ),
-    "mode": _option(
+    "mode": Option(
         "how rows are asked, now or for half the price within a day",
         choice("live", "batch"),
-        *("AsyncLLM", "frames"),
+        ("AsyncLLM", "frames"),
         default="live",
     ),
-    "truncate": _option(
+    "truncate": Option(
         "which end of a prompt longer than its model takes is left out",
         choice("end", "start"),
-        "generation",
+        ("generation",),
         is_optional=True,
         default="end",
         note="; None: nothing is cut",
     ),
-    "allow_urls": _option(
+    "allow_urls": Option(
         "whether lines are asked at the URL that they name themselves",
         YES_OR_NO,
-        "generation",
+        ("generation",),
         default=False,
         note=", with the key beside it or with none; False: such a line is an error row and sent "
         "nowhere",
     ),
-    "progress": _option(
+    "progress": Option(
         "whether bars are shown",
         choice(True, False, "auto"),
-        *("AsyncLLM", "frames", "embed", "generation"),
+        ("AsyncLLM", "frames", "embed", "generation"),
         default="auto",
         note='; ``"auto"``: on a terminal and in a notebook',
     ),
-    "max_rounds": _option("the number of requests", whole_number(1), "run_tools", default=8),
-    "max_calls": _option(
+    "max_rounds": Option("the number of requests", whole_number(1), ("run_tools",), default=8),
+    "max_calls": Option(
         "the number of calls of one round that are made",
         whole_number(1),
-        "run_tools",
+        ("run_tools",),
         is_optional=False,
     ),
-    "max_result_characters": _option(
-        "the longest result of a tool", whole_number(1), "run_tools", is_optional=False
+    "max_result_characters": Option(
+        "the longest result of a tool", whole_number(1), ("run_tools",), is_optional=False
     ),
-    "tool_timeout": _option("how many seconds a tool may take", SECONDS, "run_tools"),
-    "show_answers": _option(
+    "tool_timeout": Option("how many seconds a tool may take", SECONDS, ("run_tools",)),
+    "show_answers": Option(
         "whether receipts in notebooks show the first prompts and answers",
         YES_OR_NO,
-        "configure",
+        ("configure",),
         is_optional=True,
         default=True,
         note="; False keeps the texts of a table out of the saved notebook",
     ),
-    "allow_http": _option(
+    "allow_http": Option(
         "whether a key may travel over plain http to another machine",
         YES_OR_NO,
-        *("call", "configure"),
+        ("call", "configure"),
     ),
 }
 """Every option of the product by name."""
 
-RETRIES = _option("the number of attempts after the first", whole_number(0), default=3)
+RETRIES = Option("the number of attempts after the first", whole_number(0), default=3)
 """`max_attempts` under the names that others count retries with."""
 
-ROWS = _option("the number of rows", whole_number(0))
+ROWS = Option("the number of rows", whole_number(0))
 """How many of a table's first rows are taken."""
 
 
 def _argument(meaning: str, type: str) -> Option:
-    return _option(meaning, Kind("", type, lambda value: value))
+    return Option(meaning, Kind("", type, lambda value: value))
 
 
 ARGUMENTS: Mapping[str, Option] = {
@@ -426,7 +416,7 @@ ARGUMENTS: Mapping[str, Option] = {
         "content, or JSON text of them",
         "Hashable",
     ),
-    "system": _option(
+    "system": Option(
         "the system message before every question",
         TEXT,
         note="; columns' names in braces are filled in",
@@ -450,7 +440,7 @@ ARGUMENTS: Mapping[str, Option] = {
     "images": _argument(
         "the column of pictures: paths, addresses, bytes, or lists of them", "Hashable"
     ),
-    "clear_project_cache": _option(
+    "clear_project_cache": Option(
         "the project or projects to empty first", TEXTS, note='; ``"full"``: all of them'
     ),
     "cache_vars": _argument(
@@ -466,21 +456,21 @@ ARGUMENTS: Mapping[str, Option] = {
 _NUMBER = any_number()
 
 PARAMS: Mapping[str, Option] = {
-    "max_tokens": _option("the longest answer in tokens", whole_number(1)),
-    "temperature": _option("how freely a model chooses its words", any_number(0)),
-    "top_p": _option("the share of likely words that are chosen from", any_number(0, 1)),
-    "top_k": _option("the number of likely words that are chosen from", whole_number()),
-    "stop_tokens": _option("at which texts an answer ends", TEXTS),
-    "stop": _option("at which texts an answer ends", TEXTS),
-    "frequency_penalty": _option("the penalty on frequent words", _NUMBER),
-    "presence_penalty": _option("the penalty on words that are there already", _NUMBER),
-    "seed": _option("the seed of the model's choices", whole_number()),
+    "max_tokens": Option("the longest answer in tokens", whole_number(1)),
+    "temperature": Option("how freely a model chooses its words", any_number(0)),
+    "top_p": Option("the share of likely words that are chosen from", any_number(0, 1)),
+    "top_k": Option("the number of likely words that are chosen from", whole_number()),
+    "stop_tokens": Option("at which texts an answer ends", TEXTS),
+    "stop": Option("at which texts an answer ends", TEXTS),
+    "frequency_penalty": Option("the penalty on frequent words", _NUMBER),
+    "presence_penalty": Option("the penalty on words that are there already", _NUMBER),
+    "seed": Option("the seed of the model's choices", whole_number()),
 }
 """Fields of the request that may stand beside ``params`` wherever there are any."""
 
 
 EMBED_PARAMS: Mapping[str, Option] = {
-    "dimensions": _option("the length of a vector", whole_number(1)),
+    "dimensions": Option("the length of a vector", whole_number(1)),
 }
 """The same for requests of vectors."""
 
@@ -497,7 +487,7 @@ def names(*doors: Door) -> tuple[str, ...]:
         >>> "max_wait" in names("configure"), "mode" in names("configure")
         (True, False)
     """
-    return tuple(name for name, option in OPTIONS.items() if option.doors.issuperset(doors))
+    return tuple(name for name, option in OPTIONS.items() if {*doors} <= {*option.doors})
 
 
 def checked(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -517,11 +507,10 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
         llmnb.errors.ConfigurationError: max_attempts is the number of attempts for a row: a whole \
 number, at least 1, not '20'. It is a text: write max_attempts=20. Nothing was sent.
     """
-    values = dict(options)
-    for name, value in options.items():
-        if name in OPTIONS:
-            values[name] = OPTIONS[name].checked(name, value)
-    return values
+    return {
+        name: OPTIONS[name].checked(name, value) if name in OPTIONS else value
+        for name, value in options.items()
+    }
 
 
 _OF_THE_MODEL = ("api_key", "url")
@@ -636,11 +625,8 @@ def params_in(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
         >>> params_in({"max_tokens": 9, "share": True})
         ({'max_tokens': 9}, {'share': True})
     """
-    fields: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    for name, value in options.items():
-        (fields if name in PARAMS else rest)[name] = value
-    return fields, rest
+    fields = {name: value for name, value in options.items() if name in PARAMS}
+    return fields, {name: options[name] for name in options if name not in PARAMS}
 
 
 # ------------------------------------------------------------------------------- words
@@ -648,14 +634,9 @@ def params_in(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
 
 def _as_number(kind: Kind, name: str, value: Any) -> str:
     """Say how a number is written that was given as a text."""
-    if not isinstance(value, str):
-        return ""
-    for number in (int, float):
-        try:
-            value_read = kind.read(number(value))
-        except (ValueError, OverflowError):
-            continue
-        return f" It is a text: write {name}={value_read!r}."
+    for number in (int, float) if isinstance(value, str) else ():
+        with contextlib.suppress(ValueError, OverflowError):
+            return f" It is a text: write {name}={kind.read(number(value))!r}."
     return ""
 
 

@@ -32,8 +32,8 @@ T = TypeVar("T")
 Bars = bool | Literal["auto"]
 """True, False, or ``"auto"``: on a terminal and in a notebook."""
 
-DRAW_SECONDS = 0.1
-"""Bars are drawn no more often than this."""
+DRAW_SECONDS = 0.2
+"""A run is drawn no more often than this: the eye sees no more, and it costs half."""
 
 LINE_SECONDS = 10.0
 """Where no bar can be drawn, a line is printed this often."""
@@ -66,7 +66,7 @@ class TwoBars:
 
     def __exit__(self, *_: object) -> None:
         if self._display is not None:
-            self._display.close(self._run.status())
+            self._display.end(self._run.status())
 
     def draw(self) -> None:
         """Show the run as it is now; call it as often as you like."""
@@ -83,7 +83,7 @@ class Display(Protocol):
     def draw(self, status: StatusSnapshot) -> None:
         """Show how far it is."""
 
-    def close(self, status: StatusSnapshot) -> None:
+    def end(self, status: StatusSnapshot) -> None:
         """Show how it ended."""
 
 
@@ -122,7 +122,7 @@ class _TqdmBars:
         for bar in self._bars:
             bar.refresh()
 
-    def close(self, status: StatusSnapshot) -> None:
+    def end(self, status: StatusSnapshot) -> None:
         if not self._bars and status.completed == 0:
             return  # it ended before anything could be seen
         self.draw(status)
@@ -159,9 +159,9 @@ class _Lines:
         now = Clock.monotonic()
         if now - self._printed >= LINE_SECONDS:
             self._printed = now
-            self.close(status)
+            self.end(status)
 
-    def close(self, status: StatusSnapshot) -> None:
+    def end(self, status: StatusSnapshot) -> None:
         of = f" of {status.total:,}" if status.total is not None else ""
         line = f"launched {status.launched:,}{of}, completed {status.completed:,}{of}, "
         because = f". {status.waiting_on}" if status.waiting_on else ""
@@ -254,7 +254,6 @@ class Interrupts:
 
     def __init__(self, run: AnyRun) -> None:
         self._run = run
-        self._is_handling = False
         self._second = 0.0
         self.count = 0
         """Interrupts so far."""
@@ -263,13 +262,11 @@ class Interrupts:
         on_main_thread = threading.current_thread() is threading.main_thread()
         if on_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._handle)
-            self._is_handling = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._is_handling:
+        if signal.getsignal(signal.SIGINT) == self._handle:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._is_handling = False
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.press()
@@ -397,15 +394,16 @@ def _warn_of_stop(run: AnyRun) -> None:
 
 def _in_script() -> bool:
     """Whether an interrupt ends what runs, and not a cell."""
-    return shell() is None and not _in_marimo()
+    return shell() is None and not in_marimo()
 
 
 def _in_notebook() -> bool:
     """Whether a kernel, not a terminal, shows what is printed."""
-    return hasattr(shell(), "kernel") or _in_marimo()
+    return hasattr(shell(), "kernel") or in_marimo()
 
 
-def _in_marimo() -> bool:
+def in_marimo() -> bool:
+    """Whether this is a notebook of marimo."""
     marimo = sys.modules.get("marimo")
     return marimo is not None and bool(marimo.running_in_notebook())
 

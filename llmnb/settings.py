@@ -22,7 +22,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import ConfigureOptions
@@ -173,21 +173,16 @@ def find_key(provider: str, variables: Sequence[str], argument: str | None = Non
         return secret(argument)
     if key := _keys.get(provider.lower()):
         return key
-    for variable in variables:
-        if key := secret(environment(variable)):
-            return key
-    for variable in variables:
-        if key := secret(_colab_secret(variable)):
-            return key
+    for read in (environment, _colab_secret):
+        for variable in variables:
+            if key := secret(read(variable)):
+                return key
     return None
 
 
 def environment(name: str) -> str | None:
     """Return a variable of the environment, else of the nearest ``.env`` file."""
-    value = os.environ.get(name)
-    if value:
-        return value
-    return _dotenv().get(name) or None
+    return os.environ.get(name) or _dotenv().get(name) or None
 
 
 def model(argument: str | None = None) -> str | None:
@@ -219,12 +214,12 @@ _dotenv_cache: tuple[tuple[str, float] | None, dict[str, str]] = (None, {})
 def _dotenv() -> dict[str, str]:
     """Read the nearest ``.env`` upwards; read again only when the file has changed."""
     global _dotenv_cache
-    path = _find_dotenv()
-    if path is None:
-        return {}
     try:
+        folder = Path.cwd()  # it may have been deleted under us
+        paths = (str(place / ".env") for place in (folder, *folder.parents))
+        path = next(filter(os.path.isfile, paths))
         stamp = (path, os.stat(path).st_mtime)
-    except OSError:
+    except (OSError, StopIteration):
         return {}
     if _dotenv_cache[0] != stamp:
         import dotenv
@@ -235,34 +230,14 @@ def _dotenv() -> dict[str, str]:
     return _dotenv_cache[1]
 
 
-def _find_dotenv() -> str | None:
-    try:
-        folder = Path.cwd()
-    except OSError:  # the working directory was deleted under us
-        return None
-    for candidate in (folder, *folder.parents):
-        path = candidate / ".env"
-        try:
-            if path.is_file():
-                return str(path)
-        except OSError:
-            continue
-    return None
-
-
 def _colab_secret(name: str) -> str | None:
     # Asking opens a consent dialog, so it happens only inside Colab and only last.
-    userdata = sys.modules.get("google.colab") and _colab_userdata()
-    if not userdata:
+    if "google.colab" not in sys.modules:
         return None
+    from google.colab import userdata  # type: ignore[import-not-found, unused-ignore]
+
     try:
         value = userdata.get(name)
     except (userdata.SecretNotFoundError, userdata.NotebookAccessError):
         return None
     return str(value) if value else None
-
-
-def _colab_userdata() -> Any:
-    from google.colab import userdata  # type: ignore[import-not-found, unused-ignore]
-
-    return userdata

@@ -70,7 +70,7 @@ def _changes(changed: Iterable[str]) -> dict[str, Option]:
 def _in_short(name: str) -> Option:
     option = OPTIONS[SHORT[name]]
     kind = dataclasses.replace(option.kind, description="")
-    return Option(f"`{SHORT[name]}` in short", kind, option.doors, default=UNCHANGED)
+    return Option(f"`{SHORT[name]}` in short", kind, is_optional=True, default=UNCHANGED)
 
 
 _LIMITS = ("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests")
@@ -187,10 +187,16 @@ def readable_signatures(kind: T) -> T:
 
 def _show(function: Any, signature: inspect.Signature) -> None:
     """Show a function with a signature, its types without quotation marks."""
-    result = signature.return_annotation
+
+    def readable(kind: Any) -> Any:
+        return _Readable(kind) if isinstance(kind, str) else kind
+
     function.__signature__ = signature.replace(
-        parameters=list(map(_readable, signature.parameters.values())),
-        return_annotation=_Readable(result) if isinstance(result, str) else result,
+        parameters=[
+            parameter.replace(annotation=readable(parameter.annotation))
+            for parameter in signature.parameters.values()
+        ],
+        return_annotation=readable(signature.return_annotation),
     )
 
 
@@ -208,10 +214,8 @@ def full_signature(function: F) -> F:
         <Parameter "seed: int | None = None">
     """
     *_, rest = inspect.signature(function).parameters.values()
-    options = KEYWORDS[re.findall(r"Unpack\[(\w+)\]", str(rest.annotation))[0]]
-    show_keywords(function, _parameters(options))
-    if function.__doc__:
-        function.__doc__ = _with_arguments(function.__doc__, options)
+    (keywords,) = re.findall(r"Unpack\[(\w+)\]", str(rest.annotation))
+    _describe(function, keywords)
     return function
 
 
@@ -237,22 +241,37 @@ def with_keywords(function: F, keywords: str) -> F:
         function: Its documentation has a line ``**kw: …`` among its arguments.
         keywords: The name of the list in `KEYWORDS`.
     """
-    original: Any = function
-    copy: Any = types.FunctionType(
-        original.__code__,
-        original.__globals__,
-        original.__name__,
-        original.__defaults__,
-        original.__closure__,
-    )
-    functools.update_wrapper(copy, original)
+    given: Any = function
+    code, scope, name = given.__code__, given.__globals__, given.__name__
+    copy: Any = types.FunctionType(code, scope, name, given.__defaults__, given.__closure__)
+    functools.update_wrapper(copy, given)
     del copy.__wrapped__
-    copy.__kwdefaults__ = original.__kwdefaults__
-    options = KEYWORDS[keywords]
-    show_keywords(copy, _parameters(options), keeps_rest=True)
-    copy.__doc__ = _with_arguments(copy.__doc__ or "", options, keeps_line=True)
+    copy.__kwdefaults__ = given.__kwdefaults__
+    _describe(copy, keywords, keeps_rest=True)
     result: F = copy
     return result
+
+
+def _describe(function: Any, keywords: str, *, keeps_rest: bool = False) -> None:
+    """Show a list of keywords in a function's signature, and in its documentation a line of each.
+
+    They stand in the place of its ``**options``, or before these.
+    """
+    options = KEYWORDS[keywords]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    shown = (
+        inspect.Parameter(name, kind, default=option.default, annotation=option.type)
+        for name, option in options.items()
+    )
+    show_keywords(function, shown, keeps_rest=keeps_rest)
+    text = function.__doc__ or ""
+    line = re.search(r"^( *)\*\*\w+:.*\n?(?:\1 +.*\n?)*", text, re.MULTILINE)
+    if line is not None:
+        lines = [_argument(name, each.documentation, line[1]) for name, each in options.items()]
+        if keeps_rest:
+            lines.append(line[0].rstrip())
+        described = "\n".join(lines)
+        function.__doc__ = f"{text[: line.start()]}{described}\n{text[line.end() :]}"
 
 
 def show_keywords(
@@ -266,35 +285,6 @@ def show_keywords(
     if keeps_rest:
         shown.append(rest)
     _show(carrier, bare.replace(parameters=shown))
-
-
-def _readable(parameter: inspect.Parameter) -> inspect.Parameter:
-    type_ = parameter.annotation
-    return parameter.replace(annotation=_Readable(type_)) if isinstance(type_, str) else parameter
-
-
-def _parameters(options: Mapping[str, Option]) -> list[inspect.Parameter]:
-    return [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
-        )
-        for name, option in options.items()
-    ]
-
-
-def _with_arguments(
-    documentation: str, options: Mapping[str, Option], *, keeps_line: bool = False
-) -> str:
-    """Return documentation with a line for each option in the place of ``**options: …``."""
-    line = re.search(r"^( *)\*\*\w+:.*\n?(?:\1 +.*\n?)*", documentation, re.MULTILINE)
-    if line is None:
-        return documentation
-    described = [_argument(name, each.documentation, line[1]) for name, each in options.items()]
-    if keeps_line:
-        described.append(line[0].rstrip())
-    return "\n".join(
-        [documentation[: line.start()] + "\n".join(described), documentation[line.end() :]]
-    )
 
 
 @functools.cache  # most methods share their options, and all are described at import

@@ -73,7 +73,7 @@ class _Recorder:
     def draw(self, status):
         pass
 
-    def close(self, status):
+    def end(self, status):
         self.closed.append(status)
 
 

@@ -33,6 +33,9 @@ from llmnb.errors import StoreError
 FILE_NAME = "cache.db"
 _QUERY_KEYS = 500
 _RAW = 1
+_OURS = "raw = 1 AND mode = 1 AND typeof(value) = 'blob' AND typeof(key) = 'text'"
+"""What holds of the rows that llmnb has written."""
+
 _PUT = """
 INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode,
                    filename, value)
@@ -196,21 +199,7 @@ class Database:
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values of those keys that are stored."""
-        values: dict[str, bytes] = {}
-        with self._lock:
-            try:
-                for start in range(0, len(keys), _QUERY_KEYS):
-                    some = keys[start : start + _QUERY_KEYS]
-                    marks = ",".join("?" * len(some))
-                    rows = self._reader.execute(
-                        "SELECT key, value FROM Cache WHERE raw = 1 AND mode = 1 "
-                        f"AND typeof(value) = 'blob' AND key IN ({marks})",
-                        some,
-                    )
-                    values.update(rows)
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path} cannot be read: {error}") from None
-        return values
+        return dict(self._chosen("key, value", "key", keys))
 
     def put_many(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Save all of them in one synced commit, or none.
@@ -224,15 +213,10 @@ class Database:
             if len(groups) == 1:
                 writer.execute(_PUT, groups[0])  # outside a transaction it is one
                 return
-            writer.execute("BEGIN IMMEDIATE")
-            try:
+            with writer:  # commits, or rolls back
+                writer.execute("BEGIN IMMEDIATE")
                 for group in groups:
                     writer.execute(_PUT, group)
-                writer.execute("COMMIT")
-            except BaseException:
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
-                raise
         except (sqlite3.Error, OSError) as error:
             raise _saving_error(self.folder, error) from None
 
@@ -248,12 +232,11 @@ class Database:
         Raises:
             StoreError: If it cannot be read, or was cleared meanwhile.
         """
-        with self._lock:
-            ((last, rows, size),) = self._rows(
-                "SELECT coalesce((SELECT max(rowid) FROM Cache), 0), "
-                "(SELECT value FROM Settings WHERE key = 'count'), "
-                "(SELECT value FROM Settings WHERE key = 'size')"
-            )
+        ((last, rows, size),) = self._rows(
+            "SELECT coalesce((SELECT max(rowid) FROM Cache), 0), "
+            "(SELECT value FROM Settings WHERE key = 'count'), "
+            "(SELECT value FROM Settings WHERE key = 'size')"
+        )
         return Extent(last, rows, size)
 
     def items(self, after: int = -1, until: int = _LAST) -> Iterator[tuple[str, bytes]]:
@@ -266,29 +249,21 @@ class Database:
         Raises:
             StoreError: If it cannot be read, or was cleared meanwhile.
         """
-        last = after
-        while True:
-            with self._lock:
-                rows = self._rows(
-                    "SELECT rowid, key, value FROM Cache WHERE rowid > ? AND rowid <= ? "
-                    "AND raw = 1 AND mode = 1 AND typeof(value) = 'blob' AND typeof(key) = 'text' "
-                    "ORDER BY rowid LIMIT 200",
-                    last,
-                    until,
-                )
-            if not rows:
-                return
-            last = rows[-1][0]
+        query = (
+            f"SELECT rowid, key, value FROM Cache WHERE rowid > ? AND rowid <= ? AND {_OURS} "
+            "ORDER BY rowid LIMIT 200"
+        )
+        while rows := self._rows(query, after, until):
+            after = rows[-1][0]
             for _, key, value in rows:
                 yield key, value
 
     def keys(self) -> list[str]:
         """Return every key that is ours, oldest first."""
-        with self._lock:
-            rows = self._rows(
-                "SELECT key FROM Cache WHERE raw = 1 AND mode = 1 AND typeof(key) = 'text' "
-                "ORDER BY rowid"
-            )
+        rows = self._rows(
+            "SELECT key FROM Cache WHERE raw = 1 AND mode = 1 AND typeof(key) = 'text' "
+            "ORDER BY rowid"
+        )
         return [key for (key,) in rows]
 
     def numbers(self, until: Extent) -> Sequence[int]:
@@ -302,9 +277,7 @@ class Database:
         """
         if until.last == until.rows:  # none was ever removed
             return range(1, until.rows + 1)
-        with self._lock:
-            rows = self._rows("SELECT rowid FROM Cache")
-        return sorted(number for (number,) in rows)
+        return sorted(number for (number,) in self._rows("SELECT rowid FROM Cache"))
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, tuple[str, bytes]]:
         """Return the keys and values of rows that are ours, by their numbers.
@@ -312,24 +285,28 @@ class Database:
         Raises:
             StoreError: If they cannot be read, or were cleared meanwhile.
         """
-        rows_by_number: dict[int, tuple[str, bytes]] = {}
-        for start in range(0, len(numbers), _QUERY_KEYS):
-            some = numbers[start : start + _QUERY_KEYS]
+        return {
+            number: (key, value)
+            for number, key, value in self._chosen("rowid, key, value", "rowid", numbers)
+        }
+
+    def _chosen(
+        self, columns: str, place: str, wanted: Sequence[str] | Sequence[int]
+    ) -> Iterator[Any]:
+        """Yield the rows that are ours and have one of the wanted values in a place."""
+        for start in range(0, len(wanted), _QUERY_KEYS):
+            some = wanted[start : start + _QUERY_KEYS]
             marks = ",".join("?" * len(some))
-            with self._lock:
-                rows = self._rows(
-                    "SELECT rowid, key, value FROM Cache WHERE raw = 1 AND mode = 1 "
-                    f"AND typeof(value) = 'blob' AND typeof(key) = 'text' AND rowid IN ({marks})",
-                    *some,
-                )
-            rows_by_number.update((number, (key, value)) for number, key, value in rows)
-        return rows_by_number
+            yield from self._rows(
+                f"SELECT {columns} FROM Cache WHERE {_OURS} AND {place} IN ({marks})", *some
+            )
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
-        try:
-            return self._reader.execute(query, values).fetchall()
-        except sqlite3.Error as error:  # closed a moment ago by who clears it, or damaged
-            raise StoreError(f"{self.path} cannot be read: {error}") from None
+        with self._lock:
+            try:
+                return self._reader.execute(query, values).fetchall()
+            except sqlite3.Error as error:  # closed a moment ago by who clears it, or damaged
+                raise StoreError(f"{self.path} cannot be read: {error}") from None
 
     def close(self) -> None:
         """Close every connection."""
@@ -376,9 +353,7 @@ def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
         for number in range(1, (last or 0) + 1):
             try:
                 row = connection.execute(
-                    "SELECT key, value FROM Cache WHERE rowid = ? AND raw = 1 AND mode = 1 "
-                    "AND typeof(value) = 'blob' AND typeof(key) = 'text'",
-                    (number,),
+                    f"SELECT key, value FROM Cache WHERE rowid = ? AND {_OURS}", (number,)
                 ).fetchone()
             except sqlite3.Error:
                 continue  # this page is lost; the next may not be

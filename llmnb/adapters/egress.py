@@ -221,9 +221,6 @@ def _quoted(url: str) -> str:
 
 # ------------------------------------------------------------- proxies and certificates
 
-_SPOKEN = ("http", "https")
-"""Schemes of proxies that the HTTP library can ask."""
-
 
 def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
     """Return the proxy for an address and its user and password, None for a direct way.
@@ -238,14 +235,14 @@ def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
         ConfigurationError: If the proxy is of a kind that cannot be asked, such as SOCKS, or its
             address cannot be read; nothing was sent.
     """
-    if is_loopback(urlsplit(url).hostname or ""):
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host):
         return None
     proxies = {
         kind: secret_url(proxy) for kind, proxy in urllib.request.getproxies_environment().items()
     }
     is_bypassed = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
-    parts = urlsplit(url)
-    host = parts.hostname or ""
     kind = parts.scheme if proxies.get(parts.scheme) else "all"
     proxy = proxies.get(kind)
     if not proxy or is_bypassed(host, proxies):
@@ -273,7 +270,7 @@ def _proxy_fault(proxy: str) -> str | None:
         has_address = False
     if not has_address:
         return "whose host and port cannot be read"
-    if parts.scheme in _SPOKEN:
+    if parts.scheme in ("http", "https"):  # which the HTTP library can ask
         return None
     kind = "socks" if parts.scheme.startswith("socks") else parts.scheme
     return f"of the kind {parts.scheme}://, and llmnb does not speak {kind}"
@@ -288,10 +285,9 @@ def tls_context(bundle: str | None, folder: str | None) -> ssl.SSLContext:
         folder: Folder of further certificates.
     """
     context = ssl.create_default_context()
-    if bundle and os.path.isfile(bundle):
-        context.load_verify_locations(cafile=bundle)
-    elif bundle and os.path.isdir(bundle):
-        context.load_verify_locations(capath=bundle)
-    if folder and os.path.isdir(folder):
-        context.load_verify_locations(capath=folder)
+    for path in filter(None, (bundle, folder)):
+        if os.path.isfile(path):
+            context.load_verify_locations(cafile=path)
+        elif os.path.isdir(path):
+            context.load_verify_locations(capath=path)
     return context

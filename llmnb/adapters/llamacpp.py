@@ -35,6 +35,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from llmnb import settings
 from llmnb.adapters import environment
@@ -112,16 +113,11 @@ class LocalServer:
     api_key: str = field(repr=False)
     """Made for this server and valid for nothing else."""
 
-    model: str
-    """Name the server answers under."""
-
-    identity: str
-    """Engine, weights and load settings: what stands for the endpoint in an answer's key."""
-
-    port: int
     native: list[Any] = field(repr=False)
     """The only reference to llama.cpp's own object: emptied to have it destroyed."""
 
+
+DEFAULT = LoadSettings()
 
 _lock = threading.Lock()
 _running: dict[tuple[str, LoadSettings, str], LocalServer] = {}
@@ -138,7 +134,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec(PACKAGE) is not None
 
 
-def identity(path: str | os.PathLike[str], load: LoadSettings | None = None) -> str:
+def identity(path: str | os.PathLike[str], load: LoadSettings = DEFAULT) -> str:
     """Return what decides the answers of a local model, without loading it.
 
     Ports change and threads only change the speed, so an answer's key holds this
@@ -146,7 +142,7 @@ def identity(path: str | os.PathLike[str], load: LoadSettings | None = None) -> 
 
     Args:
         path: The GGUF file.
-        load: How it would be loaded; None is the default.
+        load: How it would be loaded.
 
     Returns:
         One line: engine and version, hash of the weights, tokens of context.
@@ -159,9 +155,8 @@ def identity(path: str | os.PathLike[str], load: LoadSettings | None = None) -> 
     return identity_of(weights_sha256(_checked_gguf_path(path)), load)
 
 
-def identity_of(digest: str, load: LoadSettings | None = None) -> str:
+def identity_of(digest: str, load: LoadSettings) -> str:
     """Return the same as `identity` of weights that may not be here yet, by their sha256."""
-    load = load or LoadSettings()
     pooled = f" pooling={load.pooling}" if load.pooling else ""
     return f"{PACKAGE}/{_need_version()} sha256:{digest} n_ctx={load.n_ctx}{pooled}"
 
@@ -190,7 +185,7 @@ def serve(
     path: str | os.PathLike[str],
     *,
     name: str | None = None,
-    load: LoadSettings | None = None,
+    load: LoadSettings = DEFAULT,
 ) -> LocalServer:
     """Start llama.cpp's server for a GGUF file, or return the one already running.
 
@@ -202,13 +197,12 @@ def serve(
         path: The GGUF file.
         name: Name it answers under; None is the file's. A path in a reply would
             carry somebody's folders into the store.
-        load: How to load it; None is the default.
+        load: How to load it.
 
     Raises:
         MissingExtra: If the extra ``local`` is not installed.
         ConfigurationError: If the file is no GGUF file or llama.cpp cannot load it.
     """
-    load = load or LoadSettings()
     check(load)
     real_path = os.path.realpath(_checked_gguf_path(path))
     name = name or Path(real_path).stem
@@ -240,8 +234,6 @@ def close_all() -> None:
 def _start(path: str, load: LoadSettings, name: str) -> LocalServer:
     global _has_started
     engine = _import()
-    # Read before loading, so that a file swapped meanwhile cannot get the other's answers.
-    known_as = identity(path, load)
     api_key = Secret(secrets.token_urlsafe(32))
     params = _params(engine, path, load, name, api_key)
     _has_started = True
@@ -257,18 +249,10 @@ def _start(path: str, load: LoadSettings, name: str) -> LocalServer:
     # It says "loaded" a moment before its loop runs, and a server stopped in that moment
     # never ends. Its figures come from the loop: with them it is certain to be running.
     native.handle_metrics()
-    address = str(native.listening_address)
     if not _running:
         atexit.unregister(close_all)
         atexit.register(close_all)
-    return LocalServer(
-        base_url=address + "/v1",
-        api_key=api_key,
-        model=name,
-        identity=known_as,
-        port=int(address.rpartition(":")[2]),
-        native=[native],
-    )
+    return LocalServer(base_url=f"{native.listening_address}/v1", api_key=api_key, native=[native])
 
 
 def _params(engine: Any, path: str, load: LoadSettings, name: str, api_key: str) -> Any:
@@ -331,8 +315,7 @@ def _quota(file: str = "/sys/fs/cgroup/cpu.max") -> int | None:
 
 
 def _import() -> Any:
-    if not is_installed():
-        raise _missing_extra()
+    _need_version()
     try:
         with environment.variables(_short_spins()):
             import xllamacpp
@@ -362,17 +345,14 @@ def _short_spins() -> Mapping[str, str]:
 
 
 def _stop(server: LocalServer) -> None:
-    _hang_up(server.port)
+    # Every socket of this process at its port is shut down, the listening one first.
+    sockets = _sockets_at(urlsplit(server.base_url).port or 0)
+    for _, ours in sorted(sockets, key=lambda pair: pair[0], reverse=True):
+        with ours, contextlib.suppress(OSError):  # closed by its other side meanwhile
+            ours.shutdown(socket.SHUT_RDWR)
     if _is_forked:
         _keep_for_ever(server.native[0])
     server.native.clear()  # else the last reference: the destructor runs here
-
-
-def _hang_up(port: int) -> None:
-    """Shut down every socket of this process at a port, the listening one first."""
-    for _, ours in sorted(_sockets_at(port), key=lambda pair: pair[0], reverse=True):
-        with ours, contextlib.suppress(OSError):  # closed by its other side meanwhile
-            ours.shutdown(socket.SHUT_RDWR)
 
 
 def _sockets_at(port: int) -> Iterator[tuple[bool, socket.socket]]:
@@ -458,10 +438,10 @@ def _checked_gguf_path(path: str | os.PathLike[str]) -> str:
 
 
 _CHECKS = {
-    "n_parallel": Option("requests at once", whole_number(1, 64), frozenset(), False),
-    "n_ctx": Option("tokens for each slot", whole_number(16, LARGEST_CONTEXT), frozenset(), False),
-    "n_threads": Option("threads", whole_number(1), frozenset()),
-    "pooling": Option("how vectors become one", choice(*get_args(Pooling)), frozenset()),
+    "n_parallel": Option("requests at once", whole_number(1, 64), is_optional=False),
+    "n_ctx": Option("tokens for each slot", whole_number(16, LARGEST_CONTEXT), is_optional=False),
+    "n_threads": Option("threads", whole_number(1)),
+    "pooling": Option("how vectors become one", choice(*get_args(Pooling))),
 }
 
 

@@ -68,21 +68,13 @@ class Rates:
 
     def dollars(self, usage: Usage) -> float:
         """Return the price of one request at these rates."""
-        read = usage.cache_read
-        written = usage.cache_write
-        long_written = usage.cache_write_hour
-        thought = usage.reasoning
-        if not (read or written or thought):
-            tokens = usage.prompt * self.input + usage.completion * self.output
-            return self.request + tokens / MILLION
-        fresh = usage.prompt - read - written
-        answered = usage.completion - thought
+        read, written, thought = usage.cache_read, usage.cache_write, usage.reasoning
         tokens = (
-            (fresh if fresh > 0 else 0) * self.input
+            max(0, usage.prompt - read - written) * self.input
             + read * self.cache_read
             + written * self.cache_write
-            + long_written * (self.cache_write_hour - self.cache_write)
-            + (answered if answered > 0 else 0) * self.output
+            + usage.cache_write_hour * (self.cache_write_hour - self.cache_write)
+            + max(0, usage.completion - thought) * self.output
             + thought * self.reasoning
         )
         return self.request + tokens / MILLION
@@ -132,15 +124,13 @@ def _manual_schedule(into: float, out: float, read: float, written: float) -> _S
 _FREE = _manual_schedule(0.0, 0.0, 0.0, 0.0)
 
 
-def price(provider: str, model: str, usage: Usage, *, when: float | None = None) -> float | None:
+def price(provider: str, model: str, usage: Usage) -> float | None:
     """Return what a request cost.
 
     Args:
         provider: Catalog name of the provider.
         model: Model, as the provider spells it.
         usage: Tokens, as the provider billed them, and the service tier, where it is known.
-        when: Moment of the request in seconds since the epoch; None is now. Some
-            prices change with the day, some with the hour.
 
     Returns:
         Dollars; 0.0 for models on this machine; None when the price is not known.
@@ -149,30 +139,27 @@ def price(provider: str, model: str, usage: Usage, *, when: float | None = None)
         >>> price("local", "smollm2", Usage(prompt=150, completion=2))
         0.0
     """
-    if when is not None:
-        schedule = _schedule(provider, model, when)
-    else:
-        known = _known.get((provider, model))
-        if known is None or known.expires <= time.time():
-            if len(model) > _LONGEST_NAME:
-                return None
-            with _lock:
-                if len(_known) >= _MOST_KNOWN:  # names come with replies, too
-                    _known.clear()
-                known = _known[provider, model] = _schedule(provider, model, time.time())
-        schedule = known
-    factor: float | None = 1.0
-    if usage.tier is not None and not schedule.is_manual:
-        factor = tier_factor(provider, model, usage.tier)
+    now = time.time()  # some prices change with the day, some with the hour
+    known = _known.get((provider, model))
+    if known is None or known.expires <= now:
+        if len(model) > _LONGEST_NAME:
+            return None
+        with _lock:
+            if len(_known) >= _MOST_KNOWN:  # names come with replies, too
+                _known.clear()
+            known = _known[provider, model] = _schedule(provider, model, now)
     dollars = None
-    if schedule.table is not None:
-        dollars = schedule.table.price(usage, time.time() if when is None else when)
+    if known.table is not None:
+        dollars = known.table.price(usage, now)
     else:
-        for rates in schedule.rates:
+        for rates in known.rates:
             if usage.prompt <= rates.longest_prompt:
                 dollars = rates.dollars(usage)
                 break
-    return None if dollars is None or factor is None else dollars * factor
+    if usage.tier is None or known.is_manual or dollars is None:
+        return dollars
+    factor = tier_factor(provider, model, usage.tier)
+    return None if factor is None else dollars * factor
 
 
 _USUAL = frozenset(
@@ -189,28 +176,22 @@ _FASTER = ("priority", "fast")
 """Two names of one tier: OpenAI renamed it in July 2026 and takes both."""
 
 _DAY_OF_MODEL = r"(?:-\d{4}-\d\d-\d\d)?$"
-_FASTER_FACTORS = tuple(
-    (re.compile(rf"(?:{models}){_DAY_OF_MODEL}"), factor)
-    for models, factor in (
-        (r"gpt-5-mini|gpt-5\.1-codex-mini", 1.8),
-        (r"gpt-4\.1(?:-mini)?", 1.75),
-        (r"gpt-(?:5(?:\.[1-46])?|6(?:\.1)?)(?:-(?:codex|sol|terra|luna|astra))?", 2.0),
-        (r"gpt-5\.4-mini", 2.0),
-    )
+_FASTER_FACTORS = (
+    (r"gpt-5-mini|gpt-5\.1-codex-mini", 1.8),
+    (r"gpt-4\.1(?:-mini)?", 1.75),
+    (r"gpt-(?:5(?:\.[1-46])?|6(?:\.1)?)(?:-(?:codex|sol|terra|luna|astra))?", 2.0),
+    (r"gpt-5\.4-mini", 2.0),
 )
 """The faster tier's price by model, at OpenAI and at Azure."""
 
-_FASTER_AT_OPENAI = tuple(
-    (re.compile(rf"(?:{models}){_DAY_OF_MODEL}"), factor)
-    for models, factor in (
-        (r"gpt-5\.5", 2.5),  # for Azure public lists disagree: twice or two and a half times
-        (r"o3", 1.75),
-        (r"gpt-4\.1-nano", 2.0),
-        (r"gpt-4o-mini", 0.25 / 0.15),
-        (r"gpt-4o-2024-05-13", 1.75),
-        (r"gpt-4o", 1.7),
-        (r"o4-mini", 2 / 1.1),
-    )
+_FASTER_AT_OPENAI = (
+    (r"gpt-5\.5", 2.5),  # for Azure public lists disagree: twice or two and a half times
+    (r"o3", 1.75),
+    (r"gpt-4\.1-nano", 2.0),
+    (r"gpt-4o-mini", 0.25 / 0.15),
+    (r"gpt-4o-2024-05-13", 1.75),
+    (r"gpt-4o", 1.7),
+    (r"o4-mini", 2 / 1.1),
 )
 
 _GEMINI_FASTER = 1.8
@@ -252,7 +233,10 @@ def tier_factor(provider: str, model: str, tier: str) -> float | None:
     if provider == "gemini":
         return _GEMINI_FASTER
     listed = _FASTER_FACTORS + (_FASTER_AT_OPENAI if provider == "openai" else ())
-    return next((factor for models, factor in listed if models.match(model)), None)
+    return next(
+        (factor for models, factor in listed if re.match(f"(?:{models}){_DAY_OF_MODEL}", model)),
+        None,
+    )
 
 
 def is_usual(tier: str | None) -> bool:
@@ -269,7 +253,7 @@ def rates(provider: str, model: str) -> Rates | None:
     """Return a model's rates for short prompts now, or None when they are not known."""
     price(provider, model, Usage(prompt=0, completion=0))
     known = _known.get((provider, model), _UNKNOWN).rates
-    return known[0] if known else None
+    return next(iter(known), None)
 
 
 @functools.lru_cache(maxsize=1024)

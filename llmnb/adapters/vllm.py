@@ -13,7 +13,7 @@ import importlib.util
 import os
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,29 +52,23 @@ def version() -> str:
 def load(
     model: str,
     *,
-    tokenizer: str | None = None,
-    seed: int = 0,
-    hf_token: str | None = None,
-    cache_dir: str | None = None,
-    gpu_memory_utilization: float = UnchosenShare(0.9),
-    tensor_parallel_size: int = 1,
-    max_model_len: int | None = UnchosenLength(2048),
-    further: Mapping[str, Any],
+    hf_token: str | None,
+    cache_dir: str | None,
+    gpu_memory_utilization: float,
+    max_model_len: int | None,
+    **further: Any,
 ) -> Engine:
     """Load a model into an engine of this process; blocks for as long as that takes.
 
     Args:
         model: A folder with a model, or its name on the hub.
-        tokenizer: None: the model's own.
-        seed: Seed of the engine.
         hf_token: Token for private models of the hub. It is in the environment while
             loading, and nowhere else: vLLM prints its arguments.
         cache_dir: Where files from the hub are kept; None: where the hub's own library keeps them.
         gpu_memory_utilization: Share of the GPU's memory; on a CPU, of the machine's, where the
             caller chose it.
-        tensor_parallel_size: GPUs that share the model.
         max_model_len: Tokens that prompt and answer may have together; None: what the model can.
-        further: Further arguments of vLLM's own `LLM`.
+        **further: Further arguments of vLLM's own `LLM`.
 
     Raises:
         MissingExtra: If vLLM is not installed.
@@ -83,10 +77,7 @@ def load(
     vllm = _import()
     arguments: dict[str, Any] = {
         "model": model,
-        "tokenizer": tokenizer,
-        "seed": seed,
         "download_dir": cache_dir,
-        "tensor_parallel_size": tensor_parallel_size,
         "gpu_memory_utilization": float(gpu_memory_utilization),
         "max_model_len": None if max_model_len is None else int(max_model_len),
     }

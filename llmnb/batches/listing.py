@@ -26,7 +26,6 @@ SHOWN = 20
 """Runs that are shown; the list itself has all."""
 
 _LONGEST = 200
-_WHOLE = "white-space:nowrap"
 _LONGEST_CALL = 40
 
 
@@ -71,26 +70,22 @@ class RunList(list[RunNote]):
     def __repr__(self) -> str:
         if not self:
             return "no runs"
-        rows = [_HEAD, *map(_cells, self[:SHOWN])]
+        rows = [tuple(_COLUMNS), *map(_cells, self[:SHOWN])]
         return "\n".join([*columns(rows, right={3, 4}), *self._further()])
 
     def _repr_html_(self) -> str:
         if not self:
             return box(line("No runs yet: df.llm.generate(…) starts one."), name=CARD)
-        aligned = ["right" if name in ("rows", "failed") else "left" for name in _HEAD]
+        head = [cell(name, FAINT, align=align, head="col") for name, align in _COLUMNS.items()]
         rows = [
             [
-                cell(text, _WHOLE if name == "run" else "", align=align, longest=_LONGEST)
-                for name, text, align in zip(_HEAD, _cells(note), aligned, strict=True)
+                cell(text, align=align, longest=_LONGEST)
+                for text, align in zip(_cells(note), _COLUMNS.values(), strict=True)
             ]
             for note in self[:SHOWN]
         ]
-        head = [
-            cell(name, FAINT, align=align, head="col")
-            for name, align in zip(_HEAD, aligned, strict=True)
-        ]
         return box(
-            scrolled(table([head, *rows])),
+            scrolled(table([head, *rows], "white-space:nowrap")),
             *(line(text, FAINT) for text in self._further()),
             line("llmnb.attach('…') takes a run up again; nothing is asked.", FAINT),
             name=CARD,
@@ -102,7 +97,11 @@ class RunList(list[RunNote]):
         return [f"and {left:,} older ones"] if left > 0 else []
 
 
-_HEAD = ("run", "begun", "state", "rows", "failed", "call", "model", "project")
+_COLUMNS = {
+    **{"run": "left", "begun": "left", "state": "left", "rows": "right", "failed": "right"},
+    **{"call": "left", "model": "left", "project": "left"},
+}
+"""The columns' names, and to which side they are aligned."""
 
 
 def _cells(note: RunNote) -> tuple[str, ...]:

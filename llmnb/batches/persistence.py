@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from llmnb import errors, settings
@@ -156,18 +157,37 @@ def _outcome(number: int, row: BatchRow, **fields: Any) -> Outcome:
     return Outcome(row=number, key=row.key, metadata=prepared.metadata, tag=prepared.tag, **fields)
 
 
-def stored_outcome(
-    number: int, row: BatchRow, entry: Entry, target: HTTPTarget, good_finish: tuple[str, ...]
-) -> Outcome | None:
-    """Return the outcome of a row that the store has an entry for; None where it must be asked.
+def stored_outcomes(
+    rows: Mapping[int, BatchRow],
+    look: Callable[[Sequence[str]], Mapping[str, Entry]],
+    target: HTTPTarget,
+    good_finish: tuple[str, ...],
+) -> dict[int, Outcome]:
+    """Return the outcomes of rows that are answered in the store, by position; blocks.
 
     Args:
-        number: The row's position.
-        row: The row.
-        entry: What the store has under its key.
+        rows: Rows by their position.
+        look: Returns what the store has, by key.
         target: Who was asked.
         good_finish: Finish reasons that are good here, beside those of `configure`.
     """
+    good_finish = (*good_finish, *settings.current().good_finish)
+    outcomes: dict[int, Outcome] = {}
+    remaining = iter(rows.items())
+    while chunk := list(itertools.islice(remaining, AT_ONCE)):
+        entries = look([row.key for _, row in chunk if row.key is not None])
+        for number, row in chunk:
+            if (entry := entries.get(row.key or "")) is not None:
+                outcome = _stored_outcome(number, row, entry, target, good_finish)
+                if outcome is not None:
+                    outcomes[number] = outcome
+    return outcomes
+
+
+def _stored_outcome(
+    number: int, row: BatchRow, entry: Entry, target: HTTPTarget, good_finish: tuple[str, ...]
+) -> Outcome | None:
+    """Return the outcome of a row that the store has an entry for; None where it must be asked."""
     call = row.call
     try:
         reply = target.read(entry.raw)
@@ -176,7 +196,6 @@ def stored_outcome(
     except LLMNBError as unread:
         return failed_outcome(number, row, unread) if row.part is not None else None
     body = call.body if call is not None else _body(entry, row)
-    good_finish = (*good_finish, *settings.current().good_finish)
     error: LLMNBError | None = objection(reply, body, entry.raw, good_finish)
     if error is not None and row.part is None and not isinstance(error, errors.UnknownEnd):
         return None

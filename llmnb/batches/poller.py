@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from llmnb import bridge, errors
@@ -146,9 +146,8 @@ class BatchPoller:
             if self.part.standing.state == "submitted":
                 await self._follow()
         except LLMNBError as error:
-            standing = self.part.standing
+            standing, self.error = self.part.standing, error
             is_old = Clock.wall() - standing.since > _LONGEST_KEPT
-            self.error = error
             if standing.state == "submitted" and error.details.status == 404 and is_old:
                 # The provider has forgotten it; a young one that is not there is another account's.
                 self._close_refused(
@@ -162,7 +161,15 @@ class BatchPoller:
 
     async def _submit(self) -> None:
         """Submit the part, unless it has been: only one process at a time may try."""
-        async with self._hold_lock():
+        with contextlib.ExitStack() as stack:
+
+            async def hold() -> bool:
+                lock = locked(self.part.path("lock"), timeout=0)
+                await asyncio.to_thread(stack.enter_context, lock)
+                return True
+
+            if not await self._until_answered(hold, (StoreError,)):
+                return
             self.part.load()
             if self.part.standing.state == "submitting":
                 # Its process may have died a moment ago: lists are not at once up to date.
@@ -267,7 +274,11 @@ class BatchPoller:
         failed = [Failed(wire.key_of(name), kind, error.message) for name in names]
         self.part.close("refused", failed, words=error.message, kind=kind)
 
-    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T | None:
+    async def _until_answered(
+        self,
+        ask: Callable[[], Awaitable[T]],
+        passing: tuple[type[LLMNBError], ...] = _PASSING,
+    ) -> T | None:
         """Ask until there is an answer; return None once no run waits any more."""
         poll = 0
         while not self._left.is_set():
@@ -275,38 +286,21 @@ class BatchPoller:
                 answer = await ask()
                 self.error = None
                 return answer
-            except _PASSING as error:
+            except passing as error:
                 self.error = error
                 await rest(wait_before(poll, error.details.retry_after), self._left)
                 poll += 1
         return None
 
-    @contextlib.asynccontextmanager
-    async def _hold_lock(self) -> AsyncIterator[None]:
-        """Hold the part's lock, so that no other process submits it at the same time."""
-        path = self.part.path("lock")
-        with contextlib.ExitStack() as stack:
-            poll = 0
-            while True:
-                try:
-                    await asyncio.to_thread(stack.enter_context, locked(path, timeout=0))
-                    break
-                except StoreError:
-                    if self._left.is_set():
-                        raise
-                    await rest(wait_before(poll), self._left)
-                    poll += 1
-            yield
-
 
 def _names_of_others(part: Part) -> set[str]:
     """Return the provider's names of all batches that other parts are known by."""
-    names = set(part.standing.strangers)
-    for folder, record in records.all_records(part.folder.parent):
-        for other in records.parts_of(folder, record):
-            if other.name != part.name and other.standing.batch:
-                names.add(other.standing.batch)
-    return names
+    return set(part.standing.strangers) | {
+        other.standing.batch
+        for folder, record in records.all_records(part.folder.parent)
+        for other in records.parts_of(folder, record)
+        if other.name != part.name and other.standing.batch
+    }
 
 
 def pollers() -> dict[str, BatchPoller]:

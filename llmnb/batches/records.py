@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
@@ -92,15 +92,10 @@ class BatchRow:
 def _line(row: BatchRow, run_id: str) -> bytes:
     """Return what is written down of a row: key, part of this run or of another, and the rest."""
     own, _, number = (row.part or "").partition("/")
-    is_own, error = own == run_id, row.prepared.error
-    fields = (
-        row.key,
-        int(number) if is_own else None,
-        None if is_own else row.part,
-        row.is_length_chosen,
-        None if error is None else (type(error).__name__, error.message),
-    )
-    return orjson.dumps(fields) + b"\n"
+    part = (int(number), None) if own == run_id else (None, row.part)
+    error = row.prepared.error
+    words = None if error is None else (type(error).__name__, error.message)
+    return orjson.dumps((row.key, *part, row.is_length_chosen, words)) + b"\n"
 
 
 def error_of(kind: str, message: str) -> LLMNBError:
@@ -247,10 +242,11 @@ def write_run(
     Raises:
         StoreError: If it cannot be written; then nothing is left of it.
     """
-    made = [Part(folder, number) for number in range(len(parts))]
+    made = []
     try:
         files.make_folder(folder, must_be_new=True)
-        for part, lines in zip(made, parts, strict=True):
+        for number, lines in enumerate(parts):
+            made.append(part := Part(folder, number))
             with files.whole_file(part.path("jsonl"), is_private=True) as file:
                 file.writelines(lines)
             part.save(requests=len(lines), tag=f"{record.run_id}-{part.number}")
@@ -313,15 +309,9 @@ def read_rows(folder: Path) -> list[BatchRow]:
     rows = []
     for line in (folder / ROWS).read_bytes().splitlines():
         key, number, elsewhere, is_length_chosen, error = orjson.loads(line)
-        rows.append(
-            BatchRow(
-                Row(call=None, error=error_of(*error) if error else None),
-                key,
-                part=elsewhere if number is None else f"{folder.name}/{number}",
-                is_length_chosen=is_length_chosen,
-                is_first=key not in seen,
-            )
-        )
+        prepared = Row(call=None, error=error_of(*error) if error else None)
+        part = elsewhere if number is None else f"{folder.name}/{number}"
+        rows.append(BatchRow(prepared, key, part, is_length_chosen, key not in seen))
         seen.add(key)
     return rows
 
@@ -339,15 +329,9 @@ def part_named(folder: Path, name: str) -> Part:
 
 def all_records(folder: Path) -> Iterator[tuple[Path, Record]]:
     """Yield every run that is written down whole, the oldest first."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    except OSError:
-        return
-    for name in names:
-        try:
-            yield folder / name, read_record(folder / name)
-        except ConfigurationError:
-            continue
+    for path in sorted(folder.glob(f"*/{RECORD}")):
+        with contextlib.suppress(ConfigurationError):
+            yield path.parent, read_record(path.parent)
 
 
 def open_parts(folder: Path) -> Iterator[tuple[Record, Part, set[str]]]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,11 @@ from llmnb import bridge
 from llmnb.batches import persistence
 from llmnb.batches.persistence import AT_ONCE
 from llmnb.batches.poller import BatchPoller
-from llmnb.batches.records import FOLDER, BatchRow, Failed, Record, error_of
-from llmnb.display import moments
-from llmnb.display.escape import html_text
-from llmnb.display.html_fragments import bar, box, facts, line, strong
-from llmnb.display.palette import FAINT, RULE
-from llmnb.display.texts import cut, single_line
+from llmnb.batches.records import FOLDER, BatchRow, Record, error_of
+from llmnb.display.texts import single_line
 from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, State, StatusSnapshot
+from llmnb.engine.status import State, StatusSnapshot
 from llmnb.errors import ConfigurationError, LLMNBError, Stopped, StoreError
 from llmnb.records import Outcome
 from llmnb.store import search
@@ -35,6 +30,9 @@ AskAgain = Callable[
     [list[BatchRow], Callable[[Outcome], None], Mode | None], RunHandle[list[Outcome]]
 ]
 """Starts a run over failed rows; its second argument takes each outcome."""
+
+_NAMED = 3
+"""Batches of the provider that a card names one by one."""
 
 
 class BatchRun(RunHandle[list[Outcome]]):
@@ -247,8 +245,6 @@ class BatchRun(RunHandle[list[Outcome]]):
                     self._finish(persistence.failed_outcome(number, row))
             for outcome in self._known.values():
                 self._finish(outcome)
-            if self._ask is None:
-                await self._collect(None, {})
             await asyncio.gather(*(self._part(name) for name in self._pollers))
         except StoreError as error:
             self._first_error = self._first_error or error
@@ -276,34 +272,21 @@ class BatchRun(RunHandle[list[Outcome]]):
         standing = poller.part.standing
         if standing.state == "refused":
             self._first_error = self._first_error or error_of(standing.kind, standing.words)
-        failed = await asyncio.to_thread(poller.part.failures)
-        await self._collect(name, {failure.key: failure for failure in failed})
-
-    async def _collect(self, part: str | None, failed: dict[str, Failed]) -> None:
-        """Give the rows of a part their outcomes; None: those that the store had before."""
-        rows = [
-            (number, row, row.key)
-            for number, row in enumerate(self._rows)
-            if row.key is not None and row.part == part
-        ]
-        is_own = part is not None and part.startswith(f"{self.run_id}/")
+        failed = {failure.key: failure for failure in await asyncio.to_thread(poller.part.failures)}
+        left = {}
+        for number, row in enumerate(self._rows):
+            if row.part == name and (failure := failed.get(row.key or "")) is not None:
+                error = error_of(failure.kind, failure.message)
+                self._finish(persistence.failed_outcome(number, row, error))
+            elif row.part == name:
+                left[number] = row
+        is_own = name.startswith(f"{self.run_id}/")
         look = self._store.peek if is_own else self._store.lookup
-        for first in range(0, len(rows), AT_ONCE):
-            chunk = rows[first : first + AT_ONCE]
-            entries = await asyncio.to_thread(look, [key for _, _, key in chunk])
-            for number, row, key in chunk:
-                if (failure := failed.get(key)) is not None:
-                    error = error_of(failure.kind, failure.message)
-                    self._finish(persistence.failed_outcome(number, row, error))
-                elif (entry := entries.get(key)) is not None:
-                    read = functools.partial(
-                        persistence.stored_outcome,
-                        *(number, row, entry, self._target, self._good_finish),
-                    )
-                    is_apart = row.call is not None and row.call.checks_in_thread
-                    outcome = await bridge.in_thread(read) if is_apart else read()
-                    if outcome is not None:
-                        self._finish(outcome)
+        outcomes = await bridge.in_thread(
+            persistence.stored_outcomes, left, look, self._target, self._good_finish
+        )
+        for outcome in outcomes.values():
+            self._finish(outcome)
 
     def _missing(self, row: BatchRow) -> LLMNBError:
         """Return why a row that is waited for has no outcome."""
@@ -339,91 +322,23 @@ class BatchRun(RunHandle[list[Outcome]]):
     # -------------------------------------------------------------------- on show
 
     def _repr_html_(self) -> str:
-        names = [poller.part.standing.batch for poller in self._pollers.values()]
-        batches = [name for name in names if name]
-        return card(self.run_id, self.asked, self.status(), batches=batches, now=Clock.wall())
+        names = [name for poller in self._pollers.values() if (name := poller.part.standing.batch)]
+        further = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        status, foot = self.status(), ""
+        if self.run_id and status.state != "finished":
+            foot = f"Later, or elsewhere: import llmnb; llmnb.attach({self.run_id!r})"
+        elif status.counts.num_tasks_failed:
+            # Not by `attach`: an attached run has not the requests to ask again.
+            foot = "Retry the failed rows: import llmnb; llmnb.last_run().retry_failed()"
+        facts = {
+            "run": self.run_id or "nothing had to be submitted",
+            "at the provider": ", ".join(names[:_NAMED]) + further,
+            "price": "half of what it costs to ask now",
+        }
+        return status.page(asked=self.asked, facts=facts, foot=foot)
 
 
 def _requests_at_provider(poller: BatchPoller) -> int:
     """Return the requests of a part that are at the provider."""
     standing = poller.part.standing
     return standing.requests - poller.done if standing.state == "submitted" else 0
-
-
-# ------------------------------------------------------------------------------- its card
-
-_TITLES: dict[State, str] = {
-    "running": "Batch under way",
-    "paused": "Batch under way",
-    "stopping": "Leaving the batch",
-    "stopped": "Batch left to the provider",
-    "finished": "Batch finished",
-}
-
-_TITLE = "margin:0;font-size:16px;line-height:22px"
-CARD = "llmnb-batch"
-"""Class of the cards of batches; every word in them is text, colours are the page's own."""
-
-LONGEST = 200
-"""Characters of a text on a card."""
-
-_NAMED = 5
-"""Batches of the provider that are named one by one."""
-
-
-def card(
-    run_id: str, asked: str, status: StatusSnapshot, *, batches: Sequence[str] = (), now: float
-) -> str:
-    """Return the card of a run.
-
-    Args:
-        run_id: Name of the run; empty where nothing had to be submitted.
-        asked: The model in words.
-        status: How the run stands.
-        batches: The provider's names of its batches.
-        now: Seconds since the epoch, to say how old the card is.
-    """
-    counts, total = status.counts, status.total or 0
-    kept = counts.num_cached + counts.num_reused + counts.num_merged
-    failed, unknown = counts.num_tasks_failed, counts.num_stopped
-    answered = max(0, status.completed - kept - failed - unknown)
-    simulated = " · simulated" if status.simulated else ""
-    title = _TITLES[status.state] if run_id else "Nothing had to be submitted"
-    far = f"{status.completed - unknown:,} of {total:,} rows"
-    causes = (f"{count:,} {kind}" for kind, count in status.failures.items())
-    named = ", ".join(batches[:_NAMED])
-    if len(batches) > _NAMED:
-        named += f" and {len(batches) - _NAMED:,} more"
-    figures = {
-        "run": run_id,
-        "answered": f"{answered:,}",
-        "kept before or merged": f"{kept:,}" if kept else "",
-        "failed": ", ".join([f"{failed:,}", *causes]),
-        "cost": f"{status.cost_text}, at half the price",
-        "at the provider": named,
-    }
-    parts = {"reused": kept, "answered": answered, "failed": failed}
-    waiting = cut(f"Waiting on {status.waiting_on}", LONGEST) if status.waiting_on else ""
-    return box(
-        bar((name, rows / total) for name, rows in parts.items()) if total else "",
-        f'<p style="{_TITLE}">{strong(title)} · {far}{simulated}</p>',
-        line(cut(f"{status.project} · {asked}", LONGEST), FAINT),
-        facts(figures.items(), LONGEST),
-        line(waiting, f"margin-top:6px;{FAINT}") if waiting else "",
-        _foot(run_id, status, now),
-        name=CARD,
-    )
-
-
-def _foot(run_id: str, status: StatusSnapshot, now: float) -> str:
-    parts = []
-    if run_id and status.state != "finished":
-        name = html_text(repr(run_id), longest=LONGEST)
-        parts.append(f"Later, or elsewhere: <code>import llmnb; llmnb.attach({name})</code>")
-    elif status.counts.num_tasks_failed:
-        # Not by `attach`: who attaches to a run has its keys, and not the requests to ask again.
-        code = "import llmnb; llmnb.last_run().retry_failed()"
-        parts.append(f"Retry the failed rows: <code>{code}</code>")
-    parts.append(f"as of {moments.moment(now)}")
-    style = f"margin:8px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
-    return f'<p style="{style}">{" · ".join(parts)}</p>'

@@ -143,8 +143,6 @@ class Service:
 
     def _good(self, raw: RawReply) -> RawReply:
         """Return a reply with a good status; raise what any other means."""
-        if 200 <= raw.status < 300:
-            return raw
-        error = self._target.judge(raw)
-        assert error is not None
-        raise error
+        if (error := self._target.judge(raw)) is not None:
+            raise error
+        return raw

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 from llmnb import bridge, settings
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
-from llmnb.batches.persistence import AT_ONCE, stored_outcome
+from llmnb.batches.persistence import stored_outcomes
 from llmnb.batches.poller import pollers_of
 from llmnb.batches.records import BatchRow, Part, Record
 from llmnb.batches.run import BatchRun
@@ -72,8 +72,8 @@ def start_batch(
     """
     options = taken("BatchOptions", keywords, "start_batch()")
     preparer = Preparer(asking)
-    targets = preparer.defaults
-    if len(targets) > 1:
+    target, *further = preparer.defaults
+    if further:
         raise ConfigurationError(
             "mode='batch' asks one model: there is no falling back within a batch. "
             "Nothing was sent."
@@ -81,22 +81,31 @@ def start_batch(
     budget = options["budget_usd"]
     setting = _Setting(
         asking=asking,
-        target=targets[0],
-        service=Service(targets[0]),
+        target=target,
+        service=Service(target),
         store=open_project(options["project_name"], options["cache_dir"], share=options["share"]),
         budget_usd=settings.current().budget_usd if budget is None else budget,
         good_finish=options["good_finish"] or (),
     )
     rows: list[BatchRow] = []
+    asked = (target.url, target.model)
     left = iter(requests)
     while chunk := list(itertools.islice(left, CHUNK_ROWS)):
         bridge.call(get_ready(chunk))
         for request in chunk:
             row = preparer(request, len(rows))
-            call = row.call
-            is_length_chosen = call is None or chosen_length(call.body) is not None
-            key = None if call is None else call.key
-            rows.append(BatchRow(row, key, is_length_chosen=is_length_chosen))
+            if (call := row.call) is None:
+                rows.append(BatchRow(row, None))
+                continue
+            other = call.target
+            if isinstance(other, HTTPTarget) and (other.url, other.model) != asked:
+                raise ConfigurationError(
+                    f"Row {len(rows)} is for {other.provider}/{other.model}, others for "
+                    f"{target.provider}/{target.model}: a batch asks one model. Nothing was sent; "
+                    "start one run for each."
+                )
+            is_length_chosen = chosen_length(call.body) is not None
+            rows.append(BatchRow(row, call.key, is_length_chosen=is_length_chosen))
     return _start_prepared(setting, rows, use_cache=options["use_cache"])
 
 
@@ -109,8 +118,9 @@ def _start_prepared(
 ) -> BatchRun:
     """Start a run over prepared rows."""
     target, store = setting.target, setting.store
-    _check_targets(target, rows)
-    known = _stored_outcomes(setting, rows) if use_cache else {}
+    known: Mapping[int, Outcome] = {}
+    if use_cache:
+        known = stored_outcomes(dict(enumerate(rows)), store.lookup, target, setting.good_finish)
     folder = records.root(store.paths.root)
     # Two runs that begin at once must not both see that no run asks a row yet.
     with locked(folder / records.LOCK):
@@ -148,31 +158,6 @@ def _start_prepared(
         ask_again=ask_again,
         on_outcome=on_outcome,
     )
-
-
-def _check_targets(target: HTTPTarget, rows: Sequence[BatchRow]) -> None:
-    for number, row in enumerate(rows):
-        other = None if row.call is None else row.call.target
-        if isinstance(other, HTTPTarget) and (other.url, other.model) != (target.url, target.model):
-            raise ConfigurationError(
-                f"Row {number} is for {other.provider}/{other.model}, others for "
-                f"{target.provider}/{target.model}: a batch asks one model. Nothing was sent; "
-                "start one run for each."
-            )
-
-
-def _stored_outcomes(setting: _Setting, rows: Sequence[BatchRow]) -> dict[int, Outcome]:
-    """Return the outcomes that the store has, by the row's position."""
-    known: dict[int, Outcome] = {}
-    for first in range(0, len(rows), AT_ONCE):
-        chunk = rows[first : first + AT_ONCE]
-        entries = setting.store.lookup([row.key for row in chunk if row.key is not None])
-        for number, row in enumerate(chunk, first):
-            if (entry := entries.get(row.key or "")) is not None:
-                outcome = stored_outcome(number, row, entry, setting.target, setting.good_finish)
-                if outcome is not None:
-                    known[number] = outcome
-    return known
 
 
 def _join_open_parts(

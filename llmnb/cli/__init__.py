@@ -8,31 +8,19 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "demo": "answer a real table with a model, and see what it costs",
-    "run": "ask a model about every row of a table",
-    "plan": "say what a run would take and cost; sends nothing",
-    "score": "say how often a column is right, and where it is wrong; sends nothing",
-    "compare": "ask several prompts or models the same, and say who is right",
-    "cache": "list, show, clear, bring back, export and import kept answers",
-    "models": "list providers, whether a key is found, and their default models",
-    "pull": "fetch the weights of the small local model",
-    "doctor": "say what works here",
-    "simulate": "serve a simulated provider to try things against",
+    "demo": ("demo", "answer a real table with a model, and see what it costs"),
+    "run": ("run", "ask a model about every row of a table"),
+    "plan": ("run", "say what a run would take and cost; sends nothing"),
+    "score": ("judging", "say how often a column is right, and where it is wrong; sends nothing"),
+    "compare": ("judging", "ask several prompts or models the same, and say who is right"),
+    "cache": ("cache", "list, show, clear, bring back, export and import kept answers"),
+    "models": ("machine", "list providers, whether a key is found, and their default models"),
+    "pull": ("machine", "fetch the weights of the small local model"),
+    "doctor": ("machine", "say what works here"),
+    "simulate": ("simulate", "serve a simulated provider to try things against"),
 }
-
-_HOMES = {
-    "demo": ("llmnb.cli.demo", "add_arguments", "act"),
-    "run": ("llmnb.cli.run", "add_arguments", "act"),
-    "plan": ("llmnb.cli.run", "add_question_arguments", "plan_only"),
-    "score": ("llmnb.cli.judging", "add_score_arguments", "score"),
-    "compare": ("llmnb.cli.judging", "add_compare_arguments", "compare"),
-    "cache": ("llmnb.cli.cache", "add_arguments", "act"),
-    "models": ("llmnb.cli.machine", "add_provider", "models"),
-    "pull": ("llmnb.cli.machine", "add_weights", "pull"),
-    "doctor": ("llmnb.cli.machine", "add_no_arguments", "doctor"),
-    "simulate": ("llmnb.cli.simulate", "add_arguments", "act"),
-}
-"""In which module each command lives: what describes its options, and what does it."""
+"""Every command's module and description. A function of its name does it, and
+``add_NAME_arguments`` describes its options, where it has any."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,15 +61,14 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for name, description in COMMANDS.items():
+    for name, (home, description) in COMMANDS.items():
         subparser = commands.add_parser(
             name, help=description, description=f"{description[0].upper()}{description[1:]}."
         )
         if name == command:
-            home, add_arguments, act = _HOMES[name]
-            module = importlib.import_module(home)
-            getattr(module, add_arguments)(subparser)
-            subparser.set_defaults(command=name, act=getattr(module, act))
+            module = importlib.import_module(f"llmnb.cli.{home}")
+            getattr(module, f"add_{name}_arguments", lambda _: None)(subparser)
+            subparser.set_defaults(command=name, act=getattr(module, name))
     return parser
 
 

@@ -24,7 +24,7 @@ from llmnb.store.entry import Entry
 from llmnb.targets.resolve import choose, resolve
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_cache_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
         "--cache-dir",
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--model", help="for dataformer's requests that name none: provider/model")
 
 
-def act(options: argparse.Namespace) -> int:
+def cache(options: argparse.Namespace) -> int:
     """Run the command."""
     return int(options.do(options, settings.cache_dir(options.cache_dir)))
 
@@ -109,13 +109,10 @@ def _show(options: argparse.Namespace, root: Path) -> int:
     for entry in entries:
         age = durations.ago(time.time() - entry.created)
         marks = [f"{entry.provider}/{entry.model}", age, usd(entry.usd)]
-        if entry.simulated:
-            marks.append("simulated")
-        if entry.quality != "good":
-            marks.append(entry.quality)
+        marks += ["simulated"] * entry.simulated + [entry.quality] * (entry.quality != "good")
         print(visible(" · ".join(marks)))
-        print("  asked     " + cut(visible(search.question(entry)), text.terminal_width() - 12))
-        print("  answered  " + cut(visible(search.answer(entry)), text.terminal_width() - 12))
+        for name, words in (("asked", search.question(entry)), ("answered", search.answer(entry))):
+            print(f"  {name:<10}" + cut(visible(words), text.terminal_width() - 12))
     return 0
 
 
@@ -169,24 +166,20 @@ def _export(options: argparse.Namespace, root: Path) -> int:
         else:
             count = transfer.export_project(project, options.file)
     except OSError as error:
-        raise ConfigurationError(
-            f"{options.file} cannot be written: {error.strerror or error}."
-        ) from None
+        why = error.strerror or error
+        raise ConfigurationError(f"{options.file} cannot be written: {why}.") from None
     print(f"Wrote {counted(count, 'answer')} to {options.file}.")
     return 0
 
 
 def _import(options: argparse.Namespace, root: Path) -> int:
     if options.source.is_dir():
+        entry_of = functools.partial(_dataformer_entry, options.model)
         count, skipped = transfer.import_dataformer(
-            options.source,
-            root,
-            resolve=functools.partial(_dataformer_entry, options.model),
-            project=options.project,
+            options.source, root, resolve=entry_of, project=options.project
         )
-        print(
-            f"Kept {counted(count, 'answer')}; {skipped:,} lines were errors or could not be read."
-        )
+        kept = counted(count, "answer")
+        print(f"Kept {kept}; {skipped:,} lines were errors or could not be read.")
         return 0
     count, name = transfer.import_file(options.source, root, project=options.project)
     print(f"Kept {counted(count, 'answer')} in project {visible(name)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from importlib import resources
 from pathlib import Path
@@ -34,14 +35,14 @@ SHOTS = (
 _SHOWN = 8
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     add = parser.add_argument
     add("--model", default="local/smollm2", help="default: local/smollm2, which runs here")
     add("--rows", type=int, metavar="N", help="the first N rows only")
 
 
-def act(options: argparse.Namespace) -> int:
+def demo(options: argparse.Namespace) -> int:
     """Run the command."""
     limit = ROWS.checked("--rows", options.rows)
     rows = list(open_table(table_path()).rows())[:limit]
@@ -86,11 +87,10 @@ def table_path() -> Path:
 
 def question(sentence: str) -> dict[str, object]:
     """Return the few-shot question about one sentence."""
-    messages = [{"role": "system", "content": SYSTEM}]
-    for asked, answered in SHOTS:
-        messages.append({"role": "user", "content": asked})
-        messages.append({"role": "assistant", "content": answered})
-    return {"messages": [*messages, {"role": "user", "content": sentence}]}
+    contents = [SYSTEM, *itertools.chain(*SHOTS), sentence]
+    roles = ["system", *["user", "assistant"] * len(SHOTS), "user"]
+    turns = zip(roles, contents, strict=True)
+    return {"messages": [{"role": role, "content": content} for role, content in turns]}
 
 
 def _fetch_weights(model: str) -> None:
@@ -113,16 +113,10 @@ def label_of(answer: str | None) -> str:
 
 
 def _first_rows(rows: list[Row], outcomes: list[Outcome]) -> str:
-    shown = [
-        (
-            row["text"],
-            row["label"],
-            outcome.text.strip()
-            if outcome.text is not None
-            else f"({type(outcome.error).__name__})",
-        )
-        for row, outcome in list(zip(rows, outcomes, strict=True))[:_SHOWN]
-    ]
+    shown = []
+    for row, outcome in list(zip(rows, outcomes, strict=True))[:_SHOWN]:
+        answer = f"({type(outcome.error).__name__})" if outcome.text is None else outcome.text
+        shown.append((row["text"], row["label"], answer.strip()))
     rest = f"\n… {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
     return text.table(("text", "a person said", "the model said"), shown) + rest
 

@@ -11,7 +11,6 @@ import itertools
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from llmnb.cli.table_questions import TableQuestions
 from llmnb.engine.run import Run
 from llmnb.errors import LLMNBError
 from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowTable, BadText, Group, cells_of, takes
-from llmnb.frames.table_files import Row
-from llmnb.frames.tables import TableWriter, format_of
+from llmnb.frames.table_files import Row, TableSink
+from llmnb.frames.tables import format_of
 from llmnb.generation.results import line
 from llmnb.progress import TwoBars
 from llmnb.records import Outcome
@@ -48,8 +47,19 @@ class TableJob(ABC):
         """Yield the requests, remembering their rows."""
 
     @abstractmethod
-    def write(self, run: Run, writer: TableWriter, bars: TwoBars) -> None:
+    def _write_ready(self, writer: TableSink) -> None:
+        """Write what waits for no outcome, up to the next row that does."""
+
+    @abstractmethod
+    def _take(self, writer: TableSink, outcome: Outcome) -> None:
+        """Give the next row that waits for one its outcome."""
+
+    def write(self, run: Run, writer: TableSink, bars: TwoBars) -> None:
         """Write every row with its outcome, in the order of the table."""
+        for outcome in run.outcomes(on_wait=bars.draw):
+            self._write_ready(writer)
+            self._take(writer, outcome)
+        self._write_ready(writer)
 
     def _note(self, row: int, error: LLMNBError) -> None:
         self.first_rows.setdefault(type(error).__name__, row)
@@ -72,30 +82,21 @@ class RowJob(TableJob):
             if request is not None:
                 yield request
 
-    def write(self, run: Run, writer: TableWriter, bars: TwoBars) -> None:
-        """Write every row with its outcome, in the order of the table."""
-        for outcome in run.outcomes(on_wait=bars.draw):
-            self._write_unasked(writer)
-            row, _ = self._waiting.popleft()
-            self._write_row(writer, row, outcome)
-        self._write_unasked(writer)
-
-    def _write_unasked(self, writer: TableWriter) -> None:
-        """Write rows about which there was nothing to ask, up to the next that was asked."""
+    def _write_ready(self, writer: TableSink) -> None:
         while self._waiting and not self._waiting[0][1]:
             writer.write(self._waiting.popleft()[0], {self._into: None, self._error: None})
             self._written += 1
 
-    def _write_row(self, writer: TableWriter, row: Row, outcome: Outcome) -> None:
-        error = outcome.error
+    def _take(self, writer: TableSink, outcome: Outcome) -> None:
+        (row, _), error = self._waiting.popleft(), outcome.error
         if error is not None:
             self._note(self._written, error)
         self._written += 1
         if self._questions.are_requests:
             writer.write_line(line(outcome))
-            return
-        message = None if error is None else error.message
-        writer.write(row, {self._into: outcome.text, self._error: message})
+        else:
+            message = None if error is None else error.message
+            writer.write(row, {self._into: outcome.text, self._error: message})
 
 
 # ------------------------------------------------------------------------ whole groups
@@ -109,31 +110,26 @@ def goes_by_groups(questions: TableQuestions, out: Path) -> bool:
     return all(takes(kind, column_type) for column_type in table.schema.types)
 
 
-@dataclass(slots=True, eq=False)
 class _WaitingGroup:
-    """A group of rows that waits for its outcomes."""
+    """A group of rows that waits for its outcomes.
 
-    group: Group
-    asked: list[int]
-    """Its rows that ask something, in order."""
+    Args:
+        group: The rows.
+        asked: Those that ask something, in order.
+    """
 
-    texts: list[str | None] = field(init=False)
-    errors: list[str | None] = field(init=False)
-    answered: int = 0
-    """How many of `asked` have their outcome."""
-
-    def __post_init__(self) -> None:
-        self.texts = [None] * self.group.num_rows
-        self.errors = [None] * self.group.num_rows
-
-    @property
-    def is_whole(self) -> bool:
-        return self.answered == len(self.asked)
+    def __init__(self, group: Group, asked: list[int]) -> None:
+        self.group, self.asked = group, asked
+        self.texts: list[str | None] = [None] * group.num_rows
+        self.errors: list[str | None] = [None] * group.num_rows
+        self.answered = 0
+        """How many of `asked` have their outcome."""
 
     @property
     def rows(self) -> int:
         """Rows up to the first that has no outcome."""
-        return self.group.num_rows if self.is_whole else self.asked[self.answered]
+        is_whole = self.answered == len(self.asked)
+        return self.group.num_rows if is_whole else self.asked[self.answered]
 
 
 class GroupJob(TableJob):
@@ -152,14 +148,11 @@ class GroupJob(TableJob):
             self._waiting.append(_WaitingGroup(group, asked))
             yield from (requests[row] for row in asked)
 
-    def write(self, run: Run, writer: TableWriter, bars: TwoBars) -> None:
+    def write(self, run: Run, writer: TableSink, bars: TwoBars) -> None:
         """Write every row with its outcome, in the order of the table."""
-        for outcome in run.outcomes(on_wait=bars.draw):
-            self._write_whole(writer)
-            self._take(self._waiting[0], outcome)
-        self._write_whole(writer)
+        super().write(run, writer, bars)
         if self._waiting:  # the run was stopped: what has an outcome is written
-            self._write(writer, self._waiting.popleft())
+            self._write(writer)
 
     def _groups(self) -> Iterator[Group]:
         table, left = self._questions.table, self._questions.limit
@@ -186,7 +179,8 @@ class GroupJob(TableJob):
                 return cell.error
         return self._questions.request(fields)
 
-    def _take(self, waiting: _WaitingGroup, outcome: Outcome) -> None:
+    def _take(self, writer: TableSink, outcome: Outcome) -> None:
+        waiting = self._waiting[0]
         row = waiting.asked[waiting.answered]
         waiting.answered += 1
         waiting.texts[row] = outcome.text
@@ -194,11 +188,12 @@ class GroupJob(TableJob):
             waiting.errors[row] = error.message
             self._note(self._written + row, error)
 
-    def _write_whole(self, writer: TableWriter) -> None:
-        while self._waiting and self._waiting[0].is_whole:
-            self._write(writer, self._waiting.popleft())
+    def _write_ready(self, writer: TableSink) -> None:
+        while self._waiting and self._waiting[0].rows == self._waiting[0].group.num_rows:
+            self._write(writer)
 
-    def _write(self, writer: TableWriter, waiting: _WaitingGroup) -> None:
+    def _write(self, writer: TableSink) -> None:
+        waiting = self._waiting.popleft()
         rows = waiting.rows
         self._written += rows
         answers = {self._into: waiting.texts[:rows], self._error: waiting.errors[:rows]}

@@ -32,10 +32,6 @@ _PACKAGES = (
 # ------------------------------------------------------------------------------ doctor
 
 
-def add_no_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add no arguments: `llmnb doctor` takes none."""
-
-
 def doctor(options: argparse.Namespace) -> int:
     """Print a report on the installation, one line each; return the exit code."""
     for name, finding in _findings():
@@ -103,7 +99,7 @@ def _proxies() -> Iterator[str]:
 # ------------------------------------------------------------------------------ models
 
 
-def add_provider(parser: argparse.ArgumentParser) -> None:
+def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `llmnb models`."""
     parser.add_argument("provider", nargs="?", help="one provider, in more detail")
 
@@ -137,7 +133,7 @@ def _show_provider(row: Provider) -> None:
 # -------------------------------------------------------------------------------- pull
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
+def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `llmnb pull`."""
     parser.add_argument(
         "name",

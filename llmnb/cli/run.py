@@ -17,7 +17,7 @@ from llmnb.cli import text
 from llmnb.cli.jobs import GroupJob, RowJob, goes_by_groups
 from llmnb.cli.table_questions import (
     TableQuestions,
-    add_question_arguments,
+    add_plan_arguments,
     announce,
     asking,
     options_for,
@@ -28,19 +28,19 @@ from llmnb.errors import AddressInFile, ConfigurationError, UnreadableFile
 from llmnb.frames import overwriting
 from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
-from llmnb.frames.tables import TableWriter, format_of, taken
+from llmnb.frames.tables import format_of, table_writer, taken
 from llmnb.generation.results import refused_addresses
 from llmnb.progress import Bars, TwoBars
-from llmnb.running.planning import plan
+from llmnb.running import planning
 from llmnb.running.start import start
 from llmnb.signatures import add_options
 from llmnb.store.run_index import RunHeader
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     add = parser.add_argument
-    add_question_arguments(parser)
+    add_plan_arguments(parser)
     add(
         "--into", default="response", metavar="COLUMN", help="the column for the answers (response)"
     )
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no bars and no receipt")
 
 
-def act(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Run the command."""
     questions = TableQuestions(options)
     out = options.out or options.input.with_suffix(f".answers{options.input.suffix}")
@@ -72,7 +72,7 @@ def act(options: argparse.Namespace) -> int:
     interrupted = False
     shown: Bars = False if options.quiet else "auto"
     # A file that cannot be written is an error before anything is sent.
-    with TableWriter(out, columns, source=questions.table, is_lossless=options.raw) as writer:
+    with table_writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
         run = start(
             job.requests(),
             asking(options),
@@ -86,7 +86,7 @@ def act(options: argparse.Namespace) -> int:
             except KeyboardInterrupt:
                 interrupted = True
                 run.stop()
-                writer.keep()
+                writer.is_kept = True
                 job.write(run, writer, bars)
     status = run.status()
     if not options.quiet:
@@ -115,12 +115,12 @@ def act(options: argparse.Namespace) -> int:
     return 1 if status.counts.num_tasks_failed or writer.cut else 0
 
 
-def plan_only(options: argparse.Namespace) -> int:
+def plan(options: argparse.Namespace) -> int:
     """Print what the run would take and cost; nothing is sent."""
     questions = TableQuestions(options)
     announce(options.model, options.url)
     requests = map(questions.request, questions.rows())
-    planned = plan(requests, asking(options), **options_for(options, "plan"))
+    planned = planning.plan(requests, asking(options), **options_for(options, "plan"))
     print(planned.text(length_option="--max-tokens"))
     return 0
 

@@ -14,7 +14,7 @@ from llmnb.testing.latency import Fixed, LatencyModel, Lognormal, Stragglers
 from llmnb.testing.simulated import SimulatedProvider
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `llmnb simulate` to a parser."""
     add = parser.add_argument
     add("--port", type=int, default=8000, help="port to listen at; 0 takes a free one (8000)")
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fast", action="store_true", help="has no effect: there is one server")
 
 
-def act(options: argparse.Namespace) -> int:
+def simulate(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C (or SIGTERM), then report what came; return the exit status."""
     stopped = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: stopped.set())

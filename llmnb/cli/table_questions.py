@@ -33,7 +33,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     add("--delimiter", metavar="SIGN", help="of a CSV file; default: found by looking")
 
 
-def add_question_arguments(parser: argparse.ArgumentParser) -> None:
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options that `run` and `plan` share."""
     add = parser.add_argument
     add_table_arguments(parser)

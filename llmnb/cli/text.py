@@ -76,11 +76,9 @@ def receipt(status: StatusSnapshot, first_rows: Mapping[str, int] = {}) -> str:
 
 def _requests(status: StatusSnapshot) -> str:
     counts = status.counts
-    parts = []
-    if counts.num_retried:
-        parts.append(f"{counts.num_retried:,} repeated")
-    if counts.num_rate_limit_errors:
-        parts.append(f"{counts.num_rate_limit_errors:,} rate limited")
-    if counts.num_api_errors:
-        parts.append(counted(counts.num_api_errors, "API error"))
-    return ", ".join(parts)
+    parts = (
+        (counts.num_retried, f"{counts.num_retried:,} repeated"),
+        (counts.num_rate_limit_errors, f"{counts.num_rate_limit_errors:,} rate limited"),
+        (counts.num_api_errors, counted(counts.num_api_errors, "API error")),
+    )
+    return ", ".join(words for count, words in parts if count)

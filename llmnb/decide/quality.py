@@ -73,50 +73,51 @@ def objection(
     if reply.ends and any(worth != "good" for _, worth in reply.ends):
         return _of_several(reply, body, raw, good_finish)
     kept = {"raw": raw, "model": reply.model, "body": reply.text[:2000]}
-    if quality == "unknown":
-        if is_forgiven(reply, good_finish):
-            return None
-        return UnknownEnd(
-            f"The answer ended for a reason that llmnb does not know ({reason!r}). It was paid "
-            "for. It is kept and is not asked again. If it is a good end, say "
-            f"good_finish=[{reason!r}]: what is kept is read again for nothing.",
-            **kept,
-        )
+    if quality == "unknown" and is_forgiven(reply, good_finish):
+        return None
     if quality in ("truncated", "empty") and _has_only_thought(reply):
         return _thought_only(reply, chosen_length(body), kept)
-    if quality == "empty":
-        return NoAnswer(
-            f"The reply holds no answer: it has no text (finish reason {reason!r}). It may have "
-            "been billed. It is kept with the error. Run again to ask it anew.",
-            **kept,
-        )
-    if quality == "truncated":
-        if chosen_length(body) is not None:
-            return None
-        return Truncated(
-            f"The answer was cut off after {len(reply.text):,} characters "
-            f"(finish reason {reason!r}). It was paid for. Its text is kept "
-            "with the error; set max_tokens to accept answers of a chosen length.",
-            **kept,
-        )
-    if quality == "broken":
-        return Truncated(
-            f"The answer broke off after {len(reply.text):,} characters (finish reason "
-            f"{reason!r}). It may have been billed. Its text is kept with the error. Run "
-            "again to ask it anew.",
-            **kept,
-        )
-    if quality == "refused":
-        return Refused(
-            "The model refused to answer. Its words are kept with the error; "
-            "another prompt or model may help.",
-            **kept,
-        )
-    return Filtered(
-        "The provider's content filter withheld the answer "
-        f"(finish reason {reason!r}). It may have been billed.",
-        **kept,
-    )
+    if quality == "truncated" and chosen_length(body) is not None:
+        return None
+    kind, text = _OBJECTIONS[quality]
+    return kind(text.format(reason=reason, length=len(reply.text)), **kept)
+
+
+_OBJECTIONS: Mapping[str, tuple[type[NotGood], str]] = {
+    "unknown": (
+        UnknownEnd,
+        "The answer ended for a reason that llmnb does not know ({reason!r}). It was paid "
+        "for. It is kept and is not asked again. If it is a good end, say "
+        "good_finish=[{reason!r}]: what is kept is read again for nothing.",
+    ),
+    "empty": (
+        NoAnswer,
+        "The reply holds no answer: it has no text (finish reason {reason!r}). It may have "
+        "been billed. It is kept with the error. Run again to ask it anew.",
+    ),
+    "truncated": (
+        Truncated,
+        "The answer was cut off after {length:,} characters (finish reason {reason!r}). It was "
+        "paid for. Its text is kept with the error; set max_tokens to accept answers of a chosen "
+        "length.",
+    ),
+    "broken": (
+        Truncated,
+        "The answer broke off after {length:,} characters (finish reason {reason!r}). It may have "
+        "been billed. Its text is kept with the error. Run again to ask it anew.",
+    ),
+    "refused": (
+        Refused,
+        "The model refused to answer. Its words are kept with the error; another prompt or model "
+        "may help.",
+    ),
+    "filtered": (
+        Filtered,
+        "The provider's content filter withheld the answer (finish reason {reason!r}). It may "
+        "have been billed.",
+    ),
+}
+"""What is said of an answer, by what it is worth."""
 
 
 def _of_several(

@@ -15,6 +15,8 @@ from llmnb.display.texts import cut
 INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
 
+_SHORT = 20
+_BREAKING = "overflow-wrap:anywhere;min-width:40px;vertical-align:top"
 _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
 
@@ -30,6 +32,11 @@ def box(*parts: str, name: str = "", width: int = 760) -> str:
 def strong(text: str) -> str:
     """Return stressed words."""
     return f'<strong style="font-weight:600">{html_text(text)}</strong>'
+
+
+def sentence(parts: Iterable[str]) -> str:
+    """Return a sentence of plain and stressed parts, in turn."""
+    return "".join(strong(part) if i % 2 else html_text(part) for i, part in enumerate(parts))
 
 
 def line(text: str, style: str = "") -> str:
@@ -91,6 +98,12 @@ def _plain(name: str) -> str:
     return f"background-color:{PLAIN[name]};" if name in PLAIN else ""
 
 
+class Html(str):
+    """HTML of our own in the place of a cell's text."""
+
+    __slots__ = ()
+
+
 def cell(
     text: object,
     style: str = "",
@@ -122,7 +135,8 @@ def cell(
         styles.append("padding:2px 18px 2px 0")
     styles += [style] if style else []
     styles += ["font-weight:400"] if head else []
-    return f'<{tag}{more} style="{";".join(styles)}">{html_text(text, longest=longest)}</{tag}>'
+    inner = text if isinstance(text, Html) else html_text(text, longest=longest)
+    return f'<{tag}{more} style="{";".join(styles)}">{inner}</{tag}>'
 
 
 def text_cell(text: str, style: str = "padding:2px 18px 2px 0") -> str:
@@ -190,14 +204,13 @@ def figure_table(
     """
     figures = range(1, len(head)) if right is None else right
 
-    def cells(
-        texts: Sequence[object], head: str = "", style: str = "white-space:nowrap"
-    ) -> list[str]:
+    def cells(texts: Sequence[object], head: str = "") -> list[str]:
         return [
-            cell(text, style, align="right", head=head)
+            cell(text, "" if head else "white-space:nowrap", align="right", head=head)
             if column in figures
-            else cell(text, "overflow-wrap:anywhere;min-width:40px", head=head)
+            # What is short need not be broken on a narrow page.
+            else cell(text, _BREAKING if len(str(text)) > _SHORT else "", head=head)
             for column, text in enumerate(texts)
         ]
 
-    return table([cells(head, "col", ""), *map(cells, rows)], first_rows=[FAINT])
+    return table([cells(head, "col"), *map(cells, rows)], first_rows=[FAINT])

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from llmnb.adapters import tokens
 from llmnb.embeddings.in_flight import TextClaims
 from llmnb.embeddings.order import MOST_BATCH_TOKENS, PACKED, Order
 from llmnb.embeddings.results import EmbeddingResults, OnText
 from llmnb.embeddings.store_adapter import StoreAdapter
-from llmnb.embeddings.texts import Batch, Packer, Text, cut, halves
+from llmnb.embeddings.texts import Batch, Packer, Text, cut
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.run import Run
 from llmnb.engine.source import InputSource
@@ -37,10 +37,7 @@ from llmnb.records import Outcome, Reply, Source
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
-from llmnb.store.entry import Entry
 from llmnb.store.project import open_project
-
-T = TypeVar("T")
 
 CHUNK_TEXTS = 1024
 """Texts that are looked up together."""
@@ -59,6 +56,12 @@ _SHORT = 256
 """Characters below which a text is sent whole, unless the caller bounds its tokens."""
 
 _NOTHING = Reply(text="")
+
+_NO_VECTOR = (
+    "The reply has no vector for this text, or one that is not made of finite numbers. It may have "
+    "been billed. The others of its batch are kept, and this one is asked for again on the next "
+    "run."
+)
 
 
 class EmbeddingJob(InputSource):
@@ -88,6 +91,7 @@ class EmbeddingJob(InputSource):
         self.claims = TextClaims(project.claims if order.use_cache else None)
         self.store = StoreAdapter(project, self.target, self.claims.give_back)
         self._empty: list[int] = []
+        self._at_end = contextlib.ExitStack()
         distinct: dict[str, Text] = {}
         for position, text in enumerate(texts):
             if text:
@@ -95,6 +99,8 @@ class EmbeddingJob(InputSource):
                 distinct.setdefault(whole, Text(whole, [])).positions.append(position)
             elif text is not None:
                 self._empty.append(position)
+        if self._empty and not distinct and self._length is None:
+            distinct[_PROBE] = Text(_PROBE, [])
         self._fresh = collections.deque(distinct.values())
         self._ready: collections.deque[Batch] = collections.deque()
         """Batches to be asked for next; their texts are claimed."""
@@ -104,7 +110,6 @@ class EmbeddingJob(InputSource):
 
         self._refused: list[tuple[Batch, LLMNBError]] = []
         self._lonely_refusals = 0
-        self._has_probed = False
         self._packer = Packer(order.batch_size, MOST_BATCH_TOKENS)
         self._sent: list[Batch] = []
         """The batches of the run's rows."""
@@ -114,12 +119,13 @@ class EmbeddingJob(InputSource):
 
     # -------------------------------------------------------------------- the whole
 
-    def begin(self, owner: AnyRun) -> Run:
-        """Start the run of batches and return it, from any thread; it is a part of its owner."""
-        self.claims.enter()
-        order = self.order
-        slots = order.options.get("max_concurrent_requests")
-        try:
+    def begin(self) -> Run:
+        """Start the run of batches and return it, from any thread."""
+        slots = self.order.options.get("max_concurrent_requests")
+        with contextlib.ExitStack() as stack:
+            if (between := self.claims.between) is not None:
+                between.enter()  # its files stay open until the end
+                stack.callback(between.leave)
             self._run = start(
                 self,
                 self._batch_asking,
@@ -128,12 +134,9 @@ class EmbeddingJob(InputSource):
                 use_cache=False,  # texts are looked up here, batches never
                 # Few batches under way, yet enough to keep every slot taken.
                 window=max(BATCHES_AHEAD, 2 * slots if isinstance(slots, int) else 0),
-                **order.options,
+                **self.order.options,
             )
-        except BaseException:
-            self.claims.leave()
-            raise
-        self._run.owner = owner
+            self._at_end = stack.pop_all()
         return self._run
 
     @property
@@ -148,7 +151,8 @@ class EmbeddingJob(InputSource):
             self._fill_the_empty()
         finally:
             self._give_up()
-            self.claims.leave()
+            self._at_end.close()
+            self.results.counters.end()
 
     # ------------------------------------------------------------------ what is asked
 
@@ -157,9 +161,8 @@ class EmbeddingJob(InputSource):
         while not self._ready and await self._make_batches():
             pass
         batches = [self._ready.popleft() for _ in range(min(room, len(self._ready)))]
-        if batches:
-            self._unanswered += len(batches)
-            self._all_answered.clear()
+        self._unanswered += len(batches)
+        self._all_answered.clear()
         return [self._request(batch) for batch in batches]
 
     async def rest(self) -> list[dict[str, object]]:
@@ -178,9 +181,8 @@ class EmbeddingJob(InputSource):
         """Make the next batches; return whether any text is left."""
         if self._fresh:
             chunk = [self._fresh.popleft() for _ in range(min(CHUNK_TEXTS, len(self._fresh)))]
-            await self._look_up(
-                await _on_a_thread(self._prepare, chunk), uses_cache=self.order.use_cache
-            )
+            await asyncio.to_thread(self._prepare, chunk)
+            await self._look_up(chunk)
             if not self._fresh:
                 self._pack_the_rest()
             return True
@@ -197,12 +199,8 @@ class EmbeddingJob(InputSource):
             # Texts that others were asking for and did not get.
             texts, self._elsewhere = self._elsewhere, []
             await self.claims.until_free([text.key for text in texts])
-            await self._look_up(texts, uses_cache=True, is_merged=True)
+            await self._look_up(texts, is_merged=True)
             self._pack_the_rest()
-            return True
-        if self._empty and self._length is None and not self._has_probed:
-            self._has_probed = True
-            self._fresh.append(Text(_PROBE, []))
             return True
         return False
 
@@ -222,7 +220,8 @@ class EmbeddingJob(InputSource):
             self._refused = refused[1:]
             refused = refused[:1]
         for batch, _ in refused:
-            self._ready.extend(halves(batch))
+            middle = len(batch) // 2
+            self._ready += batch[:middle], batch[middle:]
 
     def _pack_the_rest(self) -> None:
         if rest := self._packer.rest():
@@ -232,7 +231,7 @@ class EmbeddingJob(InputSource):
     def _most_tokens(self) -> int | None:
         return self.order.most_tokens_of(self.target)
 
-    def _prepare(self, texts: list[Text]) -> list[Text]:
+    def _prepare(self, texts: list[Text]) -> None:
         """Cut what is too long and find each text's key; blocks."""
         for text in texts:
             # A short text is within every model's limit.
@@ -246,11 +245,8 @@ class EmbeddingJob(InputSource):
             text.tokens = tokens.fast_estimate(text.sent)
             row = self._preparer({"input": text.sent}, 0)
             text.call, text.refusal = row.call, row.error
-        return texts
 
-    async def _look_up(
-        self, texts: list[Text], *, uses_cache: bool, is_merged: bool = False
-    ) -> None:
+    async def _look_up(self, texts: list[Text], *, is_merged: bool = False) -> None:
         """Claim texts, answer those that are kept, and pack the others."""
         claimed = []
         for text in texts:
@@ -260,27 +256,24 @@ class EmbeddingJob(InputSource):
                 claimed.append(text)
             else:
                 self._elsewhere.append(text)
-        kept = await _on_a_thread(self.store.find, claimed) if uses_cache and claimed else {}
+        uses_cache = is_merged or self.order.use_cache
+        kept = await asyncio.to_thread(self.store.find, claimed) if uses_cache and claimed else {}
         for text in claimed:
             if (answer := kept.get(text.key)) is not None:
-                self.claims.give_back(text.key)
-                self.results.answered(
-                    text, answer[1], self._stored_outcome(answer[0], is_merged=is_merged)
+                entry, vector = answer
+                source: Source = "cached" if entry.reused_from is None else "reused"
+                outcome = Outcome(
+                    row=0,
+                    provider=self.target.provider,
+                    model=self.target.model,
+                    source="merged" if is_merged else source,
+                    simulated=entry.simulated,
+                    saved_usd=entry.usd,
                 )
+                self.claims.give_back(text.key)
+                self.results.answered(text, vector, outcome)
             elif (batch := self._packer.add(text)) is not None:
                 self._ready.append(batch)
-
-    def _stored_outcome(self, entry: Entry, *, is_merged: bool) -> Outcome:
-        """Return what became of a text whose vector was in the store."""
-        source: Source = "cached" if entry.reused_from is None else "reused"
-        return Outcome(
-            row=0,
-            provider=self.target.provider,
-            model=self.target.model,
-            source="merged" if is_merged else source,
-            simulated=entry.simulated,
-            saved_usd=entry.usd,
-        )
 
     # ---------------------------------------------------------------- what has come
 
@@ -296,11 +289,14 @@ class EmbeddingJob(InputSource):
                 if vector:
                     self.results.answered(text, vector, outcome)
                 else:
-                    self._fail([text], _no_vector())
+                    self._fail([text], BadReply(_NO_VECTOR))
             outcome.reply = _NOTHING  # the run keeps its outcomes, and vectors are large
             return
         assert error is not None
-        is_refusal = _is_divisible(error)
+        # One text of many may be to blame: the batch was refused, or no attempt succeeded.
+        is_refusal = isinstance(error, ProviderError) or (
+            isinstance(error, RequestRejected) and error.details.status in _DIVISIBLE
+        )
         if is_refusal and len(batch) > 1 and not self.is_stopping:
             self._refused.append((batch, error))
             return
@@ -331,10 +327,8 @@ class EmbeddingJob(InputSource):
         """Give empty texts their vector, which is zero."""
         if self._empty and self._length is not None:
             self.results.empty(self._empty, bytes(self._length))
-        elif self._empty and self._has_probed and self._error is None:
-            error = BadReply(
-                "How many numbers a vector has could not be found out: every text is empty."
-            )
+        elif not self.is_stopping and self._error is None:
+            error = BadReply("How many numbers a vector has is not known: no text has got one.")
             self.results.failed(self._empty, error)
 
     def _give_up(self) -> None:
@@ -349,27 +343,8 @@ class EmbeddingJob(InputSource):
         self.results.failed(self.results.missing(), error)
 
 
-def _is_divisible(error: LLMNBError) -> bool:
-    """Return whether one text of many may be to blame: it was refused, or no attempt succeeded."""
-    if isinstance(error, RequestRejected):
-        return error.details.status in _DIVISIBLE
-    return isinstance(error, ProviderError)
-
-
 def _asking_for_batches(asking: Asking, provider: str) -> Asking:
     """Return how batches are asked for: with vectors in base64, if the provider has them."""
     if provider not in PACKED or "encoding_format" in asking.params:
         return asking
     return dataclasses.replace(asking, params={**asking.params, "encoding_format": "base64"})
-
-
-async def _on_a_thread(work: Callable[[list[Text]], T], texts: list[Text]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, work, texts)
-
-
-def _no_vector() -> BadReply:
-    return BadReply(
-        "The reply has no vector for this text, or one that is not made of finite numbers. It "
-        "may have been billed. The others of its batch are kept, and this one is asked for again "
-        "on the next run."
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,22 +12,22 @@ from llmnb.embeddings.order import BATCH_SIZE, EMBEDS, Order
 from llmnb.embeddings.run import EmbeddingRun
 from llmnb.engine.row_errors import copy_of
 from llmnb.errors import ConfigurationError, LLMNBError
-from llmnb.models.litellm_model import (
-    ADDRESS,
-    ATTEMPTS,
-    config_fields,
-    is_connection,
-    litellm_endpoint,
-    provider_and_model,
-)
-from llmnb.options import OPTIONS, RETRIES, checked
-from llmnb.records import secret
+from llmnb.models.litellm_model import config_fields, read_config
 from llmnb.running.asking import Asking, Model, endpoints_of
 from llmnb.targets.endpoint import Endpoint
 from llmnb.user_code import warn
-from llmnb.wire.catalog import load_catalog
 
 DEFAULT = "text-embedding-3-small"
+
+_OWN = (
+    *("batch_size", "max_tokens", "document_prefix", "query_prefix"),
+    *("document_kwargs", "query_kwargs"),
+)
+_OF_MODELS = (
+    *("kwargs", "rate_limit", "request_limit", "max_requests_per_minute", "max_tokens_per_minute"),
+    *("max_concurrent_requests", "burst", "max_attempts", "max_wait", "budget_usd"),
+)
+"""Fields of the config that mean what they mean in `LiteLLMModel`'s."""
 
 
 class LiteLLMEmbeddingModel(EmbeddingModel):
@@ -72,13 +73,25 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
     ) -> None:
         shown = name if isinstance(name, str) else endpoints_of(name)[0]
         super().__init__(shown.model if isinstance(shown, Endpoint) else str(shown))
-        self.config = settings = _checked_settings(config)
+        self.config = settings = config_fields(config or {}, "config")
+        if unknown := sorted(settings.keys() - {*_OWN, *_OF_MODELS}):
+            raise ConfigurationError(
+                f"An embedding model's config has no {', '.join(map(repr, unknown))}; it has: "
+                f"{', '.join((*_OWN, *_OF_MODELS))}. Fields of the request go into 'kwargs'."
+            )
+        for part in ("document_kwargs", "query_kwargs"):
+            config_fields(settings.get(part) or {}, part)
+        of_models = {name: settings[name] for name in _OF_MODELS if name in settings}
+        read = read_config(self.name, of_models, gen_type=EMBEDS)
+        self._options, self._params = read.options, read.endpoints[0].params
+        self._models: Sequence[Model] = read.endpoints
+        if not isinstance(name, str):  # of its own address
+            limits = read.endpoints[0].limits
+            self._models = [
+                dataclasses.replace(model, limits=limits) if isinstance(model, Endpoint) else name
+                for model in endpoints_of(name)
+            ]
         self.project_name = project_name
-        fields = dict(settings.get("kwargs") or {})
-        self._limits = _limits(settings, fields)
-        endpoint = _endpoint(name if isinstance(name, str) else None, fields)
-        self._model: Model = endpoint or name
-        self._params = {name: value for name, value in fields.items() if name not in _IGNORED}
         sizes = (batch_size, settings.get("batch_size"), BATCH_SIZE)
         self.batch_size = next(size for size in sizes if size is not None)
         self.order()  # wrong settings are an error here
@@ -120,7 +133,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
         settings, mode = self.config, self.mode.value
         return Order(
             asking=Asking(
-                model=self._model,
+                model=self._models,
                 gen_type=EMBEDS,
                 params={**self._params, **(settings.get(f"{mode}_kwargs") or {})},
             ),
@@ -128,7 +141,7 @@ class LiteLLMEmbeddingModel(EmbeddingModel):
             most_tokens=settings.get("max_tokens"),
             prefix=str(settings.get(f"{mode}_prefix") or ""),
             project_name=self.project_name,
-            options=self._limits,
+            options=self._options,
         )
 
 
@@ -153,83 +166,3 @@ def _first_error(errors: Mapping[int, LLMNBError], texts: int) -> LLMNBError:
         f"{error.message}{kept}",
     )
     return first
-
-
-# ----------------------------------------------------------------------------- its config
-
-_KNOWN = (
-    *("kwargs", "batch_size", "rate_limit", "request_limit", "max_tokens", "document_prefix"),
-    *("query_prefix", "document_kwargs", "query_kwargs"),
-)
-_OPTIONS = (
-    *("max_requests_per_minute", "max_tokens_per_minute", "max_concurrent_requests"),
-    *("burst", "max_attempts", "max_wait", "budget_usd"),
-)
-_RATES = {
-    "rate_limit": "max_tokens_per_minute",
-    "request_limit": "max_requests_per_minute",
-}
-_PROVIDER = ("api_provider", "custom_llm_provider")
-_IGNORED = frozenset(("caching", "timeout"))
-"""LiteLLM's own switches, which mean nothing to a request that llmnb sends."""
-
-
-def _checked_settings(config: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a config as a dictionary; refuse names that it does not have."""
-    settings = config_fields(config or {}, "config")
-    for name in ("kwargs", "document_kwargs", "query_kwargs"):
-        config_fields(settings.get(name) or {}, name)
-    if unknown := sorted(set(settings) - {*_KNOWN, *_OPTIONS}):
-        raise ConfigurationError(
-            f"An embedding model's config has no {', '.join(map(repr, unknown))}; it has: "
-            f"{', '.join((*_KNOWN, *_OPTIONS))}. Fields of the request go into 'kwargs'."
-        )
-    return settings
-
-
-def _limits(settings: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the limits and the patience that a config sets, by the names of `start`'s options.
-
-    Args:
-        settings: The config.
-        fields: Fields of the request; those that mean a limit are removed.
-    """
-    limits: dict[str, Any] = {}
-    for rate, option in _RATES.items():
-        if settings.get(rate) is not None:
-            OPTIONS[option].checked(rate, settings[rate])  # here, not at the first request
-            limits[option] = settings[rate]
-    if (retries := _taken(fields, ATTEMPTS)) is not None:
-        limits["max_attempts"] = RETRIES.checked("max_retries", retries) + 1
-    own = {name: settings[name] for name in _OPTIONS if settings.get(name) is not None}
-    return limits | checked(own)
-
-
-def _endpoint(name: str | None, fields: dict[str, Any]) -> Endpoint | None:
-    """Return the endpoint of a model's name: a provider of the catalog, or LiteLLM.
-
-    Args:
-        name: The name; None for a model that is an object, which has its endpoint.
-        fields: Fields of the request; those that say where the model is are removed.
-    """
-    provider_name = _taken(fields, _PROVIDER)
-    connection = {name: fields.pop(name) for name in list(fields) if is_connection(name)}
-    key, url = secret(_taken(fields, ("api_key",))), _taken(fields, ADDRESS)
-    if name is None:
-        return None
-    provider, _ = provider_and_model(name, provider_name=provider_name, has_url=bool(url))
-    row = load_catalog().get(provider)
-    has_none = row is not None and "embedding" not in row.paths
-    return litellm_endpoint(
-        f"litellm/{name}" if has_none else name,
-        url=url or "",
-        api_key=key,
-        provider_name=None if has_none else provider_name,
-        connection=connection,
-    )
-
-
-def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
-    """Remove a field under all of its names; return the first value."""
-    values = [fields.pop(name, None) for name in names]
-    return next((value for value in values if value is not None), None)

@@ -48,7 +48,7 @@ Source:
 """
 
 
-_MOST_TOKENS = Option("the tokens of one text at most", whole_number(1), frozenset())
+_MOST_TOKENS = Option("the tokens of one text at most", whole_number(1))
 
 
 def _known_of(model: str | None) -> tuple[int | None, int | None]:

@@ -49,10 +49,14 @@ class EmbeddingResults:
             vector: Its vector.
             outcome: Where the vector comes from: its `source`, and who made it.
         """
-        if self.length is None:
-            self.length = len(vector)
-        elif self.length != len(vector):
-            self.failed(text.positions, _other_length(len(vector) // 4, self.length // 4))
+        self.length = self.length or len(vector)
+        if self.length != len(vector):
+            error = BadReply(
+                f"The vector has {len(vector) // 4:,} numbers and the others have "
+                f"{self.length // 4:,}: they cannot be compared. Embed all texts with one model; "
+                "clear the project if the model behind the name changed."
+            )
+            self.failed(text.positions, error)
             return
         self._put(text.positions, vector)
         if not text.positions:  # a probe, which is nobody's text
@@ -105,10 +109,3 @@ class EmbeddingResults:
 
 def _sent(provider: str | None, model: str | None, simulated: bool = False) -> Outcome:
     return Outcome(row=0, provider=provider, model=model, simulated=simulated)
-
-
-def _other_length(has: int, others: int) -> BadReply:
-    return BadReply(
-        f"The vector has {has:,} numbers and the others have {others:,}: they cannot be compared. "
-        "Embed all texts with one model; clear the project if the model behind the name changed."
-    )

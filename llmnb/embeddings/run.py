@@ -48,15 +48,10 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
     ) -> None:
         super().__init__()
         self._job = EmbeddingJob(texts, order, on_text)
-        self._inner = self._job.begin(self)
-        self._done = bridge.submit(self._drive())
+        self._inner = self._job.begin()
+        self._inner.owner = self
+        self._done = bridge.submit(self._job.finish(self._inner))
         self._set_last_run()
-
-    async def _drive(self) -> None:
-        try:
-            await self._job.finish(self._inner)
-        finally:
-            self._job.results.counters.end()
 
     # -------------------------------------------------------------------- looking
 

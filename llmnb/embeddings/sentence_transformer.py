@@ -38,7 +38,12 @@ class SentenceTransformerEmbeddingModel(EmbeddingModel):
 
     def __init__(self, name: str = DEFAULT, config: Mapping[str, Any] | None = None) -> None:
         if importlib.util.find_spec(PACKAGE) is None:
-            raise _missing()
+            raise MissingExtra(
+                "Models of sentence-transformers need an extra that is not installed:\n"
+                '  pip install "llmnb[sentence-transformers]"\n'
+                "Without it: model='local/all-minilm' embeds on this machine too, "
+                "SparseEmbeddingModel() needs nothing."
+            )
         super().__init__(name)
         self.config = dict(config or {})
         own = {key: value for key, value in self.config.items() if key != "kwargs"}
@@ -52,16 +57,15 @@ class SentenceTransformerEmbeddingModel(EmbeddingModel):
         """Numbers in a vector; the model is loaded to know."""
         if self._ndim is None:
             model = self._model()
-            size = getattr(model, "get_embedding_dimension", None) or getattr(
-                model, "get_sentence_embedding_dimension", None
-            )
-            self._ndim = None if size is None else size()
+            # The older name is on its way out.
+            kinds = ("get_embedding_dimension", "get_sentence_embedding_dimension")
+            size = next(filter(None, (getattr(model, kind, None) for kind in kinds)))
+            self._ndim = size()
         return self._ndim
 
     async def packed_vectors(self, texts: Sequence[str]) -> list[bytes]:
         """Return one vector for each text: little-endian numbers of 32 bits."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self.packed_vectors_sync, texts)
+        return await asyncio.to_thread(self.packed_vectors_sync, texts)
 
     def packed_vectors_sync(self, texts: Sequence[str]) -> list[bytes]:
         """Compute them."""
@@ -82,20 +86,9 @@ class SentenceTransformerEmbeddingModel(EmbeddingModel):
     def _model(self) -> Any:
         with self._lock:
             if self._loaded is None:
-                try:
-                    import sentence_transformers
-                except ImportError as error:
-                    raise _missing() from error
+                import sentence_transformers
+
                 self._loaded = sentence_transformers.SentenceTransformer(
                     self.name, **self._settings
                 )
             return self._loaded
-
-
-def _missing() -> MissingExtra:
-    return MissingExtra(
-        "Models of sentence-transformers need an extra that is not installed:\n"
-        '  pip install "llmnb[sentence-transformers]"\n'
-        "Without it: model='local/all-minilm' embeds on this machine too, SparseEmbeddingModel() "
-        "needs nothing."
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import itertools
 import operator
@@ -87,21 +88,16 @@ class StoreAdapter:
 
     async def aput(self, entry: Entry) -> None:
         """Keep a batch's answers; returns once all are on disk. Raises `StoreError`."""
-        batch = self._batches.pop(entry.key, None)
-        reply = self._read(entry)
-        if batch is None or reply is None or len(reply.vectors) != len(batch):
-            await self._store.aput(entry)  # an unreadable reply is stored as it came
-            return
-        entries = divide(entry, reply, batch)
-        await asyncio.gather(*(self._store.aput(own) for own in entries))
-        for text in batch:
-            self._on_saved(text.key)
-
-    def _read(self, entry: Entry) -> Reply | None:
-        try:
-            return self._target.read(entry.raw)
-        except LLMNBError:
-            return None
+        batch = self._batches.pop(entry.key, [])
+        entries = [entry]  # an unreadable reply is stored as it came
+        with contextlib.suppress(LLMNBError):
+            reply = self._target.read(entry.raw)
+            if batch and len(reply.vectors) == len(batch):
+                entries = divide(entry, reply, batch)
+        await asyncio.gather(*map(self._store.aput, entries))
+        if entries != [entry]:
+            for text in batch:
+                self._on_saved(text.key)
 
 
 def divide(entry: Entry, reply: Reply, batch: Batch) -> list[Entry]:
@@ -140,11 +136,8 @@ def vector_reply(vector: bytes, model: str | None, tokens: int | None) -> bytes:
         >>> vector_reply(b"four", "m", 1)[:60]
         b'{"object":"list","data":[{"object":"embedding","index":0,"em'
     """
-    packed = base64.b64encode(vector).decode()
-    body: dict[str, Any] = {
-        "object": "list",
-        "data": [{"object": "embedding", "index": 0, "embedding": packed}],
-    }
+    one = {"object": "embedding", "index": 0, "embedding": base64.b64encode(vector).decode()}
+    body: dict[str, Any] = {"object": "list", "data": [one]}
     if model is not None:
         body["model"] = model
     if tokens is not None:

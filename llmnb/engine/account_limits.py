@@ -76,14 +76,13 @@ class AccountLimits:
         """Hold the account to what is known by now."""
         own = self.own
         claimed = functools.reduce(Limits.intersect, self.claims.values(), Limits())
-        of_lanes, is_sharing, has_lanes = Limits(), False, False
-        for lane in self._lanes.by_run.values():
-            of_lanes = of_lanes.intersect(lane.limits)
-            is_sharing, has_lanes = is_sharing or lane.is_sharing, True
+        lanes = self._lanes.by_run.values()
+        of_lanes = functools.reduce(Limits.intersect, (lane.limits for lane in lanes), Limits())
         bound = own.intersect(claimed)
         self.announced.burst = bound.burst
         slots = own.concurrency if claimed.concurrency is None else claimed.concurrency
-        is_named = slots is not None or (has_lanes and not is_sharing)
+        is_sharing = not lanes or any(lane.is_sharing for lane in lanes)
+        is_named = slots is not None or not is_sharing
         if is_named:
             self.finding = None
         if not is_named or bound.intersect(of_lanes).has_rate:
@@ -129,9 +128,9 @@ class AccountLimits:
 
     def all_slots(self) -> float:
         """Return the requests that may be in flight while the target is well, of all runs."""
-        slots: float = sum(lane.limits.concurrency or 0 for lane in self._lanes.by_run.values())
-        is_sharing = any(lane.is_sharing for lane in self._lanes.by_run.values())
-        if self.finding is not None and is_sharing:
+        lanes = self._lanes.by_run.values()
+        slots: float = sum(lane.limits.concurrency or 0 for lane in lanes)
+        if self.finding is not None and any(lane.is_sharing for lane in lanes):
             slots += self.finding.limit
         return min(self.admission.concurrency, slots or DEFAULT_CONCURRENCY)
 

@@ -19,7 +19,7 @@ from llmnb.errors import (
     ProviderError,
     Unsent,
 )
-from llmnb.records import Delta, RawReply, Reply
+from llmnb.records import RawReply, Reply
 from llmnb.store.entry import Entry
 from llmnb.wire.dialect import tier_in
 
@@ -82,6 +82,10 @@ class ReceivedReply:
         return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
 
+Result = ReceivedReply | LLMNBError
+"""What a request came to."""
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """One admitted request; `send` sends it and settles its slot in every case.
@@ -91,38 +95,31 @@ class Attempt:
         gate: Where it was admitted.
         ticket: With what.
         backlog: Answers on their way to the disk: while they are many, slots are kept.
-        on_delta: Gets the pieces of the answer; None asks for it in one piece.
     """
 
     call: Call
     gate: Gate
     ticket: Ticket
     backlog: Backlog
-    on_delta: OnDelta | None
-    is_sent: bool = field(default=True, init=False)
-    on_first: Callable[[], bool] | None = field(default=None, init=False)
-    """Called with each piece; returns whether this request is the one that is kept."""
-
-    on_error: Callable[[LLMNBError], None] | None = field(default=None, init=False)
-    """Given what came instead of an answer before the slot goes to the next request."""
-
     began: float = field(default=0.0, init=False)
-    first_token: float | None = field(default=None, init=False)
-    """Seconds from sending to the first token."""
 
-    async def send(self) -> ReceivedReply | LLMNBError:
-        """Return what was read, or the error that came instead."""
+    async def send(self, on_delta: OnDelta | None) -> Result:
+        """Return what was read, or the error that came instead.
+
+        Args:
+            on_delta: Gets the pieces of the answer; None asks for it in one piece.
+        """
         target, gate, ticket = self.call.target, self.gate, self.ticket
         self.began = gate.clock()
         used, was_sent = ticket.reserved, True
         try:
-            raw = await target.send(self.call, on_delta=self._on_delta if self.on_delta else None)
+            raw = await target.send(self.call, on_delta=on_delta)
             gate.health.has_answered = True
             error = target.judge(raw)
             gate.account.on_reply(target.announced(raw), ticket, gate.clock(), error)
             if error is not None:
                 used = 0.0
-                return self._report(error)
+                return self.report(error)
             reply = target.read(raw.body)
             if self.call.verify is not None:
                 reply = self.call.verify(reply)
@@ -133,11 +130,10 @@ class Attempt:
             used = target.used(ticket.reserved, usage)
             gate.on_success(ticket, gate.clock() - self.began)
             return ReceivedReply(self.call, raw, reply)
-        except Unsent as error:
-            used, was_sent = 0.0, False
-            return self._report(error)
         except LLMNBError as error:
-            return self._report(error)
+            if isinstance(error, Unsent):
+                used, was_sent = 0.0, False
+            return self.report(error)
         finally:
             if self.backlog.is_full:
                 release = functools.partial(gate.release, ticket, used=used, was_sent=was_sent)
@@ -145,7 +141,7 @@ class Attempt:
             else:
                 gate.release(ticket, used=used, was_sent=was_sent)
 
-    def _report(self, error: LLMNBError) -> LLMNBError:
+    def report(self, error: LLMNBError) -> LLMNBError:
         """Report to the gate what came instead of an answer; return it."""
         if isinstance(error, FlowControl):
             self.gate.on_refusal(self.ticket)
@@ -153,14 +149,5 @@ class Attempt:
             self.gate.on_failure(self.ticket, error)
         elif not isinstance(error, BadReply) and self.gate.health.breaker.is_troubled:
             # It refuses this request or this account, but it is there.
-            self.gate.on_alive(self.ticket)
-        if self.on_error is not None:
-            self.on_error(error)
+            self.gate.health.on_alive(self.ticket, self.gate.clock())
         return error
-
-    def _on_delta(self, delta: Delta) -> None:
-        if self.first_token is None:
-            self.first_token = self.gate.clock() - self.began
-        is_kept = self.on_first is None or self.on_first()
-        if is_kept and self.on_delta is not None:
-            self.on_delta(delta)

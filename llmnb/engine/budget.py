@@ -85,7 +85,8 @@ class SharedBudget:
     """
 
     def __init__(self) -> None:
-        self._budget: Budget | None = None
+        self.budget: Budget | None = None
+        """Made by the first run that is started inside."""
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
@@ -96,16 +97,14 @@ class SharedBudget:
         finally:
             _shared.reset(token)
 
-    def of(self, limit: float) -> Budget:
-        """Return the budget, made with this limit at first."""
-        if self._budget is None:
-            self._budget = Budget(limit)
-        return self._budget
-
 
 def budget_for(limit: float | None) -> Budget | None:
     """Return what a run that is started now may spend from; None: it has no budget."""
     if limit is None:
         return None
     shared = _shared.get()
-    return Budget(limit) if shared is None else shared.of(limit)
+    if shared is None:
+        return Budget(limit)
+    if shared.budget is None:
+        shared.budget = Budget(limit)
+    return shared.budget

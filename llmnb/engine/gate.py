@@ -104,10 +104,6 @@ class Gate:
         self.account.apply(self.clock())
         self.advance()
 
-    def on_processes(self, processes: int) -> None:
-        """Note how many processes of ours draw on the account, this one included."""
-        self.account.announced.on_processes(processes)
-
     # ------------------------------------------------------------------ questions
 
     @property
@@ -152,11 +148,6 @@ class Gate:
         pause = self.account.admission.paused_until - now
         probe = breaker.wait(now) if breaker.is_open else 0.0
         return max(0.0, pause, probe)
-
-    @property
-    def seconds_without_success(self) -> float:
-        """Seconds since the first refusal or failure after which nothing was answered well."""
-        return self.health.seconds_without_success(self.clock())
 
     def is_throttled(self, run: object = None) -> bool:
         """Whether more than a free slot is missing: a limit, a pause, or the target itself."""
@@ -209,21 +200,14 @@ class Gate:
             on_wait(future)
         try:
             return await future
-        except asyncio.CancelledError:
+        except BaseException:
             if future.done() and not future.cancelled() and future.exception() is None:
                 # Admitted in the same moment: hand the turn back.
                 self.release(future.result(), used=0.0, was_sent=False)
             else:
-                self._leave(lane)
+                self.lanes.wake(lane)  # the next one may go
+                self.advance()
             raise
-        except LLMNBError:
-            self._leave(lane)
-            raise
-
-    def _leave(self, lane: Lane) -> None:
-        """Wake a lane in which a turn was given up, since the next one may go."""
-        self.lanes.wake(lane)
-        self.advance()
 
     def _own_delay(self, lane: Lane, tokens: float, now: float) -> float:
         """Return the seconds until a run's own limits and slots let such a request go."""
@@ -333,10 +317,6 @@ class Gate:
         account = self.account
         return math.inf if account.finding is None else account.finding.limit - account.sharing
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.advance()
-
     def advance(self) -> None:
         """Admit one of each run in turn as long as they may go; set the timer for the rest."""
         if self._timer is not None:
@@ -389,7 +369,7 @@ class Gate:
             soonest = min(soonest, max(0.0, lanes.due[0][0] - now))
         if soonest != math.inf:
             # Capped, so that a changed clock is noticed within a second.
-            self._timer = asyncio.get_running_loop().call_later(min(soonest, 1.0), self._on_timer)
+            self._timer = asyncio.get_running_loop().call_later(min(soonest, 1.0), self.advance)
 
     # --------------------------------------------------------------------- news
 
@@ -399,10 +379,6 @@ class Gate:
         self.health.on_success(ticket, now, self.account.all_slots)
         if self.account.on_success(ticket, seconds, now):
             self.advance()
-
-    def on_alive(self, ticket: Ticket) -> None:
-        """Note that the target is there, whatever it has said of this one request."""
-        self.health.on_alive(ticket, self.clock())
 
     def on_refusal(self, ticket: Ticket) -> None:
         """Note that a request was rate limited."""
@@ -425,6 +401,7 @@ class Gate:
         """
         if self.blocked_seconds() <= PATIENCE_SECONDS:
             return
-        for turn in self.lanes.turns():
-            if (anybody or turn.is_movable) and not turn.future.done():
-                turn.future.set_exception(Blocked("The target is blocked; another is asked."))
+        for lane in self.lanes.by_run.values():
+            for turn in (*lane.waiting, *lane.again):
+                if (anybody or turn.is_movable) and not turn.future.done():
+                    turn.future.set_exception(Blocked("The target is blocked; another is asked."))

@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from llmnb.decide.admission import Admission, Reason
@@ -177,10 +177,6 @@ class Lanes:
         for heir in self.by_run.values():
             if heir.admission is admission:
                 self.wake(heir)
-
-    def turns(self) -> Iterator[Turn]:
-        """Return the waiting turns of all runs."""
-        return (turn for lane in self.by_run.values() for turn in (*lane.waiting, *lane.again))
 
     # ------------------------------------------------------------- whose turn it is
 

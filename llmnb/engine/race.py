@@ -9,73 +9,80 @@ of a whole answer follows its length.
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from llmnb.engine import cost_events
-from llmnb.engine.attempt import Attempt, ReceivedReply
+from llmnb.engine import cost_events, row_errors
+from llmnb.engine.attempt import Attempt, ReceivedReply, Result
 from llmnb.engine.gate import Gate
 from llmnb.engine.lanes import Ticket
-from llmnb.engine.run_context import RunContext
+from llmnb.engine.request_task import RequestTask
+from llmnb.engine.shared import TaskResult
 from llmnb.engine.target import Call, OnDelta
-from llmnb.errors import LLMNBError
+from llmnb.errors import AccountError, LLMNBError
+from llmnb.records import Delta
 
-Result = ReceivedReply | LLMNBError
 
-
-class Race:
-    """One row's requests while more than one may be on their way.
+@dataclass(slots=True, eq=False)
+class RacingTask(RequestTask):
+    """A row's request task where more than one request may be on its way.
 
     A redundant request is sent to hedge a late one, and at half of the row's time limit one goes
     to each further model; each happens once a row.
-
-    Args:
-        context: The run.
-        check: Raises what forbids to send a call.
-        on_sent: Called when a redundant request is about to be sent.
-        on_error: Called with an attempt's error before its slot goes to the next request.
-        on_delta: Returns what gets the pieces of the request that is sent next.
     """
 
-    def __init__(
-        self,
-        context: RunContext,
-        *,
-        check: Callable[[Call], None],
-        on_sent: Callable[[], None],
-        on_error: Callable[[Attempt, LLMNBError], None],
-        on_delta: Callable[[], OnDelta | None],
-    ) -> None:
-        self.context = context
-        self.check = check
-        self.on_sent = on_sent
-        self._on_error = on_error
-        self._on_delta = on_delta
-        self._wakeup = asyncio.Event()
-        self._leader: Attempt | None = None
-        self._running: dict[asyncio.Task[Result], Attempt] = {}
-        self._has_hedge = False
-        self._has_asked_all = False
-        self._reserved = 0.0
-        """Dollars of the budget that redundant requests may cost at most."""
+    _wakeup: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _leader: _Racer | None = field(default=None, init=False)
+    """The one whose first token has come."""
 
-    async def run(self, first: Attempt, others: Sequence[Call], started: float) -> Result:
+    _running: dict[asyncio.Task[Result], _Racer] = field(default_factory=dict, init=False)
+    _has_hedge: bool = field(default=False, init=False)
+    _has_asked_all: bool = field(default=False, init=False)
+    _reserved: float = field(default=0.0, init=False)
+    """Dollars of the budget that redundant requests may cost at most."""
+
+    _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
+    _is_late: bool = field(default=False, init=False)
+
+    async def ask(self) -> TaskResult:
+        """Ask until there is a result, or the row's time is over."""
+        try:
+            return await RequestTask.ask(self)  # `super` does not know a class with slots
+        finally:
+            if self._deadline is not None:
+                self._deadline.cancel()
+
+    def count_request(self) -> None:
+        """Count a request that is about to be sent; with the first one the row's time begins."""
+        RequestTask.count_request(self)
+        limit = self.context.options.time_limit
+        if limit is not None and self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(limit, self._expire)
+
+    def _expire(self) -> None:
+        if not self._is_answered and self.task is not None:
+            self._is_late = True
+            self.task.cancel()
+
+    def stopped_result(self) -> TaskResult:
+        """Return the result of a task that was cancelled, by a stop or because its time is over."""
+        if not self._is_late:
+            return RequestTask.stopped_result(self)
+        limit = self.context.options.time_limit or 0.0
+        return self._failed_result(row_errors.out_of_time(limit, self._requests))
+
+    async def _dispatch(self, gate: Gate, ticket: Ticket) -> Result:
         """Send a request and further ones where it is late; return the kept one's result.
 
         The first error where all have failed.
-
-        Args:
-            first: The request that was to be sent anyway.
-            others: The row's calls to further targets, in order; perhaps none.
-            started: When the row's first request was sent, by the gates' clock.
         """
-        limit, clock = self.context.options.time_limit, first.gate.clock
-        half_time = None if limit is None else started + limit / 2
+        limit, clock = self.context.options.time_limit, gate.clock
+        assert self.started is not None
+        half_time = None if limit is None else self.started + limit / 2
+        others = [call for call in self.left if call is not self.call] or [self.call]
         failed: list[tuple[LLMNBError, Call]] = []
         sent_at = clock()
-        self._leader, self._running = None, {}
-        self._begin(first)
+        self._begin(self.call, gate, ticket, is_sent=True)
         try:
             while True:
                 failed += self._take_failed()
@@ -83,22 +90,23 @@ class Race:
                     await self._drop_all_but(task)
                     result = await task
                     self._charge(failed)
-                    if isinstance(result, ReceivedReply) and self.context.hedger is not None:
-                        seconds = self._first_token_at(clock()) - sent_at
-                        self.context.hedger.on_first_token(seconds)
+                    if isinstance(result, ReceivedReply):
+                        self.call = result.call
+                        if self.context.hedger is not None:
+                            leader = self._leader
+                            first_token = None if leader is None else leader.first_token
+                            self.context.hedger.on_first_token((first_token or clock()) - sent_at)
                     return result
                 if not self._running:
                     self._charge(failed[1:])
                     return failed[0][0]
                 self._wakeup.clear()
                 try:
-                    async with asyncio.timeout(
-                        self._seconds_to_rivals(first.gate, sent_at, half_time)
-                    ):
+                    async with asyncio.timeout(self._seconds_to_rivals(gate, sent_at, half_time)):
                         await self._wakeup.wait()
                 except TimeoutError:
                     is_half_time = half_time is not None and clock() >= half_time
-                    self._send_rivals(others or [first.call], is_half_time=is_half_time)
+                    self._send_rivals(others, is_half_time=is_half_time)
         except asyncio.CancelledError:
             await self._drop_all_but(None)
             raise
@@ -106,43 +114,37 @@ class Race:
             if self._reserved:
                 self._settle(reserved=self._reserved)
                 self._reserved = 0.0
+            self._leader, self._running = None, {}  # circles, and the collector is slow meanwhile
 
-    def _first_token_at(self, now: float) -> float:
-        """Return when the first token came, by the gates' clock; now where none was seen."""
-        leader = self._leader
-        if leader is None or leader.first_token is None:
-            return now
-        return leader.began + leader.first_token
-
-    def _begin(self, attempt: Attempt) -> None:
-        attempt.on_first = functools.partial(self._lead, attempt)
-        # An attempt that races is a task of its own: others are let in before its row goes on.
-        attempt.on_error = functools.partial(self._on_error, attempt)
-        task = asyncio.get_running_loop().create_task(attempt.send())
+    def _begin(self, call: Call, gate: Gate, ticket: Ticket, *, is_sent: bool) -> None:
+        """Let a request run; a task of its own: others are let in before its row goes on."""
+        on_delta = self.next_on_delta()
+        racer = _Racer(call, gate, ticket, self.context.backlog, self, on_delta, is_sent)
+        task = asyncio.get_running_loop().create_task(racer.run())
         task.add_done_callback(lambda _: self._wakeup.set())
-        self._running[task] = attempt
+        self._running[task] = racer
 
-    def _lead(self, attempt: Attempt) -> bool:
-        """Let an attempt lead if none does; return whether it is the one that leads."""
+    def leads(self, racer: _Racer) -> bool:
+        """Let a request lead if none does; return whether it is the one that leads."""
         if self._leader is None:
-            self._leader = attempt
+            self._leader = racer
             self._wakeup.set()
-        return self._leader is attempt
+        return self._leader is racer
 
     def _take_failed(self) -> list[tuple[LLMNBError, Call]]:
         """Return error and call of those that failed without ever leading, and drop them."""
         failed = []
-        for task, attempt in list(self._running.items()):
-            if task.done() and attempt is not self._leader:
+        for task, racer in list(self._running.items()):
+            if task.done() and racer is not self._leader:
                 result = task.result()
                 if isinstance(result, LLMNBError):
-                    failed.append((result, attempt.call))
+                    failed.append((result, racer.call))
                     del self._running[task]
         return failed
 
     def _winner(self) -> asyncio.Task[Result] | None:
-        for task, attempt in self._running.items():
-            if attempt is self._leader or (self._leader is None and task.done()):
+        for task, racer in self._running.items():
+            if racer is self._leader or (self._leader is None and task.done()):
                 return task
         return None
 
@@ -176,9 +178,25 @@ class Race:
             gate = context.gate_of(call)
             is_open = not context.why_disabled(call.target.pool) and not gate.is_throttled(context)
             if is_open and self._can_afford(call):
-                ticket = Ticket(call.target.charge(call))
-                rival = _Rival(call, gate, ticket, context.backlog, self._on_delta(), self)
-                self._begin(rival)
+                self._begin(call, gate, Ticket(call.target.charge(call)), is_sent=False)
+
+    def count_hedge(self) -> None:
+        """Count a redundant request that is about to be sent."""
+        self.count_request()
+        self.is_hedged = True
+        self.context.counters.tracker.num_hedged += 1
+        if self.context.hedger is not None:
+            self.context.hedger.on_hedged()
+
+    def disable_target(self, call: Call, gate: Gate, error: LLMNBError) -> None:
+        """Send nothing more where a refusal means that all others would get the same."""
+        if isinstance(error, AccountError):
+            self.context.disable(call.target.pool, error)
+        elif self._is_too_long(error):
+            final = self._final_error(error, gate, is_parked=False)
+            self.context.disable(call.target.pool, final)
+
+    # ------------------------------------------------------------------------------ dollars
 
     def _can_afford(self, call: Call) -> bool:
         """Reserve what a redundant request may cost; return whether the budget has room for it."""
@@ -231,25 +249,40 @@ class Race:
 
 
 @dataclass(slots=True, eq=False)
-class _Rival(Attempt):
-    """A redundant request: it takes the next free slot, and may be dropped before it has one."""
+class _Racer(Attempt):
+    """One of a row's requests; a redundant one waits for the next free slot before it is sent."""
 
-    race: Race
-    is_sent: bool = field(default=False, init=False)
+    task: RacingTask
+    on_delta: OnDelta
+    is_sent: bool
+    first_token: float | None = field(default=None, init=False)
+    """When the first token came, by the gates' clock."""
 
-    async def send(self) -> Result:
-        """Wait for a slot before all of its run who wait for theirs, then send."""
-        try:
-            self.ticket = await self.gate.admit(
-                self.ticket.reserved, run=self.race.context, is_first=True, row=self.call.key
-            )
-        except LLMNBError as error:
-            return error
-        try:
-            self.race.check(self.call)
-        except LLMNBError as error:
-            self.gate.release(self.ticket, used=0.0, was_sent=False)
-            return error
-        self.is_sent = True
-        self.race.on_sent()
-        return await Attempt.send(self)  # `super` does not know a class with slots
+    async def run(self) -> Result:
+        """Send the request, a redundant one before all of its run who wait for a slot."""
+        if not self.is_sent:
+            gate, tokens = self.gate, self.ticket.reserved
+            try:
+                self.ticket = await gate.admit(
+                    tokens, run=self.task.context, is_first=True, row=self.call.key
+                )
+            except LLMNBError as error:
+                return error
+            if (disabled := self.task.disabled_error(self.call)) is not None:
+                gate.release(self.ticket, used=0.0, was_sent=False)
+                return disabled
+            self.is_sent = True
+            self.task.count_hedge()
+        return await self.send(self._take)
+
+    def _take(self, delta: Delta) -> None:
+        if self.first_token is None:
+            self.first_token = self.gate.clock()
+        if self.task.leads(self):
+            self.on_delta(delta)
+
+    def report(self, error: LLMNBError) -> LLMNBError:
+        """Report what came to the gate and to the run, before the slot goes to the next."""
+        Attempt.report(self, error)
+        self.task.disable_target(self.call, self.gate, error)
+        return error

@@ -13,20 +13,18 @@ import asyncio
 import dataclasses
 import functools
 import logging
-from dataclasses import InitVar, dataclass, field
-from typing import Any
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
 
 from llmnb.decide.retry import Tries, next_wait
 from llmnb.engine import request_log, row_errors
-from llmnb.engine.attempt import Attempt, ReceivedReply
+from llmnb.engine.attempt import Attempt, ReceivedReply, Result
 from llmnb.engine.gate import PATIENCE_SECONDS, Blocked, Gate
 from llmnb.engine.lanes import Ticket
 from llmnb.engine.persistence import save_reply, save_unread, stored_answer
-from llmnb.engine.race import Race
-from llmnb.engine.row_claim import NEVER, AnsweredMeanwhile, AskedElsewhere, RowClaim
+from llmnb.engine.row_claim import NEVER, AnsweredMeanwhile, AskedElsewhere, ClaimedRequest
 from llmnb.engine.row_errors import copy_of
-from llmnb.engine.run_context import RunContext
-from llmnb.engine.shared import SharedRequest, TaskResult
+from llmnb.engine.shared import TaskResult
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
@@ -62,33 +60,26 @@ _OUTAGE = (ProviderError, Unsent, MaybeBilled)
 
 
 @dataclass(slots=True, eq=False)
-class RequestTask(SharedRequest):
+class RequestTask(ClaimedRequest):
     """One row on its way to an answer; `ask` is an asyncio task of its own.
 
     Args:
-        key: Key of the row's first choice.
-        context: The run.
         row: Position of the row.
-        left: The row's question to each target that is still to be asked, the first choice first.
-        stored: An answer from the store that only needs to be repaired.
-        seen: What the project's claims returned before the row was looked up.
     """
 
-    context: RunContext
     row: int
-    left: list[Call]
-    stored: ReceivedReply | None
-    seen: InitVar[int]
     call: Call = field(init=False)
     """What is asked at present."""
 
-    claim: RowClaim = field(init=False)
     task: asyncio.Task[TaskResult] | None = field(default=None, init=False)
     started: float | None = field(default=None, init=False)
     """When the first request was sent, by the monotonic clock."""
 
     is_sending: bool = field(default=False, init=False)
     """Whether a request is on its way or its reply is being saved: it will be finished."""
+
+    is_hedged: bool = field(default=False, init=False)
+    """Whether redundant requests were sent."""
 
     _requests: int = field(default=0, init=False)
     """Requests sent, redundant ones among them."""
@@ -99,19 +90,13 @@ class RequestTask(SharedRequest):
     """The error of the latest request."""
 
     _may_be_billed: bool = field(default=False, init=False)
-    _waits_on: asyncio.Future[Any] | None = field(default=None, init=False)
-    _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
-    _is_late: bool = field(default=False, init=False)
     _is_answered: bool = field(default=False, init=False)
     """Whether there is an answer, which no deadline takes away."""
 
-    _is_hedged: bool = field(default=False, init=False)
-    _racing: Race | None = field(default=None, init=False)
-
-    def __post_init__(self, seen: int) -> None:
+    def __post_init__(self) -> None:
         self.call = self.left[0]
-        misfit = None if self.stored is None else self.stored.raw.body
-        self.claim = RowClaim(self.context, self.key, seen, misfit)
+        if self.stored is not None:
+            self._misfit = self.stored.raw.body
 
     # ------------------------------------------------------------------- the whole task
 
@@ -124,26 +109,16 @@ class RequestTask(SharedRequest):
         except AnsweredMeanwhile as answered:
             return TaskResult(None, store=self.context.store, stored=answered.stored)
         except asyncio.CancelledError:
-            if not self._is_late:
-                return self.stopped_result()
-            limit = self.context.options.time_limit or 0.0
-            return self._failed_result(row_errors.out_of_time(limit, self._requests))
+            return self.stopped_result()
         except Exception as error:  # a fault of ours: the row still gets its outcome
             logger.exception("llmnb failed on a row; please report this")
             return self._failed_result(row_errors.unexpected(error))
-        finally:
-            self._racing = None  # a circle, and the collector is slow while runs are under way
-            if self._deadline is not None:
-                self._deadline.cancel()
 
     def stopped_result(self) -> TaskResult:
         """Return the result of a task that was cancelled."""
         if self.is_sending:
             return self._failed_result(row_errors.dropped_by_stop())
-        disabled = self.context.why_disabled(self.call.target.pool)
-        return self._failed_result(
-            self._disabled_error(disabled) if disabled else row_errors.not_asked()
-        )
+        return self._failed_result(self.disabled_error(self.call) or row_errors.not_asked())
 
     def _failed_result(self, error: LLMNBError) -> TaskResult:
         self._describe(error)
@@ -160,7 +135,7 @@ class RequestTask(SharedRequest):
             model=call.target.model,
             seconds=None if self.started is None else Clock.monotonic() - self.started,
             attempts=self._requests,
-            hedged=self._is_hedged,
+            hedged=self.is_hedged,
         )
 
     def _describe(self, error: LLMNBError) -> None:
@@ -222,18 +197,18 @@ class RequestTask(SharedRequest):
                 if context.must_prepare:
                     await context.ready()
                 send = self._send if context.options.budget is None else self._send_within_budget
-                outcome, attempt = await send(is_first)
+                result, ticket = await send(is_first)
             except Blocked:
                 continue
             except AskedElsewhere:
-                await self.claim.wait_for_others(self, self.left, self._sleep)
+                await self._wait_for_others()
                 is_first = True
                 continue
-            if isinstance(outcome, ReceivedReply):
+            if isinstance(result, ReceivedReply):
                 context.resends.on_success()
-                return outcome
-            await self._note_failure(outcome)
-            await self._wait_after(outcome, attempt)
+                return result
+            await self._note_failure(result)
+            await self._wait_after(result, ticket)
             is_first = True
             context.counters.tracker.num_retried += 1
 
@@ -259,9 +234,7 @@ class RequestTask(SharedRequest):
 
     # ----------------------------------------------------------- the budget, a turn, a claim
 
-    async def _send_within_budget(
-        self, is_first: bool
-    ) -> tuple[ReceivedReply | LLMNBError, Attempt]:
+    async def _send_within_budget(self, is_first: bool) -> tuple[Result, Ticket]:
         """Send one request for which dollars are reserved, settled in every case."""
         budget, call = self.context.options.budget, self.call
         assert budget is not None
@@ -275,54 +248,53 @@ class RequestTask(SharedRequest):
             raise
         spent = 0.0
         try:
-            outcome, attempt = await self._send(is_first)
-            if isinstance(outcome, ReceivedReply):
-                usd = outcome.call.target.price(outcome.reply.usage, outcome.reply.model)
+            result, ticket = await self._send(is_first)
+            if isinstance(result, ReceivedReply):
+                usd = result.call.target.price(result.reply.usage, result.reply.model)
                 spent = most if usd is None else usd
-            elif outcome.details.maybe_billed:
+            elif result.details.maybe_billed:
                 spent = most
-            return outcome, attempt
+            return result, ticket
         except asyncio.CancelledError:
             spent = most if self.is_sending else 0.0
             raise
         finally:
             budget.settle(reserved=most, spent=spent)
 
-    async def _send(self, is_first: bool) -> tuple[ReceivedReply | LLMNBError, Attempt]:
-        """Send one request once it is the row's turn; return what came, and the attempt."""
-        context, call = self.context, self.call
-        gate = context.gate_of(call)
+    async def _send(self, is_first: bool) -> tuple[Result, Ticket]:
+        """Send one request once it is the row's turn; return what came, and its ticket."""
+        context, claims = self.context, self.context.claims
+        gate = context.gate_of(self.call)
         ticket = await self._turn(gate, is_first)
-        claims = context.claims
         try:
             if self.is_aside:
                 if not self.rejoin_registry():
                     raise AskedElsewhere
-                self.claim.seen = NEVER  # another run may have asked it
-            if claims is not None and (
-                not claims.take(self.key) or claims.has_changed(self.claim.seen)
-            ):
-                await self.claim.look_before_sending(self.left)
-                self._raise_if_disabled(call)
+                self.seen = NEVER  # another run may have asked it
+            if claims is not None and (not claims.take(self.key) or claims.has_changed(self.seen)):
+                await self._look_before_sending()
+                if (error := self.disabled_error(self.call)) is not None:
+                    raise error
                 if not context.resumed.is_set() or self.is_aside:
                     raise Blocked("The run was paused.")
         except BaseException:
             gate.release(ticket, used=0.0, was_sent=False)
             raise
-        self._count_request()
-        on_delta = self._on_delta() if context.streams else None
-        attempt = Attempt(call, gate, ticket, context.backlog, on_delta=on_delta)
-        if context.hedger is None and context.options.time_limit is None:
-            return await attempt.send(), attempt
-        return await self._race(attempt), attempt
+        self.count_request()
+        return await self._dispatch(gate, ticket), ticket
+
+    def _dispatch(self, gate: Gate, ticket: Ticket) -> Awaitable[Result]:
+        """Send the request whose turn has come."""
+        on_delta = self.next_on_delta() if self.context.streams else None
+        return Attempt(self.call, gate, ticket, self.context.backlog).send(on_delta)
 
     async def _turn(self, gate: Gate, is_first: bool) -> Ticket:
         """Wait for a turn; not while paused, never once the target is disabled."""
         context, call = self.context, self.call
         pool, policy = call.target.pool, context.options.policy
         while True:
-            if (why := context.why_disabled(pool)) is not None:
-                raise self._disabled_error(why)
+            if (error := self.disabled_error(call)) is not None:
+                raise error
             pause = gate.account.admission.paused_until - gate.clock()
             if pause > policy.longest_hint:  # another run waits for it, we would not
                 context.disable(pool, row_errors.asked_for_a_long_wait(call.target, pause))
@@ -362,18 +334,19 @@ class RequestTask(SharedRequest):
         is_before = left.index(chosen) < left.index(self.call)
         return is_before and self.context.gate_of(chosen).blocked_seconds() <= 0
 
-    def _raise_if_disabled(self, call: Call) -> None:
-        error = self.context.why_disabled(call.target.pool)
-        if error is not None:
-            raise self._disabled_error(error)
+    def disabled_error(self, call: Call) -> LLMNBError | None:
+        """Return the row's error where a call's target is disabled: its own, if it has been sent.
 
-    def _disabled_error(self, why: LLMNBError) -> LLMNBError:
-        """Return the row's error where its target is disabled: its own, if it has been sent."""
+        None where the target may be asked.
+        """
+        why = self.context.why_disabled(call.target.pool)
+        return None if why is None else self._with_last_error(why)
+
+    def _with_last_error(self, why: LLMNBError) -> LLMNBError:
         last = self._last_error
         if last is None or not isinstance(why, Unsent):
             return copy_of(why)
-        has_answered = self.context.gate_of(self.call).health.has_answered
-        if isinstance(last, Unsent) and not has_answered:
+        if isinstance(last, Unsent) and not self.context.gate_of(self.call).health.has_answered:
             return copy_of(why)  # it says more of the same
         return copy_of(last, f"{last.message}\n{why.message}")
 
@@ -392,12 +365,12 @@ class RequestTask(SharedRequest):
 
     def stand_aside(self) -> None:
         """Let other processes and other runs ask the row while this one is paused."""
-        self.claim.release(self)
+        self.release_claim()
         self.leave_registry(TaskResult(Outcome(row=self.row, error=row_errors.not_asked())))
 
     # ---------------------------------------------------------------------------- sending
 
-    def _count_request(self) -> None:
+    def count_request(self) -> None:
         """Count a request that is about to be sent."""
         context = self.context
         self._requests += 1
@@ -405,21 +378,14 @@ class RequestTask(SharedRequest):
             request_log.log_start(self.row, self._requests)
         tracker = context.counters.tracker
         tracker.num_requests += 1
-        context.counters.stats.count(requests=1)
+        context.counters.count(requests=1)
         self.is_sending = True
         if self.started is None:
             self.started = Clock.monotonic()
             tracker.num_tasks_started += 1
             tracker.num_tasks_in_progress += 1
-            if (limit := context.options.time_limit) is not None:
-                self._deadline = asyncio.get_running_loop().call_later(limit, self._expire)
 
-    def _expire(self) -> None:
-        if not self._is_answered and self.task is not None:
-            self._is_late = True
-            self.task.cancel()
-
-    def _on_delta(self) -> OnDelta:
+    def next_on_delta(self) -> OnDelta:
         """Return what takes the pieces of the request that is about to be sent."""
         return functools.partial(self._forward_delta, self._requests)
 
@@ -428,31 +394,6 @@ class RequestTask(SharedRequest):
             if attempt != delta.attempt:
                 delta = dataclasses.replace(delta, attempt=attempt)
             on_delta(self.row, delta)
-
-    async def _race(self, attempt: Attempt) -> ReceivedReply | LLMNBError:
-        """Send a request, and redundant ones where it is late; return what is kept."""
-        if self._racing is None:
-            self._racing = Race(
-                self.context,
-                check=self._raise_if_disabled,
-                on_sent=self._count_hedge,
-                on_error=self._disable_target,
-                on_delta=self._on_delta,
-            )
-        others = [call for call in self.left if call is not self.call]
-        assert self.started is not None
-        outcome = await self._racing.run(attempt, others, self.started)
-        if isinstance(outcome, ReceivedReply):
-            self.call = outcome.call
-        return outcome
-
-    def _count_hedge(self) -> None:
-        """Count a redundant request that is about to be sent."""
-        self._count_request()
-        self._is_hedged = True
-        self.context.counters.tracker.num_hedged += 1
-        if self.context.hedger is not None:
-            self.context.hedger.on_hedged()
 
     # -------------------------------------------------------------- after a failed request
 
@@ -464,28 +405,28 @@ class RequestTask(SharedRequest):
             await save_unread(self.context, self.call, error)
         counters.tracker.count_failed_request(error)
         if isinstance(error, FlowControl):
-            counters.stats.count(refusals=1)
+            counters.count(refusals=1)
         request_log.log_failure(self.row, self._requests, error)
         self._history.append(error.message)
         self._last_error = error
         self._may_be_billed = self._may_be_billed or error.details.maybe_billed
 
-    async def _wait_after(self, error: LLMNBError, attempt: Attempt) -> None:
+    async def _wait_after(self, error: LLMNBError, ticket: Ticket) -> None:
         """Sleep until the next attempt, or raise the error that ends the asking."""
-        context, gate = self.context, attempt.gate
+        context, gate = self.context, self.context.gate_of(self.call)
         pool, policy = self.call.target.pool, context.options.policy
         self.is_sending = False
-        self.claim.release(self)
+        self.release_claim()
         if isinstance(error, AccountError):
             context.disable(pool, error)
             raise error
         if context.is_stopped:
             raise row_errors.not_sent_again(error)
-        failing_seconds = gate.seconds_without_success
+        failing_seconds = gate.health.seconds_without_success(gate.clock())
         is_outage = isinstance(error, _OUTAGE)
         if isinstance(error, Unsent) and not gate.health.has_answered:
             context.watch(self.call.target, gate)
-        if attempt.ticket.is_probe and is_outage and len(self.left) > 1:
+        if ticket.is_probe and is_outage and len(self.left) > 1:
             raise error
         wait = next_wait(
             error,
@@ -494,7 +435,7 @@ class RequestTask(SharedRequest):
             since_success=failing_seconds,
             can_resend=context.resends.has_token,
             event=gate.health.congestion_events,
-            is_excused=attempt.ticket.is_excused,
+            is_excused=ticket.is_excused,
         )
         is_parked = is_outage and gate.health.breaker.is_open and failing_seconds > policy.max_wait
         if wait is None or is_parked:
@@ -510,14 +451,6 @@ class RequestTask(SharedRequest):
         elif wait > 0 and not gate.health.breaker.is_open:
             await self._sleep(wait)
 
-    def _disable_target(self, attempt: Attempt, error: LLMNBError) -> None:
-        """Send nothing more where a refusal means that all others would get the same."""
-        pool = attempt.call.target.pool
-        if isinstance(error, AccountError):
-            self.context.disable(pool, error)
-        elif self._is_too_long(error):
-            self.context.disable(pool, self._final_error(error, attempt.gate, is_parked=False))
-
     def _is_too_long(self, error: LLMNBError) -> bool:
         """Whether an error names a longer wait than the run has patience for."""
         hint = error.details.retry_after
@@ -525,96 +458,86 @@ class RequestTask(SharedRequest):
         return is_wait and hint is not None and hint > self.context.options.policy.longest_hint
 
     def _final_error(self, error: LLMNBError, gate: Gate, *, is_parked: bool) -> LLMNBError:
+        target, policy = self.call.target, self.context.options.policy
+        failures = self._tries.failures
         return row_errors.final_error(
-            error,
-            gate,
-            self.call.target,
-            self.context.options.policy,
-            failures=self._tries.failures,
-            is_parked=is_parked,
+            error, gate, target, policy, failures=failures, is_parked=is_parked
         )
 
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep, unless `wake` ends it."""
-        loop = asyncio.get_running_loop()
-        asleep: asyncio.Future[None] = loop.create_future()
-        self._waits_on = asleep
-
-        def end() -> None:
-            if not asleep.done():
-                asleep.set_result(None)
-
-        timer = loop.call_later(seconds, end)
-        try:
-            await asleep
-        finally:
-            timer.cancel()
-
-    def wake(self, error: LLMNBError) -> None:
+    def wake(self) -> None:
         """End the wait for a turn or a retry, if there is one, because its target is disabled."""
-        if self._waits_on is not None and not self._waits_on.done():
-            self._waits_on.set_exception(self._disabled_error(error))
+        error = self.disabled_error(self.call)
+        if error is not None and self._waits_on is not None and not self._waits_on.done():
+            self._waits_on.set_exception(error)
 
     # ----------------------------------------------------- saved before it is shown, repaired
 
     async def _save(self, received: ReceivedReply) -> TaskResult:
         """Save an answer before it is shown; have one that misses its schema repaired, once."""
-        self._is_answered = True
-        call, is_stored = received.call, received is self.stored
-        outcome = self._outcome(call)
-        entry = await save_reply(self.context, received, outcome, is_stored=is_stored)
-        result = TaskResult(outcome, entry, self.context.store)
-        if outcome.error is None and call.check is not None:
-            try:
-                outcome.value = await call.value_of(received.reply)
-            except SchemaMismatch as error:
-                if call.repair is None:
-                    outcome.error = error
-                else:
-                    result = await self._repaired(outcome, call, call.repair(received.reply, error))
+        call, reply = received.call, received.reply
+        outcome, result, misfit = await self._saved(received, call, received is self.stored)
+        if misfit is not None:
+            if call.repair is None:
+                outcome.error = misfit
+            else:
+                result = await self._repaired(outcome, call, call.repair(reply, misfit))
         if result.outcome is not None and result.outcome.error is not None:
             self._describe(result.outcome.error)
         return result
 
-    async def _repaired(self, misfit: Outcome, call: Call, repair: Call) -> TaskResult:
+    async def _saved(
+        self, received: ReceivedReply, asked: Call, is_stored: bool
+    ) -> tuple[Outcome, TaskResult, SchemaMismatch | None]:
+        """Save an answer and read its value; return what is known, and why the value does not fit.
+
+        Args:
+            received: The answer.
+            asked: The call that says what value is wanted.
+            is_stored: Whether the answer comes from the store.
+        """
+        self._is_answered = True
+        outcome = self._outcome(received.call)
+        entry = await save_reply(self.context, received, outcome, is_stored=is_stored)
+        misfit = None
+        if outcome.error is None and asked.check is not None:
+            try:
+                outcome.value = await asked.value_of(received.reply)
+            except SchemaMismatch as error:
+                misfit = error
+        return outcome, TaskResult(outcome, entry, self.context.store), misfit
+
+    async def _repaired(self, first: Outcome, call: Call, repair: Call) -> TaskResult:
         """Ask once for an answer of the right form; a second misfit is the row's error.
 
         Args:
-            misfit: The first answer, which does not fit.
+            first: The first answer, which does not fit.
             call: What it answers.
             repair: Asks to mend it.
         """
-        stored = await self._stored_repair(repair)
-        if stored is not None and not await _fits(call, stored):
+        received = await self._stored_repair(repair)
+        if received is not None and not await _fits(call, received):
             # An earlier run ended with this misfit: the row is asked again, from its beginning
             # where that is stored as well.
-            stored = None
+            received = None
             if self.stored is not None:
                 self.stored = None
                 self._turn_to(call)
                 return await self._save(await self._ask())
         self.context.counters.tracker.num_repaired += 1
         self._turn_to(repair)
-        if stored is None:
+        is_stored = received is not None
+        if received is None:
             try:
                 received = await self._ask()
             except AnsweredMeanwhile as meanwhile:
-                received = stored = ReceivedReply.from_store(*meanwhile.stored[:3])
-        else:
-            received = stored
-        outcome, is_stored = self._outcome(received.call), stored is not None
-        entry = await save_reply(self.context, received, outcome, is_stored=is_stored)
-        both = misfit.usd, outcome.usd
-        outcome.usd = None if both[0] is None or both[1] is None else both[0] + both[1]
+                received, is_stored = ReceivedReply.from_store(*meanwhile.stored[:3]), True
+        outcome, result, misfit = await self._saved(received, call, is_stored)
+        paid = first.usd, outcome.usd
+        outcome.usd = None if paid[0] is None or paid[1] is None else paid[0] + paid[1]
         if is_stored:
-            outcome.seconds = misfit.seconds
-        self._is_answered = True
-        if outcome.error is None:
-            try:
-                outcome.value = await call.value_of(received.reply)
-            except SchemaMismatch as second:
-                outcome.error = second
-        return TaskResult(outcome, entry, self.context.store)
+            outcome.seconds = first.seconds
+        outcome.error = outcome.error or misfit
+        return result
 
     def _turn_to(self, call: Call) -> None:
         """Ask this from now on, and no other target after it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
+from llmnb.engine.attempt import ReceivedReply
 from llmnb.engine.persistence import stored_answer
 from llmnb.engine.run_context import Asker, RunContext
-from llmnb.engine.shared import SharedRequest, StoredAnswer
+from llmnb.engine.shared import SharedRequest, StoredAnswer, engine
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.records import REQUEST_SECONDS
@@ -36,15 +38,22 @@ class AnsweredMeanwhile(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class RowClaim:
-    """One row's claim among all processes of the project, and its look at the store."""
+class ClaimedRequest(SharedRequest):
+    """A request whose row is claimed among all processes of the project before it is sent.
+
+    Args:
+        context: The run.
+        left: The row's question to each target that is still to be asked, the first choice first.
+        stored: An answer from the store that only needs to be repaired.
+        seen: What the project's claims returned before the latest look-up of the row.
+    """
 
     context: RunContext
-    key: str
+    left: list[Call]
+    stored: ReceivedReply | None
     seen: int
-    """What the project's claims returned before the latest look-up of the row."""
-
-    misfit: bytes | None
+    _waits_on: asyncio.Future[Any] | None = field(default=None, init=False)
+    _misfit: bytes | None = field(default=None, init=False)
     """A stored answer that does not fit, and is not looked for again."""
 
     _waited_since: float | None = field(default=None, init=False)
@@ -53,13 +62,13 @@ class RowClaim:
     _waits_no_more: bool = field(default=False, init=False)
     """Whether it has waited long enough for other processes."""
 
-    def release(self, request: SharedRequest) -> None:
+    def release_claim(self) -> None:
         """Let other processes ask the row; while its request stands aside, it claims nothing."""
         claims = self.context.claims
-        if claims is not None and not request.is_aside:
+        if claims is not None and not self.is_aside:
             claims.release(self.key)
 
-    async def look_before_sending(self, calls: Sequence[Call]) -> None:
+    async def _look_before_sending(self) -> None:
         """Return if the row is still to be asked, and claimed.
 
         Raises:
@@ -67,66 +76,61 @@ class RowClaim:
             AnsweredMeanwhile: If another process has asked it.
         """
         claims = self.context.claims
-        if claims is not None:
-            if not claims.take(self.key) and not self._waits_no_more:
-                raise AskedElsewhere
-            await self._look_again(calls)
+        if claims is not None and not claims.take(self.key) and not self._waits_no_more:
+            raise AskedElsewhere
+        await self._look_again()
 
-    async def wait_for_others(
-        self,
-        request: SharedRequest,
-        calls: Sequence[Call],
-        nap: Callable[[float], Awaitable[None]],
-    ) -> None:
-        """Return once nobody else asks the row, or stands still.
-
-        Args:
-            request: The row's request.
-            calls: The question to each target.
-            nap: Sleeps for so many seconds.
-
-        Raises:
-            AnsweredMeanwhile: If its answer is in the store.
-        """
+    async def _wait_for_others(self) -> None:
+        """Return once nobody else asks the row, or stands still. Raises `AnsweredMeanwhile`."""
         waiting, since = self.context.waiting_rows, Clock.monotonic()
         if self._waited_since is None:
             self._waited_since = since
-        asker = self._asker(request) or "process"
-        waiting[asker] += 1
-        try:
-            while True:
+        asker: Asker | None = self._asker() or "process"
+        while asker is not None:
+            waiting[asker] += 1
+            try:
                 # A quarter of the time so far: many rows may wait, each for a minute.
                 delay = max((Clock.monotonic() - self._waited_since) / 4, SOONEST_LOOK_SECONDS)
-                await nap(min(delay, LATEST_LOOK_SECONDS))
-                present = self._asker(request)
-                if present is None:
-                    break
+                await self._sleep(min(delay, LATEST_LOOK_SECONDS))
+            finally:
                 waiting[asker] -= 1
-                waiting[present] += 1
-                asker = present
-                if asker == "process" and Clock.monotonic() - since > ELSEWHERE_SECONDS:
-                    self._waits_no_more = True
-                    break
-        finally:
-            waiting[asker] -= 1
-        await self._look_again(calls)
+            asker = self._asker()
+            if asker == "process" and Clock.monotonic() - since > ELSEWHERE_SECONDS:
+                self._waits_no_more = True
+                break
+        await self._look_again()
 
-    def _asker(self, request: SharedRequest) -> Asker | None:
+    def _asker(self) -> Asker | None:
         """Return who else asks the row at present."""
-        if request.is_asked_by_another:
+        if self.is_aside and self.key in engine().registry.requests:
             return "run"
         claims = self.context.claims
         is_taken = claims is not None and claims.is_taken_elsewhere(self.key)
         return "process" if is_taken else None
 
-    async def _look_again(self, calls: Sequence[Call]) -> None:
+    async def _look_again(self) -> None:
         """Look the row up in the store once more. Raises `AnsweredMeanwhile`."""
-        claims = self.context.claims
-        if claims is None:
+        context = self.context
+        if context.claims is None:
             return
-        self.seen = claims.look()
-        entries = await self.context.look_up([call.key for call in calls])
-        fitting = {key: entry for key, entry in entries.items() if entry.raw != self.misfit}
-        stored = stored_answer(calls, fitting, self.context.options.good_finish)
+        self.seen = context.claims.look()
+        entries = await context.look_up([call.key for call in self.left])
+        fitting = {key: entry for key, entry in entries.items() if entry.raw != self._misfit}
+        stored = stored_answer(self.left, fitting, context.options.good_finish)
         if stored is not None:
             raise AnsweredMeanwhile(stored)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, unless what it waits on is ended."""
+        loop = asyncio.get_running_loop()
+        self._waits_on = asleep = loop.create_future()
+        timer = loop.call_later(seconds, _end, asleep)
+        try:
+            await asleep
+        finally:
+            timer.cancel()
+
+
+def _end(wait: asyncio.Future[Any]) -> None:
+    if not wait.done():
+        wait.set_result(None)

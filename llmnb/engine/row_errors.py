@@ -151,7 +151,7 @@ def final_error(
         text += f"\n{_come_back(hint)}"
     elif isinstance(error, FlowControl) or is_parked:
         did = "failed" if is_parked else "refused"
-        since = durations.span(round(gate.seconds_without_success))
+        since = durations.span(round(gate.health.seconds_without_success(gate.clock())))
         text += (
             f"\nIt has {did} for {since} without one answer. Finished rows are kept: run again "
             "later, or allow longer waits with "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from llmnb import bridge
@@ -18,20 +18,13 @@ from llmnb.engine.budget import budget_for
 from llmnb.engine.gate import Gate
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.handover import OutcomeStream
-from llmnb.engine.run_context import Pool, RunContext, RunOptions, Store
+from llmnb.engine.run_context import LIMITS, Asker, Pool, RunContext, RunOptions, Store
 from llmnb.engine.run_loop import RunLoop
 from llmnb.engine.source import InputSource
 from llmnb.engine.status import Clock, PoolStatus, State, StatusSnapshot, StatusTracker, as_json
 from llmnb.engine.target import Prepare
 from llmnb.errors import ConfigurationError, LLMNBError
 from llmnb.records import Outcome
-
-_LIMITS = {
-    "max_requests_per_minute": "requests_per_minute",
-    "max_tokens_per_minute": "tokens_per_minute",
-    "max_concurrent_requests": "concurrency",
-}
-"""Fields of `Limits` by the names of the options."""
 
 STEERED_WITHIN_SECONDS = 2.0
 """How long pause, resume, stop and the like wait, at most, until the run's loop has heard."""
@@ -89,7 +82,7 @@ class Run(RunHandle[list[Outcome]]):
         """Return a frozen picture of the run as it is now."""
         run_loop, context = self._run_loop, self._run_loop.context
         counters, pools = context.counters, list(context.pools.values())
-        counts, stats = counters.tracker_copy(), counters.stats
+        counts = counters.tracker_copy()
         # While they are counted here a turn may change hands; never more is shown than was let go.
         in_flight = min(
             sum(request.is_sending for request in list(run_loop.tasks.values())),
@@ -97,8 +90,8 @@ class Run(RunHandle[list[Outcome]]):
         )
         now = Clock.monotonic()
         end = counters.started + counters.seconds
-        p50, p95 = stats.quantiles()
-        requests, tokens = stats.pace(end)
+        p50, p95 = counters.quantiles()
+        requests, tokens = counters.pace(end)
         return counters.snapshot(
             counts,
             row_of=self.row_of,
@@ -113,13 +106,12 @@ class Run(RunHandle[list[Outcome]]):
                 in_flight=in_flight,
                 now=now,
                 run=context,
-                elsewhere=context.waiting_rows["process"],
-                beside=context.waiting_rows["run"],
+                others=context.waiting_rows,
             ),
             pools=tuple(_pool_status(pool, now, context) for pool in pools),
-            shares=stats.shares(),
-            samples=stats.samples(end),
-            latencies=tuple(stats.latest),
+            shares=counters.shares(),
+            samples=counters.samples(end),
+            latencies=tuple(counters.latest),
             p50=p50,
             p95=p95,
             requests_per_minute=requests,
@@ -149,14 +141,14 @@ class Run(RunHandle[list[Outcome]]):
 
     def partial(self) -> list[Outcome | None]:
         """Return the outcomes so far in input order, None where there is none yet."""
-        outcomes = self._run_loop.kept.outcomes
+        outcomes = self._run_loop.kept
         return [*outcomes, *([None] * ((self._run_loop.total or 0) - len(outcomes)))]
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors."""
         return [
             outcome
-            for outcome in list(self._run_loop.kept.outcomes)
+            for outcome in list(self._run_loop.kept)
             if outcome is not None and outcome.error is not None
         ]
 
@@ -166,7 +158,7 @@ class Run(RunHandle[list[Outcome]]):
         return self._run_loop.first_error
 
     def _finished(self) -> list[Outcome]:
-        return [outcome for outcome in self._run_loop.kept.outcomes if outcome is not None]
+        return [outcome for outcome in self._run_loop.kept if outcome is not None]
 
     def outcomes(self, on_wait: Callable[[], None] | None = None) -> Iterator[Outcome]:
         """Yield outcomes in input order, or as they are ready, and forget them.
@@ -197,7 +189,7 @@ class Run(RunHandle[list[Outcome]]):
     # ----------------------------------------------------- from any thread: acting
 
     def _change_limits(self, limits: dict[str, Any]) -> None:
-        changes = {_LIMITS[name]: value for name, value in limits.items()}
+        changes = {LIMITS[name]: value for name, value in limits.items()}
         context = self._run_loop.context
         options = context.options
         changed = dataclasses.replace(options.limits, **changes)
@@ -291,8 +283,7 @@ def waiting_on(
     in_flight: int,
     now: float,
     run: object = None,
-    elsewhere: int = 0,
-    beside: int = 0,
+    others: Mapping[Asker, int],
 ) -> str:
     """Return the because line: one sentence, empty when the run is over.
 
@@ -302,8 +293,7 @@ def waiting_on(
         in_flight: Requests on their way for this run.
         now: The gates' clock.
         run: Whose requests wait there.
-        elsewhere: Rows that wait for the answer of another process.
-        beside: Rows that wait for the answer of another run of this process.
+        others: Rows that wait for the answer of another process, or another run of this one.
     """
     if state == "paused":
         if not in_flight:
@@ -319,15 +309,15 @@ def waiting_on(
     for pool in pools:
         if sentence := _sentence(pool.target.provider, pool.gate, now, run):
             return sentence
-    others = [
+    awaited = ["replies"] if in_flight else []
+    awaited += [
         f"another {who}, which asks {texts.counted(rows, 'row')} of this run"
-        for who, rows in (("process", elsewhere), ("run", beside))
+        for who, rows in others.items()
         if rows
     ]
-    if others:
-        own = ["replies"] if in_flight else []
-        return f"Waiting on {', and on '.join([*own, *others])}."
-    return "Waiting on replies." if in_flight else "Looking up what is already answered."
+    if awaited:
+        return f"Waiting on {', and on '.join(awaited)}."
+    return "Looking up what is already answered."
 
 
 def _whose(gate: Gate, kind: Literal["requests", "tokens"], limit: float | None, now: float) -> str:

@@ -23,6 +23,13 @@ from llmnb.store.claims import Claims
 from llmnb.store.entry import Entry
 from llmnb.store.run_index_writer import RunIndexWriter
 
+LIMITS = {
+    "max_requests_per_minute": "requests_per_minute",
+    "max_tokens_per_minute": "tokens_per_minute",
+    "max_concurrent_requests": "concurrency",
+}
+"""Fields of `Limits` by the names of the options, which are those of the settings."""
+
 Asker = Literal["process", "run"]
 """Who may ask the same row at the same time."""
 
@@ -174,11 +181,11 @@ class RunContext:
 
     async def ready(self) -> None:
         """Wait until everything that requests need is there."""
-        if self._preparing is None and self.options.prepare is not None:
+        if self._preparing is None:
+            assert self.options.prepare is not None
             loop = asyncio.get_running_loop()
             self._preparing = loop.run_in_executor(None, self.options.prepare)
-        if self._preparing is not None:
-            await asyncio.shield(self._preparing)
+        await asyncio.shield(self._preparing)
         self.must_prepare = False
 
     async def look_up(self, keys: Sequence[str]) -> dict[str, Entry]:

@@ -20,8 +20,9 @@ from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.display import texts
 from llmnb.engine import gc_thresholds, request_log, row_errors
 from llmnb.engine.attempt import ReceivedReply
-from llmnb.engine.handover import Handover, OutcomeList, OutcomeStream
+from llmnb.engine.handover import OutcomeStream
 from llmnb.engine.persistence import stored_answer
+from llmnb.engine.race import RacingTask
 from llmnb.engine.request_task import RequestTask
 from llmnb.engine.row_claim import NEVER
 from llmnb.engine.row_errors import copy_of
@@ -89,7 +90,9 @@ class RunLoop:
         self.total: int | None
         """Rows in all; None while nobody knows."""
 
-        self.kept = OutcomeList()
+        self.kept: list[Outcome | None] = []
+        """Outcomes by row, where they are not streamed."""
+
         self.streamed = OutcomeStream(in_order=options.in_order) if options.streams else None
         self.tasks: dict[int, RequestTask] = {}
         """Request tasks that rows of this run have opened, by row."""
@@ -104,7 +107,6 @@ class RunLoop:
         self._on_outcome = on_outcome
         self._at_end = at_end
         self._index = options.index
-        self._handover: Handover = self.streamed or self.kept
         self._items: dict[int, Any] = {}
         """Inputs whose outcome is not there yet."""
 
@@ -120,6 +122,8 @@ class RunLoop:
         self._rows_in_window = 0
         """Rows that were pulled and are not released."""
 
+        races = (options.hedge_after, options.time_limit) != (None, None)
+        self._new_task = RacingTask if races else RequestTask
         self._window = options.window or _window(
             options.limits.intersect(options.account).concurrency
         )
@@ -222,11 +226,16 @@ class RunLoop:
                 self.total = counts.num_rows
                 return
             first = counts.num_rows
-            counts.num_rows += len(items)
-            self._rows_in_window += len(items)
-            self._handover.open(len(items))
+            self._open(len(items))
             self._items.update(enumerate(items, first))
             await self._take(first, items)
+
+    def _open(self, rows: int) -> None:
+        """Expect so many further rows."""
+        self.counts.num_rows += rows
+        self._rows_in_window += rows
+        if self.streamed is None:
+            self.kept += [None] * rows
 
     async def _take(self, first: int, items: list[Any]) -> None:
         """Prepare a chunk, look it up, and ask what is not answered yet."""
@@ -235,7 +244,11 @@ class RunLoop:
             rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
             if self.context.claims is not None:
                 self._seen = self.context.claims.look()
-            entries = await self._look_up(rows)
+            keys = [row.call.key for row in rows if row.call is not None]
+            keys += [call.key for row in rows for call in row.further]
+            if not self.context.options.use_cache:
+                keys = [key for key in keys if key in self._answered]
+            entries = await self.context.look_up(keys) if keys else {}
             good_finish = self.context.options.good_finish
             for number, row in enumerate(rows, first):
                 if row.call is None:
@@ -248,15 +261,6 @@ class RunLoop:
                     self._ask(number, row, row.call)
                 else:
                     self._serve(number, row, *stored)
-
-    async def _look_up(self, rows: list[Row]) -> dict[str, Entry]:
-        keys = [row.call.key for row in rows if row.call is not None]
-        keys += [call.key for row in rows for call in row.further]
-        if not self.context.options.use_cache:
-            keys = [key for key in keys if key in self._answered]
-        if not keys:
-            return {}
-        return await self.context.look_up(keys)
 
     def _serve(
         self,
@@ -312,11 +316,13 @@ class RunLoop:
         try:
             value = await call.value_of(reply)
         except Exception:  # its request task comes upon the same, and reports it
-            if self._handover.is_open(number):
-                self._ask(number, row, call, ReceivedReply.from_store(call, entry, reply))
+            value = _UNREAD
+        if number not in self._items:
+            return
+        if value is _UNREAD:
+            self._ask(number, row, call, ReceivedReply.from_store(call, entry, reply))
         else:
-            if self._handover.is_open(number):
-                self._serve(number, row, call, entry, reply, None, value)
+            self._serve(number, row, call, entry, reply, None, value)
 
     # ------------------------------------------------------------------- rows that are asked
 
@@ -347,14 +353,9 @@ class RunLoop:
         waiter = functools.partial(self._on_result, number, row, call)
         if registry.join(call.key, waiter, self.context):
             return
-        request = RequestTask(
-            key=call.key,
-            context=self.context,
-            row=number,
-            left=[call, *row.further],
-            stored=stored,
-            seen=self._seen if seen is None else seen,
-        )
+        seen = self._seen if seen is None else seen
+        left = [call, *row.further]
+        request = self._new_task(call.key, self.context, left, stored, seen, number)
         registry.requests[call.key] = request
         request.waiters.append((waiter, self.context))
         self.tasks[number] = request
@@ -366,7 +367,7 @@ class RunLoop:
         # A task cancelled before its first step has run nothing of the request.
         self._engine.tasks.discard(task)
         result = request.stopped_result() if task.cancelled() else task.result()
-        request.claim.release(request)
+        request.release_claim()
         self._engine.registry.resolve(request, result)
 
     def _on_result(
@@ -374,7 +375,7 @@ class RunLoop:
     ) -> None:
         """Turn the result of a request task, its own or an identical row's, into an outcome."""
         own = self.tasks.pop(number, None)
-        if not self._handover.is_open(number):
+        if number not in self._items:
             return
         if own is not None and own.started is not None and not is_merged:
             self.counts.num_tasks_in_progress -= 1
@@ -419,7 +420,7 @@ class RunLoop:
         except StoreError as error:
             self.counts.num_unsaved += 1
             self.context.disable("", error)
-        if self._handover.is_open(outcome.row):
+        if outcome.row in self._items:
             self._finish(outcome)
 
     def _on_disabled(self, pool: str, error: LLMNBError) -> None:
@@ -427,9 +428,8 @@ class RunLoop:
         if self.first_error is None:
             self.first_error = error
         for request in list(self.tasks.values()):
-            its_pool = request.call.target.pool
-            if not request.is_sending and pool in ("", its_pool):
-                request.wake(self.context.why_disabled(its_pool) or error)
+            if not request.is_sending and pool in ("", request.call.target.pool):
+                request.wake()
 
     # --------------------------------------------------------------------------- outcomes
 
@@ -448,7 +448,6 @@ class RunLoop:
 
     def _finish(self, outcome: Outcome) -> None:
         """Give a row its outcome."""
-        counts = self.counts
         self._items.pop(outcome.row, None)
         self.context.counters.enter(outcome)
         if request_log.requests_log.level != request_log.SILENT:
@@ -457,8 +456,14 @@ class RunLoop:
             self._index.add(outcome)
         if self._on_outcome is not None:
             self._on_outcome(outcome)
-        self.release(self._handover.put(outcome))
-        if counts.num_rows_done >= counts.num_rows:
+        if self.streamed is None:
+            self.kept[outcome.row] = outcome
+            self._rows_in_window -= 1  # as `release` does, which is a call more for every row
+            if self._rows_in_window < self._pulls_below:
+                self._room.set()
+        else:
+            self.streamed.put(outcome)
+        if not self._items:
             self._idle.set()
 
     def release(self, rows: int) -> None:
@@ -469,10 +474,10 @@ class RunLoop:
 
     def replace_failed(self, row: int, outcome: Outcome) -> None:
         """Put a later outcome in a failed row's place, and count it."""
-        before = self.kept.outcomes[row]
+        before = self.kept[row]
         if before is None or before.error is None or isinstance(outcome.error, Stopped):
             return
-        self.kept.outcomes[row] = later = dataclasses.replace(outcome, row=row)
+        self.kept[row] = later = dataclasses.replace(outcome, row=row)
         self.context.counters.replace(before, later)
         self.context.counters.enter_price(outcome.usd or 0.0, outcome.simulated)
         if self._index is not None:
@@ -524,10 +529,10 @@ class RunLoop:
             return
         self._pulling.cancel()
         self.counts.num_tasks_in_progress = 0
-        for number in self._handover.open_rows():
+        for number, item in list(self._items.items()):
             request = self.tasks.get(number)
             is_sending = request is not None and request.is_sending
-            row = self._prepare(self._items[number], number)
+            row = self._prepare(item, number)
             error = row_errors.still_underway() if is_sending else row_errors.not_asked()
             self._fail(number, row, error)
 
@@ -548,9 +553,8 @@ class RunLoop:
     async def _skip_the_rest(self) -> None:
         """Give every row that was never pulled its outcome, where their number is known."""
         assert self.total is not None
-        first, self.counts.num_rows = self.counts.num_rows, self.total
-        self._rows_in_window += self.total - first
-        self._handover.open(self.total - first)
+        first = self.counts.num_rows
+        self._open(self.total - first)
         error, items = self.context.end, iter(await self._source.rest())
         for number in range(first, self.total):
             row = Row(call=None, tag=next(items, None))

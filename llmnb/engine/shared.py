@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,11 +69,6 @@ class SharedRequest:
 
     def stand_aside_if_slowed(self) -> None:
         """Stand aside where only its own run holds it back; called when another run comes."""
-
-    @property
-    def is_asked_by_another(self) -> bool:
-        """Whether another run asks for the same at present."""
-        return self.is_aside and self.key in engine().registry.requests
 
     @property
     def has_other_runs(self) -> bool:
@@ -183,7 +178,7 @@ class Engine:
                 self._follow_the_limiter()
             gate = self.gates[target.pool] = Gate(target.limits, clock=Clock.monotonic)
             self._targets[target.pool] = target
-            GLOBAL_LIMITER.count_users(target.pool, gate.on_processes)
+            GLOBAL_LIMITER.count_users(target.pool, gate.account.announced.on_processes)
         self._bind(target, gate)
         return gate
 
@@ -210,12 +205,10 @@ class Engine:
                 self._bind(self._targets[pool], gate)
 
         def on_change() -> None:
-            if loop.is_closed():
-                stop()
-            else:
+            with suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(rebind)
 
-        stop = GLOBAL_LIMITER.follow(on_change)
+        GLOBAL_LIMITER.follow(on_change)
 
     def look_after(self, task: asyncio.Task[Any]) -> None:
         """Keep a task alive until it is done."""

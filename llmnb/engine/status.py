@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import add, attrgetter
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -110,15 +110,11 @@ class StatusTracker:
     hedge_usd: float = 0.0
     """Upper bound of what dropped redundant requests may have cost; not part of `usd`."""
 
-    saved_reused_usd: float = 0.0
-    """Part of `saved_usd` that stored answers saved; the rest was saved by merging."""
-
     simulated_usd: float = 0.0
     """What replies of the simulated provider would have cost, which nobody paid."""
 
     simulated_saved_usd: float = 0.0
-    simulated_saved_reused_usd: float = 0.0
-    """The like of `saved_usd` and `saved_reused_usd` for its answers."""
+    """The like of `saved_usd` for its answers."""
 
     @classmethod
     def sum(cls, trackers: Sequence[StatusTracker]) -> StatusTracker:
@@ -144,12 +140,7 @@ class StatusTracker:
         """
         if self.usd or self.saved_usd or not (self.simulated_usd or self.simulated_saved_usd):
             return self
-        return dataclasses.replace(
-            self,
-            usd=self.simulated_usd,
-            saved_usd=self.simulated_saved_usd,
-            saved_reused_usd=self.simulated_saved_reused_usd,
-        )
+        return dataclasses.replace(self, usd=self.simulated_usd, saved_usd=self.simulated_saved_usd)
 
     def count_failed_request(self, error: LLMNBError) -> None:
         """Count a request that came to nothing by the kind of its error."""
@@ -363,28 +354,39 @@ class StatusSnapshot:
         of = "" if self.total is None else f" of {self.total:,}"
         return f"{self.completed - self.counts.num_stopped:,}{of} {unit}"
 
-    def page(self, *, unit: str = "rows", asked: str = "", foot: str = "") -> str:
+    def page(
+        self,
+        *,
+        unit: str = "rows",
+        asked: str = "",
+        facts: Mapping[str, str] | None = None,
+        foot: str = "",
+    ) -> str:
         """Return how it stands as a small piece of HTML, in which every name is text.
 
         Args:
             unit: What is counted.
             asked: The models in words.
+            facts: Further names and values; empty values are left out.
             foot: A last line.
         """
         counts = self.counts
         kept = counts.num_cached + counts.num_reused
         left = self.eta_seconds
         models = ", ".join(f"{name} ({rows:,})" for name, rows in self.models.items())
+        failed = [f"{counts.num_tasks_failed:,}"]
+        failed += [f"{rows:,} {kind}" for kind, rows in self.failures.items()]
         pairs = (
             ("reused", f"{kept:,}" if kept else ""),
             ("merged", f"{counts.num_merged:,}" if counts.num_merged else ""),
-            ("failed", f"{counts.num_tasks_failed:,}" if counts.num_tasks_failed else ""),
+            ("failed", ", ".join(failed) if counts.num_tasks_failed else ""),
             ("cost", self.cost_text + (" (simulated)" if self.simulated else "")),
             ("time", durations.span(self.seconds)),
             ("left", "" if left is None else durations.remaining(left)),
             ("now", self.waiting_on),
             ("models", models or asked),
             ("project", self.project),
+            *(facts or {}).items(),
         )
         state = f"{self.state}, as of {moments.clock(Clock.wall())}"
         return html_fragments.box(
@@ -424,29 +426,29 @@ class StatusSnapshot:
         latencies = tuple(value for snapshot in snapshots for value in snapshot.latencies)
         latencies = latencies[-LATENCIES_SHOWN:]
         ended = state in ("finished", "stopped")
+        shares = [
+            share for share in _joined(snapshots, "shares", "name", "simulated") if share.rows
+        ]
+        rows = sum(share.rows for share in shares)
+        shares = [dataclasses.replace(share, share=share.rows / rows) for share in shares]
         return cls(
             state=state,
-            total=None,
-            launched=sum(snapshot.launched for snapshot in snapshots),
-            completed=sum(snapshot.completed for snapshot in snapshots),
+            **{name: sum(getattr(status, name) for status in snapshots) for name in _ADDED},
             counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
             failures=_added(snapshot.failures for snapshot in snapshots),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
-            in_flight=sum(snapshot.in_flight for snapshot in snapshots),
             seconds=seconds,
             project=snapshots[0].project,
             models=_added(snapshot.models for snapshot in snapshots),
             simulated=any(snapshot.simulated for snapshot in snapshots),
             started_at=min(snapshot.started_at for snapshot in snapshots),
             ended_at=max(snapshot.ended_at or 0.0 for snapshot in snapshots) if ended else None,
-            pools=_pools(snapshots),
-            shares=_shares(snapshots),
-            causes=_causes(snapshots),
+            pools=_joined(snapshots, "pools", "provider", "model"),
+            shares=_by_rows(shares),
+            causes=_by_rows(_joined(snapshots, "causes", "kind")),
             latencies=latencies,
             p50=_quantile(latencies, 0.5),
             p95=_quantile(latencies, 0.95),
-            requests_per_minute=sum(snapshot.requests_per_minute for snapshot in snapshots),
-            tokens_per_minute=sum(snapshot.tokens_per_minute for snapshot in snapshots),
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
         )
@@ -516,52 +518,40 @@ def _quantile(values: Sequence[float], part: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else None
 
 
-def _pools(snapshots: Sequence[StatusSnapshot]) -> tuple[PoolStatus, ...]:
-    """Return each model's pools together: requests in flight and slots add up, limits do not."""
-    pools: dict[tuple[str, str], PoolStatus] = {}
-    for pool in (pool for snapshot in snapshots for pool in snapshot.pools):
-        known = pools.get((pool.provider, pool.model))
-        if known is not None:
-            pool = dataclasses.replace(
-                known,
-                in_flight=known.in_flight + pool.in_flight,
-                places=known.places + pool.places,
-                paused_seconds=max(known.paused_seconds, pool.paused_seconds),
-                is_open=known.is_open or pool.is_open,
-            )
-        pools[pool.provider, pool.model] = pool
-    return tuple(pools.values())
+def _dollars(known: float | None, more: float | None) -> float | None:
+    """Return the sum of dollars, unknown only where neither is known."""
+    return known if more is None else more + (known or 0.0)
 
 
-def _shares(snapshots: Sequence[StatusSnapshot]) -> tuple[ModelShare, ...]:
-    """Return each model's rows and dollars in all snapshots, the model with most rows first.
+_ADDED = ("launched", "completed", "in_flight", "requests_per_minute", "tokens_per_minute")
+"""Figures of several snapshots that add up."""
 
-    Dollars are unknown only where no snapshot knows any.
-    """
-    shares: dict[tuple[str, bool], ModelShare] = {}
-    for share in (share for snapshot in snapshots for share in snapshot.shares):
-        known = shares.get((share.name, share.simulated))
-        if known is not None:
-            usd = known.usd if share.usd is None else share.usd + (known.usd or 0.0)
-            share = dataclasses.replace(share, rows=known.rows + share.rows, usd=usd)
-        shares[share.name, share.simulated] = share
-    whole = sum(share.rows for share in shares.values())
-    parts = [
-        dataclasses.replace(share, share=share.rows / whole)
-        for share in shares.values()
-        if share.rows
-    ]
+_JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("rows", "in_flight", "places"), add),
+    **dict.fromkeys(("paused_seconds", "is_open"), max),
+    "usd": _dollars,
+    "p50": lambda _, latest: latest,
+}
+"""How fields of several snapshots' parts are made one; what else there is stays as in the first."""
+
+
+def _joined(snapshots: Sequence[StatusSnapshot], field: str, *keys: str) -> tuple[Any, ...]:
+    """Return the parts of several snapshots, those that agree in some fields joined."""
+    key_of, joined = attrgetter(*keys), dict[Any, Any]()
+    for part in (part for snapshot in snapshots for part in getattr(snapshot, field)):
+        if (known := joined.get(key_of(part))) is not None:
+            changes = {
+                name: join(getattr(known, name), getattr(part, name))
+                for name, join in _JOINS.items()
+                if hasattr(part, name)
+            }
+            part = dataclasses.replace(known, **changes)
+        joined[key_of(part)] = part
+    return tuple(joined.values())
+
+
+def _by_rows(parts: Iterable[T]) -> tuple[T, ...]:
     return tuple(sorted(parts, key=attrgetter("rows"), reverse=True))
-
-
-def _causes(snapshots: Sequence[StatusSnapshot]) -> tuple[FailureCause, ...]:
-    causes: dict[str, FailureCause] = {}
-    for cause in (cause for snapshot in snapshots for cause in snapshot.causes):
-        known = causes.get(cause.kind)
-        if known is not None:
-            cause = dataclasses.replace(known, rows=known.rows + cause.rows)
-        causes[cause.kind] = cause
-    return tuple(sorted(causes.values(), key=attrgetter("rows"), reverse=True))
 
 
 # ------------------------------------------------------- as it is written down at a run's end

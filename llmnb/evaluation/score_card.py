@@ -1,26 +1,39 @@
-"""How a score is shown: one static card of HTML, and the same as text."""
+"""How a score is shown."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llmnb.display import numbers
-from llmnb.display.aligned import columns, leader, wrapped
-from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box, cell, small_bar, strong, table, text_cell
+from llmnb.display.aligned import leader
+from llmnb.display.escape import visible
+from llmnb.display.html_fragments import (
+    bar,
+    cell,
+    raw_cell,
+    scrolled,
+    small_bar,
+    strong,
+    table,
+)
 from llmnb.display.moments import moment
 from llmnb.display.palette import ACCENT, FAINT, RULE
 from llmnb.display.texts import counted, cut
-from llmnb.evaluation.card_parts import (
+from llmnb.evaluation.card import (
     FEW_LABELS,
+    HEAD,
+    UNBROKEN,
+    Card,
+    Part,
+    aligned,
     breaking,
     foot,
-    note,
-    right_and_wrong,
-    title,
+    listed,
+    sentence,
     whisker,
     without_a_row,
 )
@@ -31,169 +44,144 @@ from llmnb.evaluation.statistics import wilson
 _MATRIX_LABELS = 10
 """With more labels a matrix is too large to read: pairs and the weakest labels stand instead."""
 
-_UNBROKEN = 24
-"""Characters of a label that stand on one line on a narrow page, too."""
-
-_NO_ANSWER = "no answer"
 _LABEL_HEAD = ("label", "rows", "precision", "recall", "F1")
-_TEXT_SHOWN = 120
-_HEAD = f"{FAINT};font-size:11px;line-height:15px"
 _FIGURE = "font-size:16px;line-height:21px;font-weight:500;white-space:nowrap;padding:0 16px 0 0"
 
 
-@dataclass(frozen=True, slots=True)
-class WrongRow:
-    """A row whose answer is not the true one.
-
-    Attributes:
-        row: Its label in the frame.
-        truth: What is true.
-        answered: What was answered; None where nothing was.
-        text: What it was asked about, where that is known.
-    """
-
-    row: str
-    truth: str
-    answered: str | None
-    text: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreCard:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreCard(Card):
     """What a score shows beside its figures.
 
     Attributes:
-        score: The figures.
         column: The name of the column of answers.
         truth: The name of the truth.
         rows: How many rows the frame has.
         examples: Labelled rows that are left out, being examples of the prompt.
         strangers: Labels of truth that belong to no row of the frame.
-        wrong: The worst rows, as many as are shown at most.
+        wrong: The worst rows, as many as are shown at most: what each is called, what is true,
+            what was answered and what it was asked about.
+        others_wrong: How many more are wrong.
         made: When, in seconds since the epoch.
-        shown: Returns a label as it was written.
         unsupported: Rows whose answer quotes words that are not in their text, and how many of
             these are wrong; None where nobody knows.
     """
 
-    score: LabelScore | NumberScore
     column: str
     truth: str
     rows: int
     examples: int
     strangers: int
-    wrong: Sequence[WrongRow]
+    wrong: Sequence[Sequence[str]]
+    others_wrong: int
     made: float
-    shown: Callable[[str], str]
-    unsupported: tuple[int, int] | None = None
+    unsupported: tuple[int, int] | None
 
     def line(self) -> str:
         """Return the score in one line."""
-        return visible(f"{self._title()}: {self.column} against {self.truth}")
+        return visible(f"{''.join(self.headline())}: {self.column} against {self.truth}")
 
-    def html(self) -> str:
-        """Return the card; every style can be stripped, and no text in it acts."""
+    def parts(self) -> Iterator[Part]:
+        """Yield the parts, from top to bottom."""
+        subject = f"{self.column} against {self.truth} · {moment(self.made)}"
+        yield self._rail(), [cut(visible(f"llmnb score · {subject}"), 89), ""]
+        yield self._title()
+        yield sentence(" ".join([*self._counts(), *self._left_out()]))
+        if figures := self._figures():
+            yield _figures_part(figures)
+        yield from self._drawn()
+        more = f"The other {self.others_wrong:,}: score.wrong" if self.others_wrong else ""
+        if self.wrong:
+            yield listed("Wrong rows, worst first", [_WRONG_HEAD, *self.wrong])
+        html, _ = foot(" · ".join(filter(None, [more, subject])))
+        yield html, ["", more] if more else []
+
+    @abstractmethod
+    def _counts(self) -> Iterator[str]:
+        """Yield what was counted, in sentences, and what is doubtful of it."""
+
+    @abstractmethod
+    def _figures(self) -> list[tuple[str, str]]:
+        """Return the figures that mean something here, with their names."""
+
+    @abstractmethod
+    def _drawn(self) -> Iterator[Part]:
+        """Yield what is drawn under the figures."""
+
+    def _rail(self) -> str:
+        return ""
+
+    def _labelled(self, n: int) -> str:
+        rest = self.rows - n - self.examples
+        unlabelled = f"; {counted(rest, 'row')} {'has' if rest == 1 else 'have'} no label"
+        return f"{counted(n, 'labelled row')}{unlabelled if rest else ''}"
+
+    def _left_out(self) -> Iterator[str]:
+        if self.examples:
+            yield f"{counted(self.examples, 'example')} left out."
+        if self.unsupported is not None and self.unsupported[0]:
+            marked, wrong = self.unsupported
+            verb = "quotes" if marked == 1 else "quote"
+            of_these = f"{wrong:,} of these are" if wrong > 1 else f"{wrong or 'none'} of these is"
+            yield (
+                f"{counted(marked, 'answer')} {verb} words that are not in the text; {of_these} "
+                "wrong."
+            )
+        if self.strangers:
+            yield without_a_row(self.strangers)
+
+
+_WRONG_HEAD = ("row", "truth", "answered", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCard(ScoreCard):
+    """The card of a score of labels.
+
+    Attributes:
+        score: The figures.
+        shown: Returns a label as it was written.
+    """
+
+    score: LabelScore
+    shown: Callable[[str], str]
+
+    def headline(self) -> tuple[str, str]:
+        """Return how many are right, and how sure that is."""
         score = self.score
-        if isinstance(score, LabelScore):
-            parts = self._label_parts(score)
-        else:
-            parts = self._number_parts(score)
-        return box(*parts, name="llmnb-score", width=840)
-
-    def text(self) -> str:
-        """Return the card as text, below 90 columns."""
-        score = self.score
-        title = visible(f"llmnb score · {self._subject()}")
-        lines = [cut(title, 89), "", self._title(), *wrapped(self._sentence()), ""]
-        figures = self._figures()
-        longest = max((len(name) for name, _ in figures), default=0)
-        lines += [
-            "  " + leader(visible(name), value, names=longest + 4, values=5)
-            for name, value in figures
-        ]
-        if isinstance(score, LabelScore):
-            lines += self._label_lines(score)
-        lines += self._wrong_lines()
-        return "\n".join(lines)
-
-    # ------------------------------------------------------------------------ sentences
-
-    def _subject(self) -> str:
-        return f"{self.column} against {self.truth} · {moment(self.made)}"
-
-    def _title(self) -> str:
-        return "".join(self._headline())
-
-    def _headline(self) -> tuple[str, str]:
-        score = self.score
-        if isinstance(score, NumberScore):
-            if score.mae is None or score.interval is None:
-                return "No row has an answered number", ""
-            low, high = map(_figure, score.interval)
-            between = f", 95 % interval {low} to {high}" if math.isfinite(score.interval[1]) else ""
-            return f"{_figure(score.mae)} off on average", between
         low, high = (_percent(end) for end in score.interval)
         first = (
             f"All {score.n:,}" if score.right == score.n > 1 else f"{_percent(score.accuracy)} %"
         )
         return f"{first} right", f", 95 % interval {low} to {high}"
 
-    def _sentence(self) -> str:
+    def _rail(self) -> str:
         score = self.score
-        sentences = []
-        rest = self.rows - score.n - self.examples
-        unlabelled = (
-            f"; {counted(rest, 'row')} {'has' if rest == 1 else 'have'} no label" if rest else ""
-        )
-        if isinstance(score, LabelScore):
-            parts = [f"{score.right:,} right"]
-            if score.wrong:
-                parts.append(f"{score.wrong:,} wrong")
-            if score.missing:
-                parts.append(f"{score.missing:,} without an answer")
-            sentences.append(
-                f"{' + '.join(parts)} = {counted(score.n, 'labelled row')}{unlabelled}."
-            )
-            if score.missing:
-                sentences.append("Without an answer counts as wrong.")
-            sentences += self._cautions(score)
-        else:
-            exact = sum(difference == 0 for difference in score.differences)
-            sentences.append(
-                f"{counted(score.n, 'labelled row')}{unlabelled}; {exact:,} exactly right."
-            )
-            if score.missing:
-                sentences.append(
-                    f"{counted(score.missing, 'row')} without an answered number: no figure "
-                    "counts them."
-                )
-        if self.examples:
-            sentences.append(f"{counted(self.examples, 'example')} left out.")
-        if self.unsupported is not None and self.unsupported[0]:
-            marked, wrong = self.unsupported
-            verb = "quotes" if marked == 1 else "quote"
-            of_these = f"{wrong:,} of these are" if wrong > 1 else f"{wrong or 'none'} of these is"
-            sentences.append(
-                f"{counted(marked, 'answer')} {verb} words that are not in the text; {of_these} "
-                "wrong."
-            )
-        if self.strangers:
-            sentences.append(without_a_row(self.strangers))
-        return " ".join(sentences)
+        parts = (("answered", score.accuracy), ("failed", score.wrong / score.n))
+        return whisker(score.accuracy, score.interval, height=12) + bar(parts)
 
-    def _cautions(self, score: LabelScore) -> Iterator[str]:
+    def _counts(self) -> Iterator[str]:
+        score = self.score
         low, high = score.interval
+        parts = [f"{score.right:,} right"]
+        if score.wrong:
+            parts.append(f"{score.wrong:,} wrong")
+        if score.missing:
+            parts.append(f"{score.missing:,} without an answer")
+        yield f"{' + '.join(parts)} = {self._labelled(score.n)}."
+        if score.missing:
+            yield "Without an answer counts as wrong."
         if score.unknown:
-            named = ", ".join(
-                f"{cut(self.shown(label), 30)} {sum(_column(score, label)):,}"
-                for label in score.unknown[:5]
-            )
+            said = Counter[str | None]()
+            for (_, answered), count in score.pairs.items():
+                said[answered] += count
+            named = [f"{cut(self.shown(to), 30)} {said[to]:,}" for to in score.unknown[:5]]
             more = len(score.unknown) - 5
             yield (
                 f"The model gave {counted(len(score.unknown), 'label')} that truth does not know "
-                f"({named}{f' and {more:,} more' if more > 0 else ''}): they count as wrong."
+                f"({', '.join(named)}{f' and {more:,} more' if more > 0 else ''}): they count as "
+                "wrong."
             )
-            if not any(score.pairs.get((label, label)) for label in score.labels):
+            if not score.right:
                 yield "No answer is one of the true labels."
         if len(score.labels) == 1:
             yield (
@@ -201,30 +189,18 @@ class ScoreCard:
                 "mean nothing with one label, and are left out."
             )
         if score.n < FEW_LABELS:
-            yield f"So few labels say little{self._at_hundred(score)}."
-        if score.right == score.n and high - low > 0:
+            at_hundred = ""
+            if 0 < score.right < score.n:
+                first, last = wilson(100 * score.accuracy, 100)
+                points = f"{100 * (last - first):.0f} points"
+                at_hundred = f": 100 would bring the interval to about {points}"
+            yield f"So few labels say little{at_hundred}."
+        if score.right == score.n and high > low:
             hidden = f"one error in {1 / (1 - low):.0f} could still hide"
             yield f"With {counted(score.n, 'row')}, {hidden}."
 
-    def _at_hundred(self, score: LabelScore) -> str:
-        if score.right in (0, score.n):
-            return ""
-        low, high = wilson(100 * score.accuracy, 100)
-        return f": 100 would bring the interval to about {100 * (high - low):.0f} points"
-
     def _figures(self) -> list[tuple[str, str]]:
-        """Return the figures that mean something here, with their names."""
         score = self.score
-        if isinstance(score, NumberScore):
-            named: Mapping[str, float | None] = {
-                "MAE": score.mae,
-                "RMSE": score.rmse,
-                "rank correlation": score.rank_correlation,
-            }
-            figures = [(name, _figure(value)) for name, value in named.items() if value is not None]
-            if score.mean_difference is not None:
-                figures.append(("mean difference", f"{score.mean_difference:+.2f}"))
-            return figures
         figures = []
         if score.macro_f1 is not None:
             figures.append(("macro F1", f"{score.macro_f1:.2f}"))
@@ -238,173 +214,99 @@ class ScoreCard:
             figures.append((always, f"{_percent(share)} %"))
         return figures
 
-    # ----------------------------------------------------------------------------- HTML
+    def _drawn(self) -> Iterator[Part]:
+        count = len(self.score.labels)
+        if count > 1:
+            is_large = count > _MATRIX_LABELS
+            first = self._confused() if is_large else self._matrix()
+            parts = [first, self._labels(is_large=is_large)]
+            style = "display:flex;flex-wrap:wrap;gap:14px 34px;align-items:flex-start"
+            drawn = " ".join(html for html, _ in parts)
+            html = f'<div style="{style};overflow-x:auto;{RULE};padding-top:8px">{drawn}</div>'
+            yield html, [line for _, lines in parts for line in lines]
 
-    def _label_parts(self, score: LabelScore) -> Iterator[str]:
-        yield whisker(score.accuracy, score.interval, height=12)
-        yield right_and_wrong(score.accuracy, score.wrong / score.n, score.missing / score.n)
-        yield from self._head_parts()
-        if len(score.labels) > 1:
-            shown = [*self._matrix_parts(score)]
-            yield (
-                '<div style="display:flex;flex-wrap:wrap;gap:14px 34px;align-items:flex-start;'
-                f'overflow-x:auto;{RULE};padding-top:8px">{" ".join(shown)}</div>'
-            )
-        yield from self._wrong_parts()
-
-    def _number_parts(self, score: NumberScore) -> Iterator[str]:
-        yield from self._head_parts()
-        if score.differences:
-            yield _histogram(score.differences)
-        yield from self._wrong_parts()
-
-    def _head_parts(self) -> Iterator[str]:
-        first, rest = self._headline()
-        yield title(first, rest)
-        yield note(self._sentence())
-        if figures := self._figures():
-            head = [
-                cell(name, f"{_HEAD};padding:0 16px 0 0;white-space:nowrap", head="col")
-                for name, _ in figures
-            ]
-            yield table([head, [cell(value, _FIGURE) for _, value in figures]], "margin:0 0 9px")
-
-    def _matrix_parts(self, score: LabelScore) -> Iterator[str]:
-        if len(score.labels) > _MATRIX_LABELS:
-            yield _titled("Confused most often", _plain_table(self._confused(score)))
-            yield _titled("Weakest labels", self._labels_table(score, longest=60))
-            return
-        yield self._matrix_table(score)
-        yield self._labels_table(score, longest=24, is_beside_matrix=True)
-
-    def _matrix_table(self, score: LabelScore) -> str:
-        said = _answered(score)
-        small = f"{_HEAD};padding:0 4px 3px"
-        over = cell("answered", small, head="col", columns=len(said))
-        head = [cell("truth", f"{small};padding-left:0", head="col")]
-        for label in said:
-            name = self._answer(label, score)
-            head.append(cell(name, small, align="center", head="col", longest=16))
-        rows = [[cell("", "padding:0"), over], head]
-        for true, figures in score.labels.items():
-            style = "padding:0 10px 0 0;line-height:26px;white-space:nowrap"
-            row = [cell(self.shown(true), style, head="row", longest=24)]
-            for label in said:
-                count = score.pairs.get((true, label), 0)
-                row.append(_square(count, count / figures.rows, label == true, label is None))
-            rows.append(row)
-        return table(rows)
-
-    def _answer(self, label: str | None, score: LabelScore) -> str:
-        return missing_name(map(self.shown, score.labels)) if label is None else self.shown(label)
-
-    def _labels_table(
-        self, score: LabelScore, *, longest: int, is_beside_matrix: bool = False
-    ) -> str:
-        """Return the figures of labels; beside a matrix, row for row as it has them."""
-        figure = "padding:0 0 2px 14px;line-height:26px;white-space:nowrap"
-        blank = [[cell("", "padding:0 0 3px;height:15px")]] if is_beside_matrix else []
-        rows = [
-            *blank,
-            [
-                cell(
-                    name,
-                    f"{_HEAD};padding:0 0 3px {14 if place else 0}px",
-                    align="right" if place else "left",
-                    head="col",
-                )
-                for place, name in enumerate(_LABEL_HEAD)
-            ],
-        ]
-        for label in _shown_labels(score):
-            name, *figures, f1 = self._label_row(score, label)
-            height = 26 if len(name) <= _UNBROKEN else 16
-            style = f"padding:0 0 2px;line-height:{height}px;{breaking(name, _UNBROKEN)}"
-            share = score.labels[label].f1
-            bar = small_bar([("answered", share), ("rest", 1 - share)])
-            rows.append(
-                [
-                    cell(name, style, head="row", longest=longest),
-                    *(cell(text, figure, align="right") for text in figures),
-                    cell(f1, f"{figure};font-weight:600", align="right"),
-                    '<td style="border:0;background:none;vertical-align:middle;'
-                    f'padding:0 0 2px 10px">{bar}</td>',
-                ]
-            )
-        return table(rows)
-
-    def _wrong_parts(self) -> Iterator[str]:
-        if self.wrong:
-            yield f'<p style="margin:10px 0 2px">{strong("Wrong rows, worst first")}</p>\n'
-            yield f'<div style="overflow-x:auto">{_plain_table(self._wrong_rows())}</div>'
-        more = self._others_wrong()
-        notes = [f"The other {more:,}: <code>score.wrong</code>"] if more else []
-        if notes and self.score.missing and isinstance(self.score, LabelScore):
-            notes.append("those without an answer stand last in it")
-        notes.append(html_text(self._subject()))
-        yield foot(" · ".join(notes))
-
-    # ----------------------------------------------------------------------------- text
-
-    def _label_lines(self, score: LabelScore) -> list[str]:
-        lines = []
-        if len(score.labels) > _MATRIX_LABELS:
-            lines += ["", "  confused most often"]
-            lines += _indented(columns(self._confused(score), right={0}, width=86))
-        elif len(score.labels) > 1:
-            said = _answered(score)
-            rows = [["truth", *(self._answer(label, score) for label in said)]]
-            for label in score.labels:
-                counts = (score.pairs.get((label, answered), 0) for answered in said)
-                rows.append(
-                    [self.shown(label), *(f"{count:,}" if count else "·" for count in counts)]
-                )
-            lines += ["", *_indented(columns(rows, right=range(1, len(rows[0])), width=86))]
-        if len(score.labels) > 1:
-            rows = [[*_LABEL_HEAD], *(self._label_row(score, to) for to in _shown_labels(score))]
-            lines += ["", *_indented(columns(rows, right={1, 2, 3, 4}, width=86))]
-        return lines
-
-    def _wrong_lines(self) -> list[str]:
-        if not self.wrong:
-            return []
-        shown = _indented(columns(self._wrong_rows(), right={0}, width=84), 4)
-        lines = ["", "  wrong rows, worst first", *shown]
-        if more := self._others_wrong():
-            lines += ["", f"The other {more:,}: score.wrong"]
-        return lines
-
-    # --------------------------------------------------------------------------- shared
-
-    def _wrong_rows(self) -> list[list[str]]:
-        """Return the worst rows under a head."""
-        rows = [["row", "truth", "answered", ""]]
-        for row in self.wrong:
-            text = cut(row.text or "", _TEXT_SHOWN)
-            rows.append([row.row, row.truth, row.answered or _NO_ANSWER, text])
-        return rows
-
-    def _others_wrong(self) -> int:
-        """Return how many rows are wrong beside those that are named; 0 where none is named."""
-        score = self.score
-        if isinstance(score, LabelScore):
-            wrong = score.n - score.right
-        else:
-            wrong = score.missing + sum(difference != 0 for difference in score.differences)
-        return wrong - len(self.wrong) if self.wrong else 0
-
-    def _confused(self, score: LabelScore) -> list[list[str]]:
-        """Return the commonest confusions under a head."""
+    def _confused(self) -> Part:
+        """Return the commonest confusions."""
         wrong = Counter(
-            {pair: count for pair, count in score.pairs.items() if pair[1] not in (None, pair[0])}
+            {
+                pair: count
+                for pair, count in self.score.pairs.items()
+                if pair[1] not in (None, pair[0])
+            }
         )
         rows = [["rows", "truth", "answered"]]
         for (truth, answered), count in wrong.most_common(5):
             rows.append([f"{count:,}", self.shown(truth), self.shown(answered or "")])
-        return rows
+        html, lines = listed("Confused most often", rows)
+        return f"<div>{html}</div>", lines
 
-    def _label_row(self, score: LabelScore, label: str) -> list[str]:
-        figures = score.labels[label]
+    def _matrix(self) -> Part:
+        """Return the true labels by what was answered: they, some others, and no answer."""
+        score = self.score
+        said = [*score.labels, *score.unknown[:3], None]
+        missing = missing_name([self.shown(label) for label in score.labels])
+        names = [missing if label is None else self.shown(label) for label in said]
+        small = f"{HEAD};padding:0 4px 3px"
+        over = cell("answered", small, head="col", columns=len(said))
+        head = [
+            cell("truth", f"{small};padding-left:0", head="col"),
+            *(cell(name, small, align="center", head="col", longest=16) for name in names),
+        ]
+        cells, texts = [[cell("", "padding:0"), over], head], [["truth", *names]]
+        for true, figures in score.labels.items():
+            counts = [score.pairs.get((true, label), 0) for label in said]
+            style = "padding:0 10px 0 0;line-height:26px;white-space:nowrap"
+            squares = [
+                _square(count, count / figures.rows, label == true, label is None)
+                for count, label in zip(counts, said, strict=True)
+            ]
+            cells.append([cell(self.shown(true), style, head="row", longest=24), *squares])
+            texts.append([self.shown(true), *(f"{count:,}" if count else "·" for count in counts)])
+        return table(cells), ["", *aligned(texts, right=range(1, len(names) + 1))]
+
+    def _labels(self, *, is_large: bool) -> Part:
+        """Return the figures of labels, beside a matrix row for row as it has them."""
+        score = self.score
+        labels = [*score.labels]
+        if is_large:
+            labels = sorted(labels, key=lambda label: score.labels[label].f1)[:5]
+        texts = [[*_LABEL_HEAD], *map(self._label_row, labels)]
+        figure = "padding:0 0 2px 14px;line-height:26px;white-space:nowrap"
+        looks = [figure] * 3 + [f"{figure};font-weight:600"]
+        cells = [
+            [
+                cell(
+                    name,
+                    f"{HEAD};padding:0 0 3px {14 if place else 0}px",
+                    align="right" if place else "left",
+                    head="col",
+                )
+                for place, name in enumerate(_LABEL_HEAD)
+            ]
+        ]
+        for label, (name, *figures) in zip(labels, texts[1:], strict=True):
+            height = 26 if len(name) <= UNBROKEN else 16
+            style = f"padding:0 0 2px;line-height:{height}px;{breaking(name, UNBROKEN)}"
+            share = score.labels[label].f1
+            drawn = small_bar([("answered", share), ("rest", 1 - share)])
+            cells.append(
+                [
+                    cell(name, style, head="row", longest=60 if is_large else 24),
+                    *(
+                        cell(text, look, align="right")
+                        for text, look in zip(figures, looks, strict=True)
+                    ),
+                    raw_cell(drawn, f"{_BARE};vertical-align:middle;padding:0 0 2px 10px"),
+                ]
+            )
+        lines = ["", *aligned(texts, right={1, 2, 3, 4})]
+        if is_large:
+            title = f'<p style="margin:10px 0 2px">{strong("Weakest labels")}</p>'
+            return f"<div>{title}\n{table(cells)}</div>", lines
+        return table([[cell("", "padding:0 0 3px;height:15px")], *cells]), lines
+
+    def _label_row(self, label: str) -> list[str]:
+        figures = self.score.labels[label]
         precision = "" if figures.precision is None else f"{_percent(figures.precision)} %"
         return [
             self.shown(label),
@@ -415,33 +317,66 @@ class ScoreCard:
         ]
 
 
-def missing_name(labels: Iterator[str] | Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberCard(ScoreCard):
+    """The card of a score of numbers, with its figures."""
+
+    score: NumberScore
+
+    def headline(self) -> tuple[str, str]:
+        """Return how far numbers are off, and how sure that is."""
+        score = self.score
+        if score.mae is None or score.interval is None:
+            return "No row has an answered number", ""
+        low, high = map(_figure, score.interval)
+        between = f", 95 % interval {low} to {high}" if math.isfinite(score.interval[1]) else ""
+        return f"{_figure(score.mae)} off on average", between
+
+    def _counts(self) -> Iterator[str]:
+        missing = self.score.missing
+        yield f"{self._labelled(self.score.n)}; {self.score.differences.count(0):,} exactly right."
+        if missing:
+            yield f"{counted(missing, 'row')} without an answered number: no figure counts them."
+
+    def _figures(self) -> list[tuple[str, str]]:
+        score = self.score
+        named = {"MAE": score.mae, "RMSE": score.rmse, "rank correlation": score.rank_correlation}
+        figures = [(name, _figure(value)) for name, value in named.items() if value is not None]
+        if score.mean_difference is not None:
+            figures.append(("mean difference", f"{score.mean_difference:+.2f}"))
+        return figures
+
+    def _drawn(self) -> Iterator[Part]:
+        if self.score.differences:
+            yield _histogram(self.score.differences), ()
+
+
+def missing_name(labels: Sequence[str]) -> str:
     """Return what a matrix calls the column of missing answers: a label called so keeps its own."""
     return "no answer" if "none" in labels else "none"
-
-
-def _answered(score: LabelScore) -> list[str | None]:
-    """Return the columns of a matrix: the true labels, some others, and None for no answer."""
-    return [*score.labels, *score.unknown[:3], None]
-
-
-def _shown_labels(score: LabelScore) -> list[str]:
-    """Return the labels whose figures are shown: all, or of many the weakest."""
-    if len(score.labels) <= _MATRIX_LABELS:
-        return [*score.labels]
-    return sorted(score.labels, key=lambda label: score.labels[label].f1)[:5]
-
-
-def _column(score: LabelScore, answered: str) -> list[int]:
-    return [count for (_, said), count in score.pairs.items() if said == answered]
 
 
 def _percent(share: float) -> str:
     return numbers.share(share).removesuffix(" %")
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:,.2f}" if abs(value) < 100 else numbers.short(value)
+def _figure(value: float) -> str:
+    return f"{value:,.2f}" if abs(value) < 100 else numbers.short(value)
+
+
+def _figures_part(figures: Sequence[tuple[str, str]]) -> Part:
+    look = f"{HEAD};padding:0 16px 0 0;white-space:nowrap"
+    head = [cell(name, look, head="col") for name, _ in figures]
+    html = table([head, [cell(value, _FIGURE) for _, value in figures]], "margin:0 0 9px")
+    longest = max(len(name) for name, _ in figures)
+    lines = [
+        "  " + leader(visible(name), value, names=longest + 4, values=5) for name, value in figures
+    ]
+    return html, ["", *lines]
+
+
+_BARE = "border:0;background:none"
+_CENTRED = f"text-align:center;{_BARE}"
 
 
 def _square(count: int, share: float, is_right: bool, is_missing: bool) -> str:
@@ -457,31 +392,8 @@ def _square(count: int, share: float, is_right: bool, is_missing: bool) -> str:
         style += f";background:{mixed};font-weight:600;box-shadow:inset 0 0 0 1px {ACCENT}"
     else:
         style += f";background:rgba(128,128,128,{0.08 + 0.42 * share:.2f})"
-    return (
-        '<td align="center" style="text-align:center;border:0;background:none;padding:0">'
-        f'<div style="{style}">{f"{count:,}" if count else "·"}</div></td>'
-    )
-
-
-def _titled(title: str, body: str) -> str:
-    return f'<div><p style="margin:0 0 2px">{strong(title)}</p>\n{body}</div>'
-
-
-def _plain_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose first column holds figures and whose fourth the texts of rows."""
-
-    def styled(text: str, place: int, is_head: bool) -> str:
-        style = "padding:1px 14px 1px 0"
-        if place == 3 and not is_head:
-            return text_cell(text, f"{style};{FAINT};min-width:140px")
-        look = _HEAD if is_head else f"vertical-align:top;{breaking(text, _UNBROKEN)}"
-        align = "left" if place else "right"
-        return cell(text, f"{style};{look}", align=align, head="col" if is_head else "")
-
-    return table(
-        [styled(text, place, number == 0) for place, text in enumerate(row)]
-        for number, row in enumerate(rows)
-    )
+    drawn = f'<div style="{style}">{f"{count:,}" if count else "·"}</div>'
+    return raw_cell(drawn, f"{_CENTRED};padding:0")
 
 
 def _histogram(differences: Sequence[float]) -> str:
@@ -489,25 +401,18 @@ def _histogram(differences: Sequence[float]) -> str:
     step = _step(differences)
     counts = Counter(round(difference / step) for difference in differences)
     most = max(counts.values())
-    columns_of = range(min(counts), max(counts) + 1)
+    column = f"{_CENTRED};padding:0 2px;width:38px;min-width:22px;font-size:11px"
     bars, names = [], []
-    for place in columns_of:
+    for place in range(min(counts), max(counts) + 1):
         colour = ACCENT if place == 0 else "rgba(128,128,128,.4)"
         style = f"height:{44 * counts[place] / most:.0f}px;min-height:1px;background:{colour}"
         rows = f"{counts[place]:,}" if counts[place] else "&nbsp;"
-        bars.append(_centred(f'{rows}<div style="{style}"></div>'))
-        names.append(_centred(f"{place * step:+g}" if place else "0", FAINT))
+        bars.append(
+            raw_cell(f'{rows}<div style="{style}"></div>', f"{column};vertical-align:bottom")
+        )
+        names.append(raw_cell(f"{place * step:+g}" if place else "0", f"{column};{FAINT}"))
     title = f'<p style="margin:0;font-size:11px;{FAINT}">answer minus truth, rows</p>\n'
-    drawn = table([bars, names])
-    return f'<div style="{RULE};padding-top:8px;overflow-x:auto">{title}{drawn}</div>'
-
-
-def _centred(inside: str, style: str = "") -> str:
-    """Return a cell of markup of our own."""
-    return (
-        '<td align="center" style="text-align:center;border:0;background:none;padding:0 2px;'
-        f'width:38px;min-width:22px;font-size:11px;vertical-align:bottom;{style}">{inside}</td>'
-    )
+    return f'<div style="{RULE};padding-top:8px">{title}{scrolled(table([bars, names]))}</div>'
 
 
 def _step(differences: Sequence[float]) -> float:
@@ -521,7 +426,3 @@ def _step(differences: Sequence[float]) -> float:
         if spread / (step * factor) <= 14:
             return max(1.0, step * factor) if is_whole else step * factor
     return step * 10
-
-
-def _indented(lines: Sequence[str], blanks: int = 2) -> list[str]:
-    return [" " * blanks + line for line in lines]

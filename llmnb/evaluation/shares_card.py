@@ -1,33 +1,24 @@
-"""How shares are shown: one static card of HTML, and the same as text."""
+"""How shares are shown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from llmnb.display.aligned import columns, wrapped
-from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import box
+from llmnb.display.aligned import wrapped
+from llmnb.display.escape import html_text
+from llmnb.display.html_fragments import note
 from llmnb.display.moments import moment
 from llmnb.display.texts import counted, cut
-from llmnb.evaluation.card_parts import (
-    FEW_LABELS,
-    axis_table,
-    foot,
-    note,
-    title,
-    whisker,
-    without_a_row,
-)
+from llmnb.evaluation.card import FEW_LABELS, Card, Part, axis, foot, whisker, without_a_row
 from llmnb.evaluation.shares import LabelShare
 
 _LABELS_SHOWN = 20
-_FIGURES = ("share", "95 % interval", "rows", "model says")
 
 
 @dataclass(frozen=True, slots=True)
-class SharesCard:
+class SharesCard(Card):
     """What shares show.
 
     Attributes:
@@ -45,44 +36,31 @@ class SharesCard:
     labelled: int
     strangers: int
     made: float
-    missing: int = 0
-    has_common: bool = True
+    missing: int
+    has_common: bool
 
-    def line(self) -> str:
-        """Return the headline as one line."""
-        return visible("".join(self._headline()))
+    def parts(self) -> Iterator[Part]:
+        """Yield the parts, from top to bottom."""
+        yield self._title()
+        said = self._sentence()
+        legend = "Dot and whisker: corrected; ring: the model’s own count."
+        yield note(html_text(f"{said} {legend}"), "0 0 8px"), wrapped(said)
+        shown = list(self.shares.items())[:_LABELS_SHOWN]
+        whole = _axis_end(max(max(share.high, share.naive) for _, share in shown))
+        rows = [
+            (
+                label,
+                whisker(share.share, (share.low, share.high), whole=whole, ring=share.naive),
+                self._figures(share),
+            )
+            for label, share in shown
+        ]
+        names = ("share", "95 % interval", "rows", "model says")
+        yield axis(["0", f"{100 * whole:.0f} %"], names, rows)
+        yield foot(self._footer())
 
-    def html(self) -> str:
-        """Return the card; every style can be stripped, and no text in it acts."""
-        first, rest = self._headline()
-        return box(
-            title(first, rest),
-            note(f"{self._sentence()} Dot and whisker: corrected; ring: the model’s own count."),
-            self._drawn(),
-            foot(html_text(self._footer())),
-            name="llmnb-score",
-            width=840,
-        )
-
-    def text(self) -> str:
-        """Return the card as text, below 90 columns."""
-        rows = [("label", *_FIGURES)]
-        rows += [(label, *self._figures(share)) for label, share in self._shown()]
-        return "\n".join(
-            [
-                self.line(),
-                *wrapped(self._sentence()),
-                "",
-                *("  " + line for line in columns(rows, right={1, 2, 3, 4}, width=86)),
-                "",
-                *wrapped(self._footer()),
-            ]
-        )
-
-    def _shown(self) -> list[tuple[str, LabelShare]]:
-        return list(self.shares.items())[:_LABELS_SHOWN]
-
-    def _headline(self) -> tuple[str, str]:
+    def headline(self) -> tuple[str, str]:
+        """Return the largest error of the model's shares."""
         label, worst = max(self.shares.items(), key=lambda pair: abs(pair[1].naive - pair[1].share))
         error = worst.naive - worst.share
         if round(1000 * error) == 0:
@@ -113,11 +91,9 @@ class SharesCard:
 
     def _footer(self) -> str:
         parts = ["Prediction-powered inference"]
-        widths = [
-            ((share.labelled_high - share.labelled_low), (share.high - share.low))
-            for share in self.shares.values()
-        ]
-        alone, corrected = (math.fsum(column) for column in zip(*widths, strict=True))
+        figures = self.shares.values()
+        alone = math.fsum(share.labelled_high - share.labelled_low for share in figures)
+        corrected = math.fsum(share.high - share.low for share in figures)
         if corrected and alone / corrected >= 1.05:
             parts.append(
                 f"the {counted(self.labelled, 'label')} alone would give intervals "
@@ -125,14 +101,11 @@ class SharesCard:
             )
         if len(self.shares) > _LABELS_SHOWN:
             parts.append(f"all {len(self.shares):,}: .labels")
-        parts.append(moment(self.made))
-        return " · ".join(parts)
+        return " · ".join([*parts, moment(self.made)])
 
     def _figures(self, share: LabelShare) -> tuple[str, str, str, str]:
-        low, high = (
-            math.ceil(share.low * self.rows - 1e-9),
-            math.floor(share.high * self.rows + 1e-9),
-        )
+        low = math.ceil(share.low * self.rows - 1e-9)
+        high = math.floor(share.high * self.rows + 1e-9)
         return (
             _tenths(share.share),
             f"{100 * share.low:.1f} to {100 * share.high:.1f}",
@@ -140,20 +113,11 @@ class SharesCard:
             _tenths(share.naive),
         )
 
-    def _drawn(self) -> str:
-        shown = self._shown()
-        whole = _axis(max(max(share.high, share.naive) for _, share in shown))
-        rows = []
-        for label, share in shown:
-            drawn = whisker(share.share, (share.low, share.high), whole=whole, ring=share.naive)
-            rows.append((label, drawn, self._figures(share)))
-        return axis_table(["0", f"{100 * whole:.0f} %"], _FIGURES, rows)
-
 
 def _tenths(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _axis(largest: float) -> float:
+def _axis_end(largest: float) -> float:
     """Return where an axis of shares ends: the next of a few round figures."""
     return next((end for end in (0.05, 0.1, 0.2, 0.3, 0.5, 0.75) if largest <= end), 1.0)

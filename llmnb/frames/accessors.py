@@ -7,6 +7,7 @@ the module that the accessor's class names (`_verbs`), loaded when a method is f
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -28,7 +29,9 @@ from llmnb.display.escape import summary
 from llmnb.display.html_fragments import box, facts, headline, line
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
+from llmnb.errors import ConfigurationError
 from llmnb.signatures import full_signature, readable_signatures
+from llmnb.user_code import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
@@ -199,8 +202,8 @@ class WholeTable(Accessor):
         return source_of(self._table)
 
 
-def _with_model(options: Any, model: Any) -> dict[str, Any]:
-    return {**options} if model is None else {"model": model, **options}
+def _with(options: Any, **named: Any) -> dict[str, Any]:
+    return {**{name: value for name, value in named.items() if value is not None}, **options}
 
 
 # ------------------------------------------------------------------------------- frames
@@ -326,7 +329,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", column, into, _with_model(options, model))
+        return self._do("embed", column, into, _with(options, model=model))
 
     @full_signature
     def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
@@ -431,8 +434,8 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
             >>> list(rivals.models.columns[:3]), int(rivals.models["worse"].sum())
             (['accuracy', 'low', 'high'], 0)
         """
-        with_params = {**options} if params is None else {"params": params, **options}
-        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
+        keywords = _with(options, params=params)
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, keywords))
 
 
 @readable_signatures
@@ -489,7 +492,7 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> near["text"].tolist()
             ['a cat']
         """
-        near = self._do("vectors.Search", query, column, k, _with_model(options, model))
+        near = self._do("vectors.Search", query, column, k, _with(options, model=model))
         return cast("pd.DataFrame", near)
 
     @full_signature
@@ -747,16 +750,8 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
             >>> df.llm.score("mood", labelled).accuracy
             0.5
         """
-        sampling = {
-            "n": n,
-            "sample": sample,
-            "seed": seed,
-            "fields": fields,
-            "comparison": comparison,
-            "confidence": confidence,
-            "project": project_name,
-        }
-        return cast("Labeller", self._do("label", column, labels, sampling))
+        sampling = n, sample, seed, fields, comparison, confidence, project_name
+        return cast("Labeller", self._do("label", column, labels, *sampling))
 
     def apply_labels(self, column: Hashable, *, project_name: str | None = None) -> Table:
         """Return the frame with people's labels in place of a column's answers, and say how many.
@@ -882,7 +877,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", "{}", into, _with_model(options, model))
+        return self._do("embed", "{}", into, _with(options, model=model))
 
 
 @readable_signatures
@@ -987,8 +982,8 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> list(comparison.answers.columns)
             ['sim/any', 'sim/other', 'agreement']
         """
-        with_params = {**options} if params is None else {"params": params, **options}
-        return cast("Comparison", self._do("compare", prompts, models, truth, rows, with_params))
+        keywords = _with(options, params=params)
+        return cast("Comparison", self._do("compare", prompts, models, truth, rows, keywords))
 
     @full_signature
     def nearest(
@@ -1014,7 +1009,7 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> near.index.tolist()
             [0]
         """
-        near = self._do("vectors.Search", query, "{}", k, _with_model(options, model))
+        near = self._do("vectors.Search", query, "{}", k, _with(options, model=model))
         return cast("pd.Series[Any]", near)
 
     def score(
@@ -1098,15 +1093,8 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
             >>> labelled
             <Labeller of kindness: 0 of 2 rows labelled, 1 skipped>
         """
-        sampling = {
-            "n": n,
-            "sample": sample,
-            "seed": seed,
-            "comparison": comparison,
-            "confidence": confidence,
-            "project": project_name,
-        }
-        return cast("Labeller", self._do("label", column, labels, sampling))
+        sampling = n, sample, seed, None, comparison, confidence, project_name
+        return cast("Labeller", self._do("label", column, labels, *sampling))
 
     agenerate = awaited(ValuesAccessor.generate)
     aextract = awaited(ValuesAccessor.extract)
@@ -1115,3 +1103,64 @@ class SeriesLLM(SeriesAccessor["Table"], WholeTable):
     apreview = awaited(SeriesAccessor.preview)
     acompare = awaited(compare)
     anearest = awaited(nearest)
+
+
+# -------------------------------------------------------------------------- registration
+
+NAME = "llm"
+
+Kind = tuple[Any, "Callable[[str], Callable[[Any], Any]]", type]
+"""A class, the library's own way of giving it an accessor, and the accessor."""
+
+
+@dataclasses.dataclass(slots=True)
+class AccessorRegistration:
+    """Gives the classes of one library their accessors.
+
+    Args:
+        library: As a sentence names it, such as ``"pandas"``.
+        kinds: Its classes, and what each is given.
+    """
+
+    library: str
+    kinds: tuple[Kind, ...]
+    _has_warned: bool = dataclasses.field(default=False, init=False)
+
+    def attach(self) -> None:
+        """Register the accessors; where somebody else has the name, say so once."""
+        owner = self._other_owner(NAME)
+        if owner is None:
+            self.enter(NAME)
+        elif not self._has_warned:
+            self._has_warned = True
+            warn(
+                f".{NAME} of {self.library} frames belongs to {owner}, and llmnb leaves it alone. "
+                'Use another name: llmnb.register_accessor("other"), then df.other.generate(…).'
+            )
+
+    def require_free(self, name: str) -> None:
+        """Refuse a name that somebody else has.
+
+        Raises:
+            ConfigurationError: If one of the classes has something else of it.
+        """
+        if owner := self._other_owner(name):
+            raise ConfigurationError(
+                f".{name} of {self.library} frames belongs to {owner}: choose another name."
+            )
+
+    def enter(self, name: str) -> None:
+        """Register the accessors under a name that is free."""
+        for kind, enter, accessor in self.kinds:
+            if name in vars(kind):  # our own, of an earlier import; libraries would warn of it
+                delattr(kind, name)
+            enter(name)(accessor)
+
+    def _other_owner(self, name: str) -> str | None:
+        """Return which other package has the name; None if none has."""
+        for kind, _, accessor in self.kinds:
+            if (present := getattr(kind, name, None)) is not None:
+                home = getattr(present, "__module__", None) or type(present).__module__
+                if home != accessor.__module__:
+                    return f"{home}.{getattr(present, '__qualname__', type(present).__qualname__)}"
+        return None

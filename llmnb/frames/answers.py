@@ -97,13 +97,8 @@ class AnswerForm:
 
     def recipe(self) -> dict[str, Any]:
         """Return in values of JSON how the columns are made; empty where that cannot be said."""
-        return recipe_of(
-            self.options,
-            self.output,
-            labels=self.labels,
-            library=self.source.library,
-            has_quotes=self.quotes is not None,
-        )
+        library = self.source.library
+        return recipe_of(self.options, self.output, labels=self.labels, library=library)
 
     @property
     def names(self) -> list[Hashable]:
@@ -167,24 +162,23 @@ class AnswerForm:
 
     def column_of(self, field: str) -> Hashable:
         """Return the name of the column for a field of structured answers."""
-        options, output = self.options, self.output
-        if output is not None and output.is_wrapped:  # one value, not an object with fields
-            _, _, suffix = field.partition(f"{WRAPPER}_")
-            name = "response_value" if options.details else options.name
-            return with_suffix(name, suffix) if suffix else name
-        if options.into is None and not options.details:
+        name, details = self.options.name, self.options.details
+        if self.output is not None and self.output.is_wrapped:  # one value, without fields
+            _, _, field = field.partition(f"{WRAPPER}_")
+            name = "response_value" if details else name
+        elif self.options.into is None and not details:
             return field
-        return with_suffix(options.name, field)
+        return with_suffix(name, field) if field else name
 
     def _text(self, outcome: Outcome) -> str | None:
         """Return an answer's text, even if it does not fit the schema."""
-        error = outcome.error
+        error, reply = outcome.error, outcome.reply
         if self.output is None or not isinstance(error, SchemaMismatch):
             return outcome.text
-        if outcome.reply is not None:
-            return outcome.reply.text
+        if reply is not None:
+            return reply.text
         raw = error.details.raw
-        return raw.decode(errors="replace") if raw is not None else error.details.body
+        return error.details.body if raw is None else raw.decode(errors="replace")
 
     # ------------------------------------------------------------------- their values
 
@@ -244,33 +238,19 @@ def _combine(samples: list[Any], combine: Callable[[list[Any]], Any] | None) -> 
     return samples if combine is None else combine(known)
 
 
-def _error(outcome: Outcome) -> str | None:
-    return None if outcome.error is None else outcome.error.message
-
-
-def _finish_reason(outcome: Outcome) -> str | None:
-    return None if outcome.reply is None else outcome.reply.finish_reason
-
-
-def _prompt_tokens(outcome: Outcome) -> int | None:
-    usage = outcome.reply and outcome.reply.usage
-    return usage.known_prompt if usage else None
-
-
-def _completion_tokens(outcome: Outcome) -> int | None:
-    usage = outcome.reply and outcome.reply.usage
-    return usage.known_completion if usage else None
+def _tokens(outcome: Outcome, name: str) -> int | None:
+    return getattr(outcome.reply and outcome.reply.usage, name, None)
 
 
 _first = itemgetter(0)
 
 _DETAILS = (
-    _Field("error", "string", _error, _first),
+    _Field("error", "string", lambda row: row.error and row.error.message, _first),
     _Field("model", "string", attrgetter("model"), _first),
     _Field("provider", "string", attrgetter("provider"), _first),
-    _Field("finish_reason", "string", _finish_reason, _first),
-    _Field("prompt_tokens", "Int64", _prompt_tokens, sum),
-    _Field("completion_tokens", "Int64", _completion_tokens, sum),
+    _Field("finish_reason", "string", lambda row: row.reply and row.reply.finish_reason, _first),
+    _Field("prompt_tokens", "Int64", lambda row: _tokens(row, "known_prompt"), sum),
+    _Field("completion_tokens", "Int64", lambda row: _tokens(row, "known_completion"), sum),
     _Field("usd", "Float64", attrgetter("usd"), sum),
     _Field("seconds", "Float64", attrgetter("seconds"), max),
     _Field("first_token_seconds", "Float64", attrgetter("first_token_seconds"), min),

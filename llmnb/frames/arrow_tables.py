@@ -143,14 +143,15 @@ def takes(kind: str, column_type: Any) -> bool:
     return True
 
 
-def schema_of(table: TableFile, columns: Sequence[str], kind: str) -> Any:
+def schema_of(table: TableFile | None, columns: Sequence[str], kind: str) -> Any:
     """Return the schema in which a table's rows can be written without loss.
 
     A column becomes text if no single type gives all its values back unchanged, or if the format
     does not have its type.
 
     Args:
-        table: The table; if its format has no types, all its rows are read to find them.
+        table: The table; if its format has no types, all its rows are read to find them. None:
+            columns of texts.
         columns: Names of the columns to write, those of the answers included.
         kind: Suffix of the format, one of `ARROW_FORMATS`.
     """
@@ -159,7 +160,7 @@ def schema_of(table: TableFile, columns: Sequence[str], kind: str) -> Any:
 
     if isinstance(table, ArrowTable):
         types = dict(zip(table.schema.names, table.schema.types, strict=True))
-    elif isinstance(table, CSVTable):
+    elif table is None or isinstance(table, CSVTable):
         types = {}  # all its cells are texts
     else:
         types = _types(table, table.all_columns)
@@ -213,21 +214,21 @@ class ArrowSink(TableSink):
     """Writes rows to a Parquet or Arrow file, in groups.
 
     Args:
-        path: The file, which exists already.
+        draft: The file, which exists already.
         columns: Names of the columns, in order.
         kind: Suffix of the format, one of `ARROW_FORMATS`.
-        schema: Schema of the file; None to infer it from the first group.
+        schema: Schema of the rows that are written one by one.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], kind: str, schema: Any = None) -> None:
-        _parquet()
-        self._path, self._columns, self._kind = path, columns, kind
+    def __init__(self, draft: Path, columns: Sequence[str], kind: str, schema: Any) -> None:
+        super().__init__(draft, columns)
+        self._kind = kind
         self._rows: list[Row] = []
         self._waiting_bytes = 0
         self._writer: Any = None
         self._schema: Any = schema
 
-    def write(self, row: Row, added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any] = {}) -> None:
         """Add a row; the cells in `added` replace its own of the same name or follow them."""
         filled = {**row, **added}
         kept = {name: filled.get(name) for name in self._columns}
@@ -255,34 +256,23 @@ class ArrowSink(TableSink):
     def _flush(self) -> None:
         import pyarrow
 
-        columns = {name: [row[name] for row in self._rows] for name in self._columns}
-        if self._schema is not None:
-            columns = {
-                field.name: _string_array([cell_text(cell) for cell in columns[field.name]])
-                if pyarrow.types.is_string(field.type)
-                else columns[field.name]
-                for field in self._schema
-            }
-        table = pyarrow.table(columns, schema=self._schema)
-        if self._schema is None:
-            # Else a column without a value in the first group would have no type for later ones.
-            fields = [
-                field.with_type(pyarrow.string()) if pyarrow.types.is_null(field.type) else field
-                for field in table.schema
-            ]
-            table = table.cast(pyarrow.schema(fields))
-        self._put(table)
+        columns = {
+            field.name: _string_array([cell_text(row[field.name]) for row in self._rows])
+            if pyarrow.types.is_string(field.type)
+            else [row[field.name] for row in self._rows]
+            for field in self._schema
+        }
+        self._put(pyarrow.table(columns, schema=self._schema))
         self._rows, self._waiting_bytes = [], 0
 
     def _put(self, table: Any) -> None:
         if self._writer is None:
-            self._schema = table.schema
             if self._kind == ".parquet":
-                self._writer = _parquet().ParquetWriter(self._path, table.schema)
+                self._writer = _parquet().ParquetWriter(self._draft, table.schema)
             else:
                 import pyarrow.ipc
 
-                self._writer = pyarrow.ipc.new_file(str(self._path), table.schema)
+                self._writer = pyarrow.ipc.new_file(str(self._draft), table.schema)
         self._writer.write_table(table)
 
     def close(self) -> None:

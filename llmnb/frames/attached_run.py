@@ -6,29 +6,23 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from llmnb import bridge
 from llmnb.batches.records import error_of
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
-from llmnb.engine.counters import DESCRIPTIONS
-from llmnb.engine.handle import About, Mode, RowAnswer, RunHandle, run_named
-from llmnb.engine.status import (
-    Clock,
-    FailureCause,
-    StatusSnapshot,
-    StatusTracker,
-    from_json,
-    frozen,
-)
+from llmnb.engine.counters import Counters
+from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, run_named
+from llmnb.engine.status import Clock, StatusSnapshot, from_json
 from llmnb.errors import ConfigurationError, LLMNBError, NotGood, SchemaMismatch, StoreError
 from llmnb.frames import failures
-from llmnb.frames.answers import Outcomes
+from llmnb.frames.recipes import output_in
+from llmnb.frames.run import row_answer
 from llmnb.frames.shown import Shown
+from llmnb.frames.written_table import WrittenTable
 from llmnb.records import Outcome
 from llmnb.running.structured import value_in
 from llmnb.schemas import Output
@@ -37,8 +31,6 @@ from llmnb.store.entry import Entry
 from llmnb.store.run_index import RunIndex
 from llmnb.user_code import warn
 from llmnb.wire.dialect import dialect
-
-T = TypeVar("T")
 
 logger = logging.getLogger("llmnb")
 
@@ -56,25 +48,49 @@ _METHODS = "An attached run has result(), partial(), status() and failures()."
 _SHARE_OF_TIME = 20
 """Reading takes at most one part in so many of the time between two looks."""
 
-
-def positions_in(index: RunIndex) -> list[int]:
-    """Return the rows of the table that are written down, in order."""
-    return list(dict.fromkeys(index.rows))
+_TABLES = ("compare", "generate", "start", "extract", "classify", "judge", "preview")
+"""Verbs of tables."""
 
 
-def _entries(index: RunIndex, numbers: Sequence[int]) -> Iterator[tuple[int, Entry | None]]:
-    """Yield records with what the store holds of them, read so many `AT_ONCE`."""
-    for first in range(0, len(numbers), AT_ONCE):
-        page = numbers[first : first + AT_ONCE]
-        yield from zip(page, index.entries(page), strict=True)
+def outcome_in(index: RunIndex, number: int, entry: Entry | None) -> Outcome:
+    """Return what became of a record's row, but for its reply.
+
+    Args:
+        index: The run.
+        number: The record's.
+        entry: What the store holds of it; of a row that failed otherwise than by its answer it
+            tells nothing.
+    """
+    cause, flags = index.cause(number), index.flags[number]
+    provider, model = index.model(number)
+    source = run_index.SOURCES[flags & 3]
+    outcome = Outcome(
+        row=index.rows[number],
+        error=None if cause is None else error_of(*cause),
+        key=index.key(number),
+        provider=provider,
+        model=model,
+        source=source,
+        simulated=bool(flags & run_index.SIMULATED),
+        hedged=bool(flags & run_index.HEDGED),
+        attempts=index.attempts[number],
+        first_token_seconds=index.first_token_seconds(number),
+        usd=None if source == "sent" else 0.0,
+    )
+    if entry is not None and has_reply(outcome):
+        if source == "sent":
+            outcome.usd, outcome.seconds = entry.usd, entry.seconds
+        else:
+            outcome.saved_usd = entry.usd
+    return outcome
 
 
-def _is_lost(outcome: Outcome | None) -> bool:
-    """Return whether a row's answer was cleared."""
-    return outcome is not None and outcome.error is not None and outcome.error.message == _GONE
+def has_reply(outcome: Outcome) -> bool:
+    """Return whether an outcome is of an answer, if only of one that was not good."""
+    return outcome.error is None or isinstance(outcome.error, NotGood | SchemaMismatch)
 
 
-class AttachedRun(RunHandle[T], Shown):
+class AttachedRun(RunHandle[Any], Shown):
     """A run of another kernel or another day, as far as it was written down.
 
     Nothing is sent. It knows rows by their position; of the table itself it knows only how many
@@ -83,33 +99,21 @@ class AttachedRun(RunHandle[T], Shown):
 
     Args:
         index: What became of its rows.
-        shape: Makes of outcomes, and of the positions of their rows, what the caller gets back.
-        output: The form of its answers; None: texts.
-        warns: Whether rows that failed are warned of.
-        notes: Makes of the same further lines of the receipt, by name; None: there are none.
+        schema: What its answers were asked for with, where the caller says so.
     """
 
     can_retry = False
     again = "Make the same call again"
     _widget_name = "llmnb.notebook.dashboard.RunDashboard"
 
-    def __init__(
-        self,
-        index: RunIndex,
-        shape: Callable[[Outcomes, Sequence[int]], T],
-        *,
-        output: Output | None = None,
-        warns: bool = False,
-        notes: Callable[[Outcomes, Sequence[int]], Mapping[str, str]] | None = None,
-    ) -> None:
+    def __init__(self, index: RunIndex, schema: Any = None) -> None:
         super().__init__()
         self._index = index
-        self._shape = shape
-        self._output = output
-        self._warns = warns
-        self._make_notes = notes
-        self._spent: tuple[int, dict[str, float]] = (-1, {})
-        header = index.header
+        self._header = header = index.header
+        self._output: Output | None = output_in(header.form, schema) if header.form else None
+        self._counted_of: tuple[RunIndex | None, Counters] = None, Counters()
+        """What was counted of a run that has not written its end, and its counts."""
+
         self.about = About(traits=header.traits, empty=header.empty, shows_answers=True)
         if index.is_running:
             self._done = bridge.submit(self._follow())
@@ -137,7 +141,7 @@ class AttachedRun(RunHandle[T], Shown):
     @property
     def run_id(self) -> str:
         """Name by which `llmnb.attach` finds it again."""
-        return self._index.header.run_id
+        return self._header.run_id
 
     @property
     def root(self) -> Path:
@@ -147,12 +151,12 @@ class AttachedRun(RunHandle[T], Shown):
     @property
     def project(self) -> str:
         """Name of the project that keeps the answers."""
-        return self._index.header.project
+        return self._header.project
 
     @property
     def asked(self) -> str:
         """The models in words; empty where requests named their own."""
-        return self._index.header.model
+        return self._header.model
 
     @property
     def error(self) -> LLMNBError | None:
@@ -170,57 +174,54 @@ class AttachedRun(RunHandle[T], Shown):
                 logger.warning("The end of run %s is not as llmnb writes it.", self.run_id)
         return self._counted(index)
 
-    def partial(self) -> T:
+    def partial(self) -> Any:
         """Return the result as far as it is written down."""
         index = self.index
-        return self._shape(self._outcomes(index), positions_in(index))
+        return self._shaped(index, self._outcomes(index))
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors; their `row` is the position in the table."""
         index = self.index
-        return [
-            Outcome(row=index.rows[number], error=error_of(*cause), key=index.key(number))
-            for number in range(len(index))
-            if (cause := index.cause(number)) is not None
-        ]
+        outcomes = (outcome_in(index, number, None) for number in range(len(index)))
+        return [outcome for outcome in outcomes if outcome.error is not None]
 
     def first_answers(self, most: int) -> list[RowAnswer]:
         """Return at most so many of the first rows with their answers."""
         index = self.index
-        numbers = range(min(most, len(index)))
         return [
-            self._row_answer(index, number, entry)
-            for number, entry in zip(numbers, index.entries(numbers), strict=True)
+            row_answer("" if entry is None else search.question(entry), self._read(outcome, entry))
+            for outcome, entry in _records(index, min(most, len(index)))
         ]
-
-    def _row_answer(self, index: RunIndex, number: int, entry: Entry | None) -> RowAnswer:
-        outcome = self._outcome(index, number, entry)
-        value = outcome.value
-        answer = str(value) if isinstance(value, str | int | float) else outcome.text or ""
-        status = run_index.STATES[index.states[number]]
-        if outcome.error is not None:
-            status = DESCRIPTIONS.get(type(outcome.error).__name__, status)
-        return RowAnswer("" if entry is None else search.question(entry), answer, status)
 
     def notes(self) -> Mapping[str, str]:
         """Return further lines of the receipt, by name."""
         notes = dict[str, str]()
         index = self.index
-        if self._make_notes is not None:
-            notes.update(self._make_notes(self._outcomes(index), positions_in(index)))
+        if self._header.form.get("quotes"):
+            notes |= self._table(index).form().notes(self._outcomes(index))
         if index.is_cleared:
             notes["Cleared"] = f"its answers are gone from project {self.project}"
         if index.end is None and self.is_done:
             notes["Broken off"] = "its process ended before it; what was kept until then is here"
         return notes
 
-    def _finished(self) -> T:
+    def prompts(self) -> dict[int, str]:
+        """Return the prompts of the rows whose answers are kept, by position."""
+        known = dict[int, str]()
+        for outcome, entry in _records(self.index):
+            if entry is not None:
+                known.setdefault(outcome.row, search.question(entry))
+        return known
+
+    def _finished(self) -> Any:
         index = self.index
         outcomes = self._outcomes(index)
-        table = self._shape(outcomes, positions_in(index))
-        if self._warns and not self.about.is_reported:
+        table = self._shaped(index, outcomes)
+        warns = self._header.form.get("on_error", "column") != "column"
+        if warns and not self.about.is_reported:
             failures.report(self, len(index), "null", table)
-            if lost := sum(map(_is_lost, outcomes)):
+            errors = [outcome.error for outcome in outcomes if outcome is not None]
+            if lost := sum(error is not None and error.message == _GONE for error in errors):
                 were = "was" if lost == 1 else "were"
                 warn(
                     f"{lost:,} of {counted(len(index), 'answer')} {were} cleared from project "
@@ -231,133 +232,73 @@ class AttachedRun(RunHandle[T], Shown):
 
     # ------------------------------------------------------------------- its outcomes
 
-    def prompts(self) -> dict[int, str]:
-        """Return the prompts of the rows whose answers are kept, by position."""
-        index, known = self.index, dict[int, str]()
-        for number, entry in _entries(index, range(len(index))):
-            if entry is not None:
-                known.setdefault(index.rows[number], search.question(entry))
-        return known
+    def _table(self, index: RunIndex) -> WrittenTable:
+        return WrittenTable(self._header, self._output, _positions(index), self.prompts)
+
+    def _shaped(self, index: RunIndex, outcomes: list[Outcome | None]) -> Any:
+        """Return the columns of a table's answers, or a list's outcomes, None where one lacks."""
+        if self._header.form:
+            return self._table(index).form().table(outcomes)
+        if self._header.verb in _TABLES:
+            raise ConfigurationError(
+                f"What {self._header.verb}() gives is more than columns, and is not made from what "
+                "was written down. Make the same call again: its answers are kept and cost "
+                "nothing. status() and failures() are there."
+            )
+        placed = {outcome.row: outcome for outcome in outcomes if outcome is not None}
+        rows = max([self._header.rows or 0, *(row + 1 for row in placed)])
+        return [placed.get(row) for row in range(rows)]
 
     def _outcomes(self, index: RunIndex) -> list[Outcome | None]:
         """Return what became of every request, those of a row side by side."""
-        group = index.header.group
-        ranks = {row: rank for rank, row in enumerate(positions_in(index))}
+        group = self._header.group
+        ranks = {row: rank for rank, row in enumerate(_positions(index))}
         outcomes: list[Outcome | None] = [None] * (len(ranks) * group)
-        for number, entry in _entries(index, range(len(index))):
-            place = ranks[index.rows[number]] * group + index.samples[number]
-            outcomes[place] = self._outcome(index, number, entry)
+        for sample, (outcome, entry) in zip(index.samples, _records(index), strict=True):
+            outcomes[ranks[outcome.row] * group + sample] = self._read(outcome, entry)
         return outcomes
 
-    def _outcome(self, index: RunIndex, number: int, entry: Entry | None) -> Outcome:
-        cause, flags = index.cause(number), index.flags[number]
-        provider, model = index.model(number)
-        source = run_index.SOURCES[flags & 3]
-        is_sent = source == "sent"
-        error = None if cause is None else error_of(*cause)
-        outcome = Outcome(
-            row=index.rows[number],
-            error=error,
-            key=index.key(number),
-            provider=provider,
-            model=model,
-            source=source,
-            simulated=bool(flags & run_index.SIMULATED),
-            hedged=bool(flags & run_index.HEDGED),
-            attempts=index.attempts[number],
-            first_token_seconds=index.first_token_seconds(number),
-            usd=None if is_sent else 0.0,
-        )
-        if entry is None or not (error is None or isinstance(error, NotGood | SchemaMismatch)):
-            if error is None:
-                outcome.error = StoreError(_GONE)
+    def _read(self, outcome: Outcome, entry: Entry | None) -> Outcome:
+        """Return a record's outcome with its reply, or with why it has none."""
+        if entry is None or not has_reply(outcome):
+            outcome.error = outcome.error or StoreError(_GONE)
             return outcome
-        if is_sent:
-            outcome.usd, outcome.seconds = entry.usd, entry.seconds
-        else:
-            outcome.saved_usd = entry.usd
         try:
             outcome.reply = dialect(entry.dialect).parse(entry.raw)
-            if error is None and self._output is not None:
+            if outcome.error is None and self._output is not None:
                 outcome.value = value_in(self._output, outcome.reply)
         except LLMNBError as unread:
-            outcome.error = error or unread
+            outcome.error = outcome.error or unread
         return outcome
 
     # ----------------------------------------------------------------------- counting
 
     def _counted(self, index: RunIndex) -> StatusSnapshot:
         """Return how far a run is that has not written its end."""
-        states, header = index.states, index.header
-        kinds = Counter[str]()
-        causes: dict[str, FailureCause] = {}
-        for number, count in Counter(index.cause_numbers).items():
-            if 0 < number < len(index.causes) and index.causes[number].kind != "Stopped":
-                cause = index.causes[number]
-                kinds[cause.kind] += count
-                causes.setdefault(
-                    cause.kind,
-                    FailureCause(
-                        kind=cause.kind,
-                        words=DESCRIPTIONS.get(cause.kind, cause.kind),
-                        rows=0,
-                        first_row=index.rows[index.cause_numbers.index(number)],
-                        example=cause.message.partition("\n")[0],
-                    ),
-                )
-        failed = states.count(run_index.FAILED) + states.count(run_index.REFUSED)
-        counts = StatusTracker(
-            num_rows=len(index),
-            num_rows_done=len(index),
-            num_tasks_succeeded=states.count(run_index.ANSWERED),
-            num_tasks_failed=failed,
-            num_cached=states.count(run_index.KEPT),
-            num_reused=states.count(run_index.REUSED),
-            num_merged=states.count(run_index.MERGED),
-            num_stopped=states.count(run_index.NOT_ASKED),
-            **self._money(index),
-        )
-        models = {
-            f"{provider}/{model}": count
-            for number, count in Counter(index.model_numbers).items()
-            if number and number < len(index.models)
-            for provider, model in [index.models[number]]
-        }
-        total = None if header.rows is None else (header.rows - header.empty) * header.group
-        now = Clock.wall()
-        return StatusSnapshot(
-            state="running" if index.is_running else "stopped",
+        counted, counters = self._counted_of
+        if counted is not index:
+            counters = Counters(len(index))
+            for outcome, _ in _records(index):
+                counters.enter(outcome)
+                if outcome.error is None and outcome.source == "sent":
+                    counters.enter_reply(None, outcome.usd, outcome.simulated)
+            self._counted_of = index, counters
+        header, is_running, begun = self._header, index.is_running, self._header.begun
+        written = index.summary.written
+        snapshot = counters.snapshot(
+            counters.tracker_copy(),
+            state="running" if is_running else "stopped",
             project=header.project,
-            total=total,
+            total=None if header.rows is None else (header.rows - header.empty) * header.group,
             launched=len(index),
-            completed=len(index),
-            counts=counts,
-            failures=frozen(kinds),
-            causes=tuple(
-                dataclasses.replace(cause, rows=kinds[kind]) for kind, cause in causes.items()
-            ),
-            models=frozen(models),
-            simulated=any(flag & run_index.SIMULATED for flag in set(index.flags)),
-            started_at=header.begun,
-            ended_at=None if index.is_running else max(header.begun, index.summary.written),
-            seconds=max(0.0, (now if index.is_running else index.summary.written) - header.begun),
-            waiting_on="another process, which carries this run out" if index.is_running else "",
+            waiting_on="another process, which carries this run out" if is_running else "",
         )
-
-    def _money(self, index: RunIndex) -> dict[str, Any]:
-        """Return what the rows have cost that are written down, from their answers."""
-        if self._spent[0] == len(index):
-            return self._spent[1]
-        sums = dict.fromkeys(("usd", "simulated_usd", "num_unpriced"), 0.0)
-        sent = [number for number, state in enumerate(index.states) if state == run_index.ANSWERED]
-        for _, entry in _entries(index, sent):
-            if entry is None or entry.usd is None:
-                sums["num_unpriced"] += 1
-            else:
-                sums["simulated_usd" if entry.simulated else "usd"] += entry.usd
-        money = {**sums, "num_unpriced": int(sums["num_unpriced"])}
-        self._spent = len(index), money
-        return money
+        return dataclasses.replace(
+            snapshot,
+            started_at=begun,
+            ended_at=None if is_running else max(begun, written),
+            seconds=max(0.0, (Clock.wall() if is_running else written) - begun),
+        )
 
     def _repr_html_(self) -> str:
         return self.status().page(unit=self.unit, asked=self.asked, foot=_METHODS)
@@ -378,7 +319,7 @@ class AttachedRun(RunHandle[T], Shown):
 
     def retry_failed(
         self, causes: str | Iterable[str] | None = None, *, mode: Mode | None = None
-    ) -> RunHandle[T]:
+    ) -> AnyRun:
         """Ask the failed rows again, where this kernel still has the run that asked them.
 
         Args:
@@ -395,8 +336,16 @@ class AttachedRun(RunHandle[T], Shown):
             return original.retry_failed(causes, mode=mode)
         return super().retry_failed(causes, mode=mode)
 
-    def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> RunHandle[T]:
-        raise ConfigurationError(
-            f"Run {self.run_id} was attached to: its answers are written down, its table is not. "
-            "Make the same call again, which asks only what is missing."
-        )
+
+def _positions(index: RunIndex) -> list[int]:
+    """Return the rows of the table that are written down, in order."""
+    return list(dict.fromkeys(index.rows))
+
+
+def _records(index: RunIndex, most: int | None = None) -> Iterator[tuple[Outcome, Entry | None]]:
+    """Yield what became of each record's row, and what the store holds of it."""
+    count = len(index) if most is None else most
+    for first in range(0, count, AT_ONCE):
+        numbers = range(first, min(count, first + AT_ONCE))
+        for number, entry in zip(numbers, index.entries(numbers), strict=True):
+            yield outcome_in(index, number, entry), entry

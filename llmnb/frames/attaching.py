@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,15 @@ from llmnb.batches.attaching import attach_batch
 from llmnb.batches.listing import RunNote
 from llmnb.batches.run import BatchRun
 from llmnb.engine.handle import AnyRun, run_named
-from llmnb.errors import ConfigurationError
-from llmnb.frames.answers import AnswerForm, Outcomes
-from llmnb.frames.attached_batch import AttachedBatch
+from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.frames.attached_run import AttachedRun
-from llmnb.frames.quoting import Quotes
-from llmnb.frames.recipes import options_in, output_in
-from llmnb.frames.table_source import TableSource
-from llmnb.frames.verdicts import Choice
+from llmnb.frames.recipes import output_in
+from llmnb.frames.run import TableRun
+from llmnb.frames.written_table import WrittenTable
 from llmnb.options import checked
 from llmnb.records import Outcome
-from llmnb.schemas import Output, QuotedOutput
+from llmnb.running.structured import value_in
+from llmnb.schemas import Output
 from llmnb.store import run_index
 from llmnb.store.run_index import RunHeader
 
@@ -81,130 +78,54 @@ def attach(
     name = Path(run_id).name  # a name is no path
     if (root / records.FOLDER / name / records.RECORD).exists():
         batch = attach_batch(run_id, api_key=api_key, cache_dir=cache_dir, good_finish=good_finish)
-        return _with_table(batch, root / records.FOLDER / name, schema)
-    index = run_index.read(run_id, root)
-    recipe = index.header.form
-    if not recipe:
-        return AttachedRun(index, functools.partial(_as_outcomes, index.header))
-    output = output_in(recipe, schema)
-    run: AttachedRun[Any]
-
-    def form_of(positions: Sequence[int]) -> AnswerForm:
-        return _form(index.header, recipe, output, positions, run.prompts)
-
-    run = AttachedRun(
-        index,
-        lambda outcomes, positions: form_of(positions).table(outcomes),
-        output=output,
-        warns=recipe["on_error"] != "column",
-        notes=(
-            (lambda outcomes, positions: form_of(positions).notes(outcomes))
-            if recipe["quotes"]
-            else None
-        ),
-    )
-    return run
+        asked = records.read_table(root / records.FOLDER / name)
+        return AttachedBatch(batch, *asked, schema) if asked and asked[0].form else batch
+    return AttachedRun(run_index.read(run_id, root), schema)
 
 
-def _with_table(batch: BatchRun, folder: Path, schema: Any) -> AnyRun:
-    """Return a batch run whose result is the columns of its table, where it had one."""
-    if (asked := records.read_table(folder)) is None or not asked[0].form:
-        return batch
-    header, positions = asked
-    output = output_in(header.form, schema)
+class AttachedBatch(TableRun[Any]):
+    """A batch run of another kernel, over a table whose rows are known by their position.
 
-    def row_of(request: int) -> int:
-        return positions[request // header.group]
+    Args:
+        batch: The run itself.
+        header: What is known of its table.
+        positions: Rows of the table that were asked about, in order.
+        schema: What its answers were asked for with, where the caller says so.
+    """
 
-    def prompts() -> dict[int, str]:
-        return {row_of(request): text for request, text in batch.prompts().items()}
+    can_retry = False
+    again = "Make the same call again"
 
-    return AttachedBatch(
-        batch,
-        lambda: _form(header, header.form, output, positions, prompts),
-        row_of=row_of,
-    )
+    def __init__(
+        self, batch: BatchRun, header: RunHeader, positions: Sequence[int], schema: Any
+    ) -> None:
+        def prompts() -> dict[int, str]:
+            return {table.row_of(request): text for request, text in batch.prompts().items()}
 
-
-def _as_outcomes(
-    header: RunHeader, outcomes: Outcomes, positions: Sequence[int]
-) -> list[Outcome | None]:
-    """Return the outcomes of a list of requests, None where none is written down."""
-    if header.verb in _TABLES:
-        raise ConfigurationError(
-            f"What {header.verb}() gives is more than columns, and is not made from what was "
-            "written down. Make the same call again: its answers are kept and cost nothing. "
-            "status() and failures() are there."
+        self._output = output_in(header.form, schema)
+        self._table = table = WrittenTable(header, self._output, positions, prompts)
+        super().__init__(
+            batch,
+            table,
+            lambda outcomes: table.form().table(outcomes),
+            on_error="column" if header.form["on_error"] == "column" else "null",
+            warns_of_cut=False,
         )
-    placed: list[Outcome | None] = [None] * max([header.rows or 0, *(row + 1 for row in positions)])
-    for row, outcome in zip(positions, outcomes, strict=True):
-        placed[row] = outcome
-    return placed
+
+    def outcomes(self) -> list[Outcome | None]:
+        """Return what became of each request so far, with the values that answers hold."""
+        return [_read(outcome, self._output) for outcome in super().outcomes()]
+
+    def notes(self) -> Mapping[str, str]:
+        """Return further lines of its receipt, by name."""
+        return self._table.form().notes(self.outcomes())
 
 
-_TABLES = ("compare", "generate", "start", "extract", "classify", "judge", "preview")
-"""Verbs of tables."""
-
-
-def _form(
-    header: RunHeader,
-    recipe: Mapping[str, Any],
-    output: Output | None,
-    positions: Sequence[int],
-    prompts_of: Callable[[], Mapping[int, str]],
-) -> AnswerForm:
-    """Return what makes the columns of a run that was written down."""
-    rows = max([header.rows or 0, *(row + 1 for row in positions[-1:])])
-    options = options_in(recipe)
-    prompts = prompts_of() if options.details == "full" or recipe["quotes"] else {}
-    form = AnswerForm(
-        source=_source(recipe["library"], rows),
-        options=options,
-        positions=positions,
-        output=output,
-        labels=recipe["labels"],
-        prompt_of=prompts.get,
-        quotes=(
-            Quotes(_Cells(prompts, positions, header.group), output)
-            if isinstance(output, QuotedOutput)
-            else None
-        ),
-    )
-    if columns := recipe.get("columns"):
-        into: Hashable = recipe["choice"]
-        given = {field.name: getattr(form, field.name) for field in dataclasses.fields(form)}
-        return Choice(**given, columns=columns, into=into)
-    return form
-
-
-def _source(library: str, rows: int) -> TableSource:
-    """Return a table of so many rows, of which nothing else is known."""
-    if library == "polars":
-        import polars as pl
-
-        from llmnb.frames.polars_source import PolarsSource
-
-        return PolarsSource(pl.Series("", [None] * rows))
-    import pandas as pd
-
-    from llmnb.frames.pandas_source import PandasSource
-
-    return PandasSource(pd.Series(index=pd.RangeIndex(rows), dtype="object"))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Cells:
-    """Stands for a table's questions where quotes are looked up: in the prompts that were sent."""
-
-    prompts: Mapping[int, str]
-    positions: Sequence[int]
-    group: int
-
-    def row_of(self, request: int) -> int:
-        return self.positions[request // self.group]
-
-    def cells_of(self, row: int) -> list[str]:
-        return [self.prompts.get(row, "")]
-
-    def shows_pictures(self, row: int) -> bool:
-        return False
+def _read(outcome: Outcome | None, output: Output | None) -> Outcome | None:
+    """Return an outcome with the value that its answer holds; it is not changed."""
+    if outcome is None or output is None or not outcome.is_answer or outcome.reply is None:
+        return outcome
+    try:
+        return dataclasses.replace(outcome, value=value_in(output, outcome.reply))
+    except SchemaMismatch as mismatch:
+        return dataclasses.replace(outcome, error=mismatch)

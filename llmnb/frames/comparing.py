@@ -17,7 +17,7 @@ from llmnb.display.html_fragments import box, cell, headline, line, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, InputError
-from llmnb.evaluation.comparison_card import ComparisonCard, RivalCosts
+from llmnb.evaluation.comparison_card import ComparisonCard, RankedRival
 from llmnb.evaluation.comparison_score import Rival, rank
 from llmnb.evaluation.labels import Spellings, folded, label_text
 from llmnb.frames import overwriting
@@ -313,17 +313,6 @@ def _check(names: Sequence[str], options: Options) -> None:
     _refuse_twice(names)
     errors = [f"{name}_error" for name in names] if options.on_error == "column" else []
     overwriting.check_names([*names, *errors, MAJORITY_SHARE, TRUTH])
-    refused = {
-        "model= (models go second)": options.model is not None,
-        "into": options.into is not None,
-        "details": options.details,
-        "n": options.n != 1,
-        "mode": options.mode != "live",
-    }
-    if wrong := [name for name, is_set in refused.items() if is_set]:
-        raise ConfigurationError(
-            f"compare() has a form of its own: leave out {' and '.join(wrong)}. Nothing was sent."
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,10 +384,10 @@ class _SideBySide(AnswerForm):
         rows = [self.positions[places[number]] for number in first]
         texts = longest_texts(self.source, rows, without=[])
         card = ComparisonCard(
-            rivals=rivals,
-            costs=[
-                RivalCosts(
+            rivals=[
+                RankedRival(
                     name=self.models[rival.number],
+                    score=rival,
                     failed=sum(answers[rival.number][n] is None for n in range(len(places))),
                     usd_per_row=figures[rival.number]["usd_per_answer"],
                     seconds=figures[rival.number]["seconds_p50"],

@@ -10,9 +10,9 @@ import codecs
 import csv
 import decimal
 import io
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import dropwhile, islice
 from pathlib import Path
 from typing import IO, Any
@@ -39,40 +39,26 @@ _UNMARKED = {b"\1\0\1\0": "utf-16-le", b"\0\1\0\1": "utf-16-be"}
 """Encodings by which of the first four bytes are zero, as they are in a Latin name of a column."""
 
 _WIDE = ("utf-16", "utf-32")
-"""Encodings of several bytes a character, in which no single byte can be kept as it is."""
+"""Encodings of several bytes a character."""
 
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xd0\xde\xf0\xfe\xff")
 """Bytes that cp1252 does not use, or whose letters are very rare."""
 
 
-@dataclass(frozen=True, slots=True)
-class CSVForm:
-    """How the cells of a file are written."""
+_STRAY = re.compile("[\udc80-\udcff]")
+"""A byte that is no text in the encoding of its file."""
 
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    """Python's name; ``utf-8-sig`` and ``utf-16`` begin with a byte order mark."""
-
-    line_end: str = "\r\n"
-
-    @property
-    def out(self) -> CSVForm:
-        """The same form in an encoding that can hold any answer."""
-        if codecs.lookup(self.encoding).name.startswith("utf"):
-            return self
-        return CSVForm(self.delimiter, "utf-8-sig", self.line_end)
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Half of a character, which stands for no byte."""
 
 
 class CSVRow(FileRow):
     """A row, with the text that it was read from."""
 
-    __slots__ = ("missing", "written")
+    __slots__ = ("written",)
 
-    written: str
-    """Its text, without the line's end."""
-
-    missing: int
-    """Number of cells that it lacks; below 0, of those that it has too many."""
+    written: str | None
+    """Its text, without the line's end, cells that it lacks added; None where it has too many."""
 
 
 class CSVTable(TableFile):
@@ -94,32 +80,32 @@ class CSVTable(TableFile):
         csv.field_size_limit(2**31 - 1)  # cells of megabytes are cells
         super().__init__(path)
         self.kind = path.suffix.lower()
-        name, self._has_bad_bytes = _encoding(path, encoding)
-        if encoding is None and name == "cp1252":
+        self.encoding, self._has_bad_bytes = _encoding(path, encoding)
+        """Python's name of it; ``utf-8-sig`` and ``utf-16`` begin with a byte order mark."""
+
+        if encoding is None and self.encoding == "cp1252":
             self.note = (
                 f"{path.name} is not UTF-8 and is read as cp1252 (Windows); "
                 "--encoding NAME reads it otherwise."
             )
-        self.form = CSVForm(encoding=name)
         with self._open() as file:
             first = file.readline()
             file.seek(0)
-            chosen = _delimiter(file, DELIMITERS.get(self.kind, ","), delimiter)
-            self.form = CSVForm(chosen, name, first[len(first.rstrip("\r\n")) :][:2] or "\n")
-            file.seek(0)
-            _check_quotes(file, path.name, chosen)
+            self.delimiter = _delimiter(file, DELIMITERS.get(self.kind, ","), delimiter)
+        self.line_end = first[len(first.rstrip("\r\n")) :][:2] or "\n"
         header = next(self._records(), None)
         if header is None:
             raise empty_table(path)
-        self.columns = header[0]
-        self.header = header[1]
-        """The first line as it stands there."""
+        self.columns, self.header = header[0], header[1]
+        """The names, and the first line as it stands there."""
+
+        self._check_quotes()
 
     def rows(self) -> Iterator[CSVRow]:
         """Yield the rows; one with too many cells or invalid bytes carries an error."""
         records = self._records()
         next(records, None)
-        for cells, written, line in records:
+        for cells, written, _, line in records:
             if not cells and len(self.columns) > 1:
                 continue
             yield self._record(cells, written, line)
@@ -127,29 +113,27 @@ class CSVTable(TableFile):
     def _record(self, cells: list[str], written: str, line: int) -> CSVRow:
         columns = self.columns
         cells = cells or [""]  # a blank line, in a table of a single column
+        missing = len(columns) - len(cells)
         # An empty cell of a CSV file says nothing: it is missing.
-        row = CSVRow(zip(columns, (cell or None for cell in cells), strict=False))
-        row.written = written
-        row.missing = len(columns) - len(cells)
-        if row.missing > 0:
-            for name in columns[len(cells) :]:
-                row[name] = None
+        values = itertools.chain((cell or None for cell in cells), itertools.repeat(None, missing))
+        row = CSVRow(zip(columns, values, strict=False))
+        row.written = written + self.delimiter * missing if missing >= 0 else None
         where = f"line {line} of {self.path.name}"
-        if row.missing < 0:
+        if missing < 0:
             rest = ", ".join(map(repr, cells[len(columns) :]))[:200]
             row.error = UnreadableFile(
                 f"Row not asked: {where} has {len(cells)} cells where the table has "
                 f"{len(columns)} columns; left over: {rest}. Is a comma not quoted?"
             )
-        elif self._has_bad_bytes and not written.isascii() and _is_broken(written):
+        elif self._has_bad_bytes and _STRAY.search(written):
             row.error = UnreadableFile(
-                f"Row not asked: {where} holds bytes that are no text in {self.form.encoding}. "
+                f"Row not asked: {where} holds bytes that are no text in {self.encoding}. "
                 "Mend them, or name the file's encoding with --encoding."
             )
         return row
 
-    def _records(self) -> Iterator[tuple[list[str], str, int]]:
-        """Yield each row's cells, the text they were read from, and the number of its last line."""
+    def _records(self) -> Iterator[tuple[list[str], str, int, int]]:
+        """Yield each row's cells, the text they were read from, and its first and last line."""
         taken: list[str] = []
 
         def lines(file: IO[str]) -> Iterator[str]:
@@ -159,28 +143,45 @@ class CSVTable(TableFile):
 
         try:
             with self._open() as file:
-                reader = csv.reader(lines(file), delimiter=self.form.delimiter)
+                reader = csv.reader(lines(file), delimiter=self.delimiter)
                 is_header = True
                 for cells in reader:
                     written = taken[0] if len(taken) == 1 else "".join(taken)
+                    first = reader.line_num - len(taken) + 1
                     taken.clear()
                     if cells or not is_header:  # blank lines may stand before the header
                         is_header = False
-                        yield cells, written.rstrip("\r\n"), reader.line_num
+                        yield cells, written.rstrip("\r\n"), first, reader.line_num
         except csv.Error as error:
             raise UnreadableFile(f"{self.path} is not a CSV file: {error}.") from None
 
+    def _check_quotes(self) -> None:
+        """Refuse a file with an unclosed quote: all rows behind it would be read as a single cell.
+
+        A cell of several lines ends with a quote that a delimiter or a line's end follows. Where
+        anything else follows, that quote opened a cell of a later row.
+        """
+        written, first, line = "", 1, 1
+        for _, written, first, line in self._records():
+            if first < line:
+                try:
+                    list(csv.reader([written], delimiter=self.delimiter, strict=True))
+                except csv.Error:
+                    raise self._unclosed(first, line) from None
+        # Only within a quote another line goes on with the last one.
+        if written and len(list(csv.reader([f"{written}\n", "-"], delimiter=self.delimiter))) == 1:
+            raise self._unclosed(first, line)
+
+    def _unclosed(self, first: int, last: int) -> UnreadableFile:
+        return UnreadableFile(
+            f"A quote opened in line {first} of {self.path.name} is not closed: all rows from "
+            f"there to line {last} would be one cell. Close it, or write a quote that belongs to "
+            "the text twice within a quoted cell. Nothing was sent."
+        )
+
     def _open(self) -> IO[str]:
-        errors = "strict" if self.form.encoding.startswith(_WIDE) else "surrogateescape"
-        return self.path.open(encoding=self.form.encoding, errors=errors, newline="")
-
-
-def _is_broken(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+        errors = "strict" if self.encoding.startswith(_WIDE) else "surrogateescape"
+        return self.path.open(encoding=self.encoding, errors=errors, newline="")
 
 
 def _encoding(path: Path, encoding: str | None) -> tuple[str, bool]:
@@ -209,18 +210,14 @@ def _encoding(path: Path, encoding: str | None) -> tuple[str, bool]:
 
 def _undecodable(path: Path, encoding: str) -> bytes:
     """Return a block of a file that cannot be decoded; empty if all of it can."""
-    decoder = codecs.getincrementaldecoder(encoding)()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            try:
-                decoder.decode(block)
-            except UnicodeDecodeError:
-                return block
+        text = io.TextIOWrapper(file, encoding, newline="")
         try:
-            decoder.decode(b"", final=True)
+            while text.read(_BLOCK):
+                pass
         except UnicodeDecodeError:
-            file.seek(max(0, path.stat().st_size - _BLOCK))
-            return file.read()
+            file.seek(max(0, file.tell() - _BLOCK))
+            return file.read(_BLOCK)
     return b""
 
 
@@ -259,57 +256,13 @@ def _delimiter(file: IO[str], usual: str, chosen: str | None) -> str:
     return best if scores[best] >= 0.8 else usual
 
 
-_UP_TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"(?!")')
-"""Matches the rest of a quoted cell up to its closing quote; two quotes stand for one."""
-
-
-def _check_quotes(file: IO[str], name: str, delimiter: str) -> None:
-    """Refuse a file with an unclosed quote: all rows after it would be read as a single cell.
-
-    A cell of several lines ends with a quote that a delimiter or a line's end follows. Where
-    anything else follows, that quote opened a cell of a later row.
-
-    Raises:
-        UnreadableFile: If there is one; the message names the line where it was opened.
-    """
-    opening = re.compile(f'(?:^|{re.escape(delimiter)})"')
-    opened = 0
-    for number, line in enumerate(file, start=1):
-        if '"' not in line:
-            continue
-        at = 0
-        while True:
-            if not opened:
-                start = opening.search(line, at)
-                if start is None:
-                    break
-                opened, at = number, start.end()
-            end = _UP_TO_CLOSING.match(line, at)
-            if end is None:
-                break
-            at = end.end()
-            if opened != number and line[at : at + 1] not in ("", "\r", "\n", delimiter):
-                raise _unclosed(name, opened, f"line {number}, where the next quote is")
-            opened = 0
-    if opened:
-        raise _unclosed(name, opened, "the end of the file")
-
-
-def _unclosed(name: str, line: int, end: str) -> UnreadableFile:
-    return UnreadableFile(
-        f"A quote opened in line {line} of {name} is not closed: all rows from there to {end} "
-        "would be one cell. Close it, or write a quote that belongs to the text twice within a "
-        "quoted cell. Nothing was sent."
-    )
-
-
 class CSVSink(TableSink):
-    """Writes rows of cells.
+    """Writes rows of cells, as the table's own file is written where they come from one.
 
     Args:
-        path: The file, which exists already.
+        draft: The file, which exists already.
         columns: Names, in order.
-        form: How they are written.
+        kind: Suffix of the format, one of `DELIMITERS`.
         source: The table whose rows are written, where their text can be kept.
         guards_rows: Whether a row's own text may not become a formula in a spreadsheet.
         guards_added: Whether text that is added to a row may not.
@@ -317,29 +270,34 @@ class CSVSink(TableSink):
 
     def __init__(
         self,
-        path: Path,
+        draft: Path,
         columns: Sequence[str],
-        form: CSVForm,
+        kind: str,
         source: CSVTable | None = None,
         *,
         guards_rows: bool,
         guards_added: bool,
     ) -> None:
-        self._columns = list(columns)
-        self._form = form
+        super().__init__(draft, columns)
+        self._delimiter, encoding, self._line_end = DELIMITERS[kind], "utf-8", "\r\n"
+        if source is not None:
+            is_unicode = codecs.lookup(source.encoding).name.startswith("utf")
+            encoding = source.encoding if is_unicode else "utf-8-sig"  # it can hold any answer
+            self._line_end = source.line_end
+            if kind == source.kind:
+                self._delimiter = source.delimiter
         self._row_cell = _guarded if guards_rows else _cell
         self._added_cell = _guarded if guards_added else _cell
-        errors = "strict" if form.encoding.startswith(_WIDE) else "surrogateescape"
-        self._file: io.TextIOWrapper = path.open(
-            "w", encoding=form.encoding, errors=errors, newline=""
-        )
-        self._writer = csv.writer(_Echo(), delimiter=form.delimiter, lineterminator="\r\n")
+        # Of several bytes a character, no single byte can be kept as it is.
+        errors = "replace" if encoding.startswith(_WIDE) else "surrogateescape"
+        self._file = draft.open("w", encoding=encoding, errors=errors, newline="")
+        self._writer = csv.writer(_Echo(), delimiter=self._delimiter, lineterminator="\r\n")
         self._columns_as_read = 0
         """Number of the first columns whose text is written as it was read from the source."""
 
         if (
             source is not None
-            and source.form.delimiter == form.delimiter
+            and source.delimiter == self._delimiter
             and self._columns[: len(source.columns)] == list(source.columns)
         ):
             self._columns_as_read = len(source.columns)
@@ -347,18 +305,12 @@ class CSVSink(TableSink):
         else:
             self._put([self._row_cell(name) for name in self._columns])
 
-    def write(self, row: Row, added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any] = {}) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
-        if (
-            self._columns_as_read
-            and isinstance(row, CSVRow)
-            and row.missing >= 0
-            and added.keys().isdisjoint(self._columns[: self._columns_as_read])
-        ):
-            cells = [
-                self._added_cell(added.get(name)) for name in self._columns[self._columns_as_read :]
-            ]
-            self._put(cells, behind=row.written + self._form.delimiter * row.missing)
+        behind = row.written if self._columns_as_read and isinstance(row, CSVRow) else None
+        if behind is not None and added.keys().isdisjoint(self._columns[: self._columns_as_read]):
+            names = self._columns[self._columns_as_read :]
+            self._put([self._added_cell(added.get(name)) for name in names], behind=behind)
             return
         self._put(
             [
@@ -372,8 +324,11 @@ class CSVSink(TableSink):
         # The writer quotes cells with a part of its line end, so it must have both of its signs.
         text = self._writer.writerow(cells)[:-2] if cells else ""
         if behind is not None:
-            text = f"{behind}{self._form.delimiter}{text}" if cells else behind
-        self._file.write(_encodable(text, self._form.encoding) + self._form.line_end)
+            text = f"{behind}{self._delimiter}{text}" if cells else behind
+        try:
+            self._file.write(text + self._line_end)
+        except UnicodeEncodeError:
+            self._file.write(_HALF.sub("\ufffd", text) + self._line_end)
 
     def close(self) -> None:
         """Write what is left."""
@@ -383,18 +338,6 @@ class CSVSink(TableSink):
 class _Echo:
     def write(self, text: str) -> str:
         return text
-
-
-def _encodable(text: str, encoding: str) -> str:
-    """Return a text that can be encoded: lone surrogates that stand for no byte are replaced."""
-    if text.isascii() or not _is_broken(text):
-        return text
-    if encoding.startswith(_WIDE):
-        return text.encode("utf-8", "replace").decode()
-    return "".join(
-        "\ufffd" if "\ud800" <= sign <= "\udfff" and not "\udc80" <= sign <= "\udcff" else sign
-        for sign in text
-    )
 
 
 def _cell(value: Any) -> str:

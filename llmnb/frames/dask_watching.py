@@ -12,13 +12,14 @@ import logging
 import os
 import pickle
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from llmnb import progress
-from llmnb.engine.counters import Stats
+from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
-from llmnb.engine.status import Clock, Pace, State, StatusSnapshot, StatusTracker, frozen
+from llmnb.engine.status import Clock, Pace, State, StatusSnapshot, StatusTracker
 from llmnb.errors import ConfigurationError
 from llmnb.frames import dask_cluster, failures
 from llmnb.progress import Bars
@@ -58,14 +59,6 @@ def pack(status: StatusSnapshot) -> bytes:
             latencies=status.latencies[-_LATENCIES_SENT:],
             samples=(),
         )
-    )
-
-
-def unpack(data: bytes) -> StatusSnapshot:
-    """Return the snapshot that `pack` packed."""
-    status: StatusSnapshot = pickle.loads(data)
-    return dataclasses.replace(
-        status, failures=frozen(status.failures), models=frozen(status.models)
     )
 
 
@@ -124,41 +117,29 @@ class ClusterRun(RunHandle[None]):
     can_retry = False
     """The next compute asks failed rows again."""
 
+    asked = project = ""
+    error = None
+    """An error that stops a partition is raised by the compute."""
+
     def __init__(self, work: str, display: Display) -> None:
         super().__init__()
         self._done = concurrent.futures.Future()
         self._work = work
         self._display = display
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._parts: dict[str, tuple[StatusSnapshot, float]] = {}
         """The last report of every partition under way, and when it came."""
 
         self._ended: StatusSnapshot | None = None
         self._ended_parts: set[str] = set()
         self._began = self._reported = Clock.monotonic()
-        self._stats = Stats(self._began)
+        self._counters = Counters()
         self._pace = Pace()
         self._sampled = (0, 0, 0)
         """Requests, tokens and refusals that are in the samples."""
 
         self._is_stopped = False
-        self._asked = self._project = ""
         self._set_last_run()
-
-    @property
-    def asked(self) -> str:
-        """The models in words; empty at first."""
-        return self._asked
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers; empty at first."""
-        return self._project
-
-    @property
-    def error(self) -> None:
-        """None: an error that stops a partition is raised by the compute."""
-        return None
 
     def receive(self, part: str, status: StatusSnapshot, asked: str, *, is_done: bool) -> None:
         """Take a partition's report.
@@ -171,7 +152,7 @@ class ClusterRun(RunHandle[None]):
         """
         with self._lock:
             self._reported = Clock.monotonic()
-            self._asked, self._project = asked or self._asked, status.project
+            self.asked, self.project = asked or self.asked, status.project
             if part in self._ended_parts:
                 return
             if is_done:
@@ -199,12 +180,12 @@ class ClusterRun(RunHandle[None]):
                     state="running", project=self.project, started_at=Clock.wall()
                 )
             state: State = "stopping" if self._is_stopped else "running"
-            if self._is_over(now):
+            if self.is_over():
                 state = "stopped" if self._is_stopped else "finished"
             end = self._reported if state == "finished" else now
             whole = StatusSnapshot.merge(snapshots, state=state, seconds=end - self._began)
             self._sample(whole.counts)
-            return dataclasses.replace(whole, samples=self._stats.samples(now), pace=self._pace)
+            return dataclasses.replace(whole, samples=self._counters.samples(now), pace=self._pace)
 
     def _fold_lost(self, now: float) -> None:
         """End partitions whose worker has died, with the counts of what was sent and paid."""
@@ -222,7 +203,7 @@ class ClusterRun(RunHandle[None]):
             counts.num_rate_limit_errors,
         )
         # The sums are smaller than before if a worker has died.
-        self._stats.count(
+        self._counters.count(
             *(max(0, new - old) for new, old in zip(sums, self._sampled, strict=True))
         )
         self._sampled = sums
@@ -230,17 +211,10 @@ class ClusterRun(RunHandle[None]):
     def is_over(self) -> bool:
         """Whether every partition is done, or none has been under way for a while."""
         with self._lock:
-            return self._is_over(Clock.monotonic())
-
-    def _is_over(self, now: float) -> bool:
-        if self.is_done:
-            return True
-        if self._parts:
-            return False
-        return (
-            len(self._ended_parts) >= self._display.partitions
-            or now - self._reported > PATIENCE_SECONDS
-        )
+            if self._parts or self.is_done:
+                return self.is_done
+            is_silent = Clock.monotonic() - self._reported > PATIENCE_SECONDS
+            return is_silent or len(self._ended_parts) >= self._display.partitions
 
     def partial(self) -> None:
         """Return nothing: the rows are on the workers."""
@@ -257,26 +231,17 @@ class ClusterRun(RunHandle[None]):
     def pause(self) -> None:
         """Have every worker send nothing new."""
         self._steer("pause")
-        self._restart_pace()
 
     def resume(self) -> None:
         """Have every worker go on."""
         self._steer("resume")
-        self._restart_pace()
-
-    def _restart_pace(self) -> None:
-        now = self.status()
-        kept = now.counts.num_cached + now.counts.num_reused
-        self._pace = Pace(seconds=now.seconds, completed=now.completed, kept=kept)
 
     def stop(self) -> None:
         """Have every worker stop; the compute ends with an error, what was answered is kept."""
-        self._is_stopped = True
         self._steer("stop")
 
     def cancel(self) -> None:
         """Stop, and drop what is in flight."""
-        self._is_stopped = True
         self._steer("cancel")
 
     def _change_limits(self, limits: dict[str, Any]) -> None:
@@ -286,9 +251,13 @@ class ClusterRun(RunHandle[None]):
         raise ConfigurationError("Compute it again: only the rows that failed are asked.")
 
     def _steer(self, how: str) -> None:
+        self._is_stopped |= how in ("stop", "cancel")
         self._display.steer(self._work, how)
         if (client := dask_cluster.client()) is not None:
             dask_cluster.on_every_worker(client, self._display.steer, self._work, how)
+        now = self.status()
+        kept = now.counts.num_cached + now.counts.num_reused
+        self._pace = Pace(seconds=now.seconds, completed=now.completed, kept=kept)
 
     # --------------------------------------------------------------------- at the end
 
@@ -335,8 +304,8 @@ def report(work: str, part: str, status: StatusSnapshot, asked: str, *, is_done:
     if is_expected(work):
         _run_of(work).receive(part, status, asked, is_done=is_done)
     elif (worker := dask_cluster.worker()) is not None:
-        event = {"work": work, "part": part, "status": pack(status), "asked": asked}
-        dask_cluster.publish(worker, {**event, "done": is_done})
+        event = (work, part, pack(status), asked, is_done)
+        worker.log_event(dask_cluster.TOPIC, event)
 
 
 def log_once(line: str) -> None:
@@ -346,46 +315,35 @@ def log_once(line: str) -> None:
         failures.log_once(line)
     else:
         logger.info(line)
-        dask_cluster.publish(worker, {"words": line})
+        worker.log_event(dask_cluster.TOPIC, line)
 
 
-def _receive(event: Mapping[str, Any]) -> None:
+def _receive(event: Any) -> None:
     match event:
-        case {"words": str(line)}:
-            failures.log_once(line)
-        case {
-            "work": str(work),
-            "part": str(part),
-            "status": bytes(data),
-            "asked": asked,
-            "done": done,
-        }:
-            if work in _displays:
-                _run_of(work).receive(part, unpack(data), str(asked), is_done=bool(done))
+        case str():
+            failures.log_once(event)
+        case [work, part, data, asked, is_done] if work in _displays:
+            _run_of(work).receive(part, pickle.loads(data), asked, is_done=is_done)
 
 
 def _run_of(work: str) -> ClusterRun:
     """Return the run of a question; the first report begins its display."""
     with _lock:
-        known = _runs.get(work)
-        if known is not None:
-            return known[0]
-        display = _displays[work]
-        run = ClusterRun(work, display)
-        thread = threading.Thread(
-            target=_show, args=(work, run, display.bars), name="llmnb-dask", daemon=True
-        )
-        thread.start()
-        _runs[work] = run, thread
-        return run
+        if work not in _runs:
+            run = ClusterRun(work, _displays[work])
+            thread = threading.Thread(
+                target=_show, args=(work, run), name="llmnb-dask", daemon=True
+            )
+            _runs[work] = run, thread
+            thread.start()
+        return _runs[work][0]
 
 
-def _show(work: str, run: ClusterRun, bars: Bars) -> None:
-    pause = threading.Event()
-    with progress.TwoBars(run, bars) as shown:
+def _show(work: str, run: ClusterRun) -> None:
+    with progress.TwoBars(run, _displays[work].bars) as shown:
         while not run.is_over():
             shown.draw()
-            pause.wait(_DRAW_SECONDS)
+            time.sleep(_DRAW_SECONDS)
         run.close()
         with _lock:
             _runs.pop(work, None)

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
+import itertools
+import math
+import pickle
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from llmnb import bridge, settings
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
@@ -19,12 +24,11 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import Stopped
 from llmnb.frames import dask_cluster, dask_watching, vectors, verbs
-from llmnb.frames.dask_work import Question, Work
 from llmnb.frames.job import Job
 from llmnb.frames.pandas_source import PartitionSource
 from llmnb.frames.run import TableRun
 from llmnb.rate_limiter import GLOBAL_LIMITER, Key
-from llmnb.rate_limiter.rules import REQUESTS, TOKENS
+from llmnb.rate_limiter.rules import REQUESTS, TOKENS, Rule
 from llmnb.rates import Rate
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan
@@ -35,6 +39,74 @@ REPORT_SECONDS = 0.5
 
 _LOOK_SECONDS = 1.0
 """Seconds between two checks whether a run is still wanted and its share of limits is right."""
+
+
+# ------------------------------------------------------------------------- what is asked
+
+Verb = Literal["generate", "extract", "classify", "embed"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A verb's call, as it is sent to the worker of every partition."""
+
+    verb: Verb
+    prompt: Hashable | None
+    argument: Any = None
+    """The schema of `extract`, the labels of `classify`, or ``into`` of `embed`."""
+
+    options: Mapping[str, Any]
+    """Keywords, models by name or address, and projects by name; without the limits."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    """Limits of the call, for the whole cluster."""
+
+    rules: tuple[Rule, ...] = ()
+    """The rules of `GLOBAL_LIMITER` when the verb was called."""
+
+    cache_dir: str
+    """Folder of all projects, as the client knows it."""
+
+    is_cache_dir_chosen: bool = False
+    """Whether `configure()` named it: then it wins over a worker's own setting."""
+
+    allow_http: bool = False
+    meta: Any = None
+    """The form of the result: an empty table of pandas."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Work:
+    """A question, pickled for the graph."""
+
+    payload: bytes
+    partitions: int
+
+    @property
+    def id(self) -> str:
+        """The question's name, the same on client and workers."""
+        return hashlib.sha256(self.payload).hexdigest()[:16]
+
+    @property
+    def question(self) -> Question:
+        """The question itself."""
+        return _unpack(self.payload)
+
+    def __dask_tokenize__(self) -> tuple[str, bytes]:
+        return "llmnb", self.payload
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"
+
+
+@functools.lru_cache(maxsize=64)
+def _unpack(payload: bytes) -> Question:
+    question: Question = pickle.loads(payload)
+    return question
+
+
+# ------------------------------------------------------------------------ of a partition
 
 
 def answer_partition(partition: Any, work: Work) -> Any:
@@ -94,54 +166,40 @@ def cache_dir_of(question: Question) -> str:
 # ------------------------------------------------------------------------------ limits
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class LimitShare:
     """The part of a cluster's limits that this process may use."""
 
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
-    rates: tuple[tuple[Key, float], ...]
+    limits: Mapping[str, Any]
+    """Requests and tokens per minute, as options of a run."""
+
+    rates: Sequence[tuple[Key, float]]
     """Rates per minute to which `GLOBAL_LIMITER` is held in this process."""
 
     divided_by: int
 
-    @classmethod
-    def of(
-        cls, question: Question, models: Sequence[str], worker: Any, is_client: bool
-    ) -> LimitShare:
-        """Return the share as it is now.
 
-        Args:
-            question: The question, with the limits of the whole cluster.
-            models: Models that it may ask, as ``provider/model``.
-            worker: This process's worker; None: there is none.
-            is_client: Whether this is the client's own process.
-        """
-        is_alone = is_client and worker is None  # the client's own limiter applies anyway
-        count = 1
-        if is_divided(question) and not is_alone:
-            count = dask_cluster.peers.count(worker)
-        limits = {REQUESTS: question.requests_per_minute, TOKENS: question.tokens_per_minute}
-        own = {kind: limit / count for kind, limit in limits.items() if limit is not None}
-        rules = () if is_alone else question.rules
-        return cls(
-            requests_per_minute=own.get(REQUESTS),
-            tokens_per_minute=own.get(TOKENS),
-            rates=(
-                *((rule.key, rule.per_minute / count) for rule in rules),
-                # The call's own limits bind all of its tasks in this process together.
-                *(((kind, name), limit) for kind, limit in own.items() for name in models),
-            ),
-            divided_by=count,
-        )
+def share_of(
+    question: Question, models: Sequence[str], worker: Any, *, is_client: bool
+) -> LimitShare:
+    """Return this process's share of the limits as it is now.
 
-    def of_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a question's options with the limits of this process."""
-        return {
-            **options,
-            "max_requests_per_minute": self.requests_per_minute,
-            "max_tokens_per_minute": self.tokens_per_minute,
-        }
+    Args:
+        question: The question, with the limits of the whole cluster.
+        models: Models that it may ask, as ``provider/model``.
+        worker: This process's worker; None: there is none.
+        is_client: Whether this is the client's own process.
+    """
+    is_alone = is_client and worker is None  # the client's own limiter applies anyway
+    count = dask_cluster.processes(worker) if is_divided(question) and not is_alone else 1
+    whole = {REQUESTS: question.requests_per_minute, TOKENS: question.tokens_per_minute}
+    own = {kind: None if limit is None else limit / count for kind, limit in whole.items()}
+    rules = () if is_alone else question.rules
+    rates = [(rule.key, rule.per_minute / count) for rule in rules]
+    # The call's own limits bind all of its tasks in this process together.
+    rates += [((kind, name), limit) for kind, limit in own.items() if limit for name in models]
+    limits = {"max_requests_per_minute": own[REQUESTS], "max_tokens_per_minute": own[TOKENS]}
+    return LimitShare(limits, rates, count)
 
 
 def is_divided(question: Question) -> bool:
@@ -159,14 +217,14 @@ class RateOverrides:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rates_by_owner: dict[object, dict[Key, float]] = {}
+        self._rates_by_owner: dict[object, Sequence[tuple[Key, float]]] = {}
         """Rates per minute."""
 
-        self._own_rules: dict[Key, tuple[Rate, float] | None] = {}
+        self._own_rules: dict[Key, tuple[Rate | None, float]] = {}
         """The limiter's own rule for each overridden key, as configured and as a rate per minute;
-        None where it had no rule."""
+        None and no bound where it had no rule."""
 
-    def put(self, owner: object, rates: Iterable[tuple[Key, float]]) -> None:
+    def put(self, owner: object, rates: Sequence[tuple[Key, float]]) -> None:
         """Hold the limiter to a task's rates until `drop`; a second call replaces them.
 
         Args:
@@ -174,37 +232,34 @@ class RateOverrides:
             rates: Pairs of a key and its rate per minute; the smallest counts for a key that
                 comes more than once.
         """
-        smallest: dict[Key, float] = {}
-        for key, rate in rates:
-            smallest[key] = min(rate, smallest.get(key, rate))
         with self._lock:
-            previous = self._rates_by_owner.get(owner, {})
-            if smallest != previous:
-                self._rates_by_owner[owner] = smallest
-                self._apply({*previous, *smallest})
+            self._rates_by_owner[owner] = rates
+            self._apply()
 
     def drop(self, owner: object) -> None:
         """Remove a task's rates; does nothing if it has none."""
         with self._lock:
-            self._apply(self._rates_by_owner.pop(owner, {}))
+            self._rates_by_owner.pop(owner, None)
+            self._apply()
 
-    def _apply(self, keys: Iterable[Key]) -> None:
-        """Write the rate of each key that applies now into the limiter; the caller has the lock."""
-        config = GLOBAL_LIMITER.rate_config
-        for key in keys:
-            rates = [rates[key] for rates in self._rates_by_owner.values() if key in rates]
+    def _apply(self) -> None:
+        """Write the rates that apply now into the limiter; the caller has the lock."""
+        config, smallest = GLOBAL_LIMITER.rate_config, dict[Key, float]()
+        for key, rate in itertools.chain(*self._rates_by_owner.values()):
             rule = config.rule(key)
-            if rates:
-                if key not in self._own_rules:
-                    self._own_rules[key] = None if rule is None else (config[key], rule.per_minute)
-                own = self._own_rules[key]
-                rate = min(rates) if own is None else min(*rates, own[1])
-                if rule is None or rule.per_minute != rate:
-                    config[key] = rate
-            elif (own := self._own_rules.pop(key, None)) is not None:
-                config[key] = own[0]
-            elif rule is not None:
-                del config[key]
+            if key not in self._own_rules:
+                own = (None, math.inf) if rule is None else (config[key], rule.per_minute)
+                self._own_rules[key] = own
+            smallest[key] = min(rate, smallest.get(key, self._own_rules[key][1]))
+        for key, rate in smallest.items():
+            if (rule := config.rule(key)) is None or rule.per_minute != rate:
+                config[key] = rate
+        for key in self._own_rules.keys() - smallest.keys():
+            before, _ = self._own_rules.pop(key)
+            if before is None:
+                config.pop(key, None)
+            else:
+                config[key] = before
 
 
 _overrides = RateOverrides()
@@ -239,7 +294,8 @@ class _PartitionRun:
         self._name = uuid.uuid4().hex
         self._worker = dask_cluster.worker()
         self._key = None if self._worker is None else self._worker.get_current_task()
-        self._models: Sequence[str] = ()
+        self._models: dict[str, None] = {}
+        """Models that it may ask, in order."""
 
     def ask(self, partition: Any) -> Any:
         """Return the answers to a partition."""
@@ -285,10 +341,8 @@ class _PartitionRun:
         Raises:
             MissingKey: If this process has no key for one of the models.
         """
-        targets = [] if asking is None else Preparer(asking).defaults
-        self._models = list(
-            dict.fromkeys(f"{target.provider}/{target.model}" for target in targets)
-        )
+        for target in () if asking is None else Preparer(asking).defaults:
+            self._models[f"{target.provider}/{target.model}"] = None
         self._share = self._current_share()
         if (parts := self._share.divided_by) > 1:
             dask_watching.log_once(
@@ -297,13 +351,13 @@ class _PartitionRun:
             )
         _overrides.put(self, self._share.rates)
         try:
-            yield self._share.of_options(self._question.options)
+            yield {**self._question.options, **self._share.limits}
         finally:
             _overrides.drop(self)
 
     def _current_share(self) -> LimitShare:
         is_client = dask_watching.is_expected(self.work.id)
-        return LimitShare.of(self._question, self._models, self._worker, is_client)
+        return share_of(self._question, [*self._models], self._worker, is_client=is_client)
 
     def _finished_run(self, job: Job) -> TableRun[Any]:
         run = job.start(cache_dir=cache_dir_of(self._question))
@@ -353,7 +407,4 @@ class _PartitionRun:
         elif is_divided(self._question) and (share := self._current_share()) != self._share:
             self._share = share
             _overrides.put(self, share.rates)
-            run.set_limits(
-                max_requests_per_minute=share.requests_per_minute,
-                max_tokens_per_minute=share.tokens_per_minute,
-            )
+            run.set_limits(**share.limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import re
 from bisect import bisect_right
@@ -102,24 +103,22 @@ def refuse_unfit(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], name
     """
     if len(columns) > MOST_COLUMNS:
         raise _unfit(name, f"{len(columns):,} columns, and a sheet has {MOST_COLUMNS:,}")
-    for column in columns:
-        if not _fits(_escaped(column)):
-            raise _unfit(name, f"a column's name of {len(column):,} characters", is_text=True)
-    for number, row in enumerate(rows, start=1):
+    names = {column: column for column in columns}
+    for number, row in enumerate(itertools.chain([names], rows)):
         if number >= MOST_ROWS:
             raise _unfit(name, f"more than {MOST_ROWS - 1:,} rows, which a sheet has")
         for column, cell in row.items():
             plain = _plain(cell)
             if isinstance(plain, str) and not _fits(_escaped(plain)):
-                where = f"row {number:,} has {len(plain):,} characters in column {column[:80]!r}"
-                raise _unfit(name, where, is_text=True)
+                where = f"row {number:,}" if number else "the first row"
+                where += f" has {len(plain):,} characters in column {column[:80]!r}"
+                raise _unfit(name, f"{where}, and a cell takes {LONGEST_TEXT:,}")
 
 
-def _unfit(name: str, why: str, *, is_text: bool = False) -> ConfigurationError:
-    limit = f", and a cell takes {LONGEST_TEXT:,}" if is_text else ""
+def _unfit(name: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{name} cannot hold this table: {why}{limit}. CSV, JSONL and Parquet hold it: name such "
-        "a file with --out. Nothing was sent."
+        f"{name} cannot hold this table: {why}. CSV, JSONL and Parquet hold it: name such a file "
+        "with --out. Nothing was sent."
     )
 
 
@@ -127,18 +126,17 @@ class ExcelSink(TableSink):
     """Writes rows to the first sheet of a new Excel file; every text is a text, never a formula.
 
     Args:
-        path: The file, which exists already.
+        draft: The file, which exists already.
         columns: Names, in order.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._openpyxl = _openpyxl()
-        self._path, self._columns = path, columns
-        self._book = self._openpyxl.Workbook(write_only=True)
+    def __init__(self, draft: Path, columns: Sequence[str]) -> None:
+        super().__init__(draft, columns)
+        self._book = _openpyxl().Workbook(write_only=True)
         self._sheet = self._book.create_sheet("Sheet1")
         self._sheet.append([self._cell(name) for name in self._columns])
 
-    def write(self, row: Row, added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any] = {}) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
         filled = {**row, **added}
         self._sheet.append([self._cell(filled.get(name)) for name in self._columns])
@@ -164,7 +162,7 @@ class ExcelSink(TableSink):
 
     def close(self) -> None:
         """Write the file."""
-        self._book.save(self._path)
+        self._book.save(self._draft)
 
 
 def _escaped(text: str) -> str:
@@ -174,38 +172,30 @@ def _escaped(text: str) -> str:
 
 def _fits(text: str) -> bool:
     """Whether an escaped text is short enough, counted in halves of 32 bits as Excel does."""
-    size = len(text)
-    if 2 * size <= LONGEST_TEXT:
-        return True
-    return size <= LONGEST_TEXT and (
-        text.isascii() or len(text.encode("utf-16-le")) <= 2 * LONGEST_TEXT
-    )
+    if 2 * len(text) <= LONGEST_TEXT or text.isascii():
+        return len(text) <= LONGEST_TEXT
+    return len(text.encode("utf-16-le")) <= 2 * LONGEST_TEXT
 
 
 def _read(cell: Any) -> Any:
-    if not isinstance(cell, str):
-        return cell
-    return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), cell)
+    is_text = isinstance(cell, str)
+    return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), cell) if is_text else cell
 
 
 def _plain(value: Any) -> Any:
     """Return a value as a cell can hold it: as text if no number or time of Excel's is exact."""
     if isinstance(value, str):
         return mended(value)
-    if value is None or is_missing(value):
+    if is_missing(value):
         return None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, (int, float)):
-        if isinstance(value, int):
-            is_exact = abs(value) < 10**_DIGITS
-        else:  # written with 16 digits
-            is_exact = math.isfinite(value) and float(f"{value:.16g}") == value
-        return value if is_exact else cell_text(value)
-    if isinstance(value, datetime.datetime):
-        whole = value.tzinfo is None and value.microsecond % 1000 == 0 and value.year >= 1900
-        return value if whole and not hasattr(value, "nanosecond") else cell_text(value)
-    return cell_text(value)
+    is_exact = False
+    if isinstance(value, int):  # bools among them
+        is_exact = abs(value) < 10**_DIGITS
+    elif isinstance(value, float):  # written with 16 digits
+        is_exact = math.isfinite(value) and float(f"{value:.16g}") == value
+    elif isinstance(value, datetime.datetime) and not hasattr(value, "nanosecond"):
+        is_exact = value.tzinfo is None and value.microsecond % 1000 == 0 and value.year >= 1900
+    return value if is_exact else cell_text(value)
 
 
 def _openpyxl() -> Any:

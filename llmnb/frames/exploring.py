@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-import unicodedata
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,23 +23,26 @@ from llmnb.frames.row_sources import (
     FAILED,
     OUTCOMES,
     WAITING,
-    Codes,
+    WHOLE,
     Facet,
     Mask,
-    PairRows,
     ReadRow,
     RowSource,
 )
 from llmnb.frames.shown import Shown
 from llmnb.frames.table_source import AnswerColumn
 from llmnb.frames.template import is_missing
+from llmnb.store import search
 from llmnb.store.labels import Label
+
+OUTCOME, MARK = "its outcome", "its mark"
+"""Facets that rows of all sources have, as no column is called."""
+
+IS_MARKED = 1
+"""The number of the value of `MARK` that marked rows have."""
 
 CORRECTION = "correction"
 """How labels are marked that correct an answer; they are of no random sample."""
-
-LONGEST_SEARCH = 200
-"""Characters of a search."""
 
 _CHUNK = 2_000
 """Rows that a search reads between two looks whether it was stopped."""
@@ -98,14 +100,8 @@ class Explorer(Shown):
         self._is_keyless = False
         """Whether nothing but answers is in the table, so that no row can be told from another."""
 
-        self.outcomes: frozenset[int] = frozenset()
-        """Outcomes that are chosen, by their numbers."""
-
-        self.marked: bool | None = None
-        """Whether only marked rows are shown, or only others."""
-
         self.chosen: dict[str, frozenset[int]] = {}
-        """Values that are chosen of facets, by their numbers."""
+        """Values that are chosen of facets, by their numbers; none is empty."""
 
         self._facets: list[Facet] | None = None
         self.searched = ""
@@ -119,7 +115,6 @@ class Explorer(Shown):
         self._searching: threading.Thread | None = None
         self._began = 0.0
         self._shown: npt.NDArray[np.intp] | None = None
-        self._order = source.order()
         self._comparing = threading.Lock()
         self._was_compared = False
         if count <= _MOST_LOOKED_UP:
@@ -144,8 +139,7 @@ class Explorer(Shown):
         """Positions of the rows that are shown by now; two runs may still be compared."""
         with self._lock:
             if self._shown is None:
-                mask = self._mask()
-                order = self._order
+                mask, order = self._mask(), self.source.order
                 self._shown = np.flatnonzero(mask) if order is None else order[mask[order]]
             return self._shown
 
@@ -167,16 +161,17 @@ class Explorer(Shown):
         Raises:
             InputError: If there is no such outcome, name or value.
         """
-        wanted = frozenset(_number(name, OUTCOMES, "outcome") for name in _texts(outcome))
-        chosen: dict[str, frozenset[int]] = {}
-        for name, value in values.items():
-            facet = self._facet(name)
-            chosen[name] = frozenset(_number(one, facet.values, name) for one in _texts(value))
+        wanted: dict[str, Any] = {OUTCOME: outcome, MARK: marked, **values}
+        chosen = {
+            name: frozenset(_number(text, self.facet(name), name) for text in _texts(value))
+            for name, value in wanted.items()
+            if value is not None
+        }
         with self._lock:
-            if outcome is None and marked is None and not values:
+            if not chosen:
                 self.stop()
                 self.searched, self._hits = "", None
-            self.outcomes, self.marked, self.chosen = wanted, marked, chosen
+            self.chosen = {name: numbers for name, numbers in chosen.items() if numbers}
         self._changed()
 
     def search(self, text: str) -> None:
@@ -192,10 +187,8 @@ class Explorer(Shown):
         """
         self.begin_search(text)
         try:
-            while self.is_searching:
-                thread = self._searching
-                if thread is not None:
-                    thread.join(_WAIT_SECONDS)
+            while (thread := self._searching) is not None and thread.is_alive():
+                thread.join(_WAIT_SECONDS)
         except KeyboardInterrupt:
             self.stop()
             raise
@@ -217,7 +210,7 @@ class Explorer(Shown):
         Raises:
             InputError: If there is no such row.
         """
-        return _as_dict(self.read([self._checked(position)], whole=True)[0])
+        return _as_dict(self.source.read([self._checked(position)], WHOLE)[0])
 
     def mark(self, position: int, on: bool = True) -> None:
         """Mark a row, or take its mark away.
@@ -264,7 +257,7 @@ class Explorer(Shown):
 
     def _labels_in(self, row: int, answer: Label | Mapping[str, Label]) -> dict[str, Label]:
         """Return a correction by field; by no name where the answer is one value."""
-        fields = self.source.fields
+        fields = list(self.source.fields)
         if not isinstance(answer, Mapping):
             if fields and self.can_correct:
                 raise InputError(
@@ -275,13 +268,13 @@ class Explorer(Shown):
         if unknown := [name for name in answer if name not in fields]:
             known = f"has {cut(', '.join(fields), 300)}" if fields else "has no fields"
             raise InputError(f"The answer {known}: there is no {unknown[0]!r}.")
-        now = self.read([row])[0].fields
+        now = self.source.read([row])[0].fields
         return {name: _typed(label, now.get(name), name) for name, label in answer.items()}
 
     def take_back(self, position: int) -> None:
         """Take the correction of a row back, if it has one."""
         row = self._checked(position)
-        for field in self.source.fields or ("",):
+        for field in self._answer_columns:
             labels = self._kept_labels(field)
             act = labels.said(row)
             if act is not None and act.sample == CORRECTION:
@@ -314,8 +307,8 @@ class Explorer(Shown):
     @property
     def can_correct(self) -> bool:
         """Whether answers can be corrected: those of a table can."""
-        table = self.source.table()
-        return table is not None and bool(self.source.question) and not self._is_keyless
+        source = self.source
+        return source.table is not None and bool(source.question) and not self._is_keyless
 
     @property
     def corrections(self) -> Any:
@@ -323,30 +316,33 @@ class Explorer(Shown):
 
         Of structured answers it is a frame, with a column for each field.
         """
-        fields = self.source.fields
-        if self.can_correct:
-            for field in fields or ("",):
-                self._kept_labels(field)
         columns: dict[Hashable, AnswerColumn] = {}
-        for field in fields or ("",):
+        for field, column in self._answer_columns.items():
+            if self.can_correct:
+                self._kept_labels(field)
             labels = [self._said(row, field) for row in range(len(self))]
-            column = AnswerColumn(labels, "object" if field else "string")
-            columns[self.source.column_of(field) or "corrections"] = column
-        return self._over_rows(columns, is_frame=bool(fields))
+            kind = "object" if field else "string"
+            columns[column or "corrections"] = AnswerColumn(labels, kind)
+        return self._over_rows(columns, is_frame=bool(self.source.fields))
+
+    @property
+    def _answer_columns(self) -> Mapping[str, str]:
+        """The columns of the answer's fields; by no name that of an answer without fields."""
+        return self.source.fields or {"": self.source.question}
 
     def _kept_labels(self, field: str = "") -> RowLabels:
-        table, question = self.source.table(), self.source.question
-        if table is None or not question:
+        source = self.source
+        if source.table is None or not source.question:
             raise InputError(
                 "Answers are corrected over a table: explore a run of it, or a column with "
                 "df.llm.explore(column)."
             )
         if field not in self._labels:
             self._labels[field] = RowLabels(
-                table,
-                self.source.column_of(field),
-                project=self.source.project or None,
-                answers=[question, *map(self.source.column_of, self.source.fields)],
+                source.table,
+                self._answer_columns.get(field, source.question),
+                project=source.project or None,
+                answers=[source.question, *source.fields.values()],
             )
         return self._labels[field]
 
@@ -376,61 +372,39 @@ class Explorer(Shown):
         """Whether the facets are known: of many rows that takes a moment."""
         return self._facets is not None
 
-    def choose_outcome(self, number: int) -> None:
-        """Choose an outcome beside those that are chosen, or leave it out again."""
-        self.outcomes ^= {number}
-        self._changed()
-
-    def choose_marked(self) -> None:
-        """Show only marked rows, or all again."""
-        self.marked = None if self.marked else True
-        self._changed()
-
     def choose(self, name: str, number: int) -> None:
         """Choose a value of a facet beside those that are chosen, or leave it out again."""
-        self.chosen = {**self.chosen, name: self.chosen.get(name, frozenset()) ^ {number}}
+        numbers = self.chosen.get(name, frozenset()) ^ {number}
+        others = {other: chosen for other, chosen in self.chosen.items() if other != name}
+        self.chosen = {**others, name: numbers} if numbers else others
         self._changed()
 
     # --------------------------------------------------------------------- two runs
-
-    @property
-    def rows_compared(self) -> int | None:
-        """How many rows of two runs were compared; None where all were, or there is one run."""
-        source = self.source
-        if isinstance(source, PairRows) and not source.is_compared:
-            return source.compared
-        return None
 
     def compare(self) -> None:
         """Compare two runs row by row, where that was not done; an interrupt leaves it for later.
 
         Then what changed comes first, and alone where nothing was filtered by.
         """
-        while self.rows_compared is not None:
+        while self.source.compared is not None:
             self.compare_some()
 
     def compare_some(self) -> None:
         """Compare some further rows of two runs; see `compare`."""
-        source = self.source
         with self._comparing:
-            if not isinstance(source, PairRows) or source.is_compared:
+            if self.source.compared is None:
                 return
-            source.compare()
-            if not source.is_compared:
+            self.source.compare()
+            if self.source.compared is not None:
                 return
-            self._order, self._facets = source.order(), source.facets()
-            is_narrowed = self.outcomes or self.chosen or self.marked is not None
+            self._facets = self.source.facets()
             has_changed = self._facets[0].counts(np.ones(len(self), np.bool_))[0]
-            if has_changed and not (is_narrowed or self.searched or self._was_compared):
+            if has_changed and not (self.chosen or self.searched or self._was_compared):
                 self.chosen["Answer"] = frozenset({0})
             self._was_compared = True
         self._changed()
 
     # ------------------------------------------------------------------------- rows
-
-    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
-        """Return some rows with all their texts; see `RowSource.read`."""
-        return self.source.read(positions, whole=whole)
 
     def is_marked(self, position: int) -> bool:
         """Whether a row is marked."""
@@ -441,41 +415,26 @@ class Explorer(Shown):
         if not self.source.refresh():
             return False
         with self._lock:
-            count = len(self.source)
-            if count != len(self._marks):
-                self._marks = _longer(self._marks, count)
-                if self._hits is not None:
-                    self._hits = _longer(self._hits, count)
-            if self.rows_compared is None:
+            more: Mask = np.zeros(len(self) - len(self._marks), np.bool_)
+            self._marks = np.append(self._marks, more)
+            if self._hits is not None:
+                self._hits = np.append(self._hits, more)
+            if self.source.compared is None:
                 self._facets = None
-        if count <= _MOST_LOOKED_UP:
+        if len(self) <= _MOST_LOOKED_UP:
             self.compare()
         self._changed()
         return True
 
-    def codes(self) -> Codes:
-        """Return what became of each row."""
-        return self.source.codes()
-
     def all_counts(self) -> list[int]:
         """Return how many rows there are of each outcome, whatever is filtered by."""
-        counts: list[int] = np.bincount(self.codes(), minlength=len(OUTCOMES)).tolist()
+        counts: list[int] = np.bincount(self.source.codes, minlength=len(OUTCOMES)).tolist()
         return counts
 
     @property
     def marks_total(self) -> int:
         """How many rows are marked, whatever is filtered by."""
         return int(np.count_nonzero(self._marks))
-
-    def outcome_counts(self) -> list[int]:
-        """Return how many rows there are of each outcome, of those that other filters leave."""
-        codes = self.codes()[self._mask("outcome")]
-        counts: list[int] = np.bincount(codes, minlength=len(OUTCOMES)).tolist()
-        return counts
-
-    def marked_count(self) -> int:
-        """Return how many rows are marked, of those that other filters leave."""
-        return int(np.count_nonzero(self._marks & self._mask("marked")))
 
     def facet_counts(self, facet: Facet) -> list[int]:
         """Return how many rows have each value, of those that other filters leave."""
@@ -492,8 +451,8 @@ class Explorer(Shown):
         """
         rows = len(self)
         parts = min(count, rows) or 1
-        positions, codes = self.listed, self.codes()
-        if WAITING not in self.outcomes:
+        positions, codes = self.listed, self.source.codes
+        if WAITING not in self.chosen.get(OUTCOME, ()):
             positions = positions[codes[positions] != WAITING]
         failed = np.flatnonzero(codes == FAILED)
         shown = np.bincount(positions * parts // max(rows, 1), minlength=parts)
@@ -503,7 +462,7 @@ class Explorer(Shown):
     def rank(self, position: int) -> int:
         """Return which of the shown rows a row is; where it is not shown, the one after it."""
         positions = self.listed
-        if self._order is None:
+        if self.source.order is None:
             return int(np.searchsorted(positions, position))
         found = np.flatnonzero(positions == position)
         return int(found[0]) if len(found) else 0
@@ -511,7 +470,7 @@ class Explorer(Shown):
     def next_failed(self, position: int) -> int | None:
         """Return the next shown row that failed, from the first again after the last one."""
         positions = self.listed
-        ranks = np.flatnonzero(self.codes()[positions] == FAILED)
+        ranks = np.flatnonzero(self.source.codes[positions] == FAILED)
         if not len(ranks):
             return None
         rank = self.rank(position)
@@ -541,17 +500,16 @@ class Explorer(Shown):
 
     def pattern(self) -> re.Pattern[str] | None:
         """Return what finds the text that is searched for; None: nothing is."""
-        return _pattern(self.searched) if self.searched else None
+        return search.patterns((self.searched,))[0] if self.searched else None
 
     def begin_search(self, text: str) -> None:
         """Search on a thread of its own; see `search`."""
         if not isinstance(text, str):
             raise InputError(f"A search is a text, not {type(text).__name__}.")
-        if len(text) > LONGEST_SEARCH:
-            raise InputError(f"A search has at most {LONGEST_SEARCH} characters.")
+        if len(text) > search.LONGEST_SEARCH:
+            raise InputError(f"A search has at most {search.LONGEST_SEARCH} characters.")
         self.stop()
-        before = self._searching
-        if before is not None and before is not threading.current_thread():
+        if (before := self._searching) is not None:
             before.join()
         with self._lock:
             self._stop = stop = threading.Event()
@@ -561,15 +519,13 @@ class Explorer(Shown):
         if self.searched:
             self._began = time.monotonic()
             self._searching = threading.Thread(
-                target=self._search,
-                args=(_pattern(self.searched), stop),
-                daemon=True,
-                name="llmnb-search",
+                target=self._search, args=(stop,), daemon=True, name="llmnb-search"
             )
             self._searching.start()
         self._changed()
 
-    def _search(self, pattern: re.Pattern[str], stop: threading.Event) -> None:
+    def _search(self, stop: threading.Event) -> None:
+        (pattern,) = search.patterns((self.searched,))
         count, told = len(self), time.monotonic()
         for start in range(0, count, _CHUNK):
             if stop.wait(_PAUSE_SECONDS):
@@ -594,30 +550,28 @@ class Explorer(Shown):
         """Return which rows all filters leave, but for one."""
         with self._lock:
             mask: Mask = np.ones(len(self), np.bool_)
-            if self.outcomes and without != "outcome":
-                mask &= np.isin(self.codes(), list(self.outcomes))
-            if self.marked is not None and without != "marked":
-                mask &= self._marks == self.marked
             if self._hits is not None:
                 mask &= self._hits
             for name, numbers in self.chosen.items():
-                if numbers and name != without:
-                    facet = self._facet(name)
-                    kept = np.zeros(len(self), np.bool_)
-                    for number in numbers:
-                        kept |= facet.mask(number)
-                    mask &= kept
+                if name != without:
+                    mask &= self.facet(name).mask(numbers)
             return mask
 
-    def _facet(self, name: str) -> Facet:
+    def facet(self, name: str) -> Facet:
+        """Return what rows can be filtered by, by its name.
+
+        Raises:
+            InputError: If there is none of that name.
+        """
+        if name == OUTCOME:
+            return Facet(name, OUTCOMES, self.source.codes.astype(np.int16))
+        if name == MARK:
+            return Facet(name, ("no", "yes"), self._marks.astype(np.int16))
         for facet in self.facets:
             if facet.name == name:
                 return facet
-        names = ", ".join(repr(facet.name) for facet in self.facets)
-        raise InputError(
-            f"Rows cannot be filtered by {name!r}. "
-            f"There is: outcome, marked{', ' if names else ''}{cut(names, 300)}."
-        )
+        names = ", ".join(["outcome", "marked", *(repr(facet.name) for facet in self.facets)])
+        raise InputError(f"Rows cannot be filtered by {name!r}. There is: {cut(names, 320)}.")
 
     def _checked(self, position: Any) -> int:
         count = len(self)
@@ -630,7 +584,7 @@ class Explorer(Shown):
     def _over_rows(
         self, columns: Mapping[Hashable, AnswerColumn], *, is_frame: bool = False
     ) -> Any:
-        table = self.source.table()
+        table = self.source.table
         if table is None:
             import pandas as pd
 
@@ -638,20 +592,14 @@ class Explorer(Shown):
         return table.filled(columns, into=False, is_frame=is_frame)
 
     def _repr_html_(self) -> str:
-        return static_rows.html(self)
+        return static_rows.html(self.source, self.listed, self.marks_total)
 
     def __str__(self) -> str:
-        return static_rows.text(self)
+        return static_rows.text(self.source, self.listed, self.marks_total)
 
     def __repr__(self) -> str:
         shown = counted(len(self.listed), self.source.noun)
         return summary("Explorer", f"{shown} of {len(self):,}, {self.source.subject}")
-
-
-def _longer(mask: Mask, count: int) -> Mask:
-    longer: Mask = np.zeros(count, np.bool_)
-    longer[: min(count, len(mask))] = mask[:count]
-    return longer
 
 
 def _texts(values: str | Iterable[str] | None) -> list[Any]:
@@ -660,11 +608,12 @@ def _texts(values: str | Iterable[str] | None) -> list[Any]:
     return [values] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
 
 
-def _number(value: Any, values: Sequence[str], name: str) -> int:
+def _number(value: Any, facet: Facet, name: str) -> int:
     text = "yes" if value is True else "no" if value is False else str(value)
-    if text in values:
-        return list(values).index(text)
-    raise InputError(f"There is no {name} {value!r}. There is: {cut(', '.join(values), 300)}.")
+    if text in facet.values:
+        return facet.values.index(text)
+    known = cut(", ".join(facet.values), 300)
+    raise InputError(f"There is no {name.removeprefix('its ')} {value!r}. There is: {known}.")
 
 
 def _typed(label: Label, now: Any, field: str) -> Label:
@@ -691,11 +640,6 @@ def _typed(label: Label, now: Any, field: str) -> Label:
 
 
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    forms = {re.escape(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")}
-    return re.compile("|".join(sorted(forms)), re.IGNORECASE)
 
 
 _TOLD = (

@@ -12,6 +12,8 @@ import base64
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from llmnb import bridge
@@ -31,6 +33,7 @@ MOST_IN_HAND = 64
 _WEB = ("http://", "https://")
 
 
+@dataclass(eq=False, repr=False)
 class Pictured(Mapping[str, Any]):
     """A request whose pictures are read each time that its messages are.
 
@@ -42,60 +45,48 @@ class Pictured(Mapping[str, Any]):
         root: Folder below which texts may name files.
     """
 
-    __slots__ = ("_before", "_cells", "_fields", "_root", "_text")
-
-    def __init__(
-        self,
-        before: Sequence[Mapping[str, Any]],
-        text: str,
-        cells: Sequence[Any],
-        fields: Mapping[str, Any],
-        root: str | os.PathLike[str] | None = None,
-    ) -> None:
-        self._before = before
-        self._text = text
-        self._cells = cells
-        self._fields = fields
-        self._root = root
+    before: Sequence[Mapping[str, Any]]
+    text: str
+    cells: Sequence[Any]
+    fields: Mapping[str, Any]
+    root: str | os.PathLike[str] | None = None
 
     def __getitem__(self, name: str) -> Any:
         if name == "messages":
             return self._messages()
-        return self._fields[name]
+        return self.fields[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._fields
+        yield from self.fields
         yield "messages"
 
     def __len__(self) -> int:
-        return len(self._fields) + 1
+        return len(self.fields) + 1
 
     def _messages(self) -> list[Mapping[str, Any]]:
-        parts: list[dict[str, Any]] = [{"type": "text", "text": self._text}] if self._text else []
-        urls = (self._address(picture) for picture in self._cells)
+        parts: list[dict[str, Any]] = [{"type": "text", "text": self.text}] if self.text else []
+        urls = (self._address(picture) for picture in self.cells)
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-        return [*self._before, {"role": "user", "content": parts}]
+        return [*self.before, {"role": "user", "content": parts}]
 
     def _address(self, picture: Any) -> str:
-        return address(picture, root=self._root)
+        return address(picture, root=self.root)
 
 
+@dataclass(eq=False, repr=False)
 class Fetched(Pictured, Slow):
     """A request whose pictures on the web are fetched before its messages are read.
 
     Until then, as where a run is only planned, it holds their addresses.
     """
 
-    __slots__ = ("_fetched", "_turn")
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __post_init__(self) -> None:
         self._fetched: dict[str, str | InputError] = {}
         self._turn = asyncio.Lock()  # shared by all samples of the request
 
     async def get_ready(self) -> None:
         """Fetch the pictures that are missing, those that failed before included."""
-        urls = list(dict.fromkeys(cell for cell in self._cells if _is_on_the_web(cell)))
+        urls = list(dict.fromkeys(cell for cell in self.cells if _is_on_the_web(cell)))
         async with self._turn:
             missing = [url for url in urls if not isinstance(self._fetched.get(url), str)]
             results = await asyncio.gather(*map(fetch, missing))
@@ -152,18 +143,14 @@ def address(picture: Any, *, root: str | os.PathLike[str] | None = None) -> str:
         if picture[:5].lower() == "data:":
             return _check_data_url(picture)
         if "://" in picture[:32]:
-            raise InputError(
+            raise _refusal(
                 f"{_shown(picture)} is no picture that can be sent: give a path, an http or https "
-                "address, or bytes. Nothing was sent for it."
+                "address, or bytes."
             )
-    if isinstance(picture, str):
         return _data_url(_read(_file_below(picture, root), is_resolved=True), _shown(picture))
     if isinstance(picture, os.PathLike):
         return _data_url(_read(picture), _shown(picture))
-    raise InputError(
-        f"A picture is a path, an address or bytes, not {type(picture).__name__}. "
-        "Nothing was sent for it."
-    )
+    raise _refusal(f"A picture is a path, an address or bytes, not {type(picture).__name__}.")
 
 
 # -------------------------------------------------------------------- fetching
@@ -202,6 +189,7 @@ async def fetch(url: str) -> str | InputError:
     """
     fetcher = bridge.per_loop("http-pictures", _Fetcher, _Fetcher.close)
     name = f"The picture at {_shown(url.partition('?')[0].partition('#')[0])}"
+    failed = f"{name} could not be fetched: "
     try:
         async with fetcher.turn:
             reply = await fetcher.client.get_json(
@@ -211,47 +199,40 @@ async def fetch(url: str) -> str | InputError:
                 total_timeout=FETCH_SECONDS,
             )
     except RedirectRefused:
-        return _fetch_error(name, "its server sends elsewhere, which is not followed")
+        return _refusal(f"{failed}its server sends elsewhere, which is not followed.")
     except LLMNBError as error:
-        return _fetch_error(name, error.message)
+        return _refusal(f"{failed}{error.message.rstrip('.')}.")
     if reply.status != 200:
-        return _fetch_error(name, f"HTTP {reply.status}")
+        return _refusal(f"{failed}HTTP {reply.status}.")
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not (kind.startswith("image/") or kind in _UNKNOWN_TYPES):
-        return _fetch_error(name, f"what came is {visible(kind, longest=60)}, no picture")
+        return _refusal(f"{failed}what came is {visible(kind, longest=60)}, no picture.")
     try:
         return _data_url(reply.body, name)
     except InputError as error:
         return error
 
 
-def _fetch_error(name: str, why: str) -> InputError:
-    return InputError(f"{name} could not be fetched: {why.rstrip('.')}. Nothing was sent for it.")
+def _refusal(why: str) -> InputError:
+    return InputError(f"{why} Nothing was sent for it.")
 
 
 # --------------------------------------------------------------------- reading
 
 
-def _file_below(name: str, root: str | os.PathLike[str] | None) -> str:
+def _file_below(name: str, root: str | os.PathLike[str] | None) -> Path:
     """Return the file that a cell names, with every link in its path resolved."""
     try:
-        folder = os.path.realpath(
-            os.path.expanduser(os.fspath(os.curdir if root is None else root))
-        )
-        file = os.path.realpath(os.path.join(folder, os.path.expanduser(name)))
-        is_below = os.path.splitdrive(file)[0] == os.path.splitdrive(folder)[0] and (
-            os.path.commonpath([folder, file]) == folder
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"The picture {_shown(name)} cannot be read: {error}. Nothing was sent for it."
-        ) from None
-    if not is_below:
+        folder = Path(os.curdir if root is None else root).expanduser().resolve()
+        file = (folder / Path(name).expanduser()).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, an unknown home
+        raise _refusal(f"The picture {_shown(name)} cannot be read: {error}.") from None
+    if not file.is_relative_to(folder):
         where = "the working folder" if root is None else f"files_root={_shown(folder)}"
-        raise InputError(
+        raise _refusal(
             f"The picture {_shown(name)} does not lie below {where}, and a text in a table opens "
             "no file elsewhere: name its folder with files_root=…, or put a pathlib.Path into the "
-            "cell. Nothing was sent for it."
+            "cell."
         )
     return file
 
@@ -265,18 +246,16 @@ def _read(path: str | os.PathLike[str], *, is_resolved: bool = False) -> bytes:
         with open_to_read(file_path, through_links=not is_resolved) as file:
             _check_file(path, os.fstat(file.fileno()))
             return file.read(LARGEST_BYTES + 1)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"The picture {_shown(path)} cannot be read: {reason}. Nothing was sent for it."
-        ) from None
+        raise _refusal(f"The picture {_shown(path)} cannot be read: {reason}.") from None
 
 
 def _check_file(path: str | os.PathLike[str], status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{_shown(path)} is no file. Nothing was sent for it.")
+        raise _refusal(f"{_shown(path)} is no file.")
     if status.st_size > LARGEST_BYTES:
         raise _too_large(_shown(path), status.st_size)
 
@@ -284,42 +263,33 @@ def _check_file(path: str | os.PathLike[str], status: os.stat_result) -> None:
 def _data_url(content: bytes, name: str) -> str:
     if len(content) > LARGEST_BYTES:
         raise _too_large(name, len(content))
-    kind = _kind(content)
-    if kind is None:
-        raise InputError(
-            f"{name} is no PNG, JPEG, GIF or WebP, which are the pictures that models take. "
-            "Nothing was sent for it."
-        )
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    # A WebP picture has its size between both marks.
+    start = content[:4] + content[8:12] if content[:4] == b"RIFF" else content
+    for mark, kind in _MARKS:
+        if start.startswith(mark):
+            return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    raise _refusal(f"{name} is no PNG, JPEG, GIF or WebP, which are the pictures that models take.")
 
 
-def _kind(content: bytes) -> str | None:
-    """Return a picture's media type by its first bytes."""
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if content.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if content.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return "image/webp"
-    return None
+_MARKS = (
+    *((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"RIFFWEBP", "webp")),
+    *((b"GIF87a", "gif"), (b"GIF89a", "gif")),
+)
+"""How a picture's bytes begin."""
 
 
 def _check_data_url(url: str) -> str:
     if len(url) > LARGEST_BYTES * 4 // 3 + 100:
         raise _too_large("A data: address", len(url))
     if not url[:11].lower().startswith("data:image/"):
-        raise InputError(
-            "A data: address holds something else than a picture. Nothing was sent for it."
-        )
+        raise _refusal("A data: address holds something else than a picture.")
     return url
 
 
 def _too_large(name: str, size: int) -> InputError:
-    return InputError(
+    return _refusal(
         f"{name} has {size / 2**20:,.1f} MiB; a picture may have {LARGEST_BYTES >> 20} MiB. "
-        "Make it smaller. Nothing was sent for it."
+        "Make it smaller."
     )
 
 

@@ -135,19 +135,13 @@ class Job(PreparedVerb):
         Args:
             cache_dir: Folder of all projects, where it is not this process's own.
         """
-        whole = plan(
-            itertools.chain(self.questions, itertools.repeat(None, self.questions.empty)),
-            self.asking,
-            cache_dir=cache_dir,
-            **self.options.for_door("plan"),
-        )
+        questions, options = self.questions, self.options.for_door("plan")
+        rows = itertools.chain(questions, itertools.repeat(None, questions.empty))
+        whole = plan(rows, self.asking, cache_dir=cache_dir, **options)
         if self.options.mode == "batch":
             whole = _at_batch_price(whole)
         return dataclasses.replace(
-            whole,
-            rows=self.questions.rows,
-            samples=self.questions.group,
-            begin=self._begin,
+            whole, rows=questions.rows, samples=questions.group, begin=self._begin
         )
 
     def _begin(self, rows: int | None = None) -> TableRun[Any]:

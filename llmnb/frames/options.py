@@ -76,8 +76,15 @@ class Options(FrameOptions):
         return {name: getattr(self, name) for name in names("frames", door)}
 
 
-def options_of(keywords: Mapping[str, Any]) -> Options:
+def options_of(
+    keywords: Mapping[str, Any], known: str = "GenerateOptions", where: str = ".llm"
+) -> Options:
     """Return the options that keywords describe; ``max_tokens`` and the like become `params`.
+
+    Args:
+        keywords: What was named.
+        known: The list of those that there are; `params` is one everywhere.
+        where: What has them, in messages.
 
     Raises:
         TypeError: If there is no such keyword; the message names the nearest.
@@ -92,9 +99,9 @@ def options_of(keywords: Mapping[str, Any]) -> Options:
         >>> options_of({"max_tokens": 9}).body
         {'max_tokens': 9}
     """
-    known = KEYWORDS["GenerateOptions"]
-    refuse_unknown(keywords, known, ".llm")
+    refuse_unknown(keywords, [*KEYWORDS[known], "params"], where)
     params, rest = params_in(keywords)
     if params:
         rest["params"] = with_params(rest.get("params"), params)
-    return Options(**{name: known[name].checked(name, value) for name, value in rest.items()})
+    table = KEYWORDS["GenerateOptions"]
+    return Options(**{name: table[name].checked(name, value) for name, value in rest.items()})

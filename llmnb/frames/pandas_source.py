@@ -33,7 +33,7 @@ def source_of(table: Source) -> TableSource:
     return PandasSource(table) if isinstance(table, pd.DataFrame | pd.Series) else table
 
 
-class PandasSource:
+class PandasSource(TableSource):
     """A table of pandas; see `TableSource` for what its methods promise.
 
     Args:
@@ -47,25 +47,15 @@ class PandasSource:
         ['1.5', None]
     """
 
-    def __init__(self, table: pd.DataFrame | pd.Series[Any]) -> None:
-        self._table = table
-        self._run_id = secrets.token_hex(8)
-
     library = "pandas"
 
-    @property
-    def table(self) -> Any:
-        """The table itself."""
-        return self._table
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self._table)
+    def __init__(self, table: pd.DataFrame | pd.Series[Any]) -> None:
+        super().__init__(table)
+        self._run_id = secrets.token_hex(8)
 
     def columns(self) -> Columns:
         """Return the columns of a frame, or those under which a series' values are known."""
-        table = self._table
+        table = self.table
         if isinstance(table, pd.DataFrame):
             names = list(map(str, table.columns))
             return Columns(len(table), names, lambda position: table.iloc[:, position].tolist())
@@ -74,14 +64,14 @@ class PandasSource:
 
     def rows_at(self, positions: Sequence[int]) -> Self:
         """Return a table of some rows."""
-        return type(self)(self._table.iloc[list(positions)])
+        return type(self)(self.table.iloc[list(positions)])
 
     def check_columns(
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
         """Refuse names of which two are the same, or one belongs to the frame."""
         overwriting.check_names(names)
-        frame = self._table
+        frame = self.table
         if into is None or not isinstance(frame, pd.DataFrame):
             return
         labels = [_label(frame, name) for name in names]
@@ -100,11 +90,11 @@ class PandasSource:
 
     def written(self) -> set[str]:
         """Return the names that the frame's `attrs` hold."""
-        return _written(self._table) if isinstance(self._table, pd.DataFrame) else set()
+        return _written(self.table) if isinstance(self.table, pd.DataFrame) else set()
 
     def replaced(self, name: Hashable, values: Mapping[int, Any]) -> Any:
         """Return a copy of the frame with some values of a column replaced."""
-        frame = pd.DataFrame(self._table).copy()
+        frame = pd.DataFrame(self.table).copy()
         label = _label(frame, name)
         if label in frame.columns:
             frame[label] = _with_values(frame[label], values)
@@ -115,14 +105,14 @@ class PandasSource:
 
     def snapshot(self) -> Self:
         """Return a copy."""
-        return type(self)(self._table.copy())
+        return type(self)(self.table.copy())
 
     def filled(
         self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
     ) -> Any:
         """Return columns as a series, a frame, or a copy of the whole frame with them."""
-        if into and isinstance(self._table, pd.DataFrame):
-            frame = self._table.copy()
+        if into and isinstance(self.table, pd.DataFrame):
+            frame = self.table.copy()
             labels = [_label(frame, name) for name in columns]
             for label, column in zip(labels, columns.values(), strict=True):
                 frame[label] = self._series(column, frame.index, label).array
@@ -130,12 +120,12 @@ class PandasSource:
             return frame
         if len(columns) == 1 and not is_frame:
             ((name, column),) = columns.items()
-            return self._series(column, self._table.index, name)
-        return self._frame(columns, self._table.index)
+            return self._series(column, self.table.index, name)
+        return self._frame(columns, self.table.index)
 
     def labelled(self, positions: Sequence[int], columns: Mapping[str, AnswerColumn]) -> Any:
         """Return a frame of values for some rows, under their labels."""
-        return self._frame(columns, self._table.index[list(positions)])
+        return self._frame(columns, self.table.index[list(positions)])
 
     def named(self, name: str, labels: Sequence[str], columns: Mapping[str, AnswerColumn]) -> Any:
         """Return a frame with an index of its own."""
@@ -143,7 +133,7 @@ class PandasSource:
 
     def taken(self, positions: Sequence[int], name: Hashable, values: Sequence[float]) -> Any:
         """Return some rows with their numbers; of a series only the numbers, by its labels."""
-        rows = self._table.iloc[np.asarray(positions, dtype=np.intp)]
+        rows = self.table.iloc[np.asarray(positions, dtype=np.intp)]
         numbers = pd.Series(values, index=rows.index, name=name)
         if isinstance(rows, pd.Series):
             return numbers
@@ -155,11 +145,11 @@ class PandasSource:
 
     def own_rows(self, positions: Sequence[int]) -> Any:
         """Return some rows with their labels."""
-        return self._table.iloc[np.asarray(positions, dtype=np.intp)]
+        return self.table.iloc[np.asarray(positions, dtype=np.intp)]
 
     def row_labels(self, positions: Sequence[int]) -> list[str]:
         """Return the rows' labels in the index; whole numbers with their thousands apart."""
-        labels = self._table.index[np.asarray(positions, dtype=np.intp)].tolist()
+        labels = self.table.index[np.asarray(positions, dtype=np.intp)].tolist()
         return [f"{label:,}" if isinstance(label, int) else str(label) for label in labels]
 
     def aligned(self, values: Any, argument: str) -> tuple[list[Any], int]:
@@ -170,7 +160,7 @@ class PandasSource:
             cells = list(values)
             check_length(cells, self.rows, argument)
             return cells, 0
-        index, own = values.index, self._table.index
+        index, own = values.index, self.table.index
         if index.equals(own):
             return values.tolist(), 0
         for name, labels in ((f"{argument}=", index), ("The table", own)):

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from llmnb.frames.accessor_registration import AccessorRegistration
-from llmnb.frames.accessors import DataFrameLLM, LocalFrameAccessor, SeriesLLM, ValuesAccessor
+from llmnb.frames.accessors import (
+    AccessorRegistration,
+    DataFrameLLM,
+    LocalFrameAccessor,
+    SeriesLLM,
+    ValuesAccessor,
+)
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:
@@ -130,7 +135,7 @@ class ExprLLM(ValuesAccessor["pl.Expr"]):
     _shown = "generate, extract, classify, embed"
 
 
-_POLARS = AccessorRegistration(
+REGISTRATION = AccessorRegistration(
     "Polars'",
     (
         (pl.DataFrame, pl.api.register_dataframe_namespace, PolarsFrameLLM),
@@ -139,7 +144,6 @@ _POLARS = AccessorRegistration(
         (pl.Expr, pl.api.register_expr_namespace, ExprLLM),
     ),
 )
-attach = _POLARS.attach
-register = _POLARS.register
+attach = REGISTRATION.attach
 
 attach()

@@ -7,7 +7,7 @@ limits, budget and bars are those of one run however Polars cuts its work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import polars as pl
@@ -16,8 +16,7 @@ from llmnb.frames import overwriting, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
 from llmnb.frames.overwriting import VerbCall
-from llmnb.frames.polars_columns import VECTOR
-from llmnb.frames.polars_source import PolarsSource
+from llmnb.frames.polars_source import VECTOR, PolarsSource
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import WHOLE, Keywords
@@ -26,7 +25,7 @@ from llmnb.user_code import warn
 
 Lazy = TypeVar("Lazy", pl.LazyFrame, pl.Expr)
 
-Maker = Callable[[PolarsSource, Any, Keywords], Job]
+Maker = Callable[[pl.DataFrame | pl.Series, Any, Keywords], Job]
 """Makes the job for a table, a prompt and keywords."""
 
 _ASIDE = "llmnb answers"
@@ -53,9 +52,8 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
     name = into or vectors.EMBEDDING
     if isinstance(asked, pl.Expr):
         return _vectors(asked, into, keywords).alias(name)
-    _empty_table(asked.collect_schema()).columns().cells(
-        column
-    )  # an error if there is no such column
+    empty = _answers_only(pl.DataFrame(schema=asked.collect_schema()))
+    empty.columns().cells(column)  # an error if there is no such column
     return _with_answers(
         asked,
         _vectors(pl.col(column), into, keywords),
@@ -95,7 +93,8 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
         schema = lazy.collect_schema()
         names = ("images", "examples", "messages", "system")
         read = {name: keywords[name] for name in names if keywords.get(name) is not None}
-        questions = verbs.generate(_empty_table(schema), prompt, read).questions
+        empty = _answers_only(pl.DataFrame(schema=schema))
+        questions = verbs.generate(empty, prompt, read).questions
         lazy = lazy.select(_needed_columns(questions, schema))
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
@@ -103,8 +102,8 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
 def _lazy_answers(
     asked: Lazy, verb: Callable[..., Job], prompt: Any, keywords: Keywords, *further: Any
 ) -> Lazy:
-    def make(table: PolarsSource, prompt: Any, keywords: Keywords) -> Job:
-        return verb(table, prompt, *further, keywords)
+    def make(table: pl.DataFrame | pl.Series, prompt: Any, keywords: Keywords) -> Job:
+        return verb(_answers_only(table), prompt, *further, keywords)
 
     if isinstance(asked, pl.Expr):
         return _of_values(asked, prompt, make, keywords)
@@ -119,7 +118,7 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     images = keywords.get("images")
     column = WHOLE if images is None else str(images)
     without_values = make(
-        _empty_table({column: pl.String()}),
+        pl.DataFrame(schema={column: pl.String()}),
         "…{{}}" if images is None else column,
         {name: keywords[name] for name in keywords if name not in ("system", "examples")},
     )
@@ -128,9 +127,10 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     def answered(values: pl.Series) -> pl.Series:
         is_table = isinstance(values.dtype, pl.Struct) and prompt != WHOLE
         table = values.struct.unnest() if is_table else values
-        return _answers(make(_answers_only(table), prompt, keywords), kind)
+        return _answers(make(table, prompt, keywords), kind)
 
-    return _map_column(expr, answered, kind).alias(str(without_values.options.name))
+    answers = expr.map_batches(answered, return_dtype=kind)
+    return answers.alias(str(without_values.options.name))
 
 
 def _answers(job: Job, kind: pl.DataType) -> pl.Series:
@@ -152,14 +152,8 @@ def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
     return answers.to_struct("") if isinstance(answers, pl.DataFrame) else answers
 
 
-def _map_column(
-    expr: pl.Expr, answered: Callable[[pl.Series], pl.Series], kind: pl.DataType
-) -> pl.Expr:
-    return expr.map_batches(answered, return_dtype=kind, is_elementwise=False)
-
-
 def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
-    vectors.checked_keywords(keywords, vectors.EMBED_KEYWORDS)
+    vectors.checked_keywords(keywords)
     name = into or vectors.EMBEDDING
     kind: pl.DataType = VECTOR
     if keywords.get("on_error") == "column":
@@ -168,16 +162,11 @@ def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
     def embedded(values: pl.Series) -> pl.Series:
         return _as_series(verbs.embed(_answers_only(values), WHOLE, into, keywords).finish())
 
-    return _map_column(expr, embedded, kind)
+    return expr.map_batches(embedded, return_dtype=kind)
 
 
 def _answers_only(table: pl.DataFrame | pl.Series) -> PolarsSource:
     return PolarsSource(table, answers_only=True)
-
-
-def _empty_table(schema: Mapping[str, Any]) -> PolarsSource:
-    """Return a table without rows, to check a question before anything is collected."""
-    return _answers_only(pl.DataFrame(schema=schema))
 
 
 # ------------------------------------------------------------------------ lazy frames
@@ -192,20 +181,20 @@ def _of_rows(
     lazy: pl.LazyFrame, prompt: str | None, make: Maker, keywords: Keywords
 ) -> pl.LazyFrame:
     schema = lazy.collect_schema()
-    without_rows = make(
-        _empty_table(schema), prompt, keywords
-    )  # errors in the arguments are raised now
+    # Errors in the arguments are raised now.
+    without_rows = make(pl.DataFrame(schema=schema), prompt, keywords)
     empty = without_rows.form.table([])
     kind = _as_series(empty).dtype
 
     def answered(values: pl.Series) -> pl.Series:
-        return _answers(make(_answers_only(values.struct.unnest()), prompt, keywords), kind)
+        return _answers(make(values.struct.unnest(), prompt, keywords), kind)
 
     options = without_rows.options
     name = str(options.name)
+    needed = pl.struct(_needed_columns(without_rows.questions, schema))
     return _with_answers(
         lazy,
-        _map_column(pl.struct(_needed_columns(without_rows.questions, schema)), answered, kind),
+        needed.map_batches(answered, return_dtype=kind),
         name,
         empty.columns if isinstance(empty, pl.DataFrame) else [],
         is_into=options.into is not None,
@@ -228,10 +217,9 @@ def _with_answers(
     put = lazy.with_columns if is_into else lazy.select
     if is_into:
         derived = [field for field in fields if field != name]
-        if not overwrite:
-            present = lazy.collect_schema().names()
-            if taken := overwriting.unknown(derived, present):
-                raise overwriting.would_replace(taken, call)
+        taken = overwriting.unknown(derived, lazy.collect_schema().names())
+        if taken and not overwrite:
+            raise overwriting.would_replace(taken, call)
         overwriting.remember([name, *derived])
     if not fields:
         return put(asked.alias(name))

@@ -32,7 +32,8 @@ class Questions(InMemory):
         options: What else is asked and how: messages, system, examples, images and where their
             files may lie, and the number of answers to a row.
         variants: Fields that tell several requests for one row apart, such as their model.
-        prompts: The prompt of each variant, where they are asked in different words.
+        prompts: The prompt of each variant, where they are asked in different words; the first
+            one is the prompt.
         labelled: Answers by the rows that they are known of: these are examples to all others.
 
     Raises:
@@ -66,18 +67,15 @@ class Questions(InMemory):
         self.text: Callable[[int], str]
         """Returns the prompt of a row of the table."""
 
+        templates: dict[Any, Template] = {}
         if options.messages is not None:
-            template, texts = self._read_conversations(prompt, options.messages, columns)
+            texts = self._read_conversations(prompt, options.messages, columns)
         else:
-            template = _template(prompt, columns, is_constant_fine=images is not None)
-            texts = {name: columns.texts(name) for name in template.fields}
-            self.text = _renderer(template, texts)
-        renderers: dict[Hashable, Callable[[int], str | None]] = {prompt: self.text}
-        for own in dict.fromkeys(prompts):
-            worded = _template(own, columns, is_constant_fine=images is not None)
-            cells = {name: columns.texts(name) for name in worded.fields}
-            renderers[own] = _renderer_where_asked(worded, cells)
-            texts = {**texts, **cells}
+            for own in dict.fromkeys(prompts or [prompt]):
+                templates[own] = _template(own, columns, is_constant_fine=images is not None)
+            fields = itertools.chain.from_iterable(each.fields for each in templates.values())
+            texts = {name: columns.texts(name) for name in dict.fromkeys(fields)}
+            self.text = _renderer(templates[prompt], texts)
         shown = dict(texts)
         self._files_root = options.files_root
         self._pictured = Fetched if options.fetch_files else Pictured
@@ -92,10 +90,12 @@ class Questions(InMemory):
             shown |= cells
             self._system = _renderer(system, cells)
         self._shown = list(shown.values())
-        self._example_turns = _example_turns(options.examples, template) if options.examples else []
+        self._example_turns = _example_turns(options.examples or (), templates.get(prompt))
         self._samples = options.n
         self._variants = tuple(variants)
-        self._texts = [renderers[own] for own in prompts or [prompt] * len(self._variants)]
+        self._texts: Sequence[Callable[[int], str | None]] = [
+            _renderer_where_asked(templates[own], texts) for own in prompts
+        ] or [self.text] * len(self._variants)
         """Returns the prompt of a row for each variant, None where it asks nothing."""
 
         self._labelled = [
@@ -124,7 +124,7 @@ class Questions(InMemory):
 
     def _read_conversations(
         self, prompt: Hashable | None, messages: Hashable, columns: Columns
-    ) -> tuple[Template | None, Texts]:
+    ) -> Texts:
         """Read a column of conversations; return None in rows that ask nothing."""
         if prompt is not None:
             raise InputError(
@@ -134,7 +134,7 @@ class Questions(InMemory):
         cells = columns.cells(name_of(messages))
         self._conversations = cells
         self.text = lambda row: last_text(cells[row])
-        return None, {"": [None if _says_nothing(cell) else "" for cell in cells]}
+        return {"": [None if _says_nothing(cell) else "" for cell in cells]}
 
     def cells_of(self, row: int) -> list[str | None]:
         """Return the texts of a row's cells that its prompt and its system message show."""
@@ -260,7 +260,7 @@ def _renderer(template: Template, texts: Texts) -> Callable[[int], str]:
 
 def _renderer_where_asked(template: Template, texts: Texts) -> Callable[[int], str | None]:
     """Return a function that renders a row's prompt, None where all of its fields are missing."""
-    render, cells = _renderer(template, texts), list(texts.values())
+    render, cells = _renderer(template, texts), [texts[field] for field in template.fields]
     if not cells:
         return render
     return lambda row: render(row) if any(column[row] is not None for column in cells) else None

@@ -25,7 +25,6 @@ def recipe_of(
     *,
     labels: Sequence[Any] | None,
     library: str,
-    has_quotes: bool,
 ) -> dict[str, Any]:
     """Return in values of JSON how columns are made; empty where JSON cannot hold it.
 
@@ -34,7 +33,6 @@ def recipe_of(
         output: The form of the answers.
         labels: Categories of the answers, in order.
         library: Whose tables they are.
-        has_quotes: Whether each field has its quote.
     """
     plain = output.plain if isinstance(output, QuotedOutput) else output
     recipe = {
@@ -42,7 +40,7 @@ def recipe_of(
         "into": repr(options.into),
         **{name: getattr(options, name) for name in _KEPT},
         "labels": labels,
-        "quotes": has_quotes,
+        "quotes": isinstance(output, QuotedOutput),
         "schema": None if plain is None else _described(plain),
     }
     try:

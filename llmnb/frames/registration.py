@@ -8,8 +8,7 @@ import sys
 import pandas as pd
 
 from llmnb.errors import ConfigurationError
-from llmnb.frames.accessor_registration import AccessorRegistration
-from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
+from llmnb.frames.accessors import AccessorRegistration, DataFrameLLM, SeriesLLM
 
 _PANDAS = AccessorRegistration(
     "pandas'",
@@ -20,9 +19,7 @@ _PANDAS = AccessorRegistration(
 )
 
 
-def attach() -> None:
-    """Register `df.llm` and `series.llm`; where somebody else has the name, say so once."""
-    _PANDAS.attach()
+attach = _PANDAS.attach
 
 
 def register_accessor(name: str) -> None:
@@ -42,12 +39,12 @@ def register_accessor(name: str) -> None:
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ConfigurationError(f"{name!r} is no name that can stand after a dot.")
-    _PANDAS.require_free(name)
-    for library in ("polars", "dask"):
-        others = sys.modules.get(f"llmnb.frames.{library}")
-        if others is not None:
-            others.register(name)
-    _PANDAS.register(name)
+    others = map(sys.modules.get, ("llmnb.frames.polars", "llmnb.frames.dask"))
+    registrations = [_PANDAS, *(each.REGISTRATION for each in others if each is not None)]
+    for registration in registrations:
+        registration.require_free(name)
+    for registration in registrations:
+        registration.enter(name)
 
 
 attach()

@@ -6,10 +6,10 @@ page at a time.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,15 @@ from llmnb.display.texts import single_line
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import InputError, Stopped
 from llmnb.evaluation.labels import folded
-from llmnb.frames.table_source import TableSource, name_of
+from llmnb.frames.table_source import Columns, TableSource, name_of
 from llmnb.frames.template import cell_text, is_missing
 
 OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 """What became of a row, by its number: asked and answered, answered from the cache, by an identical
 row's answer, asks nothing, failed or was stopped, not answered yet."""
+
+ANSWER, LINE, WHOLE = range(3)
+"""How much is read of a row."""
 
 ANSWERED, REUSED, MERGED, EMPTY, FAILED, WAITING = range(len(OUTCOMES))
 
@@ -43,19 +46,27 @@ _LONG = 60
 _TASTED = 2_000
 """Rows that tell whether a column may be a facet."""
 
+_CHUNK = 2_000
+"""Rows of two runs that are compared at once."""
 
-@dataclasses.dataclass(slots=True, kw_only=True)
+_LONGEST_TEMPLATE = 20_000
+"""Characters of a prompt in which its cells are looked for."""
+
+
 class ReadRow:
-    """One row as it is read; all texts are as they came."""
+    """One row as it is read; all texts are as they came.
 
-    position: int
-    outcome: str
+    Args:
+        position: Its position in the table.
+        outcome: What became of it, one of `OUTCOMES`.
+    """
+
     label: str = ""
     """What the table calls the row, where that is not its position."""
 
     prompt: str = ""
-    fills: Sequence[tuple[int, int]] = ()
-    """Where the row's cells stand in its prompt."""
+    template: Sequence[tuple[str, bool]] = ()
+    """The parts that its prompt was made of, and whether each is a field."""
 
     system: str = ""
     turns: tuple[tuple[str, str], ...] = ()
@@ -65,7 +76,7 @@ class ReadRow:
     reasoning: str = ""
     tool_calls: tuple[str, ...] = ()
     answer: str | None = None
-    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    fields: Mapping[str, Any] = MappingProxyType({})
     """The parts of a structured answer."""
 
     as_it_came: str = ""
@@ -74,7 +85,7 @@ class ReadRow:
     unsupported: frozenset[str] = frozenset()
     """Fields whose quote does not stand in the row."""
 
-    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
     """The row's other columns."""
 
     error: str | None = None
@@ -99,6 +110,23 @@ class ReadRow:
     truth: str | None = None
     before: ReadRow | None = None
     """The same row of the run before, where two are compared."""
+
+    def __init__(self, position: int, outcome: str) -> None:
+        self.position, self.outcome = position, outcome
+
+    @property
+    def fills(self) -> list[tuple[int, int]]:
+        """Where the row's cells stand in its prompt."""
+        if not self.template or len(self.prompt) > _LONGEST_TEMPLATE:
+            return []
+        pattern = "".join("(.*?)" if field else re.escape(part) for part, field in self.template)
+        match = re.fullmatch(pattern, self.prompt, re.DOTALL)
+        return [] if match is None else list(match.regs[1:])
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether it has an answer, be it an empty one."""
+        return self.error is None and (self.answer is not None or bool(self.fields))
 
     @property
     def line(self) -> str:
@@ -125,26 +153,17 @@ class ReadRow:
         return "", self.line
 
     @property
-    def searched(self) -> tuple[str, ...]:
-        """The texts that a search looks into."""
-        fields = tuple(shown(value) for value in self.fields.values())
-        return (self.prompt, self.line, self.error or "", *fields)
+    def searched(self) -> str:
+        """The texts that a search looks into, with what is in no text between them."""
+        answer = self.line if self.answer is None else self.answer
+        texts = (self.prompt, answer, self.error or "", *map(shown, self.fields.values()))
+        return "\0".join(texts)
 
     def changes(self) -> tuple[int, int]:
         """Return how many words were added and removed since the run before."""
         if self.is_cleared or (self.before is not None and self.before.is_cleared):
             return 0, 0
         return changed_words.counts(self.before.line if self.before else "", self.line)
-
-
-class Answer(NamedTuple):
-    """What a row's answer says."""
-
-    line: str
-    """What a list shows of it."""
-
-    fields: Mapping[str, Any] = {}
-    """The parts of a structured one."""
 
 
 def shown(value: Any) -> str:
@@ -175,14 +194,12 @@ class Facet:
 
     def counts(self, mask: Mask) -> list[int]:
         """Return how many of some rows have each value."""
-        codes = self._codes[mask] + 1
-        counted: list[int] = np.bincount(codes, minlength=len(self.values) + 1).tolist()
-        return counted[1:]
+        counts = np.bincount(self._codes[mask] + 1, minlength=len(self.values) + 1)
+        return cast("list[int]", counts[1:].tolist())
 
-    def mask(self, number: int) -> Mask:
-        """Return which rows have a value."""
-        mask: Mask = self._codes == number
-        return mask
+    def mask(self, numbers: Iterable[int]) -> Mask:
+        """Return which rows have one of some values."""
+        return np.isin(self._codes, list(numbers))
 
 
 class Flags(Facet):
@@ -197,9 +214,10 @@ class Flags(Facet):
         """Return how many of some rows have each value."""
         return [int(np.count_nonzero(own & mask)) for own in self._masks]
 
-    def mask(self, number: int) -> Mask:
-        """Return which rows have a value."""
-        return self._masks[number]
+    def mask(self, numbers: Iterable[int]) -> Mask:
+        """Return which rows have one of some values."""
+        mask: Mask = np.logical_or.reduce([self._masks[number] for number in numbers])
+        return mask
 
 
 def facet_of(name: str, cells: Sequence[Any]) -> Facet | None:
@@ -216,26 +234,32 @@ def facet_of(name: str, cells: Sequence[Any]) -> Facet | None:
         return None
     if any(len(value) > 80 for value in tasted):
         return None
-    numbers: dict[str, int] = {}
     known: dict[Any, int] = {}
-    codes = np.empty(len(cells), np.int16)
-    for row, cell in enumerate(cells):
-        try:
-            code = known.get(cell)
-        except TypeError:  # a list
-            return None
-        if code is None:
-            code = -1 if is_missing(cell) else numbers.setdefault(shown(cell), len(numbers))
-            if len(numbers) > MOST_VALUES:
-                return None
-            known[cell] = code
-        codes[row] = code
-    # The commonest first.
-    counts = np.bincount(codes[codes >= 0], minlength=len(numbers))
-    order = np.argsort(-counts, kind="stable")
+    there = (cell if type(cell) is str or not is_missing(cell) else None for cell in cells)
+    try:
+        numbers = (known.setdefault(cell, len(known)) for cell in there)
+        codes = np.fromiter(numbers, np.int32, len(cells))
+    except TypeError:  # a list
+        return None
+    if len(known) > MOST_VALUES:
+        return None
+    return facet_by_number(name, [None if cell is None else shown(cell) for cell in known], codes)
+
+
+def facet_by_number(name: str, words: Sequence[str | None], codes: npt.NDArray[Any]) -> Facet:
+    """Return a facet of values by their numbers, the commonest first.
+
+    Args:
+        name: What the values are of.
+        words: They, as texts; some may be the same, and None is no value.
+        codes: Each row's value, by its number in `words`; -1 where it has none.
+    """
+    values = list(dict.fromkeys(word for word in words if word is not None))
+    places = np.array([*(-1 if word is None else values.index(word) for word in words), -1])
+    numbers = places[codes]
+    order = np.argsort(-np.bincount(numbers + 1, minlength=len(values) + 1)[1:], kind="stable")
     rank = np.append(np.argsort(order), -1).astype(np.int16)
-    values = list(numbers)
-    return Facet(name, [values[number] for number in order], rank[codes])
+    return Facet(name, [values[number] for number in order], rank[numbers])
 
 
 class RowSource:
@@ -247,6 +271,21 @@ class RowSource:
     project: str = ""
     question: str = ""
     """The column of its answers, which corrections are kept for; empty where there is none."""
+
+    fields: Mapping[str, str] = {}
+    """The column of each part of a structured answer, where the whole has none."""
+
+    table: TableSource | None = None
+    """The table that the rows are of."""
+
+    codes: Codes
+    """What became of each row, as positions in `OUTCOMES`."""
+
+    order: npt.NDArray[np.intp] | None = None
+    """All positions in the order in which they are read; None: as they are."""
+
+    compared: int | None = None
+    """How many rows of two runs were compared; None where all were, or there is one run."""
 
     noun: str = "row"
     order_text: str = "in the frame’s order"
@@ -263,53 +302,6 @@ class RowSource:
         return None
 
     @property
-    def fields(self) -> Sequence[str]:
-        """The parts of a structured answer, where each has a column and the whole has none."""
-        return ()
-
-    def column_of(self, field: str) -> str:
-        """Return the name of the column of a structured answer's field, or of an answer: ""."""
-        return f"{self.question}_{field}" if field else self.question
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-    def codes(self) -> Codes:
-        """Return what became of each row, as positions in `OUTCOMES`."""
-        raise NotImplementedError
-
-    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
-        """Return some rows.
-
-        Args:
-            positions: Which.
-            whole: Whether all there is of them is wanted, for an open row; else what a list shows
-                and a search looks into.
-        """
-        raise NotImplementedError
-
-    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
-        """Return the answers of some rows, to be compared with others; None where there is none."""
-        return [
-            Answer(row.line, row.fields)
-            if row.error is None and (row.answer is not None or row.fields)
-            else None
-            for row in self.read(positions)
-        ]
-
-    def facets(self) -> list[Facet]:
-        """Return by what else rows can be filtered; may take a moment."""
-        return []
-
-    def order(self) -> npt.NDArray[np.intp] | None:
-        """Return all positions in the order in which they are read; None: as they are."""
-        return None
-
-    def refresh(self) -> bool:
-        """Look whether anything has changed, such as answers that came; return whether it has."""
-        return False
-
-    @property
     def is_running(self) -> bool:
         """Whether answers are still coming."""
         return False
@@ -319,63 +311,41 @@ class RowSource:
         """How many answers were kept once and are kept no more; none is read in their place."""
         return 0
 
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
+        """Return some rows.
+
+        Args:
+            positions: Which.
+            detail: How much of them: the `ANSWER` alone, to be compared; the `LINE` that a list
+                shows and a search looks into; or the `WHOLE` row, to be opened.
+        """
+        raise NotImplementedError
+
+    def facets(self) -> list[Facet]:
+        """Return by what else rows can be filtered; may take a moment."""
+        return []
+
+    def compare(self) -> None:
+        """Compare some further rows of two runs, until all are."""
+
+    def refresh(self) -> bool:
+        """Look whether anything has changed, such as answers that came; return whether it has."""
+        return False
+
     def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
         """Return which of some rows hold a text in their prompt or answer."""
-        search = pattern.search
-        return [
-            row.position
-            for row in self.read(positions)
-            if any(search(text) for text in row.searched if text)
-        ]
+        return [row.position for row in self.read(positions) if pattern.search(row.searched)]
+
+    def alike(self, position: int) -> int:
+        """Return how many failed rows `retry` asks again with this one."""
+        return 0
 
     def retry(self, position: int) -> int:
         """Ask a failed row again, and those that failed for the same; returns how many."""
         raise InputError("These rows cannot be asked again from here: run the cell again.")
-
-    can_retry = False
-
-    def alike(self, position: int) -> int:
-        """Return how many rows failed for the same as this one."""
-        return 0
-
-    def table(self) -> TableSource | None:
-        """Return the table that the rows are of; None where there is none."""
-        return None
-
-
-class Numbers:
-    """Which of a run's requests stands for each row of its table.
-
-    Args:
-        rows: The row of each request, of several for a row the last one counts; None: every row
-            has the request of its own number.
-        count: Rows of the table.
-    """
-
-    def __init__(self, rows: npt.NDArray[Any] | None = None, count: int = 0) -> None:
-        self._of_row: npt.NDArray[np.int64] | None = None
-        if rows is not None:
-            self._of_row = np.full(count, -1, np.int64)
-            self._of_row[rows] = np.arange(len(rows))
-
-    def of(self, row: int) -> int:
-        """Return the number of a row's request; -1 where it has none."""
-        return row if self._of_row is None else int(self._of_row[row])
-
-    def by_row(self, values: npt.NDArray[Any], missing: int) -> npt.NDArray[Any]:
-        """Return what each row has of the requests' values."""
-        if self._of_row is None:
-            return values
-        placed = np.full(len(self._of_row), missing, values.dtype)
-        has = self._of_row >= 0
-        placed[has] = values[self._of_row[has]]
-        return placed
-
-    def listed(self, values: list[Any]) -> list[Any]:
-        """Return what each row has of the requests' values; None where it has no request."""
-        if self._of_row is None:
-            return values
-        return [values[number] if number >= 0 else None for number in self._of_row.tolist()]
 
 
 def cause_words(kind: str) -> str:
@@ -401,6 +371,8 @@ class TableRows(RowSource):
         InputError: If there is no such column.
     """
 
+    table: TableSource
+
     def __init__(
         self,
         source: TableSource,
@@ -409,99 +381,68 @@ class TableRows(RowSource):
         *,
         without: str | None = None,
     ) -> None:
-        self._source = source
-        self._without = without
-        self._column = name = name_of(column)
+        self.table = source
+        self.question = self._column = name = name_of(column)
+        self.named = (name or "answers",)
+        self._truth = truth
         columns = source.columns()
         labels = list(columns.labels)
-        self._fields = [own for own in labels if own.startswith(f"{name}_")] if name else []
-        if name not in labels and self._fields:  # a structured answer has no column of its own
-            cells: list[Any] = [None] * source.rows
-        else:
-            cells = columns.cells(name)
         self._has_answers = name in labels
-        errors = [own for own in (f"{name}_error", "error") if own in labels]
         self._is_details = name == "response" and "error" in labels and "model" in labels
-        self._error = errors[0] if errors and (self._is_details or errors[0] != "error") else ""
-        self._fields = [own for own in self._fields if own != self._error]
-        self._details = [own for own in DETAIL_NAMES if own in labels] if self._is_details else []
-        self._codes = self._outcomes(columns, cells)
-        self._prompt = self._about(columns)
-        used = {name, self._without, self._prompt, self._error, *self._fields, *self._details}
-        if self._is_details:
-            used |= set(labels)
+        errors = (f"{name}_error", *(["error"] if self._is_details else []))
+        self._error = next((own for own in errors if own in labels), "")
+        parts = [own for own in labels if name and own.startswith(f"{name}_")]
+        self._fields = {own.removeprefix(f"{name}_"): own for own in parts if own != self._error}
+        if not self._has_answers or self._is_details:
+            self.fields = self._fields
+        # A structured answer has no column of its own.
+        has_column = self._has_answers or not parts
+        self._cells = columns.cells(name) if has_column else [None] * source.rows
+        self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
+        self.codes = self._outcomes(columns)
+        self._prompt = self._about(columns, without)
+        used = {name, without, self._prompt, self._error, *parts}
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
-        if not name:  # a series, whose name stands for the same values
+        if self._is_details or not name:  # a series' name stands for the same values
             self._facts = []
-        self._truth = truth
-        self._cells = cells
-        self.question = name
-        self.named = (name or "answers",)
 
-    def _outcomes(self, columns: Any, cells: Sequence[Any]) -> Codes:
-        has = np.fromiter(
-            (type(cell) is str or not is_missing(cell) for cell in cells), np.bool_, len(cells)
-        )
-        for field in self._fields:
+    def _outcomes(self, columns: Columns) -> Codes:
+        has = _are_there(self._cells)
+        for field in self._fields.values():
             if not has.all():
-                texts = columns.cells(field)
-                has |= np.fromiter((not is_missing(cell) for cell in texts), np.bool_, len(texts))
+                has |= _are_there(columns.cells(field))
         codes: Codes = np.where(has, ANSWERED, EMPTY).astype(np.uint8)
         if self._error:
-            errors = columns.cells(self._error)
-            codes[np.fromiter((not is_missing(cell) for cell in errors), np.bool_, len(errors))] = (
-                FAILED
-            )
-        elif not has.all():
+            codes[_are_there(columns.cells(self._error))] = FAILED
+        else:
             codes[~has] = FAILED  # a missing answer is a row that failed, or asked nothing
         if self._is_details and "cached" in columns.labels:
-            cached = columns.cells("cached")
-            reused = np.fromiter((cell is True for cell in cached), np.bool_, len(cached))
-            codes[reused & (codes == ANSWERED)] = REUSED
+            cached = np.array([cell is True for cell in columns.cells("cached")], np.bool_)
+            codes[cached & (codes == ANSWERED)] = REUSED
         return codes
 
-    def _about(self, columns: Any) -> str:
+    def _about(self, columns: Columns, without: str | None) -> str:
         """Return the column that the rows are about: a prompt, else that of the longest texts."""
-        if self._is_details and "prompt" in columns.labels:
-            return "prompt"
-        if not self._column or self._is_details:
-            return ""
-        taste = self._source.rows_at(range(min(100, len(self)))).columns()
-        best, longest = "", 0
-        for name in dict.fromkeys(taste.labels):
-            if not name or name == self._column or name.startswith(f"{self._column}_"):
-                continue
-            if taste.labels.count(name) > 1 or name == self._without:
-                continue
-            size = sum(len(cell) for cell in taste.cells(name) if isinstance(cell, str))
-            if size > longest:
-                best, longest = name, size
-        return best
-
-    @property
-    def fields(self) -> Sequence[str]:
-        """The parts of a structured answer, where each has a column and the whole has none."""
-        if self._has_answers and not self._is_details:
-            return ()
-        return [name.removeprefix(f"{self._column}_") for name in self._fields]
-
-    def __len__(self) -> int:
-        return self._source.rows
-
-    def codes(self) -> Codes:
-        """Return what became of each row."""
-        return self._codes
-
-    def table(self) -> TableSource:
-        """Return the table."""
-        return self._source
+        name = self._column
+        if not name or self._is_details:
+            return "prompt" if name and "prompt" in columns.labels else ""
+        taste = self.table.rows_at(range(min(100, len(self)))).columns()
+        sizes = {
+            own: sum(len(cell) for cell in taste.cells(own) if isinstance(cell, str))
+            for own in taste.names
+            if own not in ("", name, without)
+            and not own.startswith(f"{name}_")
+            and taste.labels.count(own) == 1
+        }
+        longest = max(sizes, key=lambda own: sizes[own], default="")
+        return longest if sizes.get(longest) else ""
 
     def facets(self) -> list[Facet]:
-        """Return the answers' own values, whether they are right, then columns of few values."""
-        found = [_truth_facets(self._cells, self._truth)] if self._truth is not None else []
-        columns = self._source.columns()
+        """Return whether answers are right, their own values, then columns of few values."""
+        columns = self.table.columns()
         names = [self._column] if self._has_answers else []
-        names += [*self._fields, *self._facts, *(["model"] if "model" in self._details else [])]
+        names += [*self._fields.values(), *self._facts]
+        names += ["model"] if "model" in self._details else []
         own: list[Facet] = []
         for name in names:
             if columns.labels.count(name) != 1:
@@ -510,85 +451,53 @@ class TableRows(RowSource):
             facet = facet_of(name or "answer", cells)
             if facet is not None and (len(facet.values) > 1 or name == self._column):
                 own.append(facet)
-        return [facet for group in found for facet in group] + own
+        return [*([] if self._truth is None else _truth_facets(self._cells, self._truth)), *own]
 
-    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
-        positions = list(positions)
-        source = self._source
-        columns = source.rows_at(positions).columns()
+        columns = self.table.rows_at(positions).columns()
+        none = [None] * len(positions)
 
-        def cells(name: str) -> list[Any]:
-            if not name or columns.labels.count(name) != 1:
-                return [None] * len(positions)
-            return columns.cells(name)
+        def cells(name: str, is_wanted: bool = True) -> list[Any]:
+            is_there = is_wanted and name and columns.labels.count(name) == 1
+            return columns.cells(name) if is_there else none
 
-        answers = columns.cells(self._column) if self._has_answers else cells("")
-        prompts, errors = cells(self._prompt), cells(self._error)
-        fields = {name.removeprefix(f"{self._column}_"): cells(name) for name in self._fields}
+        answers = columns.cells(self._column) if self._has_answers else none
+        asked, errors = cells(self._prompt, detail > ANSWER), cells(self._error)
+        fields = {field: cells(name) for field, name in self._fields.items()}
         details = {name: cells(name) for name in self._details}
-        facts = {name: cells(name) for name in self._facts} if whole else {}
-        labels = source.row_labels(positions) if whole else [""] * len(positions)
+        facts = {name: cells(name) for name in self._facts} if detail == WHOLE else {}
+        labels = self.table.row_labels(positions) if detail == WHOLE else []
         rows = []
         for number, position in enumerate(positions):
-            known = {name: _known(values[number]) for name, values in details.items()}
-            answer = answers[number]
-            own = {name: values[number] for name, values in fields.items()}
-            has_parts = self._is_details and any(not is_missing(cell) for cell in own.values())
-            label = labels[number]
-            error = _text(errors[number])
-            rows.append(
-                ReadRow(
-                    position=position,
-                    outcome=OUTCOMES[self._codes[position]],
-                    label="" if label == f"{position:,}" else label,
-                    prompt=_text(prompts[number]) or "",
-                    answer=None if is_missing(answer) or has_parts else shown(answer),
-                    as_it_came=shown(answer) if has_parts else "",
-                    fields=own,
-                    facts={name: values[number] for name, values in facts.items()},
-                    error=error,
-                    cause=single_line(error, 120) if error else "",
-                    truth=self._true(position),
-                    **known,
-                )
-            )
+            row = ReadRow(position, OUTCOMES[self.codes[position]])
+            row.prompt, row.answer = _text(asked[number]) or "", _text(answers[number])
+            if fields:
+                row.fields = {field: values[number] for field, values in fields.items()}
+                if self._is_details and not all(map(is_missing, row.fields.values())):
+                    row.as_it_came, row.answer = row.answer or "", None
+            if (error := _text(errors[number])) is not None:
+                row.error, row.cause = error, single_line(error, 120)
+            if self._truth is not None:
+                row.truth = _text(self._truth[position])
+            for name, values in details.items():
+                if not is_missing(values[number]):
+                    setattr(row, name, values[number])
+            if detail == WHOLE:
+                row.facts = {name: values[number] for name, values in facts.items()}
+                row.label = "" if labels[number] == f"{position:,}" else labels[number]
+            rows.append(row)
         return rows
 
-    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
-        """Return the answers of some rows; of a single column no other is read."""
-        if self._fields or not self._has_answers:
-            return super().answers(positions)
-        cells, has_none = self._cells, (self._codes == EMPTY) | (self._codes == FAILED)
-        return [None if has_none[row] else Answer(shown(cells[row])) for row in positions]
 
-    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
-        """Return which of some rows hold a text; column by column."""
-        columns = self._source.rows_at(positions).columns()
-        found: set[int] = set()
-        names = [self._column] if self._has_answers else []
-        for name in dict.fromkeys([*names, self._prompt, self._error, *self._fields]):
-            if columns.labels.count(name) == 1 and (name or name in names):
-                cells = columns.cells(name)
-                texts = (cell if type(cell) is str else shown(cell) for cell in cells)
-                found.update(row for row, text in enumerate(texts) if pattern.search(text))
-        return [positions[place] for place in sorted(found)]
-
-    def _true(self, position: int) -> str | None:
-        label = None if self._truth is None else self._truth[position]
-        return None if label is None else shown(label)
+def _are_there(cells: Sequence[Any]) -> Mask:
+    """Return which cells are not missing."""
+    there = (type(cell) is str or not is_missing(cell) for cell in cells)
+    return np.fromiter(there, np.bool_, len(cells))
 
 
 def _text(cell: Any) -> str | None:
-    return None if is_missing(cell) else shown(cell)
-
-
-def _known(cell: Any) -> Any:
-    return None if is_missing(cell) else cell
-
-
-def _same(left: Any, right: Any) -> bool:
-    return folded(shown(left)) == folded(shown(right))
+    return cell if type(cell) is str else None if is_missing(cell) else shown(cell)
 
 
 def _truth_facets(answers: Sequence[Any], truth: Sequence[Any]) -> list[Facet]:
@@ -596,10 +505,10 @@ def _truth_facets(answers: Sequence[Any], truth: Sequence[Any]) -> list[Facet]:
     codes = np.empty(len(answers), np.int16)
     pairs: list[str | None] = []
     for row, (answer, label) in enumerate(zip(answers, truth, strict=True)):
-        is_right = label is not None and not is_missing(answer) and _same(answer, label)
+        has_both = label is not None and not is_missing(answer)
+        is_right = has_both and folded(shown(answer)) == folded(shown(label))
         codes[row] = 2 if label is None else 0 if is_right else 1
-        has_pair = label is not None and not is_right and not is_missing(answer)
-        pairs.append(f"{shown(label)} → {shown(answer)}" if has_pair else None)
+        pairs.append(f"{shown(label)} → {shown(answer)}" if has_both and not is_right else None)
     pair = facet_of("Pair", pairs)
     return [Facet("Truth", ["right", "wrong", "no label"], codes), *([pair] if pair else [])]
 
@@ -625,9 +534,8 @@ class PairRows(RowSource):
                 "are compared by position, so both must be over the same table."
             )
         self._now, self._before = now, before
-        self.project, self.question = now.project, now.question
-        self.order_text = now.order_text
-        self._order: npt.NDArray[np.intp] | None = None
+        self.project, self.question, self.fields = now.project, now.question, now.fields
+        self.table, self.order_text, self.codes = now.table, now.order_text, now.codes
         self._begin()
 
     @property
@@ -636,27 +544,19 @@ class PairRows(RowSource):
         return f"now {_short(self._now)} · before {_short(self._before)}"
 
     def _begin(self) -> None:
-        count = len(self)
         self.compared = 0
-        """How many rows were compared."""
-
-        self._weights = np.zeros(count, np.int32)
-        self._kinds = np.full(count, -1, np.int16)
+        self._weights = np.zeros(len(self), np.int32)
+        self._kinds = np.full(len(self), -1, np.int16)
         self._changed_fields: dict[str, Mask] = {}
 
-    @property
-    def is_compared(self) -> bool:
-        """Whether all rows were compared."""
-        return self.compared >= len(self)
-
-    def compare(self, most: int = 2_000) -> None:
-        """Compare some further rows."""
-        count = len(self)
-        span = range(self.compared, min(count, self.compared + most))
-        answers = zip(self._now.answers(span), self._before.answers(span), strict=True)
-        for position, (new, old) in zip(span, answers, strict=True):
-            if new is None or old is None:
-                self._kinds[position] = -1 if new is old else 3 if new is None else 2
+    def compare(self) -> None:
+        """Compare some further rows, until all are."""
+        count, first = len(self), self.compared or 0
+        span = range(first, min(count, first + _CHUNK))
+        rows = zip(self._now.read(span, ANSWER), self._before.read(span, ANSWER), strict=True)
+        for position, (new, old) in zip(span, rows, strict=True):
+            if not (new.has_answer and old.has_answer):
+                self._kinds[position] = 2 if new.has_answer else 3 if old.has_answer else -1
                 continue
             self._kinds[position] = new.line == old.line
             if new.line != old.line:
@@ -666,17 +566,11 @@ class PairRows(RowSource):
                     flags = self._changed_fields.setdefault(name, np.zeros(count, np.bool_))
                     flags[position] = True
         self.compared = span.stop
-        if self.is_compared:
+        if self.compared >= count:
+            self.compared = None
             rank = np.choose(self._kinds + 1, (2, 0, 2, 1, 1))
-            self._order = np.lexsort((np.arange(count), -self._weights, rank))
+            self.order = np.lexsort((np.arange(count), -self._weights, rank))
             self.order_text = "most changed first"
-
-    def __len__(self) -> int:
-        return len(self._now)
-
-    def codes(self) -> Codes:
-        """Return what became of each row now."""
-        return self._now.codes()
 
     def facets(self) -> list[Facet]:
         """Return what changed, as far as they were compared, then the facets of the run now."""
@@ -686,13 +580,10 @@ class PairRows(RowSource):
             own.append(Flags("Field", self._changed_fields))
         return [*own, *self._now.facets()]
 
-    def order(self) -> npt.NDArray[np.intp] | None:
-        """Return the rows, most changed first; None until all were compared."""
-        return self._order
-
     def refresh(self) -> bool:
         """Take what has come to either; all are compared anew, unless answers were cleared."""
         has_changed = any([self._now.refresh(), self._before.refresh()])
+        self.codes = self._now.codes
         if has_changed and not self.cleared:
             self._begin()
         return has_changed
@@ -707,23 +598,10 @@ class PairRows(RowSource):
         """How many answers of both are kept no more."""
         return self._now.cleared + self._before.cleared
 
-    @property
-    def fields(self) -> Sequence[str]:
-        """The parts of a structured answer, where each has a column and the whole has none."""
-        return self._now.fields
-
-    def column_of(self, field: str) -> str:
-        """Return the name of the column of a structured answer's field."""
-        return self._now.column_of(field)
-
-    def table(self) -> TableSource | None:
-        """Return the table."""
-        return self._now.table()
-
-    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows, each with what it was before."""
-        rows = self._now.read(positions, whole=whole)
-        for row, old in zip(rows, self._before.read(positions, whole=whole), strict=True):
+        rows = self._now.read(positions, detail)
+        for row, old in zip(rows, self._before.read(positions, detail), strict=True):
             row.before = old
         return rows
 
@@ -734,19 +612,3 @@ def _short(rows: RowSource) -> str:
     model = name.partition("/")[2] or name  # its provider needs room and says little
     moment = "" if rows.ended is None else moments.minute(rows.ended, has_year=False)
     return ", ".join(filter(None, (model, moment)))
-
-
-def fills(parts: Iterable[tuple[str, bool]], text: str) -> list[tuple[int, int]]:
-    """Return where the cells stand in a prompt that was made of a template.
-
-    Example:
-        >>> fills([("Is ", False), ("text", True), (" kind?", False)], "Is this kind?")
-        [(3, 7)]
-    """
-    if len(text) > 20_000:
-        return []
-    pattern = "".join("(.*?)" if is_field else re.escape(part) for part, is_field in parts)
-    match = re.fullmatch(pattern, text, re.DOTALL)
-    return (
-        [] if match is None else [match.span(number + 1) for number in range(len(match.groups()))]
-    )

@@ -13,7 +13,7 @@ from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import Stopped
 from llmnb.frames import failures
 from llmnb.frames.answers import AnswerForm, Outcomes
-from llmnb.frames.questions import Questions
+from llmnb.frames.quoting import AskedRows
 from llmnb.records import Outcome
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TableRun(RunWrapper[T]):
     def __init__(
         self,
         run: RunHandle[list[Outcome]],
-        questions: Questions,
+        questions: AskedRows,
         shape: Callable[[Outcomes], T],
         *,
         on_error: str = "null",
@@ -54,7 +54,7 @@ class TableRun(RunWrapper[T]):
         self.about = about or self.about
         self._run = run
         run.row_of = questions.row_of
-        self._questions = self.questions = questions
+        self.questions = questions
         self._shape = shape
         self._on_error = on_error
         self._warns_of_cut = warns_of_cut
@@ -78,11 +78,11 @@ class TableRun(RunWrapper[T]):
         """Return what became of each request so far; None where nothing has yet."""
         outcomes: list[Outcome | None] = list(self._run.partial())
         # A run that has not pulled its first row yet may not know how many there are.
-        return outcomes + [None] * (len(self._questions) - len(outcomes))
+        return outcomes + [None] * (len(self.questions) - len(outcomes))
 
     def failures(self) -> list[Outcome]:
         """Return the outcomes that are errors; their `row` is the position in the table."""
-        row_of = self._questions.row_of
+        row_of = self.questions.row_of
         return [
             dataclasses.replace(outcome, row=row_of(outcome.row))
             for outcome in self._run.failures()
@@ -90,13 +90,9 @@ class TableRun(RunWrapper[T]):
 
     def first_answers(self, most: int) -> list[RowAnswer]:
         """Return at most so many of the first rows with their answers."""
-        asked = self._questions
+        asked = self.questions
         return [
-            RowAnswer(
-                asked.prompt_of(asked.row_of(request)) or "",
-                _answer(outcome),
-                _what_became(outcome, asked),
-            )
+            row_answer(asked.prompt_of(asked.row_of(request)), outcome, is_one=asked.group == 1)
             for request, outcome in enumerate(self._run.partial()[:most])
         ]
 
@@ -146,7 +142,7 @@ class TableRun(RunWrapper[T]):
         Raises:
             RowsFailed: With ``on_error="raise"``, where rows failed.
         """
-        questions = self._questions
+        questions = self.questions
         what = "rows" if questions.group == 1 else "answers"
         is_reported = self.about.is_reported
         if self._warns_of_cut and not is_reported:
@@ -188,7 +184,7 @@ class TableRun(RunWrapper[T]):
         """
         return TableRun(
             self._run,
-            self._questions,
+            self.questions,
             self._shape,
             on_error=self._on_error,
             warns_of_cut=self._warns_of_cut,
@@ -198,20 +194,22 @@ class TableRun(RunWrapper[T]):
         )
 
 
-def _answer(outcome: Outcome | None) -> str:
-    if outcome is None:
-        return ""
-    value = outcome.value
-    return str(value) if isinstance(value, str | int | float) else outcome.text or ""
-
-
 _SOURCES = {"sent": "answered", "cached": "reused", "reused": "reused", "merged": "merged"}
 
 
-def _what_became(outcome: Outcome | None, questions: Questions) -> str:
+def row_answer(prompt: str | None, outcome: Outcome | None, *, is_one: bool = True) -> RowAnswer:
+    """Return a row as displays show it.
+
+    Args:
+        prompt: What was asked.
+        outcome: What became of it; None: nothing yet.
+        is_one: Whether it is its row's only answer; else it names its model.
+    """
     if outcome is None or isinstance(outcome.error, Stopped):
-        return "not sent"
+        return RowAnswer(prompt or "", "", "not sent")
+    value, model = outcome.value, outcome.model
+    status = _SOURCES[outcome.source] + (f", {model}" if model and not is_one else "")
     if outcome.error is not None:
-        return DESCRIPTIONS.get(type(outcome.error).__name__, "failed")
-    status = _SOURCES.get(outcome.source, outcome.source)
-    return f"{status}, {outcome.model}" if questions.group > 1 and outcome.model else status
+        status = DESCRIPTIONS.get(type(outcome.error).__name__, "failed")
+    answer = str(value) if isinstance(value, str | int | float) else outcome.text or ""
+    return RowAnswer(prompt or "", answer, status)

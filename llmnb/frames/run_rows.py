@@ -1,48 +1,52 @@
-"""The rows of a run, under way or finished, and those that a project keeps."""
+"""The rows of a run, under way, finished, or written down; and those that a project keeps."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from llmnb.adapters.diskcache import Database, Extent
 from llmnb.display import moments
-from llmnb.errors import ConfigurationError, InputError, LLMNBError, StoreError
-from llmnb.frames.answers import AnswerForm
+from llmnb.errors import ConfigurationError, InputError, LLMNBError, SchemaMismatch, StoreError
+from llmnb.frames.attached_run import has_reply, outcome_in
 from llmnb.frames.questions import Questions
+from llmnb.frames.recipes import output_in
 from llmnb.frames.row_sources import (
+    ANSWER,
     ANSWERED,
     EMPTY,
     FAILED,
+    LINE,
     MERGED,
     OUTCOMES,
     REUSED,
     WAITING,
-    Answer,
-    Codes,
+    WHOLE,
     Facet,
     Flags,
     Mask,
-    Numbers,
     ReadRow,
     RowSource,
     cause_words,
+    facet_by_number,
     facet_of,
-    fills,
     shown,
 )
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import TableSource, name_of
+from llmnb.frames.table_source import name_of
 from llmnb.frames.template import Template
-from llmnb.records import Outcome, Reply
+from llmnb.records import Outcome
 from llmnb.schemas import Output
 from llmnb.schemas.quotes import supported_name
-from llmnb.store import search
+from llmnb.store import run_index, search
 from llmnb.store.entry import Entry, decode
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import databases
@@ -56,49 +60,86 @@ _MOST_LOOKED_UP = 50_000
 
 _BY_SOURCE = {"sent": ANSWERED, "cached": REUSED, "reused": REUSED, "merged": MERGED}
 
+_BY_STATE = np.full(256, FAILED, np.uint8)
+_BY_STATE[run_index.ANSWERED] = ANSWERED
+_BY_STATE[[run_index.KEPT, run_index.REUSED]] = REUSED
+_BY_STATE[run_index.MERGED] = MERGED
 
-def _code(outcome: Outcome | None) -> int:
-    if outcome is None:
-        return WAITING
-    if outcome.error is not None:
-        return FAILED
-    return _BY_SOURCE[outcome.source]
+Numbers = npt.NDArray[np.int64]
+"""Which of a run's requests stands for each row of its table; -1 where none does."""
 
 
-def _reply_facts(row: ReadRow, reply: Reply) -> None:
-    """Add what a reply tells beside its answer."""
+def _numbers(rows: Sequence[int] | npt.NDArray[Any], count: int) -> Numbers:
+    """Return the number of each row's request, of several the last one's, by the requests' rows."""
+    numbers = np.full(count, -1, np.int64)
+    numbers[rows] = np.arange(len(rows))
+    return numbers
+
+
+def _by_row(values: npt.NDArray[Any], numbers: Numbers, missing: int) -> npt.NDArray[Any]:
+    """Return what each row has of its request's values."""
+    return np.append(values, values.dtype.type(missing))[numbers]  # -1 is the last one
+
+
+def _add_outcome(row: ReadRow, outcome: Outcome) -> None:
+    """Add to a row what became of it."""
+    error, reply = outcome.error, outcome.reply
+    if error is not None:
+        row.error, row.cause = error.message, cause_words(type(error).__name__)
+        raw = error.details.raw
+        row.reply = error.details.body or "" if raw is None else raw.decode(errors="replace")
+    if reply is None:
+        return
+    text = search.reply_text(reply)
+    if error is None:
+        row.answer = text or None
+    else:
+        row.reply = text
+
+
+def _add_facts(row: ReadRow, outcome: Outcome) -> None:
+    """Add what is told of a row beside its answer."""
+    row.model, row.provider = outcome.model, outcome.provider
+    row.usd, row.seconds, row.key = outcome.usd, outcome.seconds, outcome.key
+    if (reply := outcome.reply) is None:
+        return
     row.reasoning = reply.reasoning or ""
     row.tool_calls = tuple(f"{call.name}({call.arguments})" for call in reply.tool_calls)
-    usage = reply.usage
-    if usage is not None:
+    if (usage := reply.usage) is not None:
         row.prompt_tokens, row.completion_tokens = usage.known_prompt, usage.known_completion
         row.cached_tokens = usage.cache_read or None
         row.reasoning_tokens = usage.reasoning or None
 
 
-def _request_facts(row: ReadRow, request: Any) -> None:
+def _add_value(row: ReadRow, output: Output, value: Any) -> None:
+    """Add to a row what its structured answer holds, in place of the text that came."""
+    fields = output.as_mapping(value)
+    if output.is_wrapped:
+        row.answer = "".join(map(shown, fields.values()))
+    else:
+        row.fields, row.as_it_came, row.answer = fields, row.answer or "", None
+
+
+def _add_request(row: ReadRow, request: Any) -> None:
     """Add what was asked beside the prompt: instructions, earlier turns, pictures."""
+    if not isinstance(request, Mapping):
+        return
     turns: list[tuple[str, str]] = []
-    messages = request.get("messages") if isinstance(request, Mapping) else None
-    for message in messages or ():
+    for message in request.get("messages") or ():
         if not isinstance(message, Mapping):
             continue
-        text = search.text_of(message)
+        text, content = search.text_of(message), message.get("content")
         if message.get("role") in ("system", "developer"):
             row.system = "\n\n".join(filter(None, (row.system, text)))
         else:
             turns.append((str(message.get("role", "")), text))
-        row.files += tuple(_files_of(message.get("content")))
-    if isinstance(request, Mapping) and isinstance(own := request.get("system"), str):
+        for part in content if isinstance(content, list) else ():
+            kind = part.get("type") if isinstance(part, Mapping) else None
+            if kind not in ("text", None):
+                row.files += (str(kind).replace("_", " "),)
+    if isinstance(own := request.get("system"), str):
         row.system = own
     row.turns = tuple(turns[:-1])
-
-
-def _files_of(content: Any) -> list[str]:
-    if not isinstance(content, list):
-        return []
-    kinds = [part.get("type") for part in content if isinstance(part, Mapping)]
-    return [str(kind).replace("_", " ") for kind in kinds if kind not in ("text", None)]
 
 
 class RunRows(RowSource):
@@ -106,57 +147,46 @@ class RunRows(RowSource):
 
     Args:
         run: The run.
+        questions: What it asks.
     """
 
-    can_retry = True
-
-    def __init__(self, run: TableRun[Any]) -> None:
+    def __init__(self, run: TableRun[Any], questions: Questions) -> None:
         self._run = run
-        self._questions: Questions = run.questions
-        self._form: AnswerForm | None = run.form
-        self._is_by_row = self._questions.group == 1
+        self._questions = questions
+        self._form = form = run.form
+        self._output = output = None if form is None else form.output
         self.project = run.project
-        self.question = "" if run.form is None else name_of(run.form.options.name)
-        self._facets: list[Facet] | None = None
+        if form is not None:
+            self.question = name_of(form.options.name)
+            if output is not None and output.has_fields and not output.is_wrapped:
+                self.fields = {name: name_of(form.column_of(name)) for name, _ in output.fields}
+            if questions.group == 1:
+                self.table = form.source
         self._retried: list[Any] = []
-        self._template = _template_of(self._questions)
-        fields = () if self._template is None else self._template.fields
-        self._named = [f"{{{name}}}" for name in fields]
-        self._outcomes: list[Outcome | None] = []
-        self._codes: Codes = np.zeros(0, np.uint8)
-        positions, rows = self._questions.positions, self._questions.rows
-        has_each = not self._is_by_row or len(positions) == rows
-        self._requests = Numbers() if has_each else Numbers(np.asarray(positions, np.int64), rows)
+        self._template = _template_of(questions)
+        is_by_row = questions.group == 1
+        count = questions.rows if is_by_row else len(questions)
+        self._numbers = _numbers(questions.positions if is_by_row else range(count), count)
         self._counts, self._still = run.counts, 0
         self._take()
 
     def _take(self) -> None:
         self._outcomes = outcomes = self._run.outcomes()
         codes = np.fromiter(map(_code, outcomes), np.uint8, len(outcomes))
-        self._codes = self._requests.by_row(codes, EMPTY)
+        self.codes = _by_row(codes, self._numbers, EMPTY)
         self.named = (self._run.project, self._run.asked)  # it knows whom once it has begun
-
-    def __len__(self) -> int:
-        return len(self._codes)
-
-    def codes(self) -> Codes:
-        """Return what became of each row."""
-        return self._codes
 
     def refresh(self) -> bool:
         """Take the answers that have come; return whether there are any."""
         # Taking a million rows takes a third of a second; so not where nothing can have come. A
         # count may be a moment ahead of its row.
-        counts, before = self._run.counts, self._codes
+        counts, before = self._run.counts, self.codes
         self._still = self._still + 1 if counts == self._counts and not self.is_running else 0
         if self._still > 1:
             return False
         self._counts = counts
         self._take()
-        has_changed = not np.array_equal(before, self._codes)
-        if has_changed:
-            self._facets = None
-        return has_changed
+        return not np.array_equal(before, self.codes)
 
     @property
     def is_running(self) -> bool:
@@ -169,199 +199,109 @@ class RunRows(RowSource):
         """When the run ended; None while answers are coming."""
         return None if self.is_running else self._run.status().ended_at
 
-    @property
-    def fields(self) -> Sequence[str]:
-        """The parts of a structured answer, each of which has a column."""
-        output = None if self._form is None else self._form.output
-        if output is None or output.is_wrapped or not output.has_fields:
-            return ()
-        return [name for name, _ in output.fields]
-
-    def column_of(self, field: str) -> str:
-        """Return the name of the column of a structured answer's field, or of an answer: ""."""
-        form = self._form
-        return name_of(form.column_of(field)) if field and form is not None else self.question
-
-    def table(self) -> TableSource | None:
-        """Return the table; None where a row has several answers."""
-        return self._form.source if self._form is not None and self._is_by_row else None
-
-    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
-        return [self._read(position, whole) for position in positions]
+        return [self._read(position, detail) for position in positions]
 
-    def _read(self, position: int, whole: bool) -> ReadRow:
-        row = ReadRow(position=position, outcome=OUTCOMES[self._codes[position]])
-        request = self._requests.of(position)
-        questions = self._questions
-        place = position if self._is_by_row else questions.row_of(request)
-        row.prompt = self._prompt(place)
-        if self._template is not None:
-            row.fills = fills(self._template.parts, row.prompt)
-        if request < 0:
-            row.prompt, row.fills = f"{' and '.join(self._named)} is empty", ()
+    def _read(self, position: int, detail: int) -> ReadRow:
+        row = ReadRow(position, OUTCOMES[self.codes[position]])
+        number, questions = int(self._numbers[position]), self._questions
+        if number < 0:
+            names = () if self._template is None else self._template.fields
+            row.prompt = f"{' and '.join(f'{{{name}}}' for name in names)} is empty"
             return row
-        outcome = self._outcomes[request]
-        if outcome is not None:
-            self._add_outcome(row, outcome)
-        if whole:
-            row.unsupported = frozenset(self._unsupported(request))
-            self._add_whole(row, request, place)
+        place = questions.row_of(number)
+        if detail > ANSWER:
+            row.prompt = questions.prompt_of(place) or ""
+            row.template = () if self._template is None else self._template.parts
+        if (outcome := self._outcomes[number]) is not None:
+            _add_outcome(row, outcome)
+            if self._output is not None and outcome.is_answer:
+                _add_value(row, self._output, outcome.value)
+        if detail == WHOLE:
+            if outcome is not None:
+                _add_facts(row, outcome)
+            row.unsupported = frozenset(self._unsupported(number))
+            if not questions.has_pictures:
+                _add_request(row, questions[number])
+            if self._form is not None:
+                (label,) = self._form.source.row_labels([place])
+                row.label = "" if label == f"{position:,}" else label
         return row
 
-    def _unsupported(self, request: int) -> list[str]:
+    def _unsupported(self, number: int) -> list[str]:
         """Return the fields of an answer whose quote does not stand in its row."""
-        outcome, form = self._outcomes[request], self._form
-        if form is None or form.quotes is None or form.output is None:
+        outcome, quotes = self._outcomes[number], None if self._form is None else self._form.quotes
+        if outcome is None or not outcome.is_answer or quotes is None:
             return []
-        if outcome is None or not outcome.is_answer:
-            return []
-        marks = form.quotes.marks(request, form.output.as_mapping(outcome.value))
-        return [
-            field
-            for field in form.quotes.output.quoted_fields
-            if marks.get(supported_name(field)) is False
-        ]
-
-    def _add_outcome(self, row: ReadRow, outcome: Outcome) -> None:
-        row.model, row.provider = outcome.model, outcome.provider
-        row.usd, row.seconds, row.key = outcome.usd, outcome.seconds, outcome.key
-        error, reply = outcome.error, outcome.reply
-        if error is not None:
-            row.error = error.message
-            row.cause = cause_words(type(error).__name__)
-            row.reply = _what_came(error, reply)
-        if reply is not None:
-            if error is None:
-                row.answer = reply.text or None
-            _reply_facts(row, reply)
-        output = None if self._form is None else self._form.output
-        if output is not None and outcome.is_answer:
-            add_value(row, output, outcome.value)
-
-    def _add_whole(self, row: ReadRow, request: int, place: int) -> None:
-        if not self._questions.has_pictures:
-            asked = self._questions[request]
-            if not isinstance(asked, Exception):
-                _request_facts(row, asked)
-        source = None if self._form is None else self._form.source
-        if source is not None:
-            (label,) = source.row_labels([place])
-            row.label = "" if label == f"{row.position:,}" else label
-
-    def answers(self, positions: Sequence[int]) -> list[Answer | None]:
-        """Return the answers of some rows; no prompt is rendered."""
-        answers = list[Answer | None]()
-        for position in positions:
-            request = self._requests.of(position)
-            outcome = self._outcomes[request] if request >= 0 else None
-            if outcome is None or outcome.error is not None:
-                answers.append(None)
-            else:
-                row = ReadRow(position=position, outcome="")
-                self._add_outcome(row, outcome)
-                answers.append(Answer(row.line, row.fields))
-        return answers
-
-    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
-        """Return which of some rows hold a text in their prompt, answer, fields or error."""
-        search_in, found = pattern.search, list[int]()
-        output = None if self._form is None else self._form.output
-        for position in positions:
-            request = self._requests.of(position)
-            if request < 0:
-                continue
-            place = position if self._is_by_row else self._questions.row_of(request)
-            outcome = self._outcomes[request]
-            texts = [self._prompt(place)]
-            if outcome is not None:
-                texts += [outcome.text or "", outcome.error.message if outcome.error else ""]
-                if output is not None and outcome.is_answer:
-                    texts += map(shown, output.as_mapping(outcome.value).values())
-            if any(search_in(text) for text in texts if text):
-                found.append(position)
-        return found
-
-    def _prompt(self, place: int) -> str:
-        try:
-            return self._questions.text(place)
-        except InputError:  # its row says what is wrong
-            return ""
+        marks = quotes.marks(number, quotes.output.as_mapping(outcome.value))
+        fields = quotes.output.quoted_fields
+        return [field for field in fields if marks.get(supported_name(field)) is False]
 
     def facets(self) -> list[Facet]:
         """Return why rows failed, the fields of the answers, and the models if several."""
-        if self._facets is None:
-            causes = [self._cause(position) for position in range(len(self))]
-            names = [("Cause", causes)]
-            output = None if self._form is None else self._form.output
-            if output is not None:
-                answers = [
-                    {} if row is None or not row.is_answer else output.as_mapping(row.value)
-                    for row in self._outcomes
-                ]
-                for name, _ in output.fields:
-                    title = "Answer" if output.is_wrapped else name
-                    names.append((title, self._requests.listed([own.get(name) for own in answers])))
-            else:
-                answered = [None if row is None else row.text for row in self._outcomes]
-                names.append(("Answer", self._requests.listed(answered)))
-            models = [None if row is None or row.error else row.model for row in self._outcomes]
-            found = [facet_of(name, cells) for name, cells in names]
-            model = facet_of("model", self._requests.listed(models))
-            self._facets = [facet for facet in found if facet is not None]
-            if unsupported := self._unsupported_masks():
-                self._facets.append(Flags(NOT_IN_THE_ROW, unsupported))
-            if model is not None and len(model.values) > 1:
-                self._facets.append(model)
-        return self._facets
+        output, outcomes = self._output, self._outcomes
+        kinds = [None if kind is None else cause_words(kind) for kind in map(_kind, outcomes)]
+        named: list[tuple[str, list[Any]]] = [("Cause", kinds)]
+        if output is None:
+            named.append(("Answer", [None if row is None else row.text for row in outcomes]))
+        else:
+            answers = [
+                {} if row is None or not row.is_answer else output.as_mapping(row.value)
+                for row in outcomes
+            ]
+            for name, _ in output.fields:
+                title = "Answer" if output.is_wrapped else name
+                named.append((title, [own.get(name) for own in answers]))
+        facets = [self._facet(name, values) for name, values in named]
+        if unsupported := self._unsupported_masks():
+            facets.append(Flags(NOT_IN_THE_ROW, unsupported))
+        models = [None if row is None or row.error else row.model for row in outcomes]
+        model = self._facet("model", models)
+        facets += [model] if model is not None and len(model.values) > 1 else []
+        return [facet for facet in facets if facet is not None]
+
+    def _facet(self, name: str, values: list[Any]) -> Facet | None:
+        values.append(None)  # of rows without a request
+        return facet_of(name, [values[number] for number in self._numbers.tolist()])
 
     def _unsupported_masks(self) -> dict[str, Mask]:
         """Return by field which rows it is unsupported in; of large tables nothing."""
         masks: dict[str, Mask] = {}
         if self._form is None or self._form.quotes is None or len(self) > _MOST_LOOKED_UP:
             return masks
-        for position in range(len(self)):
-            request = self._requests.of(position)
-            for field in self._unsupported(request) if request >= 0 else ():
+        for position, number in enumerate(self._numbers.tolist()):
+            for field in self._unsupported(number) if number >= 0 else ():
                 masks.setdefault(field, np.zeros(len(self), np.bool_))[position] = True
         return masks
 
-    def _cause(self, position: int) -> str | None:
-        if self._codes[position] != FAILED:
-            return None
-        outcome = self._outcomes[self._requests.of(position)]
-        if outcome is None or outcome.error is None:
-            return None
-        return cause_words(type(outcome.error).__name__)
-
-    def _error_at(self, position: int) -> LLMNBError | None:
-        request = self._requests.of(position)
-        outcome = self._outcomes[request] if request >= 0 else None
-        return None if outcome is None else outcome.error
-
     def alike(self, position: int) -> int:
-        """Return how many rows failed for the same as this one."""
-        cause = self._cause(position)
-        failed = np.flatnonzero(self._codes == FAILED).tolist()
-        return 0 if cause is None else Counter(map(self._cause, failed))[cause]
+        """Return how many failed rows `retry` asks again with this one."""
+        kind = self._kind(position)
+        return 0 if kind is None else Counter(map(_kind, self._outcomes))[kind]
+
+    def _kind(self, position: int) -> str | None:
+        number = self._numbers[position]
+        return None if number < 0 else _kind(self._outcomes[number])
 
     def retry(self, position: int) -> int:
         """Ask the rows again that failed for the same as this one; returns how many."""
-        error = self._error_at(position)
-        if error is None:
+        if (kind := self._kind(position)) is None:
             raise ConfigurationError("This row has not failed.")
         count = self.alike(position)
-        self._retried.append(self._run.retry_failed(type(error).__name__))
+        self._retried.append(self._run.retry_failed(kind))
         return count
 
 
-def add_value(row: ReadRow, output: Output, value: Any) -> None:
-    """Add to a row what its structured answer holds, in place of the text that came."""
-    fields = output.as_mapping(value)
-    if output.is_wrapped:
-        row.answer = "".join(map(shown, fields.values()))
-    else:
-        row.fields, row.as_it_came, row.answer = fields, row.answer or "", None
+def _code(outcome: Outcome | None) -> int:
+    if outcome is None:
+        return WAITING
+    return FAILED if outcome.error is not None else _BY_SOURCE[outcome.source]
+
+
+def _kind(outcome: Outcome | None) -> str | None:
+    """Return the class of a failed row's error."""
+    return None if outcome is None or outcome.error is None else type(outcome.error).__name__
 
 
 def _template_of(questions: Questions) -> Template | None:
@@ -371,20 +311,167 @@ def _template_of(questions: Questions) -> Template | None:
         return None
 
 
-def _what_came(error: LLMNBError, reply: Reply | None) -> str:
-    """Return what the model or the provider said to a failed row."""
-    if reply is not None:
-        return reply.text
-    details = error.details
-    if details.raw is not None:
-        return details.raw.decode(errors="replace")
-    return details.body or ""
+# ----------------------------------------------------------------- what the store holds
 
 
-# ------------------------------------------------------------------------- a project
+class StoredRows(RowSource):
+    """Rows whose answers are read from a project's store, a page at a time."""
+
+    _output: Output | None = None
+    """The form of the answers; None where they are texts."""
+
+    def _entries(self, positions: Sequence[int]) -> list[Entry | None]:
+        """Return what the store holds of some rows."""
+        raise NotImplementedError
+
+    def _outcome(self, position: int, entry: Entry | None) -> Outcome:
+        """Return what became of a row, but for its reply."""
+        raise NotImplementedError
+
+    def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
+        """Return some rows, with what the store holds of them."""
+        pairs = zip(positions, self._entries(positions), strict=True)
+        return [self._read(position, entry, detail) for position, entry in pairs]
+
+    def _read(self, position: int, entry: Entry | None, detail: int) -> ReadRow:
+        row = ReadRow(position, OUTCOMES[self.codes[position]])
+        code = self.codes[position]
+        if code in (EMPTY, WAITING):
+            return row
+        has_facts = detail == WHOLE or code == FAILED
+        outcome = self._outcome(position, entry) if has_facts else Outcome(row=position)
+        if entry is not None and has_reply(outcome):
+            with suppress(LLMNBError):
+                outcome.reply = dialect(entry.dialect).parse(entry.raw)
+        _add_outcome(row, outcome)
+        if entry is None:
+            row.is_cleared = outcome.error is None
+            _add_facts(row, outcome)
+            return row
+        if outcome.error is None and outcome.reply is None:
+            row.answer = search.UNREADABLE
+        elif outcome.error is None and self._output is not None:
+            with suppress(SchemaMismatch):  # it is read as the text that came
+                _add_value(row, self._output, self._output.validate(row.answer or ""))
+        if detail > ANSWER:
+            row.prompt = search.question(entry)
+        if detail == WHOLE:
+            _add_facts(row, outcome)
+            with suppress(orjson.JSONDecodeError):
+                _add_request(row, orjson.loads(entry.request))
+            row.label = f"kept {moments.moment(entry.created)}" if entry.created else ""
+        return row
+
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some rows hold a text; most are passed over unparsed."""
+        if plain := _plain_needle(pattern):
+            positions = self._candidates(plain, positions)
+        return super().find(pattern, positions)
+
+    def _candidates(self, plain: bytes, positions: Sequence[int]) -> list[int]:
+        """Return the rows whose request or reply holds bytes."""
+        pairs = zip(positions, self._entries(positions), strict=True)
+        return [
+            position
+            for position, entry in pairs
+            if entry and (plain in entry.request.lower() or plain in entry.raw.lower())
+        ]
 
 
-class KeptRows(RowSource):
+_PLAIN = re.compile(r"[a-z0-9 ,.:;!?_-]+")
+
+
+def _plain_needle(pattern: re.Pattern[str]) -> bytes:
+    """Return the bytes that an answer's JSON must hold where it holds a text; empty: nobody knows.
+
+    JSON writes some signs in several ways; of these letters, digits and signs each is itself.
+    """
+    literal = re.sub(r"\\(.)", r"\1", pattern.pattern).lower()
+    return literal.encode() if _PLAIN.fullmatch(literal) and "|" not in pattern.pattern else b""
+
+
+class IndexRows(StoredRows):
+    """The rows of a run by its index: of any run, in any kernel, as long as its project is kept.
+
+    Args:
+        run_id: The run's name.
+        cache_dir: Folder of all projects.
+
+    Raises:
+        ConfigurationError: If there is no such run.
+        StoreError: If its index cannot be read.
+    """
+
+    order_text = "in the table’s order"
+
+    def __init__(self, run_id: str, cache_dir: Path) -> None:
+        self._was_cleared = False
+        self._take(run_index.read(run_id, cache_dir))
+        header = self._index.header
+        self.project = header.project
+        self.named = (header.project, header.model)
+        self._output = output_in(header.form) if header.form else None
+
+    def _take(self, index: run_index.RunIndex) -> None:
+        self._index = index
+        header, rows = index.header, np.array(index.rows, np.int64)
+        if header.group > 1:
+            rows = np.arange(len(rows))
+        count = max(header.rows or 0 if header.group == 1 else 0, *rows[-1:] + 1, 0)
+        self._numbers = _numbers(rows, count)
+        codes = _BY_STATE[np.frombuffer(bytes(index.states), np.uint8)]
+        self.codes = _by_row(codes, self._numbers, WAITING if index.end is None else EMPTY)
+
+    @property
+    def ended(self) -> float | None:
+        """When the run ended, or was heard of last; None while it goes on."""
+        end = self._index.end or {}
+        return None if self.is_running else end.get("ended_at") or self._index.summary.written
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run goes on, in whichever process."""
+        return self._index.is_running
+
+    @property
+    def cleared(self) -> int:
+        """How many answers the project keeps no more."""
+        return int(np.count_nonzero(self.codes <= MERGED)) if self._index.is_cleared else 0
+
+    def refresh(self) -> bool:
+        """Take what was written since; once the project was cleared, rows keep their places."""
+        was_cleared, self._was_cleared = self._was_cleared, self._index.is_cleared
+        newest = self._index.newest()
+        if newest is self._index:
+            return self._was_cleared != was_cleared
+        self._take(newest)
+        return True
+
+    def _entries(self, positions: Sequence[int]) -> list[Entry | None]:
+        numbers = self._numbers[positions].tolist()
+        asked = [number for number in numbers if number >= 0]
+        entries = dict(zip(asked, self._index.entries(asked), strict=True))
+        return list(map(entries.get, numbers))
+
+    def _outcome(self, position: int, entry: Entry | None) -> Outcome:
+        return outcome_in(self._index, int(self._numbers[position]), entry)
+
+    def facets(self) -> list[Facet]:
+        """Return why rows failed, and the models where there are several."""
+        index = self._index
+        causes = [cause_words(cause.kind) for cause in index.causes[1:]]
+        models = [model or "" for _, model in index.models[1:]]
+        facets = []
+        if causes:
+            numbers = np.array(index.cause_numbers, np.int32) - 1
+            facets.append(facet_by_number("Cause", causes, _by_row(numbers, self._numbers, -1)))
+        if len(set(models)) > 1:
+            numbers = np.frombuffer(bytes(index.model_numbers), np.uint8).astype(np.int32) - 1
+            facets.append(facet_by_number("model", models, _by_row(numbers, self._numbers, -1)))
+        return facets
+
+
+class KeptRows(StoredRows):
     """The answers that a project keeps, oldest first.
 
     A row is one answer for good. Once the project was cleared every row says so, whatever the
@@ -400,6 +487,8 @@ class KeptRows(RowSource):
     def __init__(self, project: ProjectPaths) -> None:
         self._paths = project
         self.project = project.name
+        self.named = (project.name, "what the project keeps")
+        self.codes = np.zeros(0, np.uint8)
         self._numbers: Sequence[int] = range(0)
         """The number of each row in the database; 0 where the answer was deleted."""
 
@@ -409,14 +498,6 @@ class KeptRows(RowSource):
 
         self._was_cleared = False
         self.refresh()
-        self.named = (project.name, "what the project keeps")
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def codes(self) -> Codes:
-        """Return that each is answered."""
-        return np.full(len(self), ANSWERED, np.uint8)
 
     @property
     def _is_cleared(self) -> bool:
@@ -444,37 +525,36 @@ class KeptRows(RowSource):
         except StoreError:  # cleared this moment
             return False
         self._extent = extent
+        self.codes = np.full(len(self._numbers), ANSWERED, np.uint8)
         return True
 
-    def _stored(self, positions: Sequence[int]) -> dict[int, tuple[str, bytes]]:
-        if self._held is None or self._is_cleared:
-            return {}
-        places = {self._numbers[position]: position for position in positions}
-        try:
-            found = self._held.numbered(list(places))
-        except StoreError:
-            return {}
-        return {places[number]: pair for number, pair in found.items()}
+    def _stored(self, positions: Sequence[int]) -> list[tuple[str, bytes] | None]:
+        numbers = [self._numbers[position] for position in positions]
+        stored: dict[int, tuple[str, bytes]] = {}
+        if self._held is not None and not self._is_cleared:
+            with suppress(StoreError):
+                stored = self._held.numbered(numbers)
+        return list(map(stored.get, numbers))
 
-    def read(self, positions: Sequence[int], *, whole: bool = False) -> list[ReadRow]:
-        """Return some answers with what was asked."""
-        stored = self._stored(positions)
-        return [self._read(position, stored.get(position), whole) for position in positions]
+    def _entries(self, positions: Sequence[int]) -> list[Entry | None]:
+        pairs = self._stored(positions)
+        return [None if pair is None else decode(pair[1], pair[0]) for pair in pairs]
 
-    def _read(self, position: int, pair: tuple[str, bytes] | None, whole: bool) -> ReadRow:
-        row = ReadRow(position=position, outcome=OUTCOMES[ANSWERED])
-        entry = None if pair is None else decode(pair[1], pair[0])
+    def _candidates(self, plain: bytes, positions: Sequence[int]) -> list[int]:
+        pairs = zip(positions, self._stored(positions), strict=True)
+        return [position for position, pair in pairs if pair and plain in pair[1].lower()]
+
+    def _outcome(self, position: int, entry: Entry | None) -> Outcome:
         if entry is None:
-            row.is_cleared = True
-            return row
-        return entry_row(row, entry, whole)
-
-    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
-        """Return which of some answers hold a text; most are passed over unparsed."""
-        if plain := plain_needle(pattern):
-            stored = self._stored(positions).items()
-            positions = sorted(position for position, (_, data) in stored if plain in data.lower())
-        return super().find(pattern, positions)
+            return Outcome(row=position)
+        return Outcome(
+            row=position,
+            key=entry.key,
+            provider=entry.provider,
+            model=entry.model,
+            usd=entry.usd,
+            seconds=entry.seconds,
+        )
 
 
 def _in_their_places(before: Sequence[int], now: Sequence[int]) -> Sequence[int]:
@@ -484,40 +564,3 @@ def _in_their_places(before: Sequence[int], now: Sequence[int]) -> Sequence[int]
     there, last = set(now), max(before, default=0)
     kept = [number if number in there else 0 for number in before]
     return kept + [number for number in now if number > last]
-
-
-_PLAIN = re.compile(r"[a-z0-9 ,.:;!?_-]+")
-
-
-def plain_needle(pattern: re.Pattern[str]) -> bytes:
-    """Return the bytes that an answer's JSON must hold where it holds a text; empty: nobody knows.
-
-    JSON writes some signs in several ways; of these letters, digits and signs each is itself.
-    """
-    literal = re.sub(r"\\(.)", r"\1", pattern.pattern).lower()
-    return literal.encode() if _PLAIN.fullmatch(literal) and "|" not in pattern.pattern else b""
-
-
-def entry_row(row: ReadRow, entry: Entry, whole: bool) -> ReadRow:
-    """Add to a row what the store holds of it."""
-    row.prompt = search.question(entry)
-    row.model, row.provider, row.key = entry.model, entry.provider, entry.key
-    row.prompt_tokens, row.completion_tokens = entry.prompt_tokens, entry.completion_tokens
-    row.usd, row.seconds = entry.usd, entry.seconds
-    if not whole:
-        row.answer = search.answer(entry)
-        return row
-    try:
-        reply = dialect(entry.dialect).parse(entry.raw)
-    except LLMNBError:
-        row.answer = search.UNREADABLE
-        return row
-    row.answer = search.answer(entry)
-    _reply_facts(row, reply)
-    try:
-        _request_facts(row, orjson.loads(entry.request))
-    except orjson.JSONDecodeError:
-        row.prompt = search.UNREADABLE
-    if entry.created:
-        row.label = f"kept {moments.moment(entry.created)}"
-    return row

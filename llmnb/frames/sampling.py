@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -127,9 +127,7 @@ def _disputed(source: TableSource, asked: Sequence[int], comparison: Any) -> Sam
     names = [name for name in columns if name not in (MAJORITY_SHARE, TRUTH, "row")]
     shown = [visible(name, longest=30) for name in names]
     who = " and ".join(shown) if len(shown) == 2 else counted(len(shown), "column")
-    return Sample(
-        "disagreement", _by(disputed, lambda row: shares[row]), f"on which {who} disagree"
-    )
+    return Sample("disagreement", _by(shares, disputed), f"on which {who} disagree")
 
 
 def _uncertain(source: TableSource, asked: Sequence[int], question: str, confidence: Any) -> Sample:
@@ -152,9 +150,9 @@ def _uncertain(source: TableSource, asked: Sequence[int], question: str, confide
     known = [row for row in asked if sure[row] is not None]
     if not known:
         raise InputError("confidence= has no number for any row.")
-    return Sample("uncertain", _by(known, lambda row: sure[row]), "the model is least sure of")
+    return Sample("uncertain", _by(sure, known), "the model is least sure of")
 
 
-def _by(rows: Sequence[int], value: Callable[[int], float | None]) -> list[int]:
-    """Return rows by a number, the lowest first; equals stay in their order."""
-    return sorted(rows, key=lambda row: value(row) or 0.0)
+def _by(values: Sequence[float | None], rows: Sequence[int]) -> list[int]:
+    """Return rows by their numbers, the lowest first; equals stay in their order."""
+    return sorted(rows, key=lambda row: values[row] or 0.0)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import operator
 import time
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from llmnb.display.texts import cut
 from llmnb.engine import gc_thresholds
 from llmnb.errors import ConfigurationError
-from llmnb.evaluation.card_parts import Carded
+from llmnb.evaluation.card import Carded
 from llmnb.evaluation.label_score import LabelScore, label_score
 from llmnb.evaluation.labels import Spellings, numbers
 from llmnb.evaluation.number_score import NumberScore, number_score
-from llmnb.evaluation.score_card import ScoreCard, WrongRow, missing_name
+from llmnb.evaluation.score_card import LabelCard, NumberCard, ScoreCard, missing_name
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, TableSource, name_of
 from llmnb.frames.template import known_cells
@@ -29,6 +31,9 @@ from llmnb.frames.truth import (
 
 _SHOWN = 4
 """Wrong rows that a card names."""
+
+_LONGEST_TEXT = 120
+_NO_ANSWER = "no answer"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -87,96 +92,79 @@ def column_score(
     """
     if kind not in (None, "label", "number"):
         raise ConfigurationError(f'kind= is "label" or "number", not {kind!r}.')
-    source = source_of(table)
+    source, name = source_of(table), name_of(column) or "answers"
     with gc_thresholds.raised():
         answers, true = answers_and_truth(source, column, truth)
         labels = without_examples(source, true.labels, examples)
         rows = [row for row, label in enumerate(labels) if label is not None]
-        compared = _Compared(
-            source=source,
-            column=name_of(column) or "answers",
-            name="the labels" if true.name == name_of(column) else true.name,
-            examples=len(true.labels) - true.labels.count(None) - len(rows),
+        said = list(map(answers.__getitem__, rows))
+        known = list(map(labels.__getitem__, rows))
+        if means_numbers(said, known, kind):
+            compared = _compared_numbers(said, known)
+        else:
+            sure = _of_answers(source, column, "confidence")
+            confidence = None if sure is None else list(map(numbers(sure).__getitem__, rows))
+            compared = _compared_labels(source, said, known, confidence)
+        figures, wrong = compared.figures, [rows[place] for place in compared.wrong]
+        unsupported = None
+        if (marks := _of_answers(source, column, "supported")) is not None:
+            keys = Spellings().keys(marks)  # a file has them as texts
+            marked = {row for row in rows if keys[row] == "false"}
+            unsupported = len(marked), len(marked.intersection(wrong))
+        first = wrong[:_SHOWN]
+        called = "the labels" if true.name == name_of(column) else true.name
+        texts = longest_texts(source, first, without=[name, called])
+        left_out = len(true.labels) - true.labels.count(None) - len(rows)
+        card = compared.card(
+            column=name,
+            truth=called,
+            rows=source.rows,
+            examples=left_out,
             strangers=true.strangers,
-            supported=_of_answers(source, column, "supported"),
-            rows=rows,
-            answers=list(map(answers.__getitem__, rows)),
-            truth=list(map(labels.__getitem__, rows)),
+            wrong=[
+                [row, *written, cut(text or "", _LONGEST_TEXT)]
+                for row, written, text in zip(
+                    source.row_labels(first), compared.written, texts, strict=True
+                )
+            ],
+            others_wrong=len(wrong) - len(first),
+            made=time.time(),
+            unsupported=unsupported,
         )
-        if means_numbers(compared.answers, compared.truth, kind):
-            return _scored_numbers(compared)
-        sure = _of_answers(source, column, "confidence")
-        return _scored_labels(compared, None if sure is None else numbers(sure))
+        return Score(
+            **{name: getattr(figures, name) for name in _FIGURES if hasattr(figures, name)},
+            **compared.tables,
+            wrong=source.own_rows(wrong),
+            examples=left_out,
+            unsupported=None if unsupported is None else unsupported[0],
+            _card=card,
+        )
+
+
+_FIGURES = (
+    *("n", "missing", "interval", "right", "accuracy", "accuracy_answered", "macro_f1", "kappa"),
+    *("mae", "rmse", "rank_correlation"),
+)
+"""Figures that a score of labels or of numbers has."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """The rows that have a true label, each with what was answered and what is true."""
+    """What a comparison with truth came to.
 
-    source: TableSource
-    column: str
-    name: str
-    """What the truth is called."""
+    Attributes:
+        figures: What was counted.
+        wrong: Places of the wrong answers, worst first.
+        written: The truth and the answer of the first of them, as they are written.
+        card: Makes the card.
+        tables: `labels` and `matrix`, of labels only.
+    """
 
-    examples: int
-    strangers: int
-    supported: list[Any] | None
-    rows: Sequence[int]
-    answers: Sequence[Any]
-    truth: Sequence[Any]
-
-    def score(
-        self,
-        figures: LabelScore | NumberScore,
-        wrong: Sequence[int],
-        written: Callable[[int], tuple[str, str | None]],
-        shown: Callable[[str], str],
-        **own: Any,
-    ) -> Score:
-        """Return a score.
-
-        Args:
-            figures: What was counted.
-            wrong: Places of the wrong ones, worst first.
-            written: Returns the truth at a place, and the answer where there is one.
-            shown: Returns a label as it was written.
-            **own: What only this kind of score has.
-        """
-        rows = list(map(self.rows.__getitem__, wrong))
-        unsupported = None
-        if (marks := self.supported) is not None:
-            said = Spellings().keys(marks)  # a file has them as texts
-            marked = {row for row in self.rows if said[row] == "false"}
-            unsupported = len(marked), sum(row in marked for row in rows)
-        first = rows[:_SHOWN]
-        names = self.source.row_labels(first)
-        texts = longest_texts(self.source, first, without=[self.column, self.name])
-        named = [
-            WrongRow(row=name, truth=true, answered=answer, text=text)
-            for (true, answer), name, text in zip(map(written, wrong), names, texts, strict=False)
-        ]
-        card = ScoreCard(
-            score=figures,
-            column=self.column,
-            truth=self.name,
-            rows=self.source.rows,
-            examples=self.examples,
-            strangers=self.strangers,
-            wrong=named,
-            made=time.time(),
-            shown=shown,
-            unsupported=unsupported,
-        )
-        return Score(
-            n=figures.n,
-            missing=figures.missing,
-            interval=figures.interval,
-            wrong=self.source.own_rows(rows),
-            examples=self.examples,
-            unsupported=None if unsupported is None else unsupported[0],
-            _card=card,
-            **own,
-        )
+    figures: LabelScore | NumberScore
+    wrong: Sequence[int]
+    written: Sequence[tuple[str, str]]
+    card: Callable[..., ScoreCard]
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _of_answers(source: TableSource, column: Hashable, what: str) -> list[Any] | None:
@@ -186,10 +174,15 @@ def _of_answers(source: TableSource, column: Hashable, what: str) -> list[Any] |
     return known_cells(columns.cells(name)) if name in columns.names else None
 
 
-def _scored_labels(compared: _Compared, confidence: Sequence[float | None] | None) -> Score:
+def _compared_labels(
+    source: TableSource,
+    said: Sequence[Any],
+    known: Sequence[Any],
+    confidence: Sequence[float | None] | None,
+) -> _Compared:
     spellings = Spellings()
-    truth = [key or "" for key in spellings.keys(compared.truth)]
-    answers = spellings.keys(compared.answers)
+    truth = [key or "" for key in spellings.keys(known)]
+    answers = spellings.keys(said)
     figures = label_score(answers, truth)
     wrong = list(itertools.compress(range(len(truth)), map(operator.ne, answers, truth)))
     confusions = [pair for pair in figures.pairs if pair[0] != pair[1]]
@@ -198,68 +191,52 @@ def _scored_labels(compared: _Compared, confidence: Sequence[float | None] | Non
     )
     ranks = {pair: rank for rank, pair in enumerate(confusions)}
     wrong.sort(key=lambda place: ranks[truth[place], answers[place]])
-    if confidence is not None:
-        sure = [confidence[row] for row in compared.rows]
+    if (sure := confidence) is not None:
         wrong.sort(
             key=lambda place: (answers[place] is None, sure[place] is None, -(sure[place] or 0.0))
         )
-
-    def written(place: int) -> tuple[str, str | None]:
-        said = answers[place]
-        return spellings.shown(truth[place]), None if said is None else spellings.shown(said)
-
-    return compared.score(
+    return _Compared(
         figures,
         wrong,
-        written,
-        spellings.shown,
-        right=figures.right,
-        accuracy=figures.accuracy,
-        accuracy_answered=figures.accuracy_answered,
-        macro_f1=figures.macro_f1,
-        kappa=figures.kappa,
-        labels=_labels_table(compared.source, figures, spellings),
-        matrix=_matrix(compared.source, figures, spellings),
+        [
+            (spellings.shown(truth[place]), spellings.shown(answers[place]) or _NO_ANSWER)
+            for place in wrong[:_SHOWN]
+        ],
+        functools.partial(LabelCard, score=figures, shown=spellings.shown),
+        {
+            "labels": _labels_table(source, figures, spellings),
+            "matrix": _matrix(source, figures, spellings),
+        },
     )
 
 
-def _scored_numbers(compared: _Compared) -> Score:
-    answers = numbers(compared.answers)
-    true = [label for label in numbers(compared.truth) if label is not None]  # all, as checked
-    figures = number_score(answers, true)
+def _compared_numbers(said: Sequence[Any], known: Sequence[Any]) -> _Compared:
+    answers = numbers(said)
+    truth = [label for label in numbers(known) if label is not None]  # all, as checked
+    figures = number_score(answers, truth)
     errors = [
-        -1.0 if answer is None else abs(answer - label)
-        for answer, label in zip(answers, true, strict=True)
+        math.inf if answer is None else abs(answer - label)
+        for answer, label in zip(answers, truth, strict=True)
     ]
-    wrong = [place for place, error in enumerate(errors) if error]
     # Those without an answer first, then the largest error.
-    wrong.sort(key=[math.inf if error < 0 else error for error in errors].__getitem__, reverse=True)
-
-    def written(place: int) -> tuple[str, str | None]:
-        said = answers[place]
-        return f"{true[place]:g}", None if said is None else f"{said:g}"
-
-    return compared.score(
-        figures,
-        wrong,
-        written,
-        str,
-        mae=figures.mae,
-        rmse=figures.rmse,
-        rank_correlation=figures.rank_correlation,
-    )
+    wrong = [place for place, error in enumerate(errors) if error]
+    wrong.sort(key=errors.__getitem__, reverse=True)
+    written = [
+        (f"{truth[place]:g}", _NO_ANSWER if (own := answers[place]) is None else f"{own:g}")
+        for place in wrong[:_SHOWN]
+    ]
+    return _Compared(figures, wrong, written, functools.partial(NumberCard, score=figures))
 
 
 def _labels_table(source: TableSource, figures: LabelScore, spellings: Spellings) -> Any:
-    rows = list(figures.labels.values())
+    rows = figures.labels.values()
+    kinds = {"rows": "Int64", "precision": "Float64", "recall": "Float64", "f1": "Float64"}
     return source.named(
         "label",
-        [spellings.shown(label) for label in figures.labels],
+        list(map(spellings.shown, figures.labels)),
         {
-            "rows": AnswerColumn([row.rows for row in rows], "Int64"),
-            "precision": AnswerColumn([row.precision for row in rows], "Float64"),
-            "recall": AnswerColumn([row.recall for row in rows], "Float64"),
-            "f1": AnswerColumn([row.f1 for row in rows], "Float64"),
+            name: AnswerColumn([getattr(row, name) for row in rows], kind)
+            for name, kind in kinds.items()
         },
     )
 

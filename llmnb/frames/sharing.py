@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from llmnb.evaluation.card_parts import Carded
+from llmnb.evaluation.card import Carded
 from llmnb.evaluation.labels import Spellings
 from llmnb.evaluation.shares import shares
 from llmnb.evaluation.shares_card import SharesCard
@@ -49,16 +49,13 @@ def column_shares(table: Source, column: Hashable, truth: Any) -> Shares:
     corrected = shares(said, known, labels)
     ordered = dict(sorted(corrected.items(), key=lambda pair: -pair[1].share))
     shown = {spellings.shown(str(label)): share for label, share in ordered.items()}
-    figures = list(shown.values())
     return Shares(
         labels=source.named(
             "label",
             list(shown),
             {
-                "share": AnswerColumn([share.share for share in figures], "Float64"),
-                "low": AnswerColumn([share.low for share in figures], "Float64"),
-                "high": AnswerColumn([share.high for share in figures], "Float64"),
-                "naive": AnswerColumn([share.naive for share in figures], "Float64"),
+                name: AnswerColumn([getattr(share, name) for share in shown.values()], "Float64")
+                for name in ("share", "low", "high", "naive")
             },
         ),
         n=labelled,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import numpy as np
+import numpy.typing as npt
 
 from llmnb.display import html_fragments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut, inside
-from llmnb.frames.row_sources import CLEARED, FAILED, ReadRow, RowSource
+from llmnb.frames.row_sources import CLEARED, FAILED, RowSource
 
 ROWS = 50
 CELL = 400
@@ -25,69 +25,49 @@ NO_ROWS = (
 )
 
 
-class Readable(Protocol):
-    """What is needed of an explorer."""
-
-    @property
-    def source(self) -> RowSource:
-        """The rows."""
-
-    @property
-    def listed(self) -> Any:
-        """An array of those that are shown."""
-
-    @property
-    def marks_total(self) -> int:
-        """How many are marked."""
-
-    def __len__(self) -> int: ...
-
-    def all_counts(self) -> list[int]:
-        """Return how many rows there are of each outcome."""
-
-    def read(self, positions: Sequence[int]) -> list[ReadRow]:
-        """Return some rows."""
+Listed = npt.NDArray[np.intp]
+"""Positions of the rows that are shown."""
 
 
-def _static_rows(explorer: Readable, longest: int = CELL) -> list[list[str]]:
-    positions = explorer.listed[:ROWS].tolist()
+def _static_rows(source: RowSource, listed: Listed, longest: int = CELL) -> list[list[str]]:
     return [
         [
             f"{row.position:,}",
             cut(row.prompt, longest),
             f"failed: {inside(row.cause)}" if row.error else cut(row.told[1], longest),
         ]
-        for row in explorer.read(positions)
+        for row in source.read(listed[:ROWS].tolist())
     ]
 
 
-def _sentence(explorer: Readable) -> tuple[str, str]:
-    total, counts = len(explorer), explorer.all_counts()
-    failed, marked = counts[FAILED], explorer.marks_total
-    said = f"of {explorer.source.subject}"
+def _sentence(source: RowSource, listed: Listed, marked: int) -> tuple[str, str]:
+    failed, cleared = int(np.count_nonzero(source.codes == FAILED)), source.cleared
+    said = f"of {source.subject}"
     said += f", {failed:,} failed" if failed else ""
     said += f", {marked:,} marked" if marked else ""
-    said += f", {cleared:,} {CLEARED}" if (cleared := explorer.source.cleared) else ""
-    shown_rows = len(explorer.listed)
-    noun = explorer.source.noun
-    first = f"{counted(total, noun)}"
-    if shown_rows < total:
-        first = f"{shown_rows:,} of {first}"
-    return first, said
+    said += f", {cleared:,} {CLEARED}" if cleared else ""
+    first = counted(len(source), source.noun)
+    return first if len(listed) == len(source) else f"{len(listed):,} of {first}", said
 
 
-def html(explorer: Readable) -> str:
-    """Return the first rows as HTML without script: what a saved notebook keeps."""
+def html(source: RowSource, listed: Listed, marked: int) -> str:
+    """Return the first rows as HTML without script: what a saved notebook keeps.
+
+    Args:
+        source: The rows.
+        listed: Those that are shown.
+        marked: How many are marked.
+    """
     for longest in (CELL, CELL // 2, CELL // 5):
-        page = _html(explorer, longest)
+        page = _html(source, listed, marked, longest)
         if len(page.encode()) < BYTES:  # signs that are written out take many bytes
             break
     return page
 
 
-def _html(explorer: Readable, longest: int) -> str:
-    first, rest = _sentence(explorer)
-    if not len(explorer):
+def _html(source: RowSource, listed: Listed, marked: int, longest: int) -> str:
+    first, rest = _sentence(source, listed, marked)
+    if not len(source):
         return html_fragments.box(html_fragments.headline("Rows", NO_ROWS[0]))
     head = [html_fragments.cell(name, head="col") for name in ("row", "asked", "answered")]
     rows = [
@@ -95,9 +75,9 @@ def _html(explorer: Readable, longest: int) -> str:
             html_fragments.cell(number, "vertical-align:top", align="right"),
             *map(html_fragments.text_cell, texts),
         ]
-        for number, *texts in _static_rows(explorer, longest)
+        for number, *texts in _static_rows(source, listed, longest)
     ]
-    left = len(explorer.listed) - len(rows)
+    left = len(listed) - len(rows)
     return html_fragments.box(
         html_fragments.headline(first, rest + "."),
         html_fragments.table([head, *rows], first_rows=[FAINT]),
@@ -106,14 +86,14 @@ def _html(explorer: Readable, longest: int) -> str:
     )
 
 
-def text(explorer: Readable) -> str:
-    """Return the first ten rows as text, at most 90 columns wide."""
-    first, rest = _sentence(explorer)
-    if not len(explorer):
+def text(source: RowSource, listed: Listed, marked: int) -> str:
+    """Return the first ten rows as text, at most 90 columns wide; arguments as for `html`."""
+    first, rest = _sentence(source, listed, marked)
+    if not len(source):
         return f"{NO_ROWS[0]}. {NO_ROWS[1]}"
     rows = [
         (no, cut(visible(asked), 36), cut(visible(answered), 36))
-        for no, asked, answered in _static_rows(explorer)[:10]
+        for no, asked, answered in _static_rows(source, listed)[:10]
     ]
     table = columns([("row", "asked", "answered"), *rows], right=(0,), width=86)
     return "\n".join([cut(visible(f"{first} {rest}."), 90), "", *(f"  {line}" for line in table)])

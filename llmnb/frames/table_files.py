@@ -51,14 +51,38 @@ class TableFile(ABC):
 
 
 class TableSink(ABC):
-    """Writes rows to a file, which exists already."""
+    """Writes rows to a file.
+
+    Args:
+        draft: The file, which exists already.
+        columns: Names, in order.
+    """
 
     cut = 0
     """Cells written in part, because the format takes no longer ones."""
 
+    is_kept = False
+    """Whether what was written is kept even where the writing ends with an error."""
+
+    def __init__(self, draft: Path, columns: Sequence[str]) -> None:
+        self._draft, self._columns = draft, list(columns)
+
     @abstractmethod
-    def write(self, row: Row, added: Mapping[str, Any]) -> None:
+    def write(self, row: Row, added: Mapping[str, Any] = {}) -> None:
         """Add a row, with cells that replace its own or stand behind them."""
+
+    def write_line(self, line: bytes) -> None:
+        """Add a line of JSON as it is, to a JSONL file."""
+        raise NotImplementedError
+
+    def write_group(self, group: Any, answers: Mapping[str, Sequence[str | None]]) -> None:
+        """Add rows of a Parquet or Arrow table to another as they were read, with answers.
+
+        Args:
+            group: The rows, as a record batch of pyarrow.
+            answers: Columns of text, put in or put behind.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def close(self) -> None:

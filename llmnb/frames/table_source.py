@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from llmnb.frames.template import ambiguous_column, cell_text, unknown_column
 
@@ -109,17 +109,17 @@ class TableSource(Protocol):
     pandas' own.
     """
 
-    @property
-    def library(self) -> str:
-        """Name of the library."""
+    library: ClassVar[str]
+    table: Any
+    """The table itself, as its owner knows it."""
 
-    @property
-    def table(self) -> Any:
-        """The table itself, as its owner knows it."""
+    def __init__(self, table: Any) -> None:
+        self.table = table
 
     @property
     def rows(self) -> int:
         """The number of rows."""
+        return len(self.table)
 
     def columns(self) -> Columns:
         """Return the columns, each read when it is asked for."""

@@ -11,14 +11,14 @@ import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from llmnb.adapters import files
 from llmnb.errors import ConfigurationError, UnreadableFile
-from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, Group, schema_of
-from llmnb.frames.csv_tables import DELIMITERS, CSVForm, CSVSink, CSVTable
+from llmnb.frames.arrow_tables import ARROW_FORMATS, ArrowSink, ArrowTable, schema_of
+from llmnb.frames.csv_tables import DELIMITERS, CSVSink, CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, ExcelSink, ExcelTable
 from llmnb.frames.table_files import FileRow, Row, TableFile, TableSink
 from llmnb.generation.lines import RequestLine, RequestLines
@@ -66,11 +66,6 @@ def open_table(
         return JSONLTable(path)
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(
-            f"{path} is no text in the encoding that it says: byte "
-            f"{error.object[error.start]:#04x} cannot be read. Name it with --encoding."
-        ) from None
 
 
 def format_of(path: Path) -> str:
@@ -147,11 +142,17 @@ def taken(table: TableFile, names: Sequence[str]) -> list[str]:
 # -------------------------------------------------------------------------- writing
 
 
-class TableWriter:
-    """Writes a table beside its final place and moves it there when it is whole.
+@contextlib.contextmanager
+def table_writer(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    source: TableFile | None = None,
+    is_lossless: bool = False,
+) -> Iterator[TableSink]:
+    """Write a table beside its final place and move it there when it is whole.
 
-    A context manager; when the block ends with an error the draft is removed,
-    unless `keep` was called.
+    When the block ends with an error the draft is removed, unless it `is_kept`.
 
     Args:
         path: Where it is to stand.
@@ -159,105 +160,63 @@ class TableWriter:
         source: The table whose rows are written: its line ends, marks and types are kept.
         is_lossless: Whether text that a spreadsheet would take for a formula stays in CSV as it
             is. Else it gets an apostrophe, unless it came in from a CSV or an Excel file.
+
+    Raises:
+        ConfigurationError: If it cannot be written there.
     """
-
-    def __init__(
-        self,
-        path: Path,
-        columns: Sequence[str],
-        *,
-        source: TableFile | None = None,
-        is_lossless: bool = False,
-    ) -> None:
-        self._path = path
-        kind = format_of(path)
-        if not path.parent.is_dir():
-            raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
+    format_of(path)
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"There is no folder {path.parent} to write {path.name} to.")
+    try:
+        draft = files.new_draft(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+    is_whole = False
+    try:
+        sink = _sink(path.suffix.lower(), draft, columns, source, is_lossless)
         try:
-            self._draft = draft = files.new_draft(path)
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
-        self._is_kept = False
-        self._sink: Any
-        if kind in ARROW_FORMATS:
-            schema = None if source is None else schema_of(source, columns, kind)
-            self._sink = ArrowSink(draft, columns, kind, schema)
-        elif kind in EXCEL_FORMATS:
-            self._sink = ExcelSink(draft, columns)
-        elif kind in DELIMITERS:
-            known = source if isinstance(source, CSVTable) else None
-            form = CSVForm(DELIMITERS[kind])
-            if known is not None:
-                form = known.form.out
-                if kind != known.kind:
-                    form = CSVForm(DELIMITERS[kind], form.encoding, form.line_end)
-            # A spreadsheet's own rows were in one before.
-            is_own = isinstance(source, (CSVTable, ExcelTable))
-            self._sink = CSVSink(
-                draft,
-                columns,
-                form,
-                known,
-                guards_rows=not is_lossless and not is_own,
-                guards_added=not is_lossless,
-            )
-        else:
-            self._sink = _JSONLSink(draft)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def write(self, row: Row, added: Mapping[str, Any] | None = None) -> None:
-        """Add a row, with cells that replace its own or stand behind them."""
-        self._sink.write(row, added or {})
-
-    @property
-    def cut(self) -> int:
-        """Cells written in part, because the format takes no longer ones."""
-        return int(self._sink.cut)
-
-    def write_line(self, line: bytes) -> None:
-        """Add a line of JSON as it is, to a JSONL file."""
-        self._sink.write_line(line)
-
-    def write_group(self, group: Group, answers: Mapping[str, Sequence[str | None]]) -> None:
-        """Add rows of a Parquet or Arrow table to another as they were read, with answers.
-
-        Args:
-            group: The rows.
-            answers: Columns of text, put in or put behind.
-        """
-        self._sink.write_group(group, answers)
-
-    def keep(self) -> None:
-        """Move what was written to its place even when the block ends with an error."""
-        self._is_kept = True
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            self._sink.close()
-            if error is None or self._is_kept:
-                files.replace_file(self._draft, self._path)
+            yield sink
+            is_whole = True
         finally:
-            with contextlib.suppress(OSError):
-                self._draft.unlink(missing_ok=True)
+            sink.close()
+            if is_whole or sink.is_kept:
+                files.replace_file(draft, path)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _sink(
+    kind: str, draft: Path, columns: Sequence[str], source: TableFile | None, is_lossless: bool
+) -> TableSink:
+    if kind in ARROW_FORMATS:
+        return ArrowSink(draft, columns, kind, schema_of(source, columns, kind))
+    if kind in EXCEL_FORMATS:
+        return ExcelSink(draft, columns)
+    if kind not in DELIMITERS:
+        return _JSONLSink(draft, columns)
+    is_own = isinstance(source, (CSVTable, ExcelTable))  # a spreadsheet's rows were in one before
+    return CSVSink(
+        draft,
+        columns,
+        kind,
+        source if isinstance(source, CSVTable) else None,
+        guards_rows=not is_lossless and not is_own,
+        guards_added=not is_lossless,
+    )
 
 
 class _JSONLSink(TableSink):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, draft: Path, columns: Sequence[str]) -> None:
+        super().__init__(draft, columns)
         # Each write releases the GIL and has to wait for it, so writes are few and large.
-        self._file = path.open("wb", buffering=_BLOCK)
+        self._file = draft.open("wb", buffering=_BLOCK)
 
-    def write(self, row: Row, added: Mapping[str, Any]) -> None:
-        if (
-            type(row) is RequestLine
-            and row
-            and added
-            and row.written
-            and added.keys().isdisjoint(row)
-        ):
+    def write(self, row: Row, added: Mapping[str, Any] = {}) -> None:
+        written = row.written if type(row) is RequestLine and row else b""
+        if added and written and added.keys().isdisjoint(row):
             # The line's own text with fields added, so that its numbers and names stay as they are.
-            self._file.write(b"%b,%b\n" % (row.written[:-1], _json(added)[1:]))
+            self._file.write(b"%b,%b\n" % (written[:-1], _json(added)[1:]))
             return
         self._file.write(_json({**row, **added}) + b"\n")
 

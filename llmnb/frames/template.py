@@ -10,9 +10,8 @@ from __future__ import annotations
 import base64
 import datetime
 import difflib
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, Self
 
@@ -40,15 +39,12 @@ class Template:
     """
 
     def __init__(self, text: str, columns: Sequence[str]) -> None:
-        self.parts: list[tuple[str, bool]] = [(text, True)]
+        self._text = text
+        self.parts = [(text, True)] if text in columns else list(_parts(text, columns))
         """Literal texts, and names of columns marked True, in order."""
 
-        self.fields: tuple[str, ...] = (text,)
+        self.fields = tuple(dict.fromkeys(part for part, is_field in self.parts if is_field))
         """Names of the columns that it reads, each once."""
-
-        self._text = text
-        if text not in columns:
-            self._compile(text, columns)
 
     @classmethod
     def of_parts(cls, *parts: tuple[str, bool]) -> Self:
@@ -70,28 +66,6 @@ class Template:
     def __str__(self) -> str:
         return self._text
 
-    def _compile(self, text: str, columns: Sequence[str]) -> None:
-        self.parts = []
-        fields: dict[str, None] = {}
-        known = set(columns)
-        end, literal = 0, ""
-        for match in _MARK.finditer(text):
-            literal += text[end : match.start()]
-            end = match.end()
-            if match[0] in ("{{", "}}"):
-                literal += match[0][0]
-            elif match[1] in known:
-                if literal:
-                    self.parts.append((literal, False))
-                self.parts.append((match[1], True))
-                fields[match[1]] = None
-                literal = ""
-            else:
-                raise _wrong_brace(text, match, columns)
-        if literal := literal + text[end:]:
-            self.parts.append((literal, False))
-        self.fields = tuple(fields)
-
     def render(self, row: Mapping[str, Any]) -> str | None:
         """Return the prompt for a row, None where every field of it is missing.
 
@@ -101,6 +75,26 @@ class Template:
         if cells and all(cell is None for cell in cells.values()):
             return None
         return "".join([(cells[part] or "") if is_field else part for part, is_field in self.parts])
+
+
+def _parts(text: str, columns: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the literal texts of a template, and the names of columns, which are marked True."""
+    known = set(columns)
+    end, literal = 0, ""
+    for match in _MARK.finditer(text):
+        literal += text[end : match.start()]
+        end = match.end()
+        if match[0] in ("{{", "}}"):
+            literal += match[0][0]
+        elif match[1] in known:
+            if literal:
+                yield literal, False
+            yield match[1], True
+            literal = ""
+        else:
+            raise _wrong_brace(text, match, columns)
+    if literal := literal + text[end:]:
+        yield literal, False
 
 
 def _wrong_brace(text: str, match: re.Match[str], columns: Sequence[str]) -> UnknownField:
@@ -209,10 +203,8 @@ def is_missing(cell: Any) -> bool:
     """Return whether a cell is missing: None, NaN, NaT or pandas' NA."""
     if cell is None:
         return True
-    if isinstance(cell, float):
-        return math.isnan(cell)
-    if isinstance(cell, Real):  # a float of numpy's other than float64
-        return cell != cell  # only NaN differs from itself
+    if isinstance(cell, (float, Real)):
+        return bool(cell != cell)  # only NaN differs from itself
     return type(cell).__name__ in ("NAType", "NaTType")
 
 

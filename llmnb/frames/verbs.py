@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
-from llmnb.errors import ConfigurationError, UnknownOption
+from llmnb.errors import ConfigurationError
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
@@ -56,10 +56,7 @@ def plan(table: Source, prompt: Hashable | None, keywords: Keywords) -> Plan:
 def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> Job:
     """Prepare to ask about the first rows only, and to show prompts beside answers."""
     ROWS.checked("n", rows)
-    _refuse_messages(keywords)
-    options = options_of({"on_error": "column", **keywords})
-    if options.into is not None or options.details:
-        raise ConfigurationError("preview() has a form of its own: leave out into and details.")
+    options = options_of({"on_error": "column", **keywords}, "PreviewOptions", "preview()")
     source = source_of(table)
     whole = job(source, prompt, options)
     questions = whole.questions.first(rows)
@@ -75,7 +72,8 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
-    options = _instructed(_EXTRACT, {**_without_schema(keywords), "schema": schema})
+    options = options_of(keywords, "ExtractOptions", "extract()")
+    options = _instructed(options, _EXTRACT, schema)
     call = VerbCall("extract", (prompt, schema), keywords)
     return job(table, prompt, options, call=call)
 
@@ -83,8 +81,8 @@ def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) ->
 def classify(table: Source, prompt: Hashable, labels: Labels, keywords: Keywords) -> Job:
     """Prepare to give every text one of the labels."""
     known, meanings = _labels(labels)
-    asked = {**_without_schema(keywords), "schema": tuple(known)}
-    options = _instructed(_instructions_for(known, meanings), asked)
+    options = options_of(keywords, "ExtractOptions", "classify()")
+    options = _instructed(options, _instructions_for(known, meanings), tuple(known))
     call = VerbCall("classify", (prompt, labels), keywords)
     return job(table, prompt, options, labels=known, call=call)
 
@@ -93,16 +91,11 @@ def compare(
     table: Source, prompts: Any, models: Any, truth: Any, rows: str, keywords: Keywords
 ) -> Job:
     """Prepare to ask several models, prompts or settings the same."""
-    _refuse_messages(keywords)
-    _refuse_quotes(keywords)
-    settings = keywords.get("params")
-    if isinstance(settings, list):
-        keywords = {**keywords, "params": None}
-    else:
-        settings = None
-    return comparison(
-        table, prompts, models, settings, options_of(keywords), truth=truth, rows=rows
-    )
+    params = keywords.get("params")
+    settings = params if isinstance(params, list) else None
+    keywords = {**keywords, "params": params if settings is None else None}
+    options = options_of(keywords, "CompareOptions", "compare()")
+    return comparison(table, prompts, models, settings, options, truth=truth, rows=rows)
 
 
 def judge(
@@ -116,8 +109,7 @@ def judge(
     """Prepare to have every text judged, or every two texts against each other."""
     from llmnb.frames import verdicts
 
-    asked = _without_schema(keywords)
-    _refuse_quotes(keywords)
+    options = options_of(keywords, "JudgeOptions", "judge()")
     if not isinstance(criterion, str) or not criterion.strip():
         raise ConfigurationError(
             f"The criterion is what is judged, in words, not {criterion!r:.60}. Nothing was sent."
@@ -125,21 +117,20 @@ def judge(
     call = VerbCall("judge", (criterion, column), keywords)
     if against is not None:
         told = verdicts.CHOICE_INSTRUCTIONS.format(criterion=criterion)
-        options = _instructed(told, {**asked, "schema": verdicts.ORDER})
+        options = _instructed(options, told, verdicts.ORDER)
         return verdicts.better_of_two(table, column, against, options, call)
     schema = verdicts.score_schema(scale)
     low, high = scale
     told = verdicts.SCORE_INSTRUCTIONS.format(criterion=criterion, low=low, high=high)
-    options = _instructed(told, {**asked, "schema": schema})
-    return job(table, column, options, call=call)
+    return job(table, column, _instructed(options, told, schema), call=call)
 
 
-def label(table: Source, column: Hashable, labels: Labels, sampling: Keywords) -> Labeller:
+def label(table: Source, column: Hashable, labels: Labels, *sampling: Any) -> Labeller:
     """Return what a person labels rows with; nothing is sent."""
     from llmnb.frames.labelling import labeller
 
     known, meanings = _labels(labels)
-    return labeller(source_of(table), column, known, meanings, **sampling)
+    return labeller(source_of(table), column, known, meanings, *sampling)
 
 
 def embed(
@@ -151,45 +142,18 @@ def embed(
     return Embedding(table, column, into, keywords)
 
 
-def _without_schema(keywords: Keywords) -> Keywords:
-    if "schema" in keywords:
-        raise UnknownOption("The schema is given by position here: leave out schema=…")
-    _refuse_messages(keywords)
-    return keywords
-
-
-def _refuse_messages(keywords: Keywords) -> None:
-    if keywords.get("messages") is not None:
-        raise ConfigurationError(
-            "messages= goes with generate, start and plan: here the text's column is given by "
-            "position. Nothing was sent."
-        )
-
-
-def _refuse_quotes(keywords: Keywords) -> None:
-    if keywords.get("quotes"):
-        raise ConfigurationError(
-            "quotes=True goes with extract and classify, and with a schema. Nothing was sent."
-        )
-
-
-def _instructed(instructions: str, keywords: Keywords) -> Options:
+def _instructed(options: Options, instructions: str, schema: Any) -> Options:
     """Return the options of a call whose system message ends with instructions of ours."""
-    options = options_of(keywords)
-    return dataclasses.replace(options, system=with_instructions(options.system, instructions))
+    system = with_instructions(options.system, instructions)
+    return dataclasses.replace(options, system=system, schema=schema)
 
 
 def _labels(labels: Labels) -> tuple[list[Any], Mapping[Any, str]]:
     if isinstance(labels, type) and issubclass(labels, Enum):
         return [member.value for member in labels], {}
-    if isinstance(labels, str):
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
         raise ConfigurationError(
-            f"labels is one text, {labels[:60]!r}; give a list of them. Nothing was sent."
-        )
-    if not isinstance(labels, Iterable):
-        raise ConfigurationError(
-            f"labels is a list of texts or whole numbers, not {type(labels).__name__}. "
-            "Nothing was sent."
+            f"labels is a list of texts or whole numbers, not {labels!r:.60}. Nothing was sent."
         )
     if not isinstance(labels, Mapping) and hasattr(labels, "tolist"):
         labels = labels.tolist()  # an array's numbers are not Python's

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llmnb.display import money
-from llmnb.engine.budget import SharedBudget
+from llmnb.engine.budget import Budget, SharedBudget
 from llmnb.engine.run import Run
 from llmnb.errors import BudgetExceeded
 from llmnb.frames.job import Job, job
@@ -119,7 +119,7 @@ class Spending:
 
     def __init__(self, limit: float) -> None:
         self._shared = SharedBudget()
-        self._budget = self._shared.of(_checked(limit))
+        self._budget = self._shared.budget = Budget(_checked(limit))
         self._runs: list[Run] = []
         self._past_usd = 0.0
         self._is_refused = False

@@ -286,7 +286,7 @@ class Version:
         shown = [
             label if row in examples else None for row, label in zip(rows, labels, strict=True)
         ]
-        table = type(self._source)(frame)  # type: ignore[call-arg]
+        table = type(self._source)(frame)
         try:
             return column_score(table, column, labels, shown if examples else None)
         except InputError:

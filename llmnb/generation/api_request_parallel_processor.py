@@ -18,7 +18,7 @@ from typing import Unpack
 from llmnb.engine.run import Run
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import LLMNBError
-from llmnb.generation.lines import RequestLine, RequestLines
+from llmnb.generation.lines import RequestLines
 from llmnb.generation.parallel import MAX_ATTEMPTS, Batch
 from llmnb.generation.recipients import limits_for
 from llmnb.generation.results import Pump, ResultsFile
@@ -126,7 +126,7 @@ async def process_api_requests_from_file(
     file = _File(
         requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options
     )
-    limits = limits_for(file.first, max_requests_per_minute, max_tokens_per_minute)
+    limits = max_requests_per_minute, max_tokens_per_minute
     with file.writing(limits, max_attempts, logging_level) as run:
         await aattend(run, bars=file.bars)
     return file.report(run)
@@ -167,7 +167,7 @@ def process_api_requests_from_file_sync(
     file = _File(
         requests_filepath, save_filepath, request_url, api_key, token_encoding_name, options
     )
-    limits = limits_for(file.first, max_requests_per_minute, max_tokens_per_minute)
+    limits = max_requests_per_minute, max_tokens_per_minute
     with file.writing(limits, max_attempts, logging_level) as run:
         attend(run, bars=file.bars)
     return file.report(run)
@@ -189,23 +189,22 @@ class _File(Batch):
         refuse_unknown(options, known, "process_api_requests_from_file()")
         source = Path(requests_filepath)
         lines = RequestLines(source)
-        self.first: RequestLine = lines.first()
+        self._first = lines.first()
         self._results = ResultsFile(
             Path(save_filepath)
             if save_filepath is not None
             else source.with_name(f"{source.stem}_results{source.suffix}")
         )
         self._results.spare(source)
-        is_allowed = bool(options.get("allow_urls", False))
-        super().__init__(
-            lines, self.first, request_url, api_key, encoding, options, allow_urls=is_allowed
-        )
+        options = {"allow_urls": False, **options}
+        super().__init__(lines, self._first, request_url, api_key, encoding, options)
 
     @contextlib.contextmanager
     def writing(
         self, limits: tuple[Rate | None, Rate | None], max_attempts: int, level: int | str
     ) -> Iterator[Run]:
         """Start the run, and write its rows in the background; the block ends with the last."""
+        limits = limits_for(self._first, *limits)
         with self._results, self.running(limits, max_attempts, level, streams=True) as run:
             pump = Pump(run, self._results)
             try:

@@ -37,23 +37,20 @@ def main(typed: list[str] | None = None) -> int:
     parser.add_argument("--model", default="sim/check", help="whom to ask (default: %(default)s)")
     options = parser.parse_args(typed)
     topics = ("Tell me a story", "Explain quantum physics", "Name a colour", "Name a planet")
+    messages = ([{"role": "user", "content": topic}] for topic in topics)
     requests: list[dict[str, Any]] = [
-        {
-            "model": options.model,
-            "messages": [{"role": "user", "content": topic}],
-            "metadata": {"number": number},
-        }
-        for number, topic in enumerate(topics)
+        {"model": options.model, "messages": each, "metadata": {"number": number}}
+        for number, each in enumerate(messages)
     ]
     with files.scratch_folder() as folder:
         first = asyncio.run(openai_parallel_generate(requests, cache_dir=folder))
         again = asyncio.run(openai_parallel_generate(requests, cache_dir=folder, progress=False))
-    for request, response, *_ in first:
-        print(f"{request['messages'][0]['content']}: {_text(response)[:60]!r}")
+    for topic, (_, response, *_) in zip(topics, first, strict=True):
+        print(f"{topic}: {_text(response)[:60]!r}")
+    numbers = [metadata["number"] for _, _, metadata in first]
     checks = {
         "every request has its answer": all(isinstance(row[1], dict) for row in first),
-        "rows are in the order of the requests": [row[2]["number"] for row in first]
-        == [0, 1, 2, 3],
+        "rows are in the order of the requests": numbers == [0, 1, 2, 3],
         "asked again, the answers are the same": first == again,
     }
     for what, is_so in checks.items():

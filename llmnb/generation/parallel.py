@@ -132,7 +132,6 @@ class Batch:
         api_key: Key for that address.
         encoding: Encoding that counts tokens of models there is no better one for.
         options: Options by name, as `KEYWORDS` lists them.
-        allow_urls: Whether a request may name a URL or a key of its own.
 
     Raises:
         ConfigurationError: If an option has a value that it does not take; nothing was sent.
@@ -146,18 +145,15 @@ class Batch:
         api_key: str | None,
         encoding: str,
         options: Mapping[str, Any],
-        *,
-        allow_urls: bool,
     ) -> None:
         params, named = params_in(options)
         named = {"truncate": "end", "progress": "auto", **checked(named)}
         self.bars: Bars = named["progress"]
-        of_asking = ("api_provider", "gen_type", "duplicates")
+        of_asking = ("api_provider", "gen_type", "duplicates", "allow_urls")
         self._asking = asking_for(
             first,
             request_url=request_url,
             api_key=api_key,
-            allow_urls=allow_urls,
             params=with_params(None, params),
             **{name: named[name] for name in of_asking if name in named},
         )
@@ -204,20 +200,15 @@ class Batch:
     def __iter__(self) -> Iterator[Any]:
         """Yield the requests, each cut to its model's window; the log says which were cut."""
         for number, request in enumerate(self.requests):
-            if self._fitter is None or not isinstance(request, Mapping):
-                yield request
-                continue
-            fitted = self._fitter.fit(request)
-            if fitted.warning is None:
-                yield request
-                continue
-            self.cut += 1
-            requests_log.warning("Request #%d is cut. %s", number, fitted.warning)
-            yield (
-                RequestLine(dict(fitted.request))
-                if isinstance(request, RequestLine)
-                else fitted.request
-            )
+            fitted = request
+            if self._fitter is not None and isinstance(request, Mapping):
+                fitted, warning = self._fitter.fit(request)
+                if warning:
+                    self.cut += 1
+                    requests_log.warning("Request #%d is cut. %s", number, warning)
+                    if isinstance(request, RequestLine):
+                        fitted = RequestLine(dict(fitted))
+            yield fitted
 
 
 def _batch(
@@ -238,7 +229,7 @@ def _batch(
     if not (listed := requests_in(requests, "openai_parallel_generate()")):
         return None
     first = next((request for request in listed if isinstance(request, Mapping)), None)
-    return Batch(listed, first, request_url, api_key, encoding, options, allow_urls=True)
+    return Batch(listed, first, request_url, api_key, encoding, options)
 
 
 def _rows(batch: Batch, run: Run) -> list[ResponseRow]:

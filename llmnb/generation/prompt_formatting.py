@@ -98,14 +98,11 @@ def make_prompts(
 
 
 def _system_text(prompt_key: str | None) -> str | None:
-    if prompt_key is None:
-        return None
-    try:
-        return SYSTEM_TEXTS[prompt_key]
-    except KeyError:
-        raise ConfigurationError(
-            f"There is no prompt_key {prompt_key!r}: use one of {', '.join(SYSTEM_TEXTS)}, or None."
-        ) from None
+    if prompt_key is None or prompt_key in SYSTEM_TEXTS:
+        return prompt_key and SYSTEM_TEXTS[prompt_key]
+    raise ConfigurationError(
+        f"There is no prompt_key {prompt_key!r}: use one of {', '.join(SYSTEM_TEXTS)}, or None."
+    )
 
 
 def _by_template(tokenizer: Tokenizer, question: str, system: str | None) -> str:
@@ -310,14 +307,11 @@ _WIKI = _variants(
     "an article of an encyclopedia", "the article", "From an article of an encyclopedia:\n\n"
 )
 
+_WIKI_RELEASES = ("", "_hard", "_24", "_2024", "_2024_hard", "_update")
+
 task_prompts_dict_book: dict[str, Variants] = {
     "bookMIA": _variants("a passage from a book", "the book", "From a book:\n\n"),
-    "wikiMIA": _WIKI,
-    "wikiMIA_hard": _WIKI,
-    "wikiMIA_24": _WIKI,
-    "wikiMIA_2024": _WIKI,
-    "wikiMIA_2024_hard": _WIKI,
-    "wikiMIA_update": _WIKI,
+    **{f"wikiMIA{release}": _WIKI for release in _WIKI_RELEASES},
     "articles": _variants("a newspaper article", "the article", "From a newspaper:\n\n"),
     "dolma_v17": _variants("a document from the web", "the document", "From the web:\n\n"),
     "tulu_v1": _variants("an answer that an assistant gave", "the answer", "An answer:\n\n"),

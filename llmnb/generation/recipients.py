@@ -8,48 +8,29 @@ from typing import Any
 
 from llmnb.generation.rate_limits import requests_limits_dict, requests_url_dict
 from llmnb.rates import Rate
-from llmnb.running.asking import Asking, Duplicates
+from llmnb.running.asking import Asking
 from llmnb.targets.resolve import choose, names_provider
 from llmnb.wire.catalog import dialect_at, provider_of_url, providers_with_model
 
 logger = logging.getLogger("llmnb")
 
 
-def gen_type_of(url: str) -> str:
-    """Return what kind of answers an endpoint gives; a base address gives chats.
-
-    Example:
-        >>> gen_type_of("https://api.openai.com/v1/completions")
-        'text'
-        >>> gen_type_of("http://127.0.0.1:8000/v1")
-        'chat'
-    """
-    spoken = dialect_at(url)
-    return spoken[0] if spoken else "chat"
-
-
 def asking_for(
     first: Mapping[str, Any] | None,
     *,
     request_url: str | None = None,
-    api_key: str | None = None,
     api_provider: str | None = None,
-    duplicates: Duplicates = "merge",
-    allow_urls: bool = True,
-    params: Mapping[str, Any] | None = None,
     gen_type: str | None = None,
+    **further: Any,
 ) -> Asking:
     """Return the model and endpoint for requests that name none themselves.
 
     Args:
         first: The first request, whose model stands for those that name none.
         request_url: A base or a full endpoint; None: the table's, else the provider's own.
-        api_key: Key for that address.
         api_provider: Catalog name, where neither address nor model tells.
-        duplicates: Identical requests are sent once (``"merge"``) or each for itself.
-        allow_urls: Whether a request may name a URL or a key of its own.
-        params: Fields of the body where a request does not say otherwise.
         gen_type: ``"chat"``, ``"text"`` or another kind; None: as address and request say.
+        **further: What else an `Asking` takes.
     """
     first = first or {}
     model = str(first.get("model") or "") or None
@@ -64,14 +45,7 @@ def asking_for(
         # A model that no provider lists is taken for one of OpenAI's, such as a fine-tuned one.
         api_provider = None if providers_with_model(model) else "openai"
     return Asking(
-        model=model,
-        api_provider=api_provider,
-        api_key=api_key,
-        url=request_url,
-        gen_type=gen_type,
-        allow_urls=allow_urls,
-        duplicates=duplicates,
-        params=params or {},
+        model=model, api_provider=api_provider, url=request_url, gen_type=gen_type, **further
     )
 
 
@@ -94,9 +68,9 @@ def limits_for(
 
 
 def _gen_type(first: Mapping[str, Any], url: str | None) -> str:
-    url = url or requests_url_dict.get(str(first.get("model")))
-    if url is not None:
-        return gen_type_of(url)
+    if (url := url or requests_url_dict.get(str(first.get("model")))) is not None:
+        known = dialect_at(url)
+        return known[0] if known else "chat"  # a base address gives chats
     asks = "messages" in first or "prompt" in first
     return "embedding" if "input" in first and not asks else "chat"
 
@@ -108,5 +82,4 @@ def _is_elsewhere(model: str | None, url: str | None) -> bool:
     """
     if model is None or url is None or not names_provider(model):
         return False
-    owner = provider_of_url(url)
-    return owner is not None and owner != model.partition("/")[0].lower()
+    return provider_of_url(url) not in (None, model.partition("/")[0].lower())

@@ -14,6 +14,7 @@ import orjson
 
 from llmnb.adapters import files
 from llmnb.adapters.file_lock import locked
+from llmnb.display.texts import counted
 from llmnb.engine.run import Run
 from llmnb.errors import (
     AddressInFile,
@@ -22,7 +23,6 @@ from llmnb.errors import (
     StoreError,
     UnreadableFile,
 )
-from llmnb.generation.lines import RequestLine
 from llmnb.models.response_rows import CALLERS_FIELDS, error_texts, without_callers_fields
 from llmnb.records import Outcome
 from llmnb.wire import json_bytes
@@ -64,23 +64,20 @@ def refused_addresses(count: int) -> str | None:
     """
     if not count:
         return None
-    who = "1 line" if count == 1 else f"{count:,} lines"
+    its, was = ("its", "was") if count == 1 else ("their", "were")
     return (
-        f"{who} named a url or an api_key of {'its' if count == 1 else 'their'} own and "
-        f"{'was' if count == 1 else 'were'} sent nowhere: if you trust the file, type the command "
-        "again with --allow-urls, or pass allow_urls=True."
+        f"{counted(count, 'line')} named a url or an api_key of {its} own and {was} sent nowhere: "
+        "if you trust the file, type the command again with --allow-urls, or pass allow_urls=True."
     )
 
 
 def _request_json(asked: Any) -> bytes:
-    if isinstance(asked, RequestLine):
-        if asked.written is not None and CALLERS_FIELDS.isdisjoint(asked):
-            return asked.written
-    elif isinstance(asked, UnreadableFile):
+    if isinstance(asked, UnreadableFile):
         return orjson.dumps((asked.details.raw or b"").decode("utf-8", "replace"))
-    if not isinstance(asked, Mapping):
-        return _json(asked)
-    return _json(without_callers_fields(asked))
+    written = getattr(asked, "written", None)  # of a `RequestLine`
+    if written is not None and CALLERS_FIELDS.isdisjoint(asked):
+        return bytes(written)
+    return _json(without_callers_fields(asked) if isinstance(asked, Mapping) else asked)
 
 
 def _json(value: Any) -> bytes:

@@ -254,7 +254,7 @@ class ModelGenerator:
             gpu_memory_utilization=gpu_memory_utilization,
             tensor_parallel_size=tensor_parallel_size,
             max_model_len=max_model_len,
-            further=engine_options,
+            **engine_options,
         )
         self.cuts: tuple[Cut, ...] = ()
         """What the last call had to cut from its prompts."""

@@ -8,7 +8,6 @@ request is never changed; a cut one is a copy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmnb.adapters import prices
@@ -35,15 +34,6 @@ Source:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A request that fits, and what was left out of it."""
-
-    request: Mapping[str, Any]
-    warning: str | None = None
-    """One sentence; None where nothing was cut."""
-
-
 class Fitter:
     """Cuts requests to the window of the model that each is for.
 
@@ -63,35 +53,34 @@ class Fitter:
         self._windows: dict[HTTPTarget, int | None] = {}
         """Context windows by target; None where they are not known."""
 
-    def fit(self, request: Mapping[str, Any]) -> Fitted:
-        """Return the request, cut where it is longer than its model takes."""
+    def fit(self, request: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+        """Return the request, cut where it is longer than its model takes, and what was left out.
+
+        The second is one sentence, empty where nothing was cut.
+        """
         try:
             target = self._preparer.target_of(request)
         except LLMNBError:
-            return Fitted(request)  # the run gives its row the error
+            return request, ""  # the run gives its row the error
         who = target.provider, target.model
         if target not in self._windows:
             self._windows[target] = WINDOWS.get(who) or prices.context_window(*who)
         window = self._windows[target]
         if window is None:
-            return Fitted(request)
+            return request, ""
         room = window - self._answer(request, window)
         # No encoding makes more tokens than there are bytes: most need not be counted.
         written = request.written if isinstance(request, RequestLine) else None
-        bytes_at_most = upper_bound(request) if written is None else len(written)
-        if bytes_at_most <= room:
-            return Fitted(request)
-        cutter = _Cutter(who, self._side, self._encoding)
-        if "messages" in request:
-            fitted = cutter.conversation(request, room)
-        else:
-            fitted = cutter.texts(request, room)
+        if (upper_bound(request) if written is None else len(written)) <= room:
+            return request, ""
+        cutter = _Cutter(target.model, self._side, self._encoding)
+        cut = cutter.conversation if "messages" in request else cutter.texts
+        fitted = cut(request, room)
         if not cutter.cuts:
-            return Fitted(request)
+            return request, ""
         kept = "" if room == window else f" with {window - room:,} kept for the answer"
-        return Fitted(
-            fitted, f"{'/'.join(who)} takes {window:,} tokens{kept}: {'; '.join(cutter.cuts)}."
-        )
+        cuts = "; ".join(cutter.cuts)
+        return fitted, f"{'/'.join(who)} takes {window:,} tokens{kept}: {cuts}."
 
     def _answer(self, request: Mapping[str, Any], window: int) -> int:
         if self._asking.gen_type == "embedding":
@@ -104,8 +93,8 @@ class Fitter:
 class _Cutter:
     """Cuts the texts of one request."""
 
-    def __init__(self, who: tuple[str, str], side: Side, encoding: str) -> None:
-        self._model = who[1]
+    def __init__(self, model: str, side: Side, encoding: str) -> None:
+        self._model = model
         self._side = side
         self._encoding = encoding
         self.cuts: list[str] = []

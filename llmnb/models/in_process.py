@@ -21,7 +21,7 @@ from llmnb.targets.endpoint import Endpoint, register_model
 from llmnb.targets.local import EMBEDS, LocalTarget, local_target
 from llmnb.targets.vllm_target import VLLMTarget
 
-_MODEL = Option("a name or the path of a GGUF file", PATH, frozenset(), is_optional=False)
+_MODEL = Option("a name or the path of a GGUF file", PATH, is_optional=False)
 
 
 @full_signature
@@ -174,7 +174,7 @@ class VLLMModel(LLM):
                 gpu_memory_utilization=gpu_memory_utilization,
                 tensor_parallel_size=tensor_parallel_size,
                 max_model_len=max_model_len,
-                further=engine_options,
+                **engine_options,
             )
         else:
             self.engine = vllm.wrap(model)

@@ -95,6 +95,7 @@ ADDRESS = ("api_base", "base_url", "url")
 _OF_THE_CONFIG = frozenset(
     (
         *("name", "model", "model_name", "model_list", "router_kwargs", "fallbacks", "kwargs"),
+        *("caching",),
         *("default_fallbacks", "rate_limit", "request_limit", "pass_through_router", "n"),
         *("litellm_params", "model_info"),
     )
@@ -108,7 +109,11 @@ _OF_THE_CONNECTION = frozenset(
 )
 ATTEMPTS = ("num_retries", "max_retries")
 _TIMES = ("timeout", "request_timeout", "stream_timeout")
-_RENAMED = {"max_token": "max_tokens", "max_parallel_requests": "max_concurrent_requests"}
+_RENAMED = {
+    "max_token": "max_tokens",
+    "max_parallel_requests": "max_concurrent_requests",
+    "api_provider": "custom_llm_provider",
+}
 _TOKENS = ("rate_limit", "client", ("max_tokens_per_minute", "tpm"))
 _REQUESTS = ("request_limit", "client|request", ("max_requests_per_minute", "rpm"))
 _CONCURRENCY = "max_concurrent_requests"
@@ -139,7 +144,9 @@ class ModelConfig:
     """Answers to one question."""
 
 
-def read_config(name: str | None, config: Mapping[str, Any] | None) -> ModelConfig:
+def read_config(
+    name: str | None, config: Mapping[str, Any] | None, *, gen_type: str = "chat"
+) -> ModelConfig:
     """Return the settings that a name and a config mean.
 
     Args:
@@ -147,6 +154,7 @@ def read_config(name: str | None, config: Mapping[str, Any] | None) -> ModelConf
         config: LiteLLM's form with a ``model_list``, or the fields themselves: ``name``,
             parameters, ``api_key``, ``api_base``, ``rate_limit`` and ``request_limit`` (a rate,
             or a mapping from models to rates), ``fallbacks``, options of runs.
+        gen_type: What the models are asked for.
 
     Raises:
         ConfigurationError: If it cannot be read, or has no such model.
@@ -173,7 +181,7 @@ def read_config(name: str | None, config: Mapping[str, Any] | None) -> ModelConf
     n = models[0].get("n", fields.get("n"))
     return ModelConfig(
         name=name,
-        endpoints=tuple(_endpoint(own, name, fields) for own in models),
+        endpoints=tuple(_endpoint(own, name, fields, gen_type) for own in models),
         options=options,
         n=None if n is None else OPTIONS["n"].checked("n", n),
     )
@@ -207,29 +215,38 @@ def _models(
     return models
 
 
-def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> Endpoint:
-    """Return a model as an endpoint, with the limits that the config sets it."""
-    connection = {key: value for key, value in own.items() if is_connection(key)}
-    endpoint = litellm_endpoint(
-        str(own["model"]),
-        url=next((str(own[key]) for key in ADDRESS if own.get(key)), ""),
-        api_key=own.get("api_key") or None,
-        provider_name=_text(connection.pop("custom_llm_provider", None)),
-        params={
-            key: value
-            for key, value in own.items()
-            if key not in _NO_PARAMS and not is_connection(key)
-        },
-        connection=connection,
+def _endpoint(
+    own: Mapping[str, Any], name: str, config: Mapping[str, Any], gen_type: str
+) -> Endpoint:
+    """Return a model as an endpoint, with the limits that the config sets it.
+
+    What the catalog knows is asked directly, in the provider's own dialect. Everything
+    else, and what is named ``litellm/…``, goes through LiteLLM.
+    """
+    connection = {key: value for key, value in own.items() if _is_connection(key)}
+    url, api_key = next(filter(None, map(own.get, ADDRESS)), ""), own.get("api_key") or None
+    named = connection.pop("custom_llm_provider", None)
+    check_texts(api_base=url, custom_llm_provider=named)
+    provider_name, model = provider_and_model(
+        str(own["model"]), provider_name=named, has_url=bool(url), gen_type=gen_type
     )
-    model = endpoint.model.partition("/")[2]
+    owner = None
+    if provider_name == _VIA_LITELLM:
+        keyed = {"api_key": api_key, "api_base": url}
+        connection |= {key: value for key, value in keyed.items() if value}
+        for key, value in connection.items():
+            if names_secret(key) and isinstance(value, str):
+                connection[key] = secret(value)
+        owner = LiteLLMConnection(model, connection)
+    elif url:
+        url = _full_address(provider_name, url, connection.get("api_version"))
     rates: dict[Key, Rate] = {}
     least: list[float | None] = []
     for field, kind, others in (_TOKENS, _REQUESTS):
         limit, read = config.get(field), OPTIONS[others[0]].checked
         for rate in limit.values() if isinstance(limit, Mapping) else (limit,):
             read(field, rate)  # a wrong rate is an error here, not at the first request
-        shared = _rate(limit, endpoint.model, name)
+        shared = _rate(limit, f"{provider_name}/{model}", name)
         if shared is not None:
             rates[kind, model] = shared
         every = [read(field, shared), *(read(key, own.get(key)) for key in others)]
@@ -240,7 +257,19 @@ def _endpoint(own: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> E
         concurrency=OPTIONS[_CONCURRENCY].checked(_CONCURRENCY, own.get(_CONCURRENCY)),
         even=OPTIONS[_EVEN].checked(_EVEN, own.get(_EVEN, False)),
     )
-    return dataclasses.replace(endpoint, limits=limits, rates=rates)
+    return Endpoint(
+        model=f"{provider_name}/{model}",
+        url=url,
+        api_key=api_key,
+        params={
+            key: value
+            for key, value in own.items()
+            if key not in _NO_PARAMS and not _is_connection(key)
+        },
+        limits=limits,
+        rates=rates,
+        owner=owner,
+    )
 
 
 def _rate(limit: Any, *models: str) -> Rate | None:
@@ -267,10 +296,10 @@ def _rate(limit: Any, *models: str) -> Rate | None:
 
 
 def _tells_where(key: str) -> bool:
-    return key in ADDRESS or key == "api_key" or is_connection(key)
+    return key in ADDRESS or key == "api_key" or _is_connection(key)
 
 
-def is_connection(key: str) -> bool:
+def _is_connection(key: str) -> bool:
     """Return whether a field of a config says how LiteLLM reaches a model."""
     return key in _OF_THE_CONNECTION or key.startswith(_CONNECTS)
 
@@ -335,58 +364,12 @@ _BARE_BASES = ("anthropic", "gemini", "ollama")
 _VIA_LITELLM = "litellm"
 
 
-def litellm_endpoint(
+def provider_and_model(
     name: str,
     *,
-    url: str = "",
-    api_key: str | None = None,
     provider_name: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    connection: Mapping[str, Any] | None = None,
-) -> Endpoint:
-    """Return the endpoint that a name of LiteLLM's means.
-
-    What the catalog knows is asked directly, in the provider's own dialect. Everything
-    else, and what is named ``litellm/…``, goes through LiteLLM.
-
-    Args:
-        name: As LiteLLM spells it, such as ``"gpt-4o"`` or ``"bedrock/…"``.
-        url: Base or endpoint, where it is not the provider's own.
-        api_key: Key; else wherever keys are looked for.
-        provider_name: LiteLLM's ``custom_llm_provider``.
-        params: Fields of the body.
-        connection: Further fields that LiteLLM needs to reach it, such as ``aws_region_name``.
-
-    Example:
-        >>> litellm_endpoint("together_ai/meta-llama/Llama-3-8b").model
-        'together/meta-llama/Llama-3-8b'
-        >>> litellm_endpoint("bedrock/anthropic.claude-3").model
-        'litellm/bedrock/anthropic.claude-3'
-    """
-    check_texts(api_base=url, custom_llm_provider=provider_name)
-    fields = dict(connection or {})
-    provider_name, model = provider_and_model(name, provider_name=provider_name, has_url=bool(url))
-    owner = None
-    if provider_name == _VIA_LITELLM:
-        keyed = {"api_key": api_key, "api_base": url}
-        fields |= {key: value for key, value in keyed.items() if value}
-        for key, value in fields.items():
-            if names_secret(key) and isinstance(value, str):
-                fields[key] = secret(value)
-        owner = LiteLLMConnection(model, fields)
-    elif url:
-        url = _full_address(provider_name, url, fields.get("api_version"))
-    return Endpoint(
-        model=f"{provider_name}/{model}",
-        url=url,
-        api_key=api_key,
-        params=dict(params or {}),
-        owner=owner,
-    )
-
-
-def provider_and_model(
-    name: str, *, provider_name: str | None = None, has_url: bool = False
+    has_url: bool = False,
+    gen_type: str = "chat",
 ) -> tuple[str, str]:
     """Return provider and model that a LiteLLM name means.
 
@@ -400,8 +383,9 @@ def provider_and_model(
         name = f"{provider_name}/{name.removeprefix(provider_name + '/')}"
     head, slash, rest = name.partition("/")
     known = _ALIASES.get(head, head)
-    if slash and (known in load_catalog() or known == "sim"):
-        return known, rest
+    row = load_catalog().get(known)
+    if slash and (row is not None or known == "sim"):
+        return (_VIA_LITELLM, name) if row and gen_type not in row.paths else (known, rest)
     owners = providers_with_model(name)
     if "openai" in owners:
         return "openai", name

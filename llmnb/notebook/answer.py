@@ -19,8 +19,8 @@ from llmnb.engine.status import Clock
 from llmnb.errors import LLMNBError
 from llmnb.notebook import markdown, prompt_formats
 from llmnb.notebook.prompt_formats import Format
-from llmnb.notebook.surface import TICK_SECONDS, Bundle, OutputSlot
-from llmnb.progress import Interrupts
+from llmnb.notebook.surface import Bundle, OutputSlot
+from llmnb.progress import DRAW_SECONDS, Interrupts
 from llmnb.records import Delta, Outcome
 from llmnb.running.asking import Asking, Model
 from llmnb.running.start import start
@@ -175,7 +175,7 @@ class LiveText(abc.ABC):
     def draw(self) -> None:
         """Show what is new; call it as often as you like."""
         now = Clock.monotonic()
-        if now - self._drawn >= TICK_SECONDS and len(text := self.text) > self._count:
+        if now - self._drawn >= DRAW_SECONDS and len(text := self.text) > self._count:
             self._drawn = now
             self._show(text)
             self._count = len(text)

@@ -1,7 +1,7 @@
 """The cache manager: one widget over all projects, to look into them, export and clear them.
 
-Nothing that the page sends is believed: a message names a project of the store or a number that
-this manager has given out, and is looked up again before anything is done. No path ever comes
+Nothing that the page sends is believed: a message names a project of the store or something
+that this manager has cleared, and is looked up again before anything is done. No path ever comes
 from the page.
 
 Whatever reads or writes answers happens on the widget's own thread, so that the kernel stays
@@ -27,7 +27,6 @@ from llmnb.display.texts import counted
 from llmnb.engine.status import Clock
 from llmnb.errors import InputError, StoreError
 from llmnb.notebook import cache_view
-from llmnb.notebook.cache_view import ClearedProject
 from llmnb.notebook.request_surface import RequestSurface
 from llmnb.notebook.surface import Bundle
 from llmnb.store import clearing, layout, projects, search, transfer
@@ -111,8 +110,9 @@ class CacheManager(RequestSurface):
         self._root = settings.cache_dir(cache_dir).absolute()
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._cleared: dict[int, ClearedProject] = {}
-        self._number = 0
+        self._cleared: dict[str, ProjectSummary] = {}
+        """What was cleared here, by what brings it back."""
+
         super().__init__(snapshot={"view": "looking", "where": cache_view.folder_text(self._root)})
         changes = projects.changes(self._root)
         self._jobs.put(self.look)
@@ -124,12 +124,8 @@ class CacheManager(RequestSurface):
 
     # ------------------------------------------------------------------ from anywhere
 
-    def look(self) -> None:
-        """Show the projects as they are now, the one used last first."""
-        self._look()
-
-    def _look(self, *, stays: bool = False) -> None:
-        """Show the projects as they are now.
+    def look(self, *, stays: bool = False) -> None:
+        """Show the projects as they are now, the one used last first.
 
         Args:
             stays: Whether each stays in its place, for whoever is about to click.
@@ -138,10 +134,9 @@ class CacheManager(RequestSurface):
         with self._lock:
             if self._is_closed:
                 return
-            cleared = list(self._cleared.values())
             places = [row["name"] for row in self.snapshot.get("projects", ())] if stays else []
             self.snapshot = shown = cache_view.list_view(
-                summaries, cleared, self._root, Clock.wall(), places=places
+                summaries, self._cleared, self._root, Clock.wall(), places=places
             )
         self.set_traits_safely(
             projects=len(summaries),
@@ -159,7 +154,7 @@ class CacheManager(RequestSurface):
             changes = projects.changes(self._root)
             if changes != seen or began - looked >= AGE_SECONDS:
                 seen, looked = changes, began
-                self._jobs.put(lambda: self._look(stays=True), only="follow")
+                self._jobs.put(lambda: self.look(stays=True), only="follow")
                 self._jobs.wait(PATIENCE_SECONDS)
             rest = RESTS * (Clock.monotonic() - began)
             pause = max(FOLLOW_SECONDS, min(rest, LONGEST_REST_SECONDS))
@@ -190,29 +185,23 @@ class CacheManager(RequestSurface):
             for summary in summaries:
                 report = clearing.clear([summary.name], self._root, to_trash=True)
                 with self._lock:
-                    for token in report.tokens:
-                        self._number += 1
-                        self._cleared[self._number] = ClearedProject(
-                            number=self._number, token=token, summary=summary
-                        )
+                    self._cleared |= dict.fromkeys(report.tokens, summary)
         finally:
             self.look()
 
-    def undo(self, *numbers: int) -> None:
-        """Bring back what was cleared; without numbers all of it.
+    def undo(self, *tokens: str) -> None:
+        """Bring back what was cleared; without names of it all of it.
 
         Raises:
             StoreError: If it cannot be brought back.
         """
-        with self._lock:
-            wanted = [self._cleared.get(number) for number in numbers or list(self._cleared)]
         try:
-            for cleared in wanted:
-                if cleared is None:
+            for token in tokens or list(self._cleared):
+                if token not in self._cleared:
                     raise InputError("There is nothing to undo any more.")
-                clearing.undo(cleared.token, self._root)
+                clearing.undo(token, self._root)
                 with self._lock:
-                    self._cleared.pop(cleared.number, None)
+                    self._cleared.pop(token, None)
         finally:
             self.look()
 
@@ -226,11 +215,11 @@ class CacheManager(RequestSurface):
         _open.discard(self)
         self._ended.set()
         with self._lock:
-            cleared, self._cleared = list(self._cleared.values()), {}
+            cleared, self._cleared = self._cleared, {}
         self._jobs.wait(PATIENCE_SECONDS)
-        for project in cleared:
+        for token in cleared:
             try:
-                clearing.discard(project.token, self._root)
+                clearing.discard(token, self._root)
             except StoreError as error:
                 logger.warning("%s", error)
 
@@ -249,7 +238,7 @@ class CacheManager(RequestSurface):
     def _listed(self) -> dict[str, Any]:
         shown: dict[str, Any] = self.snapshot
         if shown.get("view") not in ("list", "empty"):  # added up later than anybody would wait
-            return cache_view.list_view([], [], self._root, Clock.wall())
+            return cache_view.list_view([], {}, self._root, Clock.wall())
         return shown
 
     # ------------------------------------------------------------------- from the page
@@ -265,10 +254,8 @@ class CacheManager(RequestSurface):
                 return lambda: self._send_question(chosen, turn)
             case {"do": "clear", "project": str() | None as chosen}:
                 return lambda: self.clear(chosen)
-            case {"do": "undo", "gone": list(numbers)} if numbers and all(
-                type(number) is int for number in numbers
-            ):
-                return lambda: self.undo(*numbers)
+            case {"do": "undo", "gone": [str(), *_] as tokens}:
+                return lambda: self.undo(*map(str, tokens))
             case {"do": "export", "project": str() | None as chosen, "format": str(to)} if (
                 to in _EXPORTS
             ):

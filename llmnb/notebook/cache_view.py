@@ -7,8 +7,7 @@ one page of a project's answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +36,6 @@ EMPTY = (
     "Every answer that you pay for is kept here, by project, so that the same row is never paid "
     "for twice. Nothing is ever evicted; clearing is up to you.",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClearedProject:
-    """A project that was cleared and can still come back."""
-
-    number: int
-    token: str
-    summary: ProjectSummary
 
 
 def folder_text(folder: Path) -> str:
@@ -88,7 +78,7 @@ def buy_again(count: int, usd: float, unpriced: int) -> str:
 
 def list_view(
     summaries: Sequence[ProjectSummary],
-    cleared: Sequence[ClearedProject],
+    cleared: Mapping[str, ProjectSummary],
     root: Path,
     now: float,
     *,
@@ -98,21 +88,25 @@ def list_view(
 
     Args:
         summaries: The projects.
-        cleared: Those that were cleared and can come back.
+        cleared: Those that were cleared and can come back, by what brings each back.
         root: Their folder.
         now: Seconds since the epoch.
         places: Names in the order in which they stand there and stay; new ones come above.
     """
-    every = [(summary, 0) for summary in summaries]
-    every += [(project.summary, project.number) for project in cleared]
-    every.sort(key=lambda pair: (-pair[0].last_used, label(pair[0].name)))
+    every = [("", summary) for summary in summaries] + list(cleared.items())
     place_of = {name: place for place, name in enumerate(places)}
-    every.sort(key=lambda pair: place_of.get(pair[0].name, -1))
+    every.sort(
+        key=lambda pair: (
+            place_of.get(pair[1].name, -1),
+            -pair[1].last_used,
+            label(pair[1].name),
+        )
+    )
     return {
         "view": "list" if every else "empty",
         "where": folder_text(root),
-        "hero": _hero(summaries, [summary for summary, _ in every]),
-        "projects": [{**_row(summary, now), "gone": number} for summary, number in every],
+        "hero": _hero(summaries, [summary for _, summary in every]),
+        "projects": [{**_row(summary, now), "gone": token} for token, summary in every],
         "foot": _foot(cleared),
         "blank": list(EMPTY),
     }
@@ -156,21 +150,18 @@ def _hero(kept: Sequence[ProjectSummary], every: Sequence[ProjectSummary]) -> di
     }
 
 
-def _foot(cleared: Sequence[ClearedProject]) -> dict[str, Any] | None:
+def _foot(cleared: Mapping[str, ProjectSummary]) -> dict[str, Any] | None:
     if not cleared:
         return None
-    count = counted(sum(project.summary.answers for project in cleared), "answer")
-    freed = numbers.size(sum(project.summary.size_bytes for project in cleared))
-    is_single = len(cleared) == 1
-    who = label(cleared[0].summary.name) if is_single else counted(len(cleared), "project")
+    count = counted(sum(summary.answers for summary in cleared.values()), "answer")
+    freed = numbers.size(sum(summary.size_bytes for summary in cleared.values()))
+    names = [label(summary.name) for summary in cleared.values()]
+    who = names[0] if len(names) == 1 else counted(len(names), "project")
+    rest = f" {count}, {freed}. It can be undone until this manager is closed."
     return {
-        "parts": [
-            "",
-            f"Cleared {who}:",
-            f" {count}, {freed}. It can be undone until this manager is closed.",
-        ],
-        "gone": [project.number for project in cleared],
-        "undo": "Undo" if is_single else f"Undo all {len(cleared)}",
+        "parts": ["", f"Cleared {who}:", rest],
+        "gone": list(cleared),
+        "undo": "Undo" if len(names) == 1 else f"Undo all {len(names)}",
     }
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 import threading
 import weakref
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import traitlets
@@ -19,11 +21,18 @@ import traitlets
 from llmnb import progress, user_code
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.notebook import cell_runs, receipt
-from llmnb.notebook.cell_runs import CellRuns, entry_of, receipt_bundle
 from llmnb.notebook.facts import row_counts
-from llmnb.notebook.run_part import RunPart
-from llmnb.notebook.surface import Bundle, CardOutput, OutputSlot, Surface, capturing, joined, watch
+from llmnb.notebook.run_part import CellRuns, RunPart, entry_of, page_of, receipt_bundle
+from llmnb.notebook.surface import (
+    Bundle,
+    CardOutput,
+    OutputSlot,
+    Surface,
+    capturing,
+    joined,
+    message_header,
+    watch,
+)
 
 STATIC_SECONDS = 2.0
 """What a saved notebook shows of a run is put anew no more often than this."""
@@ -49,7 +58,6 @@ class RunDashboard(Surface):
 
     Args:
         run: The run, as `start` returns it; None: nothing is seen before `follow`.
-        total: Rows in all, where the run itself reads them lazily.
         holds_kernel: Whether a cell waits for the run, so that the kernel may not
             receive the buttons' messages. The card says so until one has arrived.
         ticks: Whether a thread keeps the card up to date until the run is done.
@@ -90,142 +98,122 @@ class RunDashboard(Surface):
     usd = traitlets.Float(0.0, read_only=True)
     """Dollars spent so far, as far as prices are known; where there are none, simulated ones."""
 
+    _planned: Mapping[str, Any] = {}
+    """What is shown before there is a run."""
+
     def __init__(
         self,
         run: AnyRun | None = None,
         *,
-        total: int | None = None,
         holds_kernel: bool = False,
         ticks: bool = True,
         runs: CellRuns | None = None,
     ) -> None:
         self._lock = threading.RLock()
         self._parts: dict[str, RunPart] = {}
-        self._runs: dict[str, CellRuns] = {}
         self._outputs: list[CardOutput] = []
         self._renewed = -math.inf
-        if run is not None:
-            self._add(MAIN, run, runs, total=total, holds_kernel=holds_kernel)
         super().__init__(snapshot=self._composed())
         self.on_msg(self._on_message)
         if run is not None:
-            self._publish(run.status(), run)
-            if run.is_done:
-                self.end(run.status())
-            elif ticks:
-                watch(run, self.draw, self.end)
+            self.follow(run, runs=runs, holds_kernel=holds_kernel, ticks=ticks)
 
-    def _add(self, name: str, run: AnyRun, runs: CellRuns | None, **options: Any) -> None:
-        on_receipt = functools.partial(self._on_receipt, name)
-        self._parts[name] = RunPart(run, self._on_failed_rows, on_receipt, **options)
-        self._runs[name] = runs or CellRuns()
+    def follow(
+        self,
+        run: AnyRun,
+        name: str = MAIN,
+        runs: CellRuns | None = None,
+        *,
+        holds_kernel: bool = False,
+        ticks: bool = True,
+    ) -> None:
+        """Show this run from now on, whatever was shown before.
 
-    def follow(self, run: AnyRun) -> None:
-        """Show this run from now on, whatever was shown before."""
-        self._follow(MAIN, run)
-
-    def _follow(self, name: str, run: AnyRun, runs: CellRuns | None = None) -> None:
+        Args:
+            run: The run.
+            name: The part of the card that shows it.
+            runs: The runs with which it shares a receipt; None: none.
+            holds_kernel: Whether a cell waits for the run.
+            ticks: Whether a thread keeps the card up to date until the run is done.
+        """
         with self._lock:
-            self._add(name, run, runs)
-            part = self._parts[name]
-        self._show()
-        self._renew_outputs()
-        if name == MAIN:
-            self._publish(run.status(), run)
+            part = self._parts[name] = RunPart(
+                run, runs or CellRuns(), self._show, self._renew, holds_kernel=holds_kernel
+            )
+        self._renew(part)
+        self._publish(part, run.status(), run)
         if run.is_done:
-            self.end(run.status(), name)
-            return
+            self._end(part, run.status())
+        elif ticks:
+            watch(run, functools.partial(self._draw, part), functools.partial(self._end, part))
 
-        def draw(status: StatusSnapshot) -> None:
-            if self._parts.get(name) is part:
-                self.draw(status, name)
+    def draw(self, status: StatusSnapshot) -> None:
+        """Show the run as it is."""
+        self._draw(self._parts[MAIN], status)
 
-        def end(status: StatusSnapshot) -> None:
-            if self._parts.get(name) is part:
-                self.end(status, name)
+    def end(self, status: StatusSnapshot) -> None:
+        """Show how the run ended: its receipt, and the banner of what failed."""
+        self._end(self._parts[MAIN], status)
 
-        watch(run, draw, end)
-
-    def draw(self, status: StatusSnapshot, name: str = MAIN) -> None:
-        """Show the run as it is; call it as often as you like."""
-        if self._parts[name].is_due():
-            self.draw_last(status, name)
-
-    def draw_last(self, status: StatusSnapshot, name: str = MAIN) -> None:
-        """Show the run as it is, however short ago it was shown."""
+    def _draw(self, part: RunPart, status: StatusSnapshot) -> None:
         with self._lock:
-            part = self._parts[name]
+            if part not in self._parts.values():
+                return  # another run is followed by now
             view = part.shown.get("view")
             part.draw(status)
             is_news = part.shown.get("view") != view
             self._show()
         # The end is told once the receipt stands there, and the failed rows can be asked again.
-        if name == MAIN and status.state not in ("finished", "stopped"):
-            self._publish(status)
+        if status.state not in ("finished", "stopped"):
+            self._publish(part, status)
         if is_news or Clock.monotonic() - self._renewed >= STATIC_SECONDS:
             self._renew_outputs()
 
-    def end(self, status: StatusSnapshot, name: str = MAIN) -> None:
-        """Show how the run ended: its receipt, and the banner of what failed."""
-        part, runs = self._parts[name], self._runs[name]
+    def _end(self, part: RunPart, status: StatusSnapshot) -> None:
         with self._lock:
-            if part.is_over:
+            if part not in self._parts.values() or (run := part.run) is None:
                 return
-            run = part.end(status)
-        if run is not None:
-            run.about.is_reported = True
             # A card that is a part of somebody's page stands beside what is made of its result.
-            gives_code = runs.gives_code and bool(self._outputs)
-            entry = entry_of(run, status, gives_code=gives_code)
-            runs.add(entry, part)
-            part.offer(status, is_single=runs.is_single)
-        self._show()
-        self._renew_outputs()
-        if name == MAIN:
-            self._publish(status)
-
-    def _on_receipt(self, name: str) -> None:
-        self._show()
-        self._send_receipt(name)
-        self._renew_outputs()
-
-    def _on_failed_rows(self) -> None:
-        with self._lock:
-            self._show()
-            is_over = not any(part.has_buttons for part in self._parts.values())
-        if is_over:
-            self._renew_outputs()
-            if self.run is not None:  # what a retry has answered has failed no more
-                self._publish(self.run.status())
+            part.end(status, has_output=bool(self._outputs))
+        if _shown.get(run) is self:
+            del _shown[run]
+            self.set_traits_safely(run=None)
+            _over.append(self)
+            while len(_over) > CARDS_KEPT:
+                _over.popleft().close()
 
     def _composed(self) -> dict[str, Any]:
         """Return the whole of what the page shows."""
-        shown = self._first_shown()
+        shown = dict(self._planned)
         if (main := self._parts.get(MAIN)) is not None:
             shown = {"kind": "run", **main.shown}
         if (first := self._parts.get(FIRST)) is not None:
             region = first.shown["region"].replace("Run of", "First rows of", 1)
-            shown = {**shown, "first": {**first.shown, "region": region}}
+            shown["first"] = {**first.shown, "region": region}
         return shown
-
-    def _first_shown(self) -> dict[str, Any]:
-        """Return what is shown before there is a run."""
-        return {}
 
     def _show(self) -> None:
         with self._lock:
             self.snapshot = self._composed()
 
-    def _publish(self, status: StatusSnapshot, run: AnyRun | None = None) -> None:
+    def _renew(self, part: RunPart) -> None:
+        """Show a part that has another receipt, on the page and in a saved notebook."""
+        self._show()
+        self._send_receipts()
+        self._renew_outputs()
+        if part.is_over and self.run is not None:
+            self._publish(part, self.run.status())
+
+    def _publish(self, part: RunPart, status: StatusSnapshot, run: AnyRun | None = None) -> None:
         """Set the traits to how the run is."""
         run = self.run if run is None else run
-        if run is None:
+        if run is None or part is not self._parts.get(MAIN):
             return
         rows = row_counts(status)
         self.set_traits_safely(
             run=run,
             done=rows.completed,
-            total=self._parts[MAIN].total if rows.total is None else rows.total,
+            total=rows.total,
             failed=rows.failed,
             usd=status.counts.shown().usd,
             state=status.state,
@@ -236,24 +224,22 @@ class RunDashboard(Surface):
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
             case {"do": "hello"}:
-                for name, part in list(self._parts.items()):
+                for part in list(self._parts.values()):
                     part.holds_kernel = False  # whatever runs, messages arrive
-                    self._send_receipt(name)
-            case {"do": str(), "at": str(name)} if name in self._parts:
-                self._act(name, content)
-            case {"do": str()} if "at" not in content and MAIN in self._parts:
-                self._act(MAIN, content)
+                self._send_receipts()
+            case {"do": str()}:
+                name = str(content.get("at", MAIN))
+                if (acting := self._parts.get(name)) is not None:
+                    message = acting.act(content)
+                    self._show()
+                    if message is not None:
+                        self.send({**message, "at": name})
 
-    def _act(self, name: str, content: Any) -> None:
-        message = self._parts[name].act(content)
-        self._show()
-        if message is not None:
-            self.send({**message, "at": name})
-
-    def _send_receipt(self, name: str) -> None:
-        """Give the page the receipt: as a message, so that no state of a widget holds it."""
-        if (bundle := self._parts[name].receipt) is not None:
-            self.send({"kind": "receipt", "at": name, "html": bundle["text/html"]})
+    def _send_receipts(self) -> None:
+        """Give the page the receipts: as messages, so that no state of a widget holds them."""
+        for name, part in list(self._parts.items()):
+            if (bundle := part.receipt) is not None:
+                self.send({"kind": "receipt", "at": name, "html": bundle["text/html"]})
 
     # ---------------------------------------------------------------------- displays
 
@@ -268,7 +254,7 @@ class RunDashboard(Surface):
         return joined(self._parts[name].static for name in (MAIN, FIRST) if name in self._parts)
 
     def _ipython_display_(self) -> None:
-        output = CardOutput(self.bundle, self.static())
+        output = CardOutput(self)
         with self._lock:
             self._outputs.append(output)
         if self.is_final:
@@ -286,10 +272,6 @@ class RunDashboard(Surface):
             else:
                 output.renew(static)
 
-    def let_go(self) -> None:
-        """Hold the run no longer, and keep no more than the receipt."""
-        self.set_traits_safely(run=None)
-
 
 # ------------------------------------------------------------------------- on show
 
@@ -297,94 +279,11 @@ class RunDashboard(Surface):
 CARDS_KEPT = 64
 """Cards of finished runs that stay open: whoever opens the notebook again sees them."""
 
-
-class Shown:
-    """A run on show: its dashboard, and the outputs it stands in.
-
-    Args:
-        run: The run.
-        holds_kernel: Whether the cell waits for the run and drives the dashboard.
-    """
-
-    def __init__(self, run: AnyRun, *, holds_kernel: bool = False) -> None:
-        self._run = run
-        self._lock = threading.Lock()
-        self._is_closed = False
-        self._dashboard = RunDashboard(
-            run, holds_kernel=holds_kernel, ticks=False, runs=cell_runs.present()
-        )
-        self.display()
-        _shown[run] = self
-        if not holds_kernel:
-            watch(run, self.draw, self.close)
-
-    def display(self) -> bool:
-        """Display the dashboard here as well; False where the run is already over."""
-        with self._lock:
-            if not self._is_closed:
-                self._dashboard._ipython_display_()
-            return not self._is_closed
-
-    def draw(self, status: StatusSnapshot) -> None:
-        """Show how far the run is."""
-        self._dashboard.draw(status)
-
-    def close(self, status: StatusSnapshot) -> None:
-        """Let the dashboard become the receipt."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-        self._dashboard.end(status)
-        self._dashboard.let_go()
-        _shown.pop(self._run, None)
-        _over.append(self._dashboard)
-        while len(_over) > CARDS_KEPT:
-            _over.popleft().close()
-
-
-class ShownBatch:
-    """A batch run's card in an output, static HTML that is put anew when something has changed.
-
-    There is nothing to pause or to speed up in a batch that takes hours, so it has no
-    widget: what a saved notebook shows is what stood there last. In an `Output`, which cannot
-    put an output anew, a `RunDashboard` shows the same.
-
-    Args:
-        run: The run.
-        holds_kernel: Whether a cell waits for the run and says when to look.
-    """
-
-    def __init__(self, run: AnyRun, *, holds_kernel: bool = False) -> None:
-        self._run = run
-        self._seen = self._worth(run.status())
-        self._slot = OutputSlot(self._bundle())
-        if not holds_kernel and not run.is_done:
-            watch(run, self.draw, self.close)
-
-    def draw(self, status: StatusSnapshot) -> None:
-        """Show how far the run is, where that is news."""
-        if (worth := self._worth(status)) != self._seen:
-            self._seen = worth
-            self._slot.put(self._bundle())
-
-    def close(self, status: StatusSnapshot) -> None:
-        """Show how it ended."""
-        self._slot.put(self._bundle())
-
-    def _worth(self, status: StatusSnapshot) -> tuple[object, ...]:
-        """Return what the card is put anew for; not for the clock."""
-        return status.state, status.completed, status.waiting_on, status.cost_text
-
-    def _bundle(self) -> Bundle:
-        return {"text/html": self._run._repr_html_(), "text/plain": repr(self._run)}
-
-
-_shown: dict[AnyRun, Shown] = {}
-"""Runs on show until they are done; not longer, or their outcomes would never be freed."""
+_shown: dict[AnyRun, RunDashboard] = {}
+"""Cards that cells show, until their runs are done; not longer, or no outcome would be freed."""
 
 _over: deque[RunDashboard] = deque()
-"""Cards of runs that are over."""
+"""Those whose runs are over."""
 
 
 def can_show() -> bool:
@@ -392,36 +291,64 @@ def can_show() -> bool:
     return hasattr(user_code.shell(), "kernel")
 
 
-def display_for(run: AnyRun) -> Shown | ShownBatch | None:
-    """Show the dashboard of a run that a cell waits for; the factory for `progress.use_display`.
+def show_card(run: AnyRun, *, holds_kernel: bool = False) -> RunDashboard:
+    """Show the card of a run in the cell that goes on.
 
-    A batch run has a card of its own.
+    Args:
+        run: The run.
+        holds_kernel: Whether the cell waits for the run and drives the card.
+    """
+    card = _shown[run] = RunDashboard()
+    runs = present()
+    card.follow(run, runs=runs, holds_kernel=holds_kernel, ticks=not holds_kernel)
+    card._ipython_display_()
+    return card
+
+
+def display_for(run: AnyRun) -> RunDashboard | None:
+    """Show the card of a run that a cell waits for; the factory for `progress.use_display`.
 
     Returns:
         What draws the run, or None where no widget can be shown.
     """
-    if not can_show():
-        return None
-    if run.is_batch and not capturing():
-        return ShownBatch(run, holds_kernel=True)
-    return Shown(run, holds_kernel=True)
+    return show_card(run, holds_kernel=True) if can_show() else None
 
 
 def show(run: AnyRun) -> None:
-    """Show a run where this is called: its dashboard, or its receipt when it is done."""
-    if run.is_batch and not capturing():
-        if can_show():
-            ShownBatch(run)
-        else:
-            print(repr(run))
-    elif run.is_done:
-        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
+    """Show a run where this is called: its card, or its receipt when it is done."""
+    if run.is_done:
+        entries = [entry_of(run, run.status())]
+        OutputSlot(page_of(run) if run.is_batch else receipt_bundle(entries))
     elif not can_show():
-        print(receipt.line(run.status()))
-    elif (shown := _shown.get(run)) is None:
-        Shown(run)
-    elif not shown.display():  # it ended just now
-        OutputSlot(receipt_bundle([entry_of(run, run.status())]))
+        print(repr(run))
+    elif (card := _shown.get(run)) is None:
+        show_card(run)
+    else:
+        card._ipython_display_()
+
+
+# ------------------------------------------------------------------- the present cell
+
+_present: tuple[tuple[object, ...], CellRuns] | None = None
+"""What the latest execution is known by, and its runs."""
+
+
+def present() -> CellRuns:
+    """Return the runs of the execution that goes on."""
+    global _present
+    name = execution()
+    if _present is None or _present[0] != name:
+        _present = name, CellRuns()
+    return _present[1]
+
+
+def execution() -> tuple[object, ...]:
+    """Return what tells this execution of a cell, or of a click's callback, from any other."""
+    shell, header = user_code.shell(), message_header()
+    if shell is None:
+        return (object(),)
+    # A second client of the same kernel may count its messages from the first again.
+    return header.get("msg_id"), header.get("date"), shell.execution_count, capturing()
 
 
 _begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary()
@@ -431,14 +358,28 @@ _begun_in: weakref.WeakKeyDictionary[AnyRun, object] = weakref.WeakKeyDictionary
 def show_begun(run: AnyRun) -> None:
     """Show a run in the cell that has just started it."""
     if can_show():
-        _begun_in[run] = cell_runs.execution()
+        _begun_in[run] = execution()
         show(run)
 
 
 def show_value(run: AnyRun) -> None:
     """Show a run that is a cell's value, unless this cell shows it already."""
-    if not can_show() or _begun_in.get(run) != cell_runs.execution():
+    if not can_show() or _begun_in.get(run) != execution():
         show(run)
+
+
+def end_cell(result: Any) -> None:
+    """Look at what a cell shows itself; registered with IPython for the end of each.
+
+    Args:
+        result: IPython's own account of the cell.
+    """
+    if _present is not None and _present[0][:2] == execution()[:2]:
+        shell, value = user_code.shell(), result.result
+        is_quiet = shell is None or shell.displayhook.quiet()
+        # Anything may show answers but a number, or the run itself.
+        has_answers = value is not None and not isinstance(value, numbers.Number | RunHandle)
+        _present[1].end_cell(shows_result=has_answers and not is_quiet)
 
 
 def install(ipython: Any) -> None:
@@ -446,7 +387,7 @@ def install(ipython: Any) -> None:
     progress.use_display(display_for, show_begun)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.for_type(RunHandle, show_value)
-    ipython.events.register("post_run_cell", cell_runs.end_cell)
+    ipython.events.register("post_run_cell", end_cell)
 
 
 def uninstall(ipython: Any) -> None:
@@ -454,5 +395,5 @@ def uninstall(ipython: Any) -> None:
     progress.use_display(None)
     formatter = ipython.display_formatter.ipython_display_formatter
     formatter.type_printers.pop(RunHandle, None)
-    if cell_runs.end_cell in ipython.events.callbacks["post_run_cell"]:
-        ipython.events.unregister("post_run_cell", cell_runs.end_cell)
+    if end_cell in ipython.events.callbacks["post_run_cell"]:
+        ipython.events.unregister("post_run_cell", end_cell)

@@ -7,12 +7,11 @@ page says what it wants by numbers that are looked at here before anything is do
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from llmnb.engine.status import Clock
 from llmnb.errors import InputError
-from llmnb.frames.exploring import Explorer
+from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import OUTCOMES
 from llmnb.notebook import explorer_view as view
 from llmnb.notebook.explorer_row import OpenRow, name_shown
@@ -74,9 +73,9 @@ class ExplorerWidget(RequestSurface):
     def _follow(self) -> None:
         """Compare two runs, then take answers that come, for as long as the widget is open."""
         was_running = self._explorer.source.is_running
-        pause = LOOK_SECONDS if self._explorer.rows_compared is None else BREATH_SECONDS
+        pause = LOOK_SECONDS if self._explorer.source.compared is None else BREATH_SECONDS
         while not self._ended.wait(pause):
-            if self._explorer.rows_compared is not None:
+            if self._explorer.source.compared is not None:
                 self._explorer.compare_some()
                 pause = BREATH_SECONDS
                 continue
@@ -112,76 +111,28 @@ class ExplorerWidget(RequestSurface):
         """Return the first rows as they stand where no widget shows."""
         return {"text/html": self._explorer._repr_html_(), "text/plain": str(self._explorer)}
 
-    # ------------------------------------------------------------------- from the page
-
-    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
-        """Return what does a request of the page; None where it is none."""
-        explorer = self._explorer
-        match request:
-            case {"do": "hello"}:
-                return lambda: self._start(turn)
-            case {"do": "rows", "first": int(first)}:
-                return lambda: self._send_rows(first, turn)
-            case {"do": "around", "position": int(position)}:
-                return lambda: self._send_around(position, turn)
-            case {"do": "row", "position": int(position)}:
-                return lambda: self._send_row(position, turn)
-            case {"do": "text", "position": int(position), "part": str(part), "length": int(size)}:
-                return lambda: self._send_text(position, part, size, turn)
-            case {"do": "answer", "position": int(position)}:
-                return lambda: self.reply(
-                    turn, "answer", text=explorer.row(self._checked(position))["answer"] or ""
-                )
-            case {"do": "failed", "position": int(position)}:
-                return lambda: self._send_failed(position, turn)
-            case {"do": "search", "text": str(text)}:
-                return lambda: explorer.begin_search(text)
-            case {"do": "stop"}:
-                return explorer.stop
-            case {"do": "outcome", "value": int(number)} if 0 <= number < len(OUTCOMES):
-                return lambda: explorer.choose_outcome(number)
-            case {"do": "marked"}:
-                return explorer.choose_marked
-            case {"do": "choose", "facet": str(name), "value": int(number)}:
-                return lambda: self._choose(name, number)
-            case {"do": "facet", "name": str(name)}:
-                return lambda: self._open_facet(name)
-            case {"do": "values", "name": str(name), "text": str(text)}:
-                return lambda: self.reply(
-                    turn, "values", values=view.values(explorer, name, text[:200])
-                )
-            case {"do": "clear"}:
-                return explorer.filter
-            case {"do": "mark", "position": int(position), "on": bool(on)}:
-                return lambda: explorer.mark(self._checked(position), on)
-            case {"do": "correct", "position": int(position), "texts": list(texts)}:
-                return lambda: self._correct(position, texts, turn)
-            case {"do": "take back", "position": int(position)}:
-                return lambda: self._take_back(position, turn)
-            case {"do": "retry", "position": int(position)}:
-                return lambda: self._retry(position)
-        return None
+    # ------------------------------------------------- from the page, by their names there
 
     def _checked(self, position: int) -> int:
         if not 0 <= position < len(self._explorer):
             raise InputError(f"There is no row {position:,}.")
         return position
 
-    def _start(self, turn: str) -> None:
+    def _do_hello(self, turn: str) -> None:
         self.reply(turn, "state", state=self._state())
-        if not (self._explorer.has_facets or self._explorer.rows_compared is not None):
+        if not (self._explorer.has_facets or self._explorer.source.compared is not None):
             self._explorer.facets  # noqa: B018 - of many rows this takes a moment
             self._tell_state()
 
-    def _send_rows(self, first: int, turn: str) -> None:
+    def _do_rows(self, turn: str, first: int) -> None:
         positions = self._explorer.listed
         first = max(0, min(first, max(0, len(positions) - 1)))
         first -= first % view.PAGE
-        rows = self._explorer.read(positions[first : first + view.PAGE].tolist())
+        rows = self._explorer.source.read(positions[first : first + view.PAGE].tolist())
         lines = [view.list_line(self._explorer, row) for row in rows]
         self.reply(turn, "rows", first=first, lines=lines, version=self._version)
 
-    def _send_around(self, position: int, turn: str) -> None:
+    def _do_around(self, turn: str, position: int) -> None:
         """Send the page of rows that a position stands in, and which shown row is nearest to it."""
         positions = self._explorer.listed
         if not len(positions):
@@ -189,43 +140,69 @@ class ExplorerWidget(RequestSurface):
             return
         rank = min(self._explorer.rank(position), len(positions) - 1)
         self.reply(turn, "place", rank=rank, position=int(positions[rank]))
-        self._send_rows(rank, turn)
+        self._do_rows(turn, rank)
 
-    def _send_failed(self, position: int, turn: str) -> None:
+    def _do_failed(self, turn: str, position: int) -> None:
         found = self._explorer.next_failed(position)
         if found is not None:
-            self._send_around(found, turn)
+            self._do_around(turn, found)
 
-    def _send_row(self, position: int, turn: str) -> None:
+    def _do_row(self, turn: str, position: int) -> None:
         row = OpenRow(self._explorer, self._checked(position))
         self.reply(turn, "row", row=row.as_json())
 
-    def _send_text(self, position: int, part: str, size: int, turn: str) -> None:
-        block = OpenRow(self._explorer, self._checked(position)).block(part, size)
+    def _do_text(self, turn: str, position: int, part: str, length: int) -> None:
+        block = OpenRow(self._explorer, self._checked(position)).block(part, length)
         if block is not None:
             self.reply(turn, "text", block=block)
 
-    def _choose(self, name: str, number: int) -> None:
-        for facet in self._explorer.facets:
-            if name_shown(facet.name) == name and 0 <= number < len(facet.values):
-                self._explorer.choose(facet.name, number)
+    def _do_answer(self, turn: str, position: int) -> None:
+        answer = self._explorer.row(self._checked(position))["answer"]
+        self.reply(turn, "answer", text=answer or "")
 
-    def _open_facet(self, name: str) -> None:
+    def _do_search(self, _turn: str, text: str) -> None:
+        self._explorer.begin_search(text)
+
+    def _do_stop(self, _turn: str) -> None:
+        self._explorer.stop()
+
+    def _do_clear(self, _turn: str) -> None:
+        self._explorer.filter()
+
+    def _do_outcome(self, _turn: str, value: int) -> None:
+        if 0 <= value < len(OUTCOMES):
+            self._explorer.choose(OUTCOME, value)
+
+    def _do_marked(self, _turn: str) -> None:
+        self._explorer.choose(MARK, IS_MARKED)
+
+    def _do_choose(self, _turn: str, facet: str, value: int) -> None:
+        for own in self._explorer.facets:
+            if name_shown(own.name) == facet and 0 <= value < len(own.values):
+                self._explorer.choose(own.name, value)
+
+    def _do_facet(self, _turn: str, name: str) -> None:
         self._opened = name
         self._tell_state()
 
-    def _correct(self, position: int, texts: list[Any], turn: str) -> None:
+    def _do_values(self, turn: str, name: str, text: str) -> None:
+        self.reply(turn, "values", values=view.values(self._explorer, name, text[:200]))
+
+    def _do_mark(self, _turn: str, position: int, on: bool) -> None:
+        self._explorer.mark(self._checked(position), on)
+
+    def _do_correct(self, turn: str, position: int, texts: list[Any]) -> None:
         """Keep what was typed; a field that was left as it is has no text."""
         names = OpenRow(self._explorer, self._checked(position)).fields() or [""]
         typed = {name: text for name, text in zip(names, texts, strict=False) if type(text) is str}
         self._explorer.correct(position, typed.get("", typed))
-        self._send_row(position, turn)
+        self._do_row(turn, position)
 
-    def _take_back(self, position: int, turn: str) -> None:
+    def _do_take_back(self, turn: str, position: int) -> None:
         self._explorer.take_back(self._checked(position))
-        self._send_row(position, turn)
+        self._do_row(turn, position)
 
-    def _retry(self, position: int) -> None:
+    def _do_retry(self, _turn: str, position: int) -> None:
         self._explorer.source.retry(self._checked(position))
         self._explorer.refresh()
         self._wanted.set()

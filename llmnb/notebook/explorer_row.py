@@ -10,7 +10,7 @@ from llmnb.display.escape import visible
 from llmnb.display.spans import Range
 from llmnb.display.texts import counted
 from llmnb.frames.exploring import Explorer
-from llmnb.frames.row_sources import CLEARED, ReadRow, shown
+from llmnb.frames.row_sources import CLEARED, WHOLE, ReadRow, shown
 
 LONGEST_NAME = 80
 
@@ -41,7 +41,7 @@ class OpenRow:
     """
 
     def __init__(self, explorer: Explorer, position: int) -> None:
-        (self._row,) = (row,) = explorer.read([position], whole=True)
+        (self._row,) = (row,) = explorer.source.read([position], WHOLE)
         self._explorer = explorer
         self._pattern = explorer.pattern()
         self._correction = explorer.correction(position)
@@ -122,7 +122,7 @@ class OpenRow:
         row, source = self._row, self._explorer.source
         if row.error is None:
             return
-        alike = source.alike(row.position) if source.can_retry else 0
+        alike = source.alike(row.position)
         texts = [row.error] if row.error.strip() != row.cause.strip() else []
         self._add(
             "Error",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llmnb.display import durations, numbers, spans
@@ -11,7 +11,7 @@ from llmnb.display.escape import visible
 from llmnb.display.spans import Span
 from llmnb.display.texts import counted, cut, inside
 from llmnb.evaluation.labels import folded
-from llmnb.frames.exploring import Explorer
+from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import (
     ANSWERED,
     FAILED,
@@ -61,16 +61,19 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         version: Which set of rows this is of.
     """
     total, positions = len(explorer), explorer.listed
+    outcomes = explorer.chosen.get(OUTCOME, frozenset())
     facets = [
         facet
         for facet in (explorer.facets if explorer.has_facets else ())
-        if facet.name != "Cause" or FAILED in explorer.outcomes or explorer.chosen.get("Cause")
+        if facet.name != "Cause" or FAILED in outcomes or "Cause" in explorer.chosen
     ]
     first = _opened(explorer, facets, opened)
-    outcomes, chips = _outcome_chips(explorer), [_facet(explorer, facet) for facet in first]
-    if first and _is_comparing(explorer, facets) and not explorer.outcomes:
-        chips[0]["chips"].append(outcomes[-1])  # two lines of chips at most
-        outcomes = []
+    first_line, chips = _outcome_chips(explorer), [_facet(explorer, facet) for facet in first]
+    if first and _is_comparing(explorer, facets) and not outcomes:
+        chips[0]["chips"].append(first_line[-1])  # two lines of chips at most
+        first_line = []
+    compared, searched = explorer.source.compared, explorer.rows_read if explorer.searched else 0
+    read = searched if compared is None else compared
     return {
         "subject": visible(explorer.source.subject, longest=200),
         "project": visible(explorer.source.project, longest=LONGEST_NAME),
@@ -78,7 +81,7 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         "shown": len(positions),
         "version": version,
         "count": _count(explorer, total, len(positions)),
-        "outcomes": outcomes,
+        "outcomes": first_line,
         "facets": chips,
         "others": [name_shown(facet.name) for facet in facets if facet not in first],
         "rail": _rail(explorer, total, len(positions)),
@@ -88,28 +91,20 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
         "isRunning": explorer.source.is_running,
         "isPair": isinstance(explorer.source, PairRows),
         "isNarrowed": len(positions) < total,
-        "read": round(_rows_read(explorer) / total, 4) if total else 0,
+        "read": round(read / total, 4) if total else 0,
         "blank": None if total else list(NO_ROWS),
     }
 
 
-def _rows_read(explorer: Explorer) -> int:
-    """Return how many rows a comparison or a search has read; 0: there is none."""
-    if explorer.rows_compared is not None:
-        return explorer.rows_compared
-    return explorer.rows_read if explorer.searched else 0
-
-
 def _opened(explorer: Explorer, facets: Sequence[Facet], opened: str) -> list[Facet]:
     """Return the facets whose values are chips, those in use before others."""
-    used = [facet for facet in facets if explorer.chosen.get(facet.name)]
+    used = [facet for facet in facets if facet.name in explorer.chosen]
     wanted = [facet for facet in facets if name_shown(facet.name) == opened]
     usual = [facet for facet in facets if facet.name == "Cause"]
     pair = [facet for facet in facets if facet.name in ("Answer", "Field", "Truth", "Pair")]
     both = _is_comparing(explorer, facets)
-    most = 2 if both else 1
     ordered = dict.fromkeys([*wanted, *used, *(pair if both else []), *usual, *facets])
-    chosen = [*ordered][: max(most, len(used))]
+    chosen = [*ordered][: max(2 if both else 1, len(used))]
     return [facet for facet in facets if facet in chosen]
 
 
@@ -119,59 +114,46 @@ def _is_comparing(explorer: Explorer, facets: Sequence[Facet]) -> bool:
 
 
 def _outcome_chips(explorer: Explorer) -> list[dict[str, Any]]:
-    codes = explorer.outcome_counts()
     present = {number for number, count in enumerate(explorer.all_counts()) if count}
+    kept = sorted(present | explorer.chosen.get(OUTCOME, frozenset()) | {ANSWERED})
     chips = [
-        {
-            "value": number,
-            "text": OUTCOMES[number],
-            "count": numbers.count(codes[number]),
-            "isPressed": number in explorer.outcomes,
-            "swatch": _SWATCHES.get(number, "skip"),
-        }
-        for number in range(len(OUTCOMES))
-        if number in present or number in explorer.outcomes or number == ANSWERED
+        {**chip, "swatch": _SWATCHES.get(chip["value"], "skip")}
+        for chip in _chips(explorer, explorer.facet(OUTCOME), kept)
     ]
-    chips.append(
-        {
-            "value": "marked",
-            "text": "marked",
-            "count": numbers.count(explorer.marked_count()),
-            "isPressed": bool(explorer.marked),
-            "glyph": "flagged",
-        }
-    )
-    return chips
+    (marked,) = _chips(explorer, explorer.facet(MARK), [IS_MARKED])
+    names = dict.fromkeys(("value", "text", "title"), "marked")
+    return [*chips, {**marked, **names, "glyph": "flagged"}]
 
 
-def _facet(explorer: Explorer, facet: Facet, most: int = FEW) -> dict[str, Any]:
+def _chips(explorer: Explorer, facet: Facet, kept: Iterable[int]) -> list[dict[str, Any]]:
     chosen = explorer.chosen.get(facet.name, frozenset())
     counts = explorer.facet_counts(facet)
-    few = range(len(facet.values)) if len(facet.values) <= most else range(most - 1)
-    kept = [*few, *(number for number in sorted(chosen) if number not in few)]
-    return {
-        "name": name_shown(facet.name),
-        "chips": [
-            {
-                "value": number,
-                "text": name_shown(facet.values[number]) or "(empty)",
-                "title": visible(facet.values[number], longest=400),
-                "count": numbers.count(counts[number]),
-                "isPressed": number in chosen,
-            }
-            for number in kept
-        ],
-        "more": len(facet.values) - len(kept),
-    }
+    return [
+        {
+            "value": number,
+            "text": name_shown(facet.values[number]) or "(empty)",
+            "title": visible(facet.values[number], longest=400),
+            "count": numbers.count(counts[number]),
+            "isPressed": number in chosen,
+        }
+        for number in kept
+    ]
+
+
+def _facet(explorer: Explorer, facet: Facet) -> dict[str, Any]:
+    count = len(facet.values)
+    chosen = explorer.chosen.get(facet.name, frozenset())
+    kept = sorted({*range(count if count <= FEW else FEW - 1), *chosen})
+    chips = _chips(explorer, facet, kept)
+    return {"name": name_shown(facet.name), "chips": chips, "more": count - len(kept)}
 
 
 def values(explorer: Explorer, name: str, text: str) -> dict[str, Any]:
     """Return the values of a facet that hold a text, at most a hundred."""
     for facet in explorer.facets:
         if name_shown(facet.name) == name:
-            found = _facet(explorer, facet, most=len(facet.values))
-            needle = text.casefold()
-            chips = [chip for chip in found["chips"] if needle in chip["title"].casefold()]
+            every, needle = _chips(explorer, facet, range(len(facet.values))), text.casefold()
+            chips = [chip for chip in every if needle in chip["title"].casefold()]
             return {"name": name, "chips": chips[:100], "total": len(chips)}
     return {"name": name, "chips": [], "total": 0}
 
@@ -186,21 +168,15 @@ def _count(explorer: Explorer, total: int, count: int) -> list[str]:
     if explorer.source.is_running and count == total:
         answered = total - explorer.all_counts()[WAITING]
         return ["", numbers.count(answered), f" of {numbers.count(total)} answered"]
-    if isinstance(explorer.source, PairRows) and _is_only_changed(explorer):
-        return ["", numbers.count(count), f" of {counted(total, noun)} changed"]
-    if count < total:
-        return ["", numbers.count(count), f" of {counted(total, noun)}"]
+    is_only_changed = explorer.chosen == {"Answer": frozenset({0})} and not explorer.searched
+    changed = " changed" if isinstance(explorer.source, PairRows) and is_only_changed else ""
+    if changed or count < total:
+        return ["", numbers.count(count), f" of {counted(total, noun)}{changed}"]
     return ["", numbers.count(total), f" {_plural(noun, total)}"]
 
 
 def _plural(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
-
-
-def _is_only_changed(explorer: Explorer) -> bool:
-    others = {name for name, chosen in explorer.chosen.items() if chosen} - {"Answer"}
-    is_changed = explorer.chosen.get("Answer") == frozenset({0})
-    return is_changed and not (others or explorer.outcomes or explorer.marked or explorer.searched)
 
 
 def _rail(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
@@ -219,54 +195,51 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
     source = explorer.source
     if cleared := source.cleared:
         answers = sum(explorer.all_counts()[: MERGED + 1])
-        all_of = "All " if cleared == answers > 1 else ""
-        what = f"{cleared:,} of {counted(answers, 'answer')}" if cleared < answers else ""
+        what = f"{cleared:,} of " if cleared < answers else "All " if answers > 1 else ""
         were = "was" if answers == 1 else "were"
-        what = what or counted(cleared, "answer")
         rest = " from the project. Explore it again to read what it keeps now."
-        parts = ["", f"{all_of}{what} {were} cleared", rest]
+        parts = ["", f"{what}{counted(answers, 'answer')} {were} cleared", rest]
         return {"glyph": "alert", "tone": "bad", "parts": parts}
-    if (compared := explorer.rows_compared) is not None:
+    text, counts = "", explorer.all_counts()
+    if (compared := explorer.source.compared) is not None:
         text = f"Comparing both runs: {compared:,} of {counted(total, 'row')} are read"
-        return {"glyph": "clock", "parts": [f"{text}. Then what changed most comes first."]}
-    if explorer.is_searching:
+        text += ". Then what changed most comes first."
+    elif explorer.is_searching:
         left = explorer.seconds_left
         about = "" if left is None else f", about {durations.remaining(left)} left"
         text = (
             f"Searching for “{name_shown(explorer.searched)}”: {explorer.rows_read:,} of "
             f"{counted(total, source.noun)} are read{about}."
         )
-        return {"glyph": "clock", "parts": [text]}
-    if source.is_running:
-        counts = explorer.all_counts()
+    elif source.is_running:
         text = f"{total - counts[WAITING]:,} of {counted(total, 'row')} are answered"
         text += f", {counts[FAILED]:,} failed" if counts[FAILED] else ""
-        return {"glyph": "clock", "parts": [f"{text}. Rows appear at their place as they come."]}
+        text += ". Rows appear at their place as they come."
+    if text:
+        return {"glyph": "clock", "parts": [text]}
     if explorer.searched and not explorer.hits:
         text = (
             f"No prompt or answer holds “{name_shown(explorer.searched)}”. Words are matched "
             "anywhere, without regard to case."
         )
         return {"glyph": "arrow", "parts": [text], "showAll": True}
-    marked = explorer.marks_total
-    note = f" {counted(marked, 'is', 'are')} marked: " if marked else ""
-    code = [".marks"] if marked else []
+    what = f"{numbers.count(count)} of {counted(total, source.noun)}: {_chosen_words(explorer)}."
     if count == total:
         what = f"All {counted(total, source.noun)}, {source.order_text}."
-        if total == 1:
-            what = f"The one {source.noun} there is."
-        return {"glyph": "arrow", "parts": [what + note, *code], "tag": "code"}
-    what = f"{numbers.count(count)} of {counted(total, source.noun)}: {_chosen_words(explorer)}."
-    if isinstance(source, PairRows):
+        what = f"The one {source.noun} there is." if total == 1 else what
+    elif isinstance(source, PairRows):
         what += " Most changed first."
-    return {"glyph": "arrow", "parts": [what + note, *code], "tag": "code", "showAll": True}
+    parts = [what]
+    if marked := explorer.marks_total:
+        parts = [f"{what} {counted(marked, 'is', 'are')} marked: ", ".marks"]
+    return {"glyph": "arrow", "parts": parts, "tag": "code", "showAll": count < total}
 
 
 def _chosen_words(explorer: Explorer) -> str:
     """Return in words what is filtered by."""
     words = []
-    if explorer.outcomes:
-        names = [OUTCOMES[number] for number in sorted(explorer.outcomes)]
+    if outcomes := explorer.chosen.get(OUTCOME):
+        names = [OUTCOMES[number] for number in sorted(outcomes)]
         told = {
             "answered": "were answered",
             "reused": "were reused",
@@ -275,8 +248,8 @@ def _chosen_words(explorer: Explorer) -> str:
             "waiting": "wait",
         }
         words.append("those that " + " or ".join(told.get(name, name) for name in names))
-    if explorer.marked is not None:
-        words.append("marked" if explorer.marked else "not marked")
+    if marks := explorer.chosen.get(MARK):
+        words.append(" or ".join("marked" if mark else "not marked" for mark in sorted(marks)))
     for facet in explorer.facets if explorer.has_facets else []:
         if chosen := explorer.chosen.get(facet.name):
             named = " or ".join(name_shown(facet.values[number]) for number in sorted(chosen))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from typing import Any, Self
 
 from IPython.core import inputtransformer2
@@ -15,8 +14,8 @@ from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.magics_looking import LookingMagics
 from llmnb.notebook.magics_settings import SettingsMagics
 
-_loaded: weakref.WeakKeyDictionary[Any, Registered] = weakref.WeakKeyDictionary()
-"""Shells that have the extension; a shell that has it already keeps what it has."""
+_loaded: weakref.WeakKeyDictionary[Any, ExitStack] = weakref.WeakKeyDictionary()
+"""Shells that have the extension, with what takes it out of them again."""
 
 _PLAN = "llmnb.running.planning.Plan"
 
@@ -36,11 +35,14 @@ def load_ipython_extension(ipython: Any) -> None:
 
     attach()
     if ipython not in _loaded:
+        undo = _loaded[ipython] = ExitStack()
         dashboard.install(ipython)
+        undo.callback(dashboard.uninstall, ipython)
         # By its name: what plans are made of is loaded with the first of them.
         formatter = ipython.display_formatter.ipython_display_formatter
         formatter.for_type_by_name(*_PLAN.rsplit(".", 1), _show_plan)
-        _loaded[ipython] = register(ipython)
+        undo.callback(formatter.pop, _PLAN, None)
+        _register(ipython, undo)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
@@ -56,11 +58,7 @@ def unload_ipython_extension(ipython: Any) -> None:
         >>> "llm" in shell.magics_manager.magics["cell"]
         False
     """
-    registered = _loaded.pop(ipython, None)
-    if registered is not None:
-        registered.take_out()
-        dashboard.uninstall(ipython)
-        ipython.display_formatter.ipython_display_formatter.pop(_PLAN, None)
+    _loaded.pop(ipython, ExitStack()).close()
 
 
 def _show_plan(plan: Any) -> None:
@@ -72,56 +70,42 @@ def _show_plan(plan: Any) -> None:
 # ------------------------------------------------------------------------------ magics
 
 
-@dataclass(slots=True)
-class Registered:
-    """What was put into one shell, and what stood there before."""
-
-    shell: Any
-    magics: tuple[Magics, ...]
-    before: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """Magics of the same names that somebody else had registered."""
-
-    matcher: Callable[[Any], Any] | None = None
-    """What the Tab key asks."""
-
-    def take_out(self) -> None:
-        """Leave the shell as it was."""
-        manager = self.shell.magics_manager
-        for magics in self.magics:
-            for kind, named in magics.magics.items():
-                for name, function in named.items():
-                    # What somebody has registered since then stays.
-                    if manager.magics[kind].get(name) == function:
-                        del manager.magics[kind][name]
-                        if (kind, name) in self.before:
-                            manager.magics[kind][name] = self.before[kind, name]
-            if manager.registry.get(type(magics).__name__) is magics:
-                del manager.registry[type(magics).__name__]
-            if magics in self.shell.configurables:
-                self.shell.configurables.remove(magics)
-        if self.matcher is not None and self.matcher in self.shell.Completer.custom_matchers:
-            self.shell.Completer.custom_matchers.remove(self.matcher)
-        rules = self.shell.input_transformer_manager.token_transformers
-        rules[:] = [rule for rule in rules if rule not in RULES]
-
-
-def register(shell: Any) -> Registered:
+def _register(shell: Any, undo: ExitStack) -> None:
     """Put the magics into a shell, with what the Tab key offers behind them."""
+    before = {kind: dict(named) for kind, named in shell.magics_manager.magics.items()}
     asking = LLMMagics(shell)
-    registered = Registered(shell, (asking, SettingsMagics(shell, asking), LookingMagics(shell)))
-    manager = shell.magics_manager
-    for magics in registered.magics:
-        for kind, named in magics.magics.items():
-            for name in named:
-                if (before := manager.magics[kind].get(name)) is not None:
-                    registered.before[kind, name] = before
+    for magics in (asking, SettingsMagics(shell, asking), LookingMagics(shell)):
         shell.register_magics(magics)
+        undo.callback(_take_out, shell, magics, before)
     if shell.Completer is not None:
-        registered.matcher = completion.matcher(shell)
-        shell.Completer.custom_matchers.append(registered.matcher)
-    # Before IPython's own rules.
-    shell.input_transformer_manager.token_transformers[:0] = RULES
-    return registered
+        matchers = shell.Completer.custom_matchers
+        matcher = completion.matcher(shell)
+        matchers.append(matcher)
+        undo.callback(_remove, matchers, matcher)
+    rules = shell.input_transformer_manager.token_transformers
+    rules[:0] = RULES  # before IPython's own
+    for rule in RULES:
+        undo.callback(_remove, rules, rule)
+
+
+def _take_out(shell: Any, magics: Magics, before: dict[str, dict[str, Any]]) -> None:
+    """Take magics out of a shell, and put back those of the same names that stood there before."""
+    manager = shell.magics_manager
+    for kind, named in magics.magics.items():
+        for name, function in named.items():
+            # What somebody has registered since then stays.
+            if manager.magics[kind].get(name) == function:
+                del manager.magics[kind][name]
+                if name in before[kind]:
+                    manager.magics[kind][name] = before[kind][name]
+    if manager.registry.get(type(magics).__name__) is magics:
+        del manager.registry[type(magics).__name__]
+    _remove(shell.configurables, magics)
+
+
+def _remove(things: list[Any], thing: Any) -> None:
+    if thing in things:
+        things.remove(thing)
 
 
 # ------------------------------------------------- lines that end in a question mark

@@ -60,19 +60,14 @@ class RowCounts:
 
     @property
     def parts(self) -> dict[str, int]:
-        """The parts that make up the rows, those that are never left out among them."""
-        parts = {
+        """The parts that make up the rows."""
+        return {
             "answered": self.answered,
             "reused": self.reused,
             "merged": self.merged,
             "failed": self.failed,
             "not sent": self.not_sent,
         }
-        return {name: rows for name, rows in parts.items() if rows or name in ALWAYS}
-
-
-ALWAYS = ("answered", "failed")
-"""Parts of the rows that are named even where there are none."""
 
 
 def row_counts(status: StatusSnapshot) -> RowCounts:
@@ -125,33 +120,15 @@ def headline(status: StatusSnapshot, rows: RowCounts) -> str:
     return f"Stopped: {text}" if status.state == "stopped" else text
 
 
-def next_step(rows: RowCounts) -> str:
-    """Return what to do after a stop."""
-    missing = f"{counted(rows.not_sent, 'row')} not sent"
-    verb = "is" if rows.not_sent == 1 else "are"
-    if rows.failed:
-        missing, verb = f"{missing} and the {rows.failed:,} failed", "are"
-    return f"Run the cell again: only the {missing} {verb} asked."
-
-
-def cost(statuses: Sequence[StatusSnapshot]) -> str:
+def cost(counts: StatusTracker) -> str:
     """Return what runs cost: a price nobody knows is never free, simulated dollars are none."""
-    simulated = [status for status in statuses if status.simulated and not status.counts.usd]
-    spent = [status for status in statuses if status not in simulated]
-    if simulated and any(status.counts.usd or status.counts.num_unpriced for status in spent):
-        play = sum(status.counts.simulated_usd for status in statuses)
-        return f"{_cost(spent)} + {money.usd(play)} simulated"
-    total = StatusTracker.sum([status.counts for status in statuses])
-    play = total.simulated_usd if total.usd else 0.0
-    return _cost(statuses) + (f" + {money.usd(play)} simulated" if play else "")
-
-
-def _cost(statuses: Sequence[StatusSnapshot]) -> str:
-    counts = StatusTracker.sum([status.counts for status in statuses]).shown()
-    usd, unpriced = counts.usd, counts.num_unpriced
-    if not unpriced:
-        return money.usd(usd)
-    return f"{money.usd(usd)} + {unpriced:,} of unknown price" if usd else "an unknown price"
+    usd, unpriced, play = counts.usd, counts.num_unpriced, counts.simulated_usd
+    if not (usd or unpriced):
+        return money.usd(play)
+    text = money.usd(usd)
+    if unpriced:
+        text = f"{text} + {unpriced:,} of unknown price" if usd else "an unknown price"
+    return f"{text} + {money.usd(play)} simulated" if play else text
 
 
 def counters(status: StatusSnapshot) -> list[str]:

@@ -6,17 +6,17 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from llmnb.display import durations, money
+from llmnb.display import durations
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import INERT
+from llmnb.display.html_fragments import box, note
 from llmnb.display.texts import counted
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot, StatusTracker
+from llmnb.notebook import facts
 from llmnb.notebook.card import CAUSES_SHOWN, cause_row
-from llmnb.notebook.facts import cause_cells, row_counts
 from llmnb.notebook.surface import Bundle, line_of_code, watch
 
-_BLANK = {"fails": [], "can_retry": 0, "action": "", "label": ""}
+_BLANK: dict[str, Any] = {"fails": [], "can_retry": 0, "action": "", "label": ""}
 
 
 class FailedRows:
@@ -27,38 +27,34 @@ class FailedRows:
     Args:
         run: The run whose rows failed.
         status: Its end.
-        changed: Called when there is something else to show, on any thread.
+        show: Called when there is something else to show, on any thread.
+        renew: Called when a retry is over.
     """
 
-    def __init__(self, run: AnyRun, status: StatusSnapshot, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        run: AnyRun,
+        status: StatusSnapshot,
+        show: Callable[[], None],
+        renew: Callable[[], None],
+    ) -> None:
         self._run = run
-        self._retry: AnyRun | None = None
         self._lock = threading.Lock()
-        self._changed = changed
-        self._failed = row_counts(status).failed
+        self._show = show
+        self._renew = renew
+        self._failed = facts.row_counts(status).failed
         self._seconds = 0.0
         self._counts = StatusTracker()
-        self.answered: Bundle = {}
+        self.retry: AnyRun | None = None
+        """The run that asked them again last."""
+
+        self.answered: Bundle | None = None
         """A sentence once every row has its answer."""
 
-        self.shown: dict[str, Any] = {}
+        self.shown = {**failed_card(status), "code": line_of_code(run, "retry_failed")}
         """The banner."""
 
-        self._show(failed_card(status), run, "retry_failed")
         run.on_retry(self._follow)
-
-    def _show(self, card: dict[str, Any], run: AnyRun, call: str) -> None:
-        self.shown = {**card, "code": line_of_code(run, call)}
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether they were asked again."""
-        return self._retry is not None
-
-    def stop(self) -> None:
-        """Stop asking them again."""
-        if self._retry is not None:
-            self._retry.stop()
 
     def ask_again(self, causes: Iterable[str] | None = None) -> None:
         """Ask failed rows again in the background, and follow that.
@@ -67,52 +63,46 @@ class FailedRows:
             causes: Those that failed for these; None: all.
         """
         with self._lock:
-            if self._retry is not None and not self._retry.is_done:
+            if self.retry is not None and not self.retry.is_done:
                 return  # a second click
             if causes is not None:
                 # Rows may have been answered meanwhile, by a cell that asked them again.
                 causes = [cause for cause in causes if cause in self._run.status().failures]
-                if not causes:
-                    return
-            self._run.retry_failed(causes)
+            if causes != []:
+                self._run.retry_failed(causes)
 
     def _follow(self, retry: AnyRun) -> None:
         """Follow a retry, which a button or a cell began."""
-        self._retry = retry
-        self._draw(retry.status())
-        watch(retry, self._draw, self._end)
 
-    def _draw(self, status: StatusSnapshot) -> None:
-        if self._retry is not None:
-            self._show(retrying_card(status), self._retry, "stop")
-            self._changed()
+        def draw(status: StatusSnapshot) -> None:
+            self.shown = {**retrying_card(status), "code": line_of_code(retry, "stop")}
+            self._show()
+
+        self.retry = retry
+        draw(retry.status())
+        watch(retry, draw, self._end)
 
     def _end(self, status: StatusSnapshot) -> None:
         """Say how the retry ended: rows without an answer stay on the banner."""
+        assert self.retry is not None
         self._seconds += status.seconds
         self._counts = StatusTracker.sum([self._counts, status.counts])
         whole = self._run.status()
-        if row_counts(whole).failed and self._retry is not None:
-            self._show(failed_card(whole, again=True), self._retry, "retry_failed")
+        if facts.row_counts(whole).failed:
+            code = line_of_code(self.retry, "retry_failed")
+            self.shown = {**failed_card(whole, again=True), "code": code}
         else:
             rows = f"All {self._failed:,} rows that failed are"
             headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
-            counts = self._counts.shown()
-            cost = money.usd(None if counts.num_unpriced else counts.usd)
+            cost, code = facts.cost(self._counts), line_of_code(self.retry, "result")
             rest = f"in {durations.span(self._seconds)} for {cost}: run the cell again, it has all."
-            code = "" if self._retry is None else line_of_code(self._retry, "result")
-            self.answered = _sentence(f"{headline}, {rest}", code)
-            rest = f"{rest} Or: {code}" if code else rest
+            html = html_text(f"{headline}, {rest}")
+            if code:
+                html += f" Or: <code>{html_text(code)}</code>"
+                rest += f" Or: {code}"
+            self.answered = {"text/html": box(note(html)), "text/plain": f"{headline}, {rest}"}
             self.shown = {**_BLANK, "glyph": "check", "headline": f"{headline}.", "rest": rest}
-        self._changed()
-
-
-def _sentence(text: str, code: str) -> Bundle:
-    """Return what takes the banner's place when every row has an answer, with code for them."""
-    style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
-    more = f" Or: <code>{html_text(code)}</code>" if code else ""
-    html = f'<p class="{INERT}" style="{style}">{html_text(text)}{more}</p>'
-    return {"text/plain": f"{text} Or: {code}" if code else text, "text/html": html}
+        self._renew()
 
 
 def can_ask_again(run: AnyRun, status: StatusSnapshot) -> bool:
@@ -126,13 +116,13 @@ def can_ask_again(run: AnyRun, status: StatusSnapshot) -> bool:
 
 def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any]:
     """Return what the banner shows of rows that failed, and fail again after a retry."""
-    number = row_counts(status).failed
+    number = facts.row_counts(status).failed
     verb = ("still fails" if number == 1 else "still fail") if again else "failed"
     causes = status.causes[:CAUSES_SHOWN]
     # Where all rows failed for one cause, the banner's own button is its button.
     has_buttons = len(status.causes) > 1
     # What failed at first, the receipt above has said.
-    again_for = " · ".join(" ".join(cause_cells(cause)[:2]) for cause in causes)
+    again_for = " · ".join(" ".join(facts.cause_cells(cause)[:2]) for cause in causes)
     return {
         **_BLANK,
         "glyph": "alert",
@@ -151,7 +141,7 @@ def _label(rows: int, number: str = "") -> str:
 
 def retrying_card(status: StatusSnapshot) -> dict[str, Any]:
     """Return what the banner shows while the rows are asked again."""
-    rows = row_counts(status)
+    rows = facts.row_counts(status)
     done = f"{rows.good:,} answered"
     if rows.failed:
         done += f", {rows.failed:,} failed again"

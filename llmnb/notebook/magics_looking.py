@@ -119,8 +119,8 @@ def _listing(root: Path) -> str:
     from llmnb.notebook import cache_view
     from llmnb.store import projects
 
-    summaries = projects.list_projects(root)
-    return cache_view.text(cache_view.list_view(summaries, [], root, Clock.wall()))
+    shown = cache_view.list_view(projects.list_projects(root), {}, root, Clock.wall())
+    return cache_view.text(shown)
 
 
 def _clear(args: argparse.Namespace, root: Path) -> None:

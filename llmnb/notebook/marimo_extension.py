@@ -11,7 +11,6 @@ from typing import Any
 
 from llmnb import progress
 from llmnb.engine.handle import AnyRun, RunHandle
-from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.notebook.dashboard import RunDashboard
 
@@ -30,56 +29,33 @@ def load_marimo_extension() -> None:
         Traceback (most recent call last):
         llmnb.errors.ConfigurationError: This is no marimo notebook: in Jupyter, %load_ext llmnb.
     """
-    marimo = sys.modules.get("marimo")
-    if marimo is None or not marimo.running_in_notebook():
+    if not progress.in_marimo():
         raise ConfigurationError("This is no marimo notebook: in Jupyter, %load_ext llmnb.")
     from llmnb.frames.registration import attach
     from llmnb.running.planning import Plan
 
     attach()
-    progress.use_display(_Waiting, lambda run: marimo.output.append(_run(run)))
-    shown: dict[type[Any], Any] = {RunHandle: _run, Plan: _plan}
+    progress.use_display(_waited_for, lambda run: sys.modules["marimo"].output.append(_card(run)))
+    shown: dict[type[Any], Any] = {RunHandle: _card, Plan: _plan}
     for kind, display in shown.items():
         kind._display_ = display
 
 
-def _run(run: AnyRun) -> Any:
+def _card(run: AnyRun) -> Any:
     """Return a run's card."""
-    return (
-        _marimo().Html(run._repr_html_()) if run.is_batch else _marimo().as_html(RunDashboard(run))
-    )
+    return sys.modules["marimo"].as_html(RunDashboard(run))
 
 
 def _plan(plan: Any) -> Any:
     """Return a plan's card, which becomes that of the run its buttons begin."""
     from llmnb.notebook.plan_card import PlanCard
 
-    return (
-        _marimo().plain_text(plan.text())
-        if plan.begin is None
-        else _marimo().as_html(PlanCard(plan))
-    )
+    marimo = sys.modules["marimo"]
+    return marimo.plain_text(plan.text()) if plan.begin is None else marimo.as_html(PlanCard(plan))
 
 
-class _Waiting:
-    """The dashboard of a run that a cell waits for; the cell draws it.
-
-    Args:
-        run: The run.
-    """
-
-    def __init__(self, run: AnyRun) -> None:
-        self._card = RunDashboard(run, holds_kernel=True, ticks=False)
-        _marimo().output.append(self._card)
-
-    def draw(self, status: StatusSnapshot) -> None:
-        """Show how far the run is."""
-        self._card.draw(status)
-
-    def close(self, status: StatusSnapshot) -> None:
-        """Show how it ended."""
-        self._card.end(status)
-
-
-def _marimo() -> Any:
-    return sys.modules["marimo"]
+def _waited_for(run: AnyRun) -> RunDashboard:
+    """Show the card of a run that a cell waits for and draws."""
+    card = RunDashboard(run, holds_kernel=True, ticks=False)
+    sys.modules["marimo"].output.append(card)
+    return card

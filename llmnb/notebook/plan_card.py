@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
-from llmnb.display import durations, html_fragments, money, numbers
+from llmnb.display import durations, money, numbers
 from llmnb.display.escape import visible
-from llmnb.display.palette import PATTERNS
 from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
-from llmnb.notebook.cell_runs import CellRuns
 from llmnb.notebook.dashboard import FIRST, MAIN, RunDashboard, can_show
+from llmnb.notebook.run_part import CellRuns, page_of
 from llmnb.notebook.surface import Bundle, OutputSlot, joined
 from llmnb.running.planning import Plan
 
@@ -59,8 +58,6 @@ class PlanCard(RunDashboard):
     def __init__(self, plan: Plan, on_run: OnRun | None = None) -> None:
         self.plan = plan
         self._on_run = on_run or plan.start
-        self._is_over = False
-        self._has_first_rows = False
         self._planned: dict[str, Any] = {"kind": "plan", **figures(plan)}
         super().__init__()
         self.set_traits_safely(total=plan.rows)
@@ -81,11 +78,7 @@ class PlanCard(RunDashboard):
         """Return what a saved notebook shows of the card, as HTML and as text."""
         if MAIN in self._parts:
             return super().static()
-        parts = (part.static for part in self._parts.values())
-        return joined([{"text/html": html(self.plan), "text/plain": self.text}, *parts])
-
-    def _first_shown(self) -> dict[str, Any]:
-        return self._planned
+        return joined([page_of(self.plan), *(part.static for part in self._parts.values())])
 
     # ------------------------------------------------------------------- from the page
 
@@ -102,64 +95,59 @@ class PlanCard(RunDashboard):
     def cancel(self) -> None:
         """End the card; nothing was sent, and nothing will be."""
         with self._lock:
-            if self._is_over:
+            if not self._planned["buttons"]:
                 return
-            self._is_over = True
+            text = "no more rows are sent." if FIRST in self._parts else "nothing was sent."
+            self._tell(
+                "arrow", f"Cancelled: {text}", title="Cancelled", note="cancelled", buttons={}
+            )
         self.set_traits_safely(state="cancelled")
-        text = "no more rows are sent." if self._has_first_rows else "nothing was sent."
-        self._end("Cancelled", f"Cancelled: {text}", glyph="arrow")
         self._renew_outputs()
 
     def _begin(self, rows: int | None) -> None:
-        allowed = figures(self.plan)["buttons"]
         name = "run" if rows is None else "first_rows"
         with self._lock:
+            planned, buttons = self._planned, self._planned["buttons"]
             # A second click, or a click on a button that is not there, does nothing.
-            if self._is_over or not allowed["acts"] or not allowed[name]:
+            if not (buttons.get("acts") and buttons.get(name)):
                 return
-            if rows is not None and self._has_first_rows:
-                return
-            self._is_over = True
+            self._planned = {**planned, "buttons": {}}
         try:
             run = self._on_run(rows)
         except Exception as error:
-            self._is_over = False
+            self._planned = planned
             self._show_error(error)
             if not isinstance(error, LLMNBError):
                 logger.exception("the planned run could not begin")
             return
         if rows is None:
-            self._end("Started", "Started: the answers are kept as they come.")
+            text = "Started: the answers are kept as they come."
+            self._tell("check", text, title="Started", note="started", buttons={})
         else:
-            self._is_over, self._has_first_rows = False, True
             text = f"Started the first {rows} rows. Their answers are reused by the full run."
-            self._patch(
-                why={"glyph": "check", "tone": "", "parts": [text]},
-                note=f"{FIRST_ROWS} of them started",
-                buttons={**self._planned["buttons"], "first_rows": ""},
-            )
+            note = f"{rows} of them started"
+            self._tell("check", text, note=note, buttons={**buttons, "first_rows": ""})
         if isinstance(run, RunHandle):
             if rows is None and FIRST in self._parts:
                 self._parts[FIRST].withdraw()  # the full run asks them
-            name = MAIN if rows is None else FIRST
-            self._follow(name, run, CellRuns(shows_result=False))
-
-    def _end(self, title: str, text: str, *, glyph: str = "check") -> None:
-        why = {"glyph": glyph, "tone": "", "parts": [text]}
-        self._patch(title=title, why=why, note=title.lower(), buttons={})
+            part = MAIN if rows is None else FIRST
+            self.follow(run, part, CellRuns(shows_result=False))
 
     def _show_error(self, error: Exception) -> None:
         first = (str(error).splitlines() or [""])[0] if isinstance(error, LLMNBError) else ""
         text = visible(first or f"It could not begin ({type(error).__name__}).", longest=300)
-        why = {"glyph": "alert", "tone": "bad", "parts": ["", "Nothing was sent.", f" {text}"]}
         # The same error twice must be seen twice.
-        self._patch(why=why, tries=self._planned.get("tries", 0) + 1)
+        tries = self._planned.get("tries", 0) + 1
+        self._tell("alert", "", "Nothing was sent.", f" {text}", tone="bad", tries=tries)
 
-    def _patch(self, *, note: str | None = None, **changed: Any) -> None:
-        """Change parts of what is shown, and what stands beside the first figure."""
+    def _tell(
+        self, glyph: str, *parts: str, tone: str = "", note: str | None = None, **changed: Any
+    ) -> None:
+        """Change the last line, what stands beside the first figure, and other parts."""
         with self._lock:
-            if note is not None:
-                changed["hero"] = {**self._planned["hero"], "note": note}
+            hero = self._planned["hero"]
+            changed["hero"] = hero if note is None else {**hero, "note": note}
+            changed["why"] = {"glyph": glyph, "tone": tone, "parts": parts}
             self._planned = {**self._planned, **changed}
             self._show()
 
@@ -169,7 +157,7 @@ def show(plan: Plan) -> None:
     if not can_show():
         print(plan.text())
     elif plan.begin is None:
-        OutputSlot({"text/html": html(plan), "text/plain": plan.text()})
+        OutputSlot(page_of(plan))
     else:
         PlanCard(plan)._ipython_display_()
 
@@ -190,6 +178,7 @@ def figures(plan: Plan) -> dict[str, Any]:
     """Return what the card shows of a plan."""
     view = view_of(plan)
     project = visible(plan.project, longest=80)
+    glyph, tone, *parts = _why(plan, view)
     note = "nothing sent yet"
     if view == "nothing":
         note = "all answered before" if plan.kept else "nothing to ask"
@@ -207,7 +196,7 @@ def figures(plan: Plan) -> dict[str, Any]:
         },
         "progress": _progress(plan),
         "ledger": _ledger(plan),
-        "why": _why(plan, view),
+        "why": {"glyph": glyph, "tone": tone, "parts": parts},
         "buttons": _buttons(plan, view),
     }
 
@@ -220,32 +209,21 @@ def _time(plan: Plan) -> dict[str, Any]:
     return {"time": [time, size], "pace": [f"at {number}", unit]}
 
 
-_PRICES_OF = "prices of"
-
-
 def _money(plan: Plan, view: View) -> dict[str, Any]:
-    budget = f"budget {money.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
-    is_over = view == "over"
+    budget = "" if plan.budget_usd is None else f"budget {money.usd(plan.budget_usd)}"
+    cost, date = plan.cost_text, visible(plan.prices_date)
+    notes = ("prices of", date) if date else ("at most", "")
     if view == "nothing":
         saved = f"saves about {money.usd(plan.saved_usd)}" if plan.saved_usd else ""
-        return {
-            "money": "$0",
-            "budget": budget or saved,
-            "fits": saved if budget else "",
-            "over": 0,
-        }
-    if plan.usd_high is None:
-        fits = "budget cannot be kept" if budget else "name one with a price to know"
-        return {"money": "unknown", "budget": "no price for this model", "fits": fits, "over": 0}
-    fits = visible(plan.prices_date)
-    if is_over:
-        over = plan.usd_high - (plan.budget_usd or 0.0)
-        fits = f"up to {money.usd(over)} over"
+        cost, notes = "$0", (budget or saved, saved if budget else "")
+    elif plan.usd_high is None:
+        rest = "budget cannot be kept" if budget else "name one with a price to know"
+        cost, notes = "unknown", ("no price for this model", rest)
+    elif view == "over":
+        notes = budget, f"up to {money.usd(plan.usd_high - (plan.budget_usd or 0.0))} over"
     elif budget:
-        fits = "fits"
-    if not budget:
-        budget = _PRICES_OF if fits else "at most"
-    return {"money": plan.cost_text, "budget": budget, "fits": fits, "over": int(is_over)}
+        notes = budget, "fits"
+    return {"money": cost, "budget": notes[0], "fits": notes[1], "over": int(view == "over")}
 
 
 def _paid(plan: Plan) -> tuple[int, int]:
@@ -288,59 +266,53 @@ def _progress(plan: Plan) -> dict[str, Any]:
 
 def _ledger(plan: Plan) -> list[list[str]]:
     """Return name, pattern and figure of eight counters."""
-    is_sent = plan.to_ask > 0
     left_out = ["empty", "skip", numbers.count(plan.empty)]
     if plan.wrong:
         left_out = ["not asked", "failed", numbers.count(plan.wrong + plan.empty)]
-    price = "$0"
-    if is_sent:
-        each = None if plan.usd_high is None else plan.usd_high / plan.to_ask
-        price = money.usd(each)
-        if each is not None and each >= 0.0001:
-            price = f"≤ {price}"
+    tokens_in, tokens_out, price = "0", "0", "$0"
+    if plan.to_ask:
+        tokens_in = f"≈ {numbers.short(plan.prompt_tokens)}"
+        tokens_out = f"≤ {numbers.short(plan.answer_tokens_bound)}"
+        price = money.usd(None if plan.usd_high is None else plan.usd_high / plan.to_ask)
+        price = f"≤ {price}" if price.startswith("$") and plan.usd_high else price
     return [
         ["rows", "", numbers.count(plan.rows)],
         ["reused", "reused", numbers.count(plan.kept)],
         ["merged", "merged", numbers.count(plan.merged)],
         ["to send", "send", numbers.count(plan.to_ask)],
         left_out,
-        ["tokens in", "", f"≈ {numbers.short(plan.prompt_tokens)}" if is_sent else "0"],
-        ["tokens out", "", f"≤ {numbers.short(plan.answer_tokens_bound)}" if is_sent else "0"],
+        ["tokens in", "", tokens_in],
+        ["tokens out", "", tokens_out],
         ["price per row", "", price],
     ]
 
 
-def _why(plan: Plan, view: View) -> dict[str, Any]:
-    """Return what bounds the run, or what keeps it from running as planned."""
-    glyph, tone = "arrow", ""
+def _why(plan: Plan, view: View) -> tuple[str, ...]:
+    """Return what bounds the run, or keeps it from running as planned: glyph, tone and parts."""
+    if view == "nothing" and plan.kept:
+        return "check", "", "Nothing to send: running fills the column from the cache."
     if view == "nothing":
-        parts = ["There are no rows to ask about."]
-        if plan.kept:
-            glyph, parts = "check", ["Nothing to send: running fills the column from the cache."]
-        elif plan.rows:
-            parts = ["Nothing to send: no row asks anything."]
-    elif view == "unpriced":
-        glyph, tone = "alert", "bad"
-        parts = ["", "A budget needs a price.", " Name one, or run without budget_usd."]
-    elif view == "over":
-        glyph, tone = "alert", "bad"
+        nothing = "There are no rows to ask about."
+        return "arrow", "", "Nothing to send: no row asks anything." if plan.rows else nothing
+    if view == "unpriced":
+        rest = " Name one, or run without budget_usd."
+        return "alert", "bad", "", "A budget needs a price.", rest
+    if view == "over":
         least, most = _paid(plan)
         rows = f"at least {least:,}" if most >= plan.to_ask else f"{least:,} to {most:,}"
         rows = f"{least:,}" if least == most else rows
-        noun = "row" if rows == "1" else "rows"
-        parts = ["", f"{money.usd(plan.budget_usd)} pays for {rows} {noun}."]
-        parts.append(" The run stops there and keeps them.")
-    elif plan.wrong:
-        glyph, parts = "alert", ["", f"{counted(plan.wrong, 'row')} cannot be asked"]
-        parts.append(" and will end as failed rows; nothing is sent for them.")
-    elif plan.bound_by:
-        parts = [f"Bound by the limit of {plan.bound_by}; the time is the shortest possible."]
+        pays = f"{money.usd(plan.budget_usd)} pays for {rows} {'row' if rows == '1' else 'rows'}."
+        return "alert", "bad", "", pays, " The run stops there and keeps them."
+    if plan.wrong:
+        rest = " and will end as failed rows; nothing is sent for them."
+        return "alert", "", "", f"{counted(plan.wrong, 'row')} cannot be asked", rest
+    bound = "No limit per minute is known: the run finds its own pace."
+    if plan.bound_by:
+        bound = f"Bound by the limit of {plan.bound_by}; the time is the shortest possible."
     elif limit := plan.max_concurrent_requests:
         requests = "the one request" if limit == 1 else f"the {limit:,} requests"
-        parts = [f"Bound by {requests} in flight, by no limit per minute."]
-    else:
-        parts = ["No limit per minute is known: the run finds its own pace."]
-    return {"glyph": glyph, "tone": tone, "parts": parts}
+        bound = f"Bound by {requests} in flight, by no limit per minute."
+    return "arrow", "", bound
 
 
 def _buttons(plan: Plan, view: View) -> dict[str, Any]:
@@ -352,25 +324,3 @@ def _buttons(plan: Plan, view: View) -> dict[str, Any]:
     first_rows = f"Run {FIRST_ROWS}" if plan.to_ask > FIRST_ROWS else ""
     acts = int(view != "unpriced")
     return {"run": run, "first_rows": first_rows, "acts": acts, "cancel": "Cancel"}
-
-
-def html(plan: Plan) -> str:
-    """Return the plan as HTML without script, style sheet or address."""
-    shown = figures(plan)
-    hero, ledger = shown["hero"], shown["ledger"]
-    notes = [hero["budget"], hero["fits"]]
-    said = (" " if notes[0] == _PRICES_OF else ", ").join(filter(None, notes))
-    cost = hero["money"] + (f" ({said})" if said else "")
-    time = f"; {' '.join(hero['time'])} {' '.join(hero['pace'])}" if hero["time"] else ""
-    parts = [
-        (name if name in PATTERNS else "rest", part) for name, part in shown["progress"]["parts"]
-    ]
-    return html_fragments.box(
-        html_fragments.headline("Plan", shown["subject"]),
-        html_fragments.line(f"{hero['count']} to send {hero['of']}, {hero['note']}{time}; {cost}"),
-        html_fragments.bar(parts, shown["progress"]["says"]),
-        html_fragments.figure_table(
-            [name for name, _, _ in ledger], [[figure for _, _, figure in ledger]]
-        ),
-        html_fragments.line("".join(shown["why"]["parts"]), "margin-top:6px"),
-    )

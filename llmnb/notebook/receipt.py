@@ -10,14 +10,15 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from operator import attrgetter
 
-from llmnb.display import durations, html_fragments, moments, money, numbers
+from llmnb.display import durations, html_fragments, moments, money
 from llmnb.display.aligned import columns, hanging
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import cell, note, strong
+from llmnb.display.html_fragments import Html, cell, figure_table, note
 from llmnb.display.palette import FAINT
-from llmnb.display.texts import counted, cut
+from llmnb.display.texts import counted, cut, inside
 from llmnb.engine.handle import RowAnswer
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook import facts
@@ -33,17 +34,17 @@ MOST_BYTES_OF_ANSWERS = 6_000
 MOST_BYTES_OF_RUNS = 60_000
 """Bytes of the HTML of all runs of a cell."""
 
+SHARES = (1, 2, 4, 8, 16, 32, 64)
+"""Of models, causes, examples and runs ever smaller parts are shown until the page is small."""
+
 ANSWERS_SHOWN = 5
 LONGEST_ANSWER = 200
 """Characters of a prompt or an answer that are shown."""
 
 MOST_RUNS = 50
-"""Up to so many runs of a cell are all shown; of more these:"""
+"""Up to so many runs of a cell are all shown; of more the first, the last, and the failed ones:"""
 
-FIRST_RUNS, LAST_RUNS, FAILED_RUNS = 3, 20, 20
-
-RUNS_KEPT = 100
-"""Runs of a cell that are kept one by one."""
+FIRST_RUNS, LAST_RUNS = 3, 20  # and as many of the failed ones
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,11 @@ class Entry:
         return facts.row_counts(self.status)
 
     @property
+    def is_clean(self) -> bool:
+        """Whether nothing went wrong and nobody stopped it."""
+        return not self.rows.failed and self.status.state != "stopped"
+
+    @property
     def ended(self) -> float:
         """Seconds since the epoch."""
         return self.status.ended_at or Clock.wall()
@@ -122,45 +128,33 @@ def _seconds(entries: Sequence[Entry]) -> float:
     return whole
 
 
-def condensed(
-    entries: Sequence[Entry],
-    most: int = RUNS_KEPT,
-    last: int = LAST_RUNS,
-    failed: int = FAILED_RUNS,
-) -> list[Entry]:
+def condensed(entries: Sequence[Entry], share: int = 1) -> list[Entry]:
     """Return the same runs; of many only some one by one, the others added up in one entry.
 
     So a loop of ten thousand runs costs no more at its end than at its beginning.
 
     Args:
         entries: The runs, in the order in which they began.
-        most: Up to so many are all left as they are.
-        last: How many of the last stay, beside the first.
-        failed: How many of those with failed or unsent rows stay.
+        share: What the usual numbers of runs are divided by.
     """
-    runs = 0
-    numbered = []
-    for entry in entries:
-        numbered.append(dataclasses.replace(entry, number=entry.number or runs + 1))
-        runs += entry.runs
+    counts = list(accumulate(entry.runs for entry in entries))
+    last = max(1, LAST_RUNS // share)
     bad = [i for i, entry in enumerate(entries) if entry.rows.failed or entry.rows.not_sent]
-    shown = {*range(FIRST_RUNS), *range(len(entries) - last, len(entries)), *bad[-failed:]}
-    kept = [entry for i, entry in enumerate(numbered) if i in shown and entry.runs == 1]
-    rest = [entry for i, entry in enumerate(numbered) if i not in shown or entry.runs > 1]
-    if runs <= most or not rest:
+    shown = {*range(FIRST_RUNS), *range(len(entries) - last, len(entries)), *bad[-last:]}
+    kept, rest = [], []
+    for i, (entry, runs) in enumerate(zip(entries, counts, strict=True)):
+        if i in shown and entry.runs == 1:
+            kept.append(dataclasses.replace(entry, number=entry.number or runs))
+        else:
+            rest.append(entry)
+    if counts[-1] <= MOST_RUNS // share or not rest:
         return list(entries)
     return [*kept[:FIRST_RUNS], _summed(rest), *kept[FIRST_RUNS:]]
 
 
 def line(status: StatusSnapshot) -> str:
-    """Return a run in one line: for a terminal, and until the page shows more."""
-    if status.state in ("finished", "stopped"):
-        return text([Entry(status=status)]).partition("\n")[0]
-    rows = facts.row_counts(status)
-    of = "" if rows.total is None else f" of {rows.total:,}"
-    because = visible(status.waiting_on, longest=200)
-    start = f"llmnb · {visible(status.project, longest=60)} · "
-    return f"{start}{rows.completed:,}{of} rows, {facts.cost([status])}. {because}".rstrip()
+    """Return a run that is over in one line, until the page shows more."""
+    return text([Entry(status=status)]).partition("\n")[0]
 
 
 # --------------------------------------------------------------------------- as text
@@ -171,34 +165,31 @@ def text(entries: Sequence[Entry]) -> str:
 
     Tables are at most 90 columns wide; sentences are never cut.
     """
-    entries = condensed(entries, MOST_RUNS)
+    entries = condensed(entries)
     whole = _summed(entries)
-    sentence = _Sentence(entries, whole)
     projects = dict.fromkeys(visible(entry.status.project, longest=40) for entry in entries)
-    said = sentence.first[:1].lower() + sentence.first[1:] + sentence.after
-    lines = [f"llmnb · {', '.join(projects)} · {said}"]
-    for part in sentence.details:
+    lines = [f"llmnb · {', '.join(projects)} · {inside(''.join(_sentence(whole)))}"]
+    for part in _details(whole):
         if len(lines[0]) + len(part) + 3 <= WIDEST:
             lines[0] += f" · {part}"
-    if len(entries) > 1:
+    if whole.runs > 1:
         cells = [
             [name, *(_with_unit(figure, head) for head, figure in figures.items())]
             for name, figures in zip(_names(entries), _run_figures(entries), strict=True)
         ]
         lines += [f"  {row}" for row in columns(cells, right=range(1, 7), width=WIDEST - 2)]
-    results = [f"Its answers: {entry.result_code}" for entry in entries if entry.result_code]
-    if sentence.is_clean:
-        return "\n".join(lines + results)
-    if causes := _causes(entries, whole):
-        heads = columns([cells[:2] for cells in causes], right={0}, gap=3)
-        wide = max(map(len, heads))
-        for head, (_, _, example) in zip(heads, causes, strict=True):
-            lines += hanging(f"  {head:<{wide}}   ", example, WIDEST)
-    words, code = _next_step(entries, whole)
-    lines.append(f"{words}: {visible(code)}" if code else f"{words}.")
-    if read_code := _read_code(entries):
-        lines.append(f"{READ}: {read_code}")
-    return "\n".join(lines + results)
+    if not whole.is_clean:
+        if causes := _causes(entries, whole, 5, facts.EXAMPLE_LENGTH):
+            heads = columns([cells[:2] for cells in causes], right={0}, gap=3)
+            wide = max(map(len, heads))
+            for head, (_, _, example) in zip(heads, causes, strict=True):
+                lines += hanging(f"  {head:<{wide}}   ", example, WIDEST)
+        words, code = _next_step(entries, whole)
+        lines.append(f"{words}: {visible(code)}" if code else f"{words}.")
+        if read_code := _read_code(whole):
+            lines.append(f"{READ}: {read_code}")
+    lines += [f"Its answers: {entry.result_code}" for entry in entries if entry.result_code]
+    return "\n".join(lines)
 
 
 def _with_unit(figure: str, head: str) -> str:
@@ -208,6 +199,10 @@ def _with_unit(figure: str, head: str) -> str:
 
 
 # --------------------------------------------------------------------------- as HTML
+
+READ = "Read the rows"
+FIGURES = "Counters, tokens, speed, models"
+_SENTENCE = "margin:0;line-height:22px"
 
 
 def html(entries: Sequence[Entry], *, prices_of: str = "", is_open: bool = False) -> str:
@@ -219,72 +214,45 @@ def html(entries: Sequence[Entry], *, prices_of: str = "", is_open: bool = False
         is_open: Whether it stands unfolded, its answers with it.
     """
     answers = _answers(entries)
-    is_open = is_open and bool(answers)
     most = MOST_BYTES if len(entries) == 1 else MOST_BYTES_OF_RUNS
-    for detail in _DETAILS:
-        page = _html(entries, answers, prices_of, is_open, detail)
+    for share in SHARES:
+        page = _html(entries, answers, prices_of, is_open and bool(answers), share)
         if len(page.encode()) - len(answers.encode()) <= most:
             break
     return page
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Detail:
-    """How much is shown, so that nothing that comes from outside makes a notebook heavy."""
-
-    models: int
-    causes: int
-    example: int
-    """Characters of a cause's example."""
-
-    runs: tuple[int, int, int] = (MOST_RUNS, LAST_RUNS, FAILED_RUNS)
-    """What `condensed` leaves of the runs."""
-
-
-_DETAILS = (
-    _Detail(10, 8, facts.EXAMPLE_LENGTH),
-    _Detail(3, 8, facts.EXAMPLE_LENGTH, (MOST_RUNS, LAST_RUNS, 15)),
-    _Detail(2, 6, 120, (MOST_RUNS, LAST_RUNS, 10)),
-    _Detail(2, 4, 80, (0, 10, 5)),
-    _Detail(2, 3, 30, (0, 5, 3)),
-    _Detail(2, 2, 12, (0, 1, 1)),
-)
-
-
-def _html(
-    entries: Sequence[Entry], answers: str, prices_of: str, is_open: bool, detail: _Detail
-) -> str:
-    entries = condensed(entries, *detail.runs)
+def _html(entries: Sequence[Entry], answers: str, prices_of: str, is_open: bool, share: int) -> str:
+    entries = condensed(entries, share)
     whole = _summed(entries)
-    sentence = _Sentence(entries, whole)
-    cost = f" for {strong(sentence.cost)}" if sentence.cost else ""
-    tail = "".join(f" · {_kept_together(part)}" for part in sentence.details)
-    tail = f'<span style="{FAINT}">{tail}</span>' if tail else ""
-    said = f"{strong(sentence.first)}{html_text(sentence.time)}{cost}{html_text(sentence.tag)}"
-    if sentence.is_nothing:
-        inside = f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
-    elif sentence.is_clean:
-        said = f"{html_fragments.small_bar(_parts(whole.rows), '8px')}{said}{tail}"
-        body = _body(entries, prices_of, detail) + _reading(entries)
+    is_single = whole.runs == 1
+    tail = "".join(f" · {part}" for part in _details(whole))
+    said = html_fragments.sentence(_sentence(whole))
+    said += f'<span style="{FAINT}">{html_text(tail)}</span>' if tail else ""
+    body = _single(whole, share) if is_single else _run_table(entries)
+    body += _foot(entries, prices_of)
+    read_code = _read_code(whole)
+    reading = note(f"{READ}: <code>{html_text(read_code)}</code>") if read_code else ""
+    if whole.rows.total == 0:
+        inside = f'<p style="{_SENTENCE}">{said}</p>\n'
+    elif whole.is_clean:
+        body += reading
         if is_open:
             body = _folded(FIGURES, body)
-        body = answers + body if len(entries) == 1 else body + answers
-        inside = html_fragments.details(said, body, is_open=is_open)
+        body = answers + body if is_single else body + answers
+        bar = html_fragments.small_bar(_parts(whole.rows), "8px")
+        inside = html_fragments.details(bar + said, body, is_open=is_open)
     else:
-        for part in sentence.missing:
-            said += f", {strong(part)}" if part.endswith("failed") else f", {html_text(part)}"
         words, code = _next_step(entries, whole)
-        step = f"{html_text(words)}: <code>{html_text(code)}</code>" if code else html_text(words)
-        title = FIGURES if len(entries) == 1 else f"The {whole.runs:,} runs, one by one"
-        if answers and not is_open and len(entries) == 1:
+        step = f"{html_text(words)}: <code>{html_text(code)}</code>" if code else f"{words}."
+        if answers and not is_open and is_single:
             answers = _folded("Answers", answers)
-        causes = _causes(entries, whole, detail.causes, detail.example)
+        causes = _causes(entries, whole, max(2, 8 // share), max(12, facts.EXAMPLE_LENGTH // share))
         inside = (
             f"{html_fragments.bar(_parts(whole.rows))}"
-            f'<p style="{_SENTENCE}">{said}{tail}</p>\n'
-            f"{_cause_table(causes)}{note(step + ('' if code else '.'))}"
-            f"{_reading(entries)}{answers}"
-            f"{_folded(title, _body(entries, prices_of, detail))}"
+            f'<p style="{_SENTENCE}">{said}</p>\n'
+            f"{_cause_table(causes)}{note(step)}{reading}{answers}"
+            f"{_folded(FIGURES if is_single else f'The {whole.runs:,} runs, one by one', body)}"
         )
     for entry in entries:
         if entry.result_code and entry.rows.good:
@@ -296,196 +264,134 @@ def _folded(title: str, body: str) -> str:
     return html_fragments.details(f'<span style="{FAINT}">{html_text(title)}</span>', body)
 
 
-READ = "Read the rows"
-
-
-def _read_code(entries: Sequence[Entry]) -> str:
-    """Return the line that shows the rows of a run; of several runs none is named by one."""
-    return entries[0].read_code if len(entries) == 1 and entries[0].rows.completed else ""
-
-
-def _reading(entries: Sequence[Entry]) -> str:
-    code = _read_code(entries)
-    return note(f"{READ}: <code>{html_text(code)}</code>") if code else ""
-
-
-FIGURES = "Counters, tokens, speed, models"
-_MODEL_FIGURES = ("rows", "share", "p50", "cost")
-_SENTENCE = "margin:0;line-height:22px"
-_FIGURE = "padding:2px 0 2px 16px"
-_HEAD = f"font-size:11px;{FAINT}"
-_NAME = f"padding:2px 14px 2px 0;{FAINT};white-space:nowrap"
-_SHORT = 30
-"""Characters of a name that need not be broken on a narrow page."""
-
-
-def _body(entries: Sequence[Entry], prices_of: str, detail: _Detail) -> str:
-    """Return what stands folded."""
-    if len(entries) == 1:
-        return _single(entries[0], detail) + _foot(entries, prices_of)
-    return _run_table(entries) + _foot(entries, prices_of)
-
-
-def _single(entry: Entry, detail: _Detail) -> str:
+def _single(entry: Entry, share: int) -> str:
+    """Return the sum, the counters, the figures and the models of a run."""
     status, rows = entry.status, entry.rows
     parts = [f"{part:,} {name}" for name, part in rows.parts.items() if part]
     page = note(html_text(f"{' + '.join(parts)} = {counted(rows.whole, 'row')}"))
     if status.counts.num_tasks_started:
-        page += _counter_tables(status)
+        page += figure_table(facts.COUNTERS, [facts.counters(status)], ())
     limits = "; ".join(facts.limits(status))
-    figures = {**facts.figures(status), "limits": limits, **entry.notes}
-    tables = html_fragments.table(
-        (
-            cell(visible(name[:1].upper() + name[1:], longest=40), _NAME, head="row"),
-            cell(value, longest=600),
-        )
-        for name, value in figures.items()
-        if value
+    named = {**facts.figures(status), "limits": limits, **entry.notes}
+    page += html_fragments.facts(
+        ((visible(name[:1].upper() + name[1:], longest=40), text) for name, text in named.items()),
+        600,
     )
     if status.shares:
-        heads = [cell(name, _FIGURE, align="right", head="col") for name in _MODEL_FIGURES]
-        models = [
-            [cell(model, longest=80), *map(_figure_cell, cells)]
-            for model, *cells in map(facts.model_cells, facts.shares(status, detail.models))
-        ]
-        head = [cell("Model", head="col"), *heads]
-        tables += html_fragments.table([head, *models], first_rows=[FAINT])
-    style = "display:flex;flex-wrap:wrap;gap:7px 28px;align-items:flex-start"
-    return f'{page}<div style="{style}">{tables}</div>\n'
-
-
-def _counter_tables(status: StatusSnapshot) -> str:
-    """Return the eight counters as two tables of four, side by side where there is room."""
-    style = "padding:0 18px 0 0"
-    counters = list(zip(facts.COUNTERS, facts.counters(status), strict=True))
-    tables = "".join(
-        html_fragments.table(
-            (
-                [cell(counter, f"{style};white-space:nowrap", head="col") for counter, _ in four],
-                [cell(count, style) for _, count in four],
-            ),
-            first_rows=[f"font-size:11px;{FAINT}", "font-size:14px;font-weight:500"],
-        )
-        for four in (counters[:4], counters[4:])
-    )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:4px 0;margin:0 0 5px">{tables}</div>\n'
+        models = facts.shares(status, max(2, 10 // share))
+        head = ("Model", "rows", "share", "p50", "cost")
+        page += figure_table(head, map(facts.model_cells, models))
+    return page
 
 
 def _cause_table(causes: list[list[str]]) -> str:
-    if not causes:
-        return ""
+    top = "vertical-align:top"
     rows = (
         (
-            cell(count, "padding:2px 0;vertical-align:top", align="right"),
-            cell(cause, f"padding:2px 14px 2px 10px;vertical-align:top{_unbroken(cause)}"),
-            cell(example, f"padding:2px 0;vertical-align:top;{FAINT};overflow-wrap:anywhere"),
+            cell(count, f"padding:2px 0;{top}", align="right"),
+            cell(cause, f"padding:2px 14px 2px 10px;{top}"),
+            cell(example, f"padding:2px 0;{top};{FAINT};overflow-wrap:anywhere"),
         )
         for count, cause, example in causes
     )
-    return html_fragments.table(rows, "margin:2px 0 4px")
+    return html_fragments.table(rows, "margin:2px 0 4px") if causes else ""
 
 
-def _figure_cell(figure: str, style: str = "") -> str:
-    # A figure without a blank cannot be broken.
-    return cell(
-        figure, f"{_FIGURE}{_unbroken(figure) if ' ' in figure else ''}{style}", align="right"
-    )
-
-
-def _kept_together(part: str) -> str:
-    """Return a short part of a sentence, such as a model's name, on one line."""
-    if len(part) > _SHORT or " " in part:
-        return html_text(part)
-    return f'<span style="white-space:nowrap">{html_text(part)}</span>'
-
-
-def _unbroken(text: str) -> str:
-    return ";white-space:nowrap" if len(text) <= _SHORT else ""
+def _run_table(entries: Sequence[Entry]) -> str:
+    runs = _run_figures(entries)
+    rows = [
+        [name, Html(html_fragments.small_bar(_parts(entry.rows))), *figures.values()]
+        for entry, name, figures in zip(entries, _names(entries), runs, strict=True)
+    ]
+    return figure_table(["run", "", *runs[0]], rows, range(2, 8))
 
 
 def _foot(entries: Sequence[Entry], prices_of: str) -> str:
-    projects = dict.fromkeys(entry.status.project for entry in entries)
-    names = ", ".join(html_text(name, longest=80) for name in list(projects)[:3])
-    if len(projects) > 3:
-        names += f" and {len(projects) - 3:,} more"
-    parts = [f"{'Project' if len(projects) == 1 else 'Projects'} {names}"]
+    projects = list(dict.fromkeys(entry.status.project for entry in entries))
+    named = "Project " if len(projects) == 1 else "Projects "
     when = moments.moment(entries[0].ended)
     if len(entries) > 1:
         first = min(entry.status.started_at for entry in entries)
-        last = max(entry.ended for entry in entries)
-        when = f"{moments.moment(first)} to {moments.clock(last)}"
-    parts.append(html_text(when))
+        when = f"{moments.moment(first)} to {moments.clock(max(entry.ended for entry in entries))}"
+    parts = [named + html_text(", ".join(projects), longest=240), when]
     if prices_of:
         parts.append(f"prices of {html_text(prices_of, longest=40)}")
     return note(" · ".join(parts), "5px 0 0")
 
 
+def _answers(entries: Sequence[Entry]) -> str:
+    """Return the first rows of the last run with their answers; empty where none are shown."""
+    entry = entries[-1]
+    if not entry.answers:
+        return ""
+    for share in SHARES:
+        longest = LONGEST_ANSWER // share
+        rows = [[visible(text, longest=longest) for text in row] for row in entry.answers]
+        table = figure_table(RowAnswer._fields, rows, ())
+        if len(entries) > 1:
+            table = _folded(f"Answers of {_names(entries)[-1]}", table)
+        if len(table.encode()) <= MOST_BYTES_OF_ANSWERS:
+            break
+    return table
+
+
 # ------------------------------------------------------------------------ the sentence
 
 
-class _Sentence:
-    """What came of all runs together, in the parts of which both receipts are made."""
-
-    def __init__(self, entries: Sequence[Entry], whole: Entry) -> None:
-        status, rows = whole.status, whole.rows
-        self.is_nothing = rows.total == 0
-        self.is_clean = not rows.failed and status.state != "stopped"
-        self.missing = [f"{rows.failed:,} failed"] if rows.failed else []
-        if rows.not_sent:
-            self.missing.append(f"{rows.not_sent:,} not sent")
-        self.first = facts.headline(status, rows)
-        if len(entries) > 1 and not self.is_nothing:
-            runs = f"{whole.runs:,} runs"
-            first = self.first.removeprefix("Stopped: ")
-            is_all = first.startswith("All")
-            self.first = f"{runs}, {first[:1].lower()}{first[1:]}" if is_all else f"{runs}: {first}"
-        self.time = self.cost = self.tag = ""
-        if self.is_nothing:
-            empty = f"{counted(whole.empty, 'row')} without content"
-            asked = empty if whole.empty else "there were no rows"
-            self.details = [f"{asked}; no request was sent"]
-        else:
-            self.time = f" in {durations.span(status.seconds)}"
-            self.cost = facts.cost([entry.status for entry in entries])
-            self.tag = " (simulated)" if status.simulated and not status.counts.usd else ""
-            self.details = _tail(whole, rows)
-        cost = f" for {self.cost}" if self.cost else ""
-        missing = "".join(f", {part}" for part in self.missing)
-        self.after = f"{self.time}{cost}{self.tag}{missing}"
+def _sentence(whole: Entry) -> list[str]:
+    """Return what came of all runs together, in parts: plain and stressed ones in turn."""
+    status, rows = whole.status, whole.rows
+    first = facts.headline(status, rows)
+    if rows.total == 0:
+        return ["", first]
+    if whole.runs > 1:
+        first = first.removeprefix("Stopped: ")
+        between = "," if first.startswith("All") else ":"
+        first = f"{whole.runs:,} runs{between} {inside(first)}"
+    tag = " (simulated)" if status.simulated and not status.counts.usd else ""
+    parts = [
+        "",
+        first,
+        f" in {durations.span(status.seconds)} for ",
+        facts.cost(status.counts),
+        tag,
+    ]
+    if rows.failed:
+        parts[-1] += ", "
+        parts += [f"{rows.failed:,} failed", ""]
+    if rows.not_sent:
+        parts[-1] += f", {rows.not_sent:,} not sent"
+    return parts
 
 
-def _tail(whole: Entry, rows: RowCounts) -> list[str]:
+def _details(whole: Entry) -> list[str]:
     """Return what was out of the ordinary, and who answered; nothing that is zero."""
-    counts = whole.status.counts
-    kept = rows.reused + rows.merged
+    counts, rows = whole.status.counts, whole.rows
+    if rows.total == 0:
+        asked = f"{counted(whole.empty, 'row')} without content"
+        return [f"{asked if whole.empty else 'there were no rows'}; no request was sent"]
     parts = []
-    if kept:
-        how = " or ".join(
-            n for n, part in (("reused", rows.reused), ("merged", rows.merged)) if part
-        )
-        is_all = rows.reused == rows.whole
+    # Where something went wrong the sentence is long enough, and that comes first.
+    if whole.is_clean and (kept := rows.reused + rows.merged):
+        hows = {"reused": rows.reused, "merged": rows.merged}
+        how = " or ".join(name for name, part in hows.items() if part)
         usd = counts.shown().saved_usd
         saved = f", saved {money.usd(usd)}" if usd > 1e-9 else ""
-        parts.append((f"all {how}" if is_all else f"{kept:,} {how}") + saved)
-    if rows.failed or rows.not_sent:
-        parts = []  # the sentence is long enough, and what went wrong comes first
-    again = []
-    if counts.num_retried:
-        again.append(f"{counts.num_retried:,} sent again")
-    if (waited := whole.status.waited_seconds) >= 1:
-        again.append(f"{durations.span(round(waited))} waited")
-    if again and not (rows.failed or rows.not_sent):
-        parts.append(", ".join(again))
+        parts.append(f"{'all' if rows.reused == rows.whole else f'{kept:,}'} {how}{saved}")
+    if whole.is_clean:
+        waited = whole.status.waited_seconds
+        again = [f"{counts.num_retried:,} sent again"] if counts.num_retried else []
+        again += [f"{durations.span(round(waited))} waited"] if waited >= 1 else []
+        parts += [", ".join(again)] if again else []
     if counts.num_unsaved:
         parts.append(f"{counted(counts.num_unsaved, 'answer')} not saved, kept in memory")
     if counts.num_cut:
         parts.append(f"{counted(counts.num_cut, 'answer')} cut off at max_tokens")
     if whole.empty:
         parts.append(f"{whole.empty:,} empty, not asked")
-    models = list(dict.fromkeys(share.name for share in whole.status.shares))
-    if models and not (rows.failed or rows.not_sent):
+    if whole.is_clean and (models := {share.name for share in whole.status.shares}):
         several = f"{len(models):,} models"
-        parts.append(visible(models[0], longest=60) if len(models) == 1 else several)
+        parts.append(visible(*models, longest=60) if len(models) == 1 else several)
     return parts
 
 
@@ -493,7 +399,10 @@ def _next_step(entries: Sequence[Entry], whole: Entry) -> tuple[str, str]:
     """Return what to do where rows failed or were not sent, and a line of code that does it."""
     rows, pools = whole.rows, whole.status.pools
     if rows.not_sent:
-        return facts.next_step(rows).removesuffix("."), ""
+        missing = f"{counted(rows.not_sent, 'row')} not sent"
+        missing += f" and the {rows.failed:,} failed" if rows.failed else ""
+        verb = "is" if (rows.not_sent, rows.failed) == (1, 0) else "are"
+        return f"Run the cell again: only the {missing} {verb} asked", ""
     if pools and {cause.kind for cause in whole.status.causes} == {"AuthenticationError"}:
         return "Set the key, then run the cell again", f"%llm_key {pools[0].provider}"
     if whole.code:
@@ -502,12 +411,12 @@ def _next_step(entries: Sequence[Entry], whole: Entry) -> tuple[str, str]:
     return f"{entries[0].again}: only the {what} asked", ""
 
 
-def _causes(
-    entries: Sequence[Entry],
-    whole: Entry,
-    most: int = 5,
-    longest: int = facts.EXAMPLE_LENGTH,
-) -> list[list[str]]:
+def _read_code(whole: Entry) -> str:
+    """Return the line that shows the rows of a run; of several runs none is named by one."""
+    return whole.read_code if whole.rows.completed else ""
+
+
+def _causes(entries: Sequence[Entry], whole: Entry, most: int, longest: int) -> list[list[str]]:
     """Return count, words and example of the causes; of several runs the example names its own."""
     run_of: dict[str, str] = {}
     if len(entries) > 1:
@@ -521,42 +430,20 @@ def _causes(
 
 def _run_figures(entries: Sequence[Entry]) -> list[dict[str, str]]:
     """Return the figures of each run by their heads; a column that is empty is left out."""
-    runs = [
-        {
-            "rows": numbers.count(rows.whole),
-            "reused": _or_nothing(rows.reused + rows.merged),
-            "failed": _or_nothing(rows.failed),
-            "not sent": _or_nothing(rows.not_sent),
-            "time": durations.span(status.seconds),
-            "cost": facts.cost([status]),
+    runs = []
+    for entry in entries:
+        status, rows = entry.status, entry.rows
+        counts = {
+            "rows": rows.whole,
+            "reused": rows.reused + rows.merged,
+            "failed": rows.failed,
+            "not sent": rows.not_sent,
         }
-        for status, rows in ((entry.status, entry.rows) for entry in entries)
-    ]
+        run = {head: f"{n:,}" if n or head == "rows" else "" for head, n in counts.items()}
+        time, cost = durations.span(status.seconds), facts.cost(status.counts)
+        runs.append({**run, "time": time, "cost": cost})
     used = [head for head in runs[0] if any(run[head] for run in runs)]
     return [{head: run[head] for head in used} for run in runs]
-
-
-def _or_nothing(number: int) -> str:
-    return numbers.count(number) if number else ""
-
-
-def _run_table(entries: Sequence[Entry]) -> str:
-    runs = _run_figures(entries)
-    heads = [cell(head, _FIGURE, align="right", head="col") for head in runs[0]]
-    rows = [[cell("run", "padding:2px 0", head="col"), cell("", _FIGURE), *heads]]
-    for entry, name, figures in zip(entries, _names(entries), runs, strict=True):
-        bar = html_fragments.small_bar(_parts(entry.rows))
-        rows.append(
-            [
-                cell(name, f"padding:2px 0{_unbroken(name)}", head="row"),
-                html_fragments.raw_cell(bar, _FIGURE),
-                *(
-                    _figure_cell(figure, ";font-weight:600" if head == "failed" else "")
-                    for head, figure in figures.items()
-                ),
-            ]
-        )
-    return html_fragments.table(rows, first_rows=[_HEAD])
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
@@ -594,39 +481,8 @@ def _names(entries: Sequence[Entry]) -> list[str]:
 
 def _parts(rows: RowCounts) -> list[tuple[str, float]]:
     """Return the parts of a bar, with their shares."""
-    shown = ("reused", "merged", "answered", "failed", "not sent")
+    order = ("reused", "merged", "answered", "failed", "not sent")
     return [
-        ("rest" if name == "not sent" else name, rows.parts.get(name, 0) / (rows.whole or 1))
-        for name in shown
+        ("rest" if name == "not sent" else name, rows.parts[name] / (rows.whole or 1))
+        for name in order
     ]
-
-
-# ------------------------------------------------------------------------- the answers
-
-
-def _answers(entries: Sequence[Entry]) -> str:
-    """Return the first rows of the last run with their answers; empty where none are shown."""
-    entry = entries[-1]
-    if not entry.answers:
-        return ""
-    for longest in (LONGEST_ANSWER, 120, 70, 40, 20, 8):
-        table = _answer_table(entry.answers, longest)
-        if len(entries) > 1:
-            table = _folded(f"Answers of {_names(entries)[-1]}", table)
-        if len(table.encode()) <= MOST_BYTES_OF_ANSWERS:
-            break
-    return table
-
-
-def _answer_table(answers: Sequence[RowAnswer], longest: int) -> str:
-    text = "padding:2px 18px 4px 0;vertical-align:top;overflow-wrap:anywhere;min-width:90px"
-    rows = [[cell(name, head="col") for name in ("prompt", "answer", "status")]]
-    rows += [
-        [
-            cell(row.prompt, f"{text};{FAINT}", longest=longest),
-            cell(row.answer, text, longest=longest),
-            cell(row.status, "padding:2px 0 4px;vertical-align:top", longest=40),
-        ]
-        for row in answers
-    ]
-    return html_fragments.table(rows, "margin:2px 0 5px", [_HEAD])

@@ -6,10 +6,12 @@ nor of a saved notebook.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_origin
 
 from llmnb.display.escape import visible
 from llmnb.display.texts import single_line
@@ -31,8 +33,8 @@ class RequestSurface(Surface):
     ``"fault"`` with a ``text`` of what went wrong. Nothing that a page sends is believed: `job`
     looks at it before anything is done.
 
-    A subclass says what is done (`job`) and what stands where no widget shows (`static`); what it
-    has opened it gives back in `on_close`.
+    A subclass says what is done (methods ``_do_…``, or `job`) and what stands where no widget shows
+    (`static`); what it has opened it gives back in `on_close`.
     """
 
     overtaken: ClassVar[frozenset[str]] = frozenset()
@@ -52,8 +54,19 @@ class RequestSurface(Surface):
     # --------------------------------------------------------------- of each subclass
 
     def job(self, request: dict[str, Any], turn: str) -> Callable[[], object] | None:
-        """Return what does a request; None where it is none. What it raises is told the page."""
-        raise NotImplementedError
+        """Return what does a request; None where it is none. What it raises is told the page.
+
+        It is the method ``_do_…`` with the request's name, if the request has values of just the
+        types of its arguments; blanks in a name are underscores.
+        """
+        act = getattr(self, f"_do_{request.get('do')}".replace(" ", "_"), None)
+        if act is None:
+            return None
+        _, *parameters = inspect.signature(act, eval_str=True).parameters.values()
+        wanted = {own.name: get_origin(own.annotation) or own.annotation for own in parameters}
+        values = {name: value for name, value in request.items() if name not in ("do", "turn")}
+        has_types = {name: type(value) for name, value in values.items()} == wanted
+        return functools.partial(act, turn, **values) if has_types else None
 
     def on_close(self) -> None:
         """Give back what was opened."""
@@ -96,7 +109,7 @@ class RequestSurface(Surface):
     # ---------------------------------------------------------------------- on display
 
     def _ipython_display_(self) -> None:
-        self._outputs.append(CardOutput(self.bundle, self.static()))
+        self._outputs.append(CardOutput(self))
 
     def renew(self) -> None:
         """Put the static form anew, for whoever saves the notebook now."""

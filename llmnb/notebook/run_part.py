@@ -1,11 +1,20 @@
-"""One run on a card: how far it is, then its receipt, and what becomes of its failed rows."""
+"""One run on a card: how far it is, then its receipt, and what becomes of its failed rows.
+
+The runs of one execution of a cell share one receipt. It stands where the latest run was shown;
+the place of the one before is emptied. So a loop leaves one line, also where it clears its output
+on the way.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from llmnb import settings
+from llmnb.adapters import prices
 from llmnb.display.escape import visible
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
@@ -14,10 +23,16 @@ from llmnb.notebook import receipt
 from llmnb.notebook.card import card, over_card, view_of, waiting_bundle
 from llmnb.notebook.charts import charts
 from llmnb.notebook.failed_banner import FailedRows, can_ask_again
-from llmnb.notebook.surface import TICK_SECONDS, Bundle, joined, line_of_code
+from llmnb.notebook.receipt import Entry
+from llmnb.notebook.surface import BLANK, Bundle, joined, line_of_code
 
 CHART_SECONDS = 1.0
 """Charts are drawn anew no more often than this, and when the state changes."""
+
+
+def page_of(thing: Any) -> Bundle:
+    """Return what shows itself as HTML and as text, such as a plan, or a batch that takes hours."""
+    return {"text/html": thing._repr_html_(), "text/plain": str(thing)}
 
 
 class RunPart:
@@ -27,9 +42,9 @@ class RunPart:
 
     Args:
         run: The run.
-        changed: Called when its failed rows have something else to show, on any thread.
-        received: Called when it has another receipt to show, on any thread.
-        total: Rows in all, where the run itself reads them lazily.
+        runs: The runs with which it shares a receipt.
+        show: Called when it has something else to show, on any thread.
+        renew: Called with it when it has another receipt, on any thread.
         holds_kernel: Whether a cell waits for the run, so that the kernel may not receive what the
             page sends. The card says so until something has arrived.
     """
@@ -37,13 +52,15 @@ class RunPart:
     def __init__(
         self,
         run: AnyRun,
-        changed: Callable[[], None],
-        received: Callable[[], None],
+        runs: CellRuns,
+        show: Callable[[], None],
+        renew: Callable[[RunPart], None],
         *,
-        total: int | None = None,
         holds_kernel: bool = False,
     ) -> None:
-        self.total = total
+        self.run: AnyRun | None = run
+        """None once it is over: its outcomes are not held longer than its owner does."""
+
         self.holds_kernel = holds_kernel
         self.retries: set[str] = set()
         """Causes whose rows shall be asked again when the run is done."""
@@ -54,27 +71,27 @@ class RunPart:
         self.receipt: Bundle | None = None
         """What came of it, once that is known."""
 
-        self.waiting: Bundle = {}
-        """What a saved notebook shows of it before that."""
-
-        self.is_over = False
+        self._runs = runs
+        self._show = show
+        self._renew = functools.partial(renew, self)
         self._asks_again = True
-        self._run: AnyRun | None = run
-        self._changed = changed
-        self._received = received
+        self._waiting: Callable[[], Bundle]
         self._shown: dict[str, Any] = {}
-        self._drawn = -math.inf
         self._charts: dict[str, Any] = {}
         self._charts_at = -math.inf
-        self._view = ""
+        self._view: object = ""
         self._since = 0.0
         self.draw(run.status())
 
     @property
+    def is_over(self) -> bool:
+        """Whether its end is told."""
+        return self.run is None
+
+    @property
     def has_buttons(self) -> bool:
         """Whether anything can still be done about it."""
-        is_failed = self.failed is not None and not self.failed.answered
-        return not self.is_over or self._run is not None or is_failed
+        return not self.is_over or (self.failed is not None and not self.failed.answered)
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -85,35 +102,33 @@ class RunPart:
     def static(self) -> Bundle:
         """What a saved notebook shows of it."""
         if self.receipt is None:
-            return self.waiting
-        if self.failed is None or not self.failed.answered:
-            return self.receipt
-        return joined([self.receipt, self.failed.answered])
-
-    def is_due(self) -> bool:
-        """Whether it was drawn so long ago that it may be drawn again."""
-        return not self.is_over and Clock.monotonic() - self._drawn >= TICK_SECONDS
+            return self._waiting()
+        answered = None if self.failed is None else self.failed.answered
+        return joined(filter(None, (self.receipt, answered)))
 
     def draw(self, status: StatusSnapshot) -> None:
         """Take how far the run is."""
-        if (run := self._run) is None or self.is_over:
+        if (run := self.run) is None:
             return
-        self._drawn, now = Clock.monotonic(), Clock.wall()
         if run.is_batch:  # in hours there is nothing to pause or to speed up
-            self._shown = self._batch_shown(run, status)
+            view = status.state, status.completed, status.waiting_on, status.cost_text
+            if view != self._view:  # not for the clock
+                self._view, page = view, page_of(run)
+                self._waiting = lambda: page
+                self._shown = {**over_card(status, repr(run)), "html": page["text/html"]}
             return
-        self.waiting = waiting_bundle(status, now)
+        now = Clock.wall()
+        self._waiting = functools.partial(waiting_bundle, status, run.asked)
         if status.state in ("finished", "stopped"):  # a moment before its end is told
             self._shown = over_card(status, receipt.line(status))
             return
-        if (view := view_of(status)) != self._view:
-            self._view, self._since, self._charts_at = view, now, -math.inf
+        if (view_now := view_of(status)) != self._view:
+            self._view, self._since, self._charts_at = view_now, now, -math.inf
         if now - self._charts_at >= CHART_SECONDS:
             self._charts, self._charts_at = charts(status), now
         shown = card(
             status,
             now,
-            total=self.total,
             asked=run.asked,
             since=self._since,
             holds_kernel=self.holds_kernel,
@@ -122,47 +137,41 @@ class RunPart:
         )
         self._shown = {**shown, "code": line_of_code(run, "stop")}
 
-    def end(self, status: StatusSnapshot) -> AnyRun | None:
-        """Take how the run ended; return it for its receipt, None where it has none of ours."""
-        if (run := self._run) is None or self.is_over:
-            return None
-        self.is_over = True
+    def end(self, status: StatusSnapshot, *, has_output: bool) -> None:
+        """Take how the run ended: show its receipt, and offer to ask its failed rows again.
+
+        Where other runs share its receipt, the next step is to run the cell again.
+
+        Args:
+            status: Its end.
+            has_output: Whether the card stands in an output of a cell.
+        """
+        if (run := self.run) is None:
+            return
+        self.draw(status)
+        self.run, self._charts = None, {}
         if run.is_batch:
-            self._shown = self._batch_shown(run, status)
-            self.receipt, self._run = self.waiting, None
-            return None
-        self._shown, self._charts = over_card(status, receipt.line(status)), {}
-        return run
+            self.put(self._waiting())
+            return
+        run.about.is_reported = True
+        wanted = self._asks_again and (self.retries or not self._runs.entries)
+        if wanted and can_ask_again(run, status):
+            self.failed = FailedRows(run, status, self._show, self._renew)
+        gives_code = self._runs.gives_code and has_output
+        self._runs.add(entry_of(run, status, gives_code=gives_code), self)
+        if self.failed is not None and self.retries:
+            self.failed.ask_again(self.retries)
 
     def put(self, bundle: Bundle) -> None:
         """Show this as its receipt from now on."""
         self.receipt = bundle
-        self._received()
-
-    def offer(self, status: StatusSnapshot, *, is_single: bool) -> None:
-        """Offer to ask failed rows again; ask at once what was to be asked again at the end.
-
-        Args:
-            status: How the run ended.
-            is_single: Whether no other run shares its receipt: else the next step is to run the
-                cell again.
-        """
-        run, self._run = self._run, None  # its outcomes are not held longer than its owner does
-        wanted = self._asks_again and (is_single or self.retries)
-        if run is not None and wanted and can_ask_again(run, status):
-            self.failed = FailedRows(run, status, self._changed)
-            if self.retries:
-                self.failed.ask_again(self.retries)
+        self._renew()
 
     def withdraw(self) -> None:
         """Offer no more to ask its failed rows again, unless that was asked for."""
         self._asks_again = False
-        if self.failed is not None and not self.failed.is_asked:
+        if self.failed is not None and self.failed.retry is None:
             self.failed = None
-
-    def _batch_shown(self, run: AnyRun, status: StatusSnapshot) -> dict[str, Any]:
-        self.waiting = {"text/html": run._repr_html_(), "text/plain": repr(run)}
-        return {**over_card(status, repr(run)), "html": self.waiting["text/html"]}
 
     def act(self, content: Any) -> dict[str, Any] | None:
         """Do what the page asks for; return a message for it, None where there is none."""
@@ -172,9 +181,9 @@ class RunPart:
                     failed.ask_again([cause])
                 case {"do": "retry"}:
                     failed.ask_again()
-                case {"do": "stop"}:
-                    failed.stop()
-        elif (run := self._run) is not None:
+                case {"do": "stop"} if failed.retry is not None:
+                    failed.retry.stop()
+        elif (run := self.run) is not None:
             match content:
                 case {"do": "pause"}:
                     run.pause()
@@ -205,23 +214,103 @@ _LIMITS = {
 def _set_limit(run: AnyRun, name: str, amount: Any) -> str:
     """Set a limit that was typed; return what is wrong with it, empty where nothing is."""
     option = _LIMITS[name]
-    is_rate = option != "max_concurrent_requests"
     try:
-        match amount:
-            case None:
-                pass
-            case str() if is_rate and len(amount) <= 100:
-                pass
-            case bool() | str():
-                raise ConfigurationError("no number")
-            case int() | float() if math.isfinite(amount) and amount > 0:
-                amount = amount if is_rate else max(1, int(amount))
-            case _:
-                raise ConfigurationError("no number")
         run.set_limits(**{option: amount})
     except ConfigurationError:
         typed = visible(str(amount), longest=40)
-        if not is_rate:
+        if option == "max_concurrent_requests":
             return f"“{typed}” is no number of requests. Write one such as 64, or none at all."
         return f"“{typed}” is no rate. Write 500, 500k or 5 per second, or nothing at all."
     return ""
+
+
+# ----------------------------------------------------------------- what they leave
+
+
+def entry_of(run: AnyRun, status: StatusSnapshot, *, gives_code: bool = False) -> Entry:
+    """Return what a receipt tells of a run at its end.
+
+    Args:
+        run: The run.
+        status: Its end.
+        gives_code: Whether nothing but a line of code gives the person what it results in.
+    """
+    about = run.about
+    shows_answers = about.shows_answers and settings.current().show_answers
+    return Entry(
+        status=status,
+        traits=about.traits,
+        empty=about.empty,
+        notes=run.notes(),
+        answers=run.first_answers(receipt.ANSWERS_SHOWN) if shows_answers else (),
+        code=line_of_code(run, "retry_failed") if run.can_retry else "",
+        again=run.again,
+        read_code=line_of_code(run, "explore") if run.run_id and not run.is_batch else "",
+        result_code=line_of_code(run, "result") if gives_code else "",
+    )
+
+
+def receipt_bundle(entries: Sequence[Entry], *, is_open: bool = False) -> Bundle:
+    """Return the receipt of runs as HTML and as text."""
+    # The table takes long to read; where nothing was bought it was never needed.
+    prices_of = _prices_date() if any(entry.status.counts.shown().usd for entry in entries) else ""
+    return {
+        "text/html": receipt.html(entries, prices_of=prices_of, is_open=is_open),
+        "text/plain": receipt.text(entries),
+    }
+
+
+_prices_date = functools.cache(prices.prices_date)
+
+
+class CellRuns:
+    """The runs of one execution that are over, and where their receipt stands.
+
+    Args:
+        shows_result: Whether the cell itself shows what they give; None until its end.
+    """
+
+    def __init__(self, *, shows_result: bool | None = None) -> None:
+        self._lock = threading.Lock()
+        self.entries: list[Entry] = []
+        """Those that are over, many of them added up."""
+
+        self._place: RunPart | None = None
+        self._shows_result = shows_result
+        self.gives_code = shows_result is False
+        """Whether no cell holds what a run results in: a button began it."""
+
+    def add(self, entry: Entry, place: RunPart) -> None:
+        """Put the receipt of all runs where the latest was shown.
+
+        Where there are several, running the cell again asks what failed: a banner that stands
+        here, of one run's failed rows, is taken away.
+
+        Args:
+            entry: The run that is over.
+            place: Where it was shown, on its card.
+        """
+        with self._lock:
+            earlier, self._place = self._place, place
+            self.entries.append(entry)
+            self.entries.sort(key=lambda entry: entry.status.started_at)
+            self.entries = receipt.condensed(self.entries)
+            self._put()
+            if earlier is not None:
+                earlier.withdraw()
+                earlier.put(BLANK)
+
+    def end_cell(self, *, shows_result: bool) -> None:
+        """Unfold the answers of a single run that nothing else shows."""
+        with self._lock:
+            self._shows_result = shows_result
+            if self._is_open:
+                self._put()
+
+    @property
+    def _is_open(self) -> bool:
+        return self._shows_result is False and len(self.entries) == 1
+
+    def _put(self) -> None:
+        if self._place is not None:
+            self._place.put(receipt_bundle(self.entries, is_open=self._is_open))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,13 +18,11 @@ from ipywidgets.widgets import widget as widgets_module
 from llmnb import user_code
 from llmnb.engine.handle import AnyRun, last_run, outermost
 from llmnb.engine.status import StatusSnapshot
+from llmnb.progress import DRAW_SECONDS, in_marimo
 
 logger = logging.getLogger("llmnb")
 
 STATIC = Path(__file__).with_name("static")
-
-TICK_SECONDS = 0.2
-"""A page is told of a run no more often than this: the eye sees no more, and it costs half."""
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -73,11 +70,6 @@ def _code_of(kind: type[Surface]) -> Code:
     return code
 
 
-def _is_in_marimo() -> bool:
-    marimo = sys.modules.get("marimo")
-    return marimo is not None and bool(marimo.running_in_notebook())
-
-
 class Surface(anywidget.AnyWidget):
     """A widget whose whole state is one small dictionary of text and numbers.
 
@@ -101,7 +93,7 @@ class Surface(anywidget.AnyWidget):
 
     def __init__(self, *, snapshot: dict[str, Any]) -> None:
         kind = type(self)
-        if _is_in_marimo():  # which shows every widget by itself
+        if in_marimo():  # which shows every widget by itself
             self._esm, self._css = kind.script(), kind.style()
             super().__init__(snapshot=snapshot)
         else:
@@ -163,15 +155,10 @@ class Surface(anywidget.AnyWidget):
         """Return what stands where no widget shows, and in a saved notebook: HTML and text."""
         raise NotImplementedError
 
-    def bundle(self, text: str | None = None) -> Bundle:
-        """Return what an output holds: the widget, and what stands for it where there is none.
-
-        Args:
-            text: In place of the static form's own text.
-        """
+    def bundle(self) -> Bundle:
+        """Return what an output holds: the widget, and what stands for it where there is none."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        static = self.static()
-        return {**static, WIDGET_MIME: view} | ({} if text is None else {"text/plain": text})
+        return {**self.static(), WIDGET_MIME: view}
 
     def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
         return self.bundle(), {}
@@ -217,21 +204,22 @@ class CardOutput:
     In an `Output` widget, which never hears of an output that is put anew, the card stands alone.
 
     Args:
-        card: Returns what an output holds of the live card, with a text for where there is none.
-        static: Its static form.
+        surface: The card.
     """
 
-    def __init__(self, card: Callable[[str | None], Bundle], static: Bundle) -> None:
+    def __init__(self, surface: Surface) -> None:
         self._static: OutputSlot | None = None
+        self._shown = surface.static()
         if capturing():
-            self._card = OutputSlot(card(None))
+            self._card = OutputSlot(surface.bundle())
         else:
-            self._static = OutputSlot(_marked(static, "llmnb-aside"))
-            self._card = OutputSlot({**card(""), "text/html": ""})
+            self._static = OutputSlot(_marked(self._shown, "llmnb-aside"))
+            self._card = OutputSlot({**surface.bundle(), **BLANK})
 
     def renew(self, static: Bundle) -> None:
         """Put the static form anew."""
-        if self._static is not None:
+        if self._static is not None and static != self._shown:
+            self._shown = static
             self._static.put(_marked(static, "llmnb-aside"))
 
     def finish(self, static: Bundle, *, is_live: bool) -> None:
@@ -296,7 +284,7 @@ def watch(
         pause = threading.Event()
         while not run.is_done:
             draw(run.status())
-            pause.wait(TICK_SECONDS)
+            pause.wait(DRAW_SECONDS)
         close(run.status())
 
     threading.Thread(target=tick, name="llmnb-dashboard", daemon=True).start()

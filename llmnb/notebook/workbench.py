@@ -17,7 +17,8 @@ from llmnb.frames.workbench_version import Version
 from llmnb.notebook import workbench_settings, workbench_texts, workbench_view
 from llmnb.notebook.job_queue import JobQueue
 from llmnb.notebook.request_surface import RequestSurface
-from llmnb.notebook.surface import TICK_SECONDS, Bundle
+from llmnb.notebook.surface import Bundle
+from llmnb.progress import DRAW_SECONDS
 
 STATIC_SECONDS = 1.0
 """What a saved notebook keeps is put anew once nothing has changed for so long."""
@@ -87,7 +88,7 @@ class WorkbenchWidget(RequestSurface):
             self._sent = texts
             self.tell("texts", texts=texts)
             self._renewing.begin()
-        self._rest.wait(TICK_SECONDS)
+        self._rest.wait(DRAW_SECONDS)
         run = self.bench.table_run
         if run is None or run is self._ended:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from llmnb.decide.bucket import Bucket, Period
+from llmnb.decide.bucket import Bucket
 from llmnb.decide.lease import (
     BLOCK_SECONDS,
     PAST_SECONDS,
@@ -38,14 +38,26 @@ class _Limit:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._period = Period(rule.allowance.seconds)
+        self._began = -math.inf
+        """When the present period began: with the first use after the one before it."""
+
+        self._time_of_day = self._in_period = 0.0
+        """When that was by the time of day, and how much was used since."""
 
     def used(self, now: float) -> tuple[float, float]:
         """Return when the period began, by the time of day, and how much was used in it."""
-        return self._period.read(now=now, time_of_day=time.time())
+        return (time.time(), 0.0) if self._is_over(now) else (self._time_of_day, self._in_period)
 
     def _count(self, amount: float, now: float) -> None:
-        self._period.add(amount, now=now, time_of_day=time.time())
+        """Count an amount; a negative one corrects what was counted too much."""
+        if self._is_over(now):
+            if amount <= 0:
+                return  # it corrects a period that is over
+            self._began, self._time_of_day, self._in_period = now, time.time(), 0.0
+        self._in_period = max(0.0, self._in_period + amount)
+
+    def _is_over(self, now: float) -> bool:
+        return not 0 <= now - self._began < self.rule.allowance.seconds
 
 
 class OwnLimit(_Limit):
@@ -65,7 +77,6 @@ class OwnLimit(_Limit):
         if rule != self.rule:
             self.rule = rule
             self._bucket.change_rate(rule.per_minute, now=now)
-            self._period.seconds = rule.allowance.seconds
 
     def wait(self, amount: float, now: float) -> float:
         """Return the seconds until so much may go."""
@@ -140,7 +151,6 @@ class SharedLimit(_Limit):
             self.rule = rule
             self._unit = 60.0 / rule.per_minute
             self.lease.reach = max(REACH_SECONDS, self._unit)
-            self._period.seconds = rule.allowance.seconds
 
     # ----------------------------------------------------------------- permission
 

@@ -13,7 +13,7 @@ from llmnb.adapters.http import tls
 from llmnb.decide.retry import LONGEST_SERVER_WAIT, RetryPolicy
 from llmnb.engine.budget import budget_for
 from llmnb.engine.run import Run
-from llmnb.engine.run_context import RunOptions, Store
+from llmnb.engine.run_context import LIMITS, RunOptions, Store
 from llmnb.engine.source import InputSource
 from llmnb.engine.status import Clock
 from llmnb.errors import ConfigurationError
@@ -169,23 +169,15 @@ def limits_in(options: Mapping[str, Any], account: Limits | None = None) -> tupl
         options: The options of a run, checked.
         account: What binds the account beside the settings.
     """
-    limits = Limits(
-        requests_per_minute=options["max_requests_per_minute"],
-        tokens_per_minute=options["max_tokens_per_minute"],
-        concurrency=options["max_concurrent_requests"],
-        even=options.get("max_rps", False),
-    )
+    named: dict[str, Any] = {field: options[name] for name, field in LIMITS.items()}
+    limits = Limits(**named, even=options.get("max_rps", False))
     account = account or Limits()
-    set_here = limits.intersect(account)
-    configured = settings.current()
-    rest = Limits(
-        requests_per_minute=(
-            None if set_here.requests_per_minute else configured.max_requests_per_minute
-        ),
-        tokens_per_minute=None if set_here.tokens_per_minute else configured.max_tokens_per_minute,
-        concurrency=None if set_here.concurrency else configured.max_concurrent_requests,
-        burst=options.get("burst") or configured.burst,
-    )
+    set_here, configured = limits.intersect(account), settings.current()
+    unnamed: dict[str, Any] = {
+        field: None if getattr(set_here, field) else getattr(configured, name)
+        for name, field in LIMITS.items()
+    }
+    rest = Limits(**unnamed, burst=options.get("burst") or configured.burst)
     return limits, account.intersect(rest)
 
 

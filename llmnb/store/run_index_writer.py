@@ -39,6 +39,9 @@ _STATES = {
 }
 _REFUSALS = frozenset(("Refused", "Filtered"))
 
+_pack, _from_hex = run_index.RECORD.pack, bytes.fromhex
+"""Looked up once, and not for every row."""
+
 
 class RunIndexWriter:
     """Writes the index of one run.
@@ -68,6 +71,9 @@ class RunIndexWriter:
         self._group = header.group
         self._write_soon = write_soon
         self._models: dict[tuple[str | None, str | None], int] = {(None, None): 0}
+        self._kinds: dict[tuple[str, bool, str | None, str | None], tuple[int, int, int]] = {}
+        """State, flags and number of the model by how an answer came and whose it is."""
+
         self._causes: dict[Cause, int] = {}
         self._waiting: deque[bytes] = deque()
         """Records and notes that are not written yet."""
@@ -84,27 +90,24 @@ class RunIndexWriter:
     def add(self, outcome: Outcome) -> None:
         """Take a row's outcome, in place of an earlier one of the row; on the loop thread."""
         request, error, key, group = outcome.row, outcome.error, outcome.key, self._group
-        flags = state = _STATES[outcome.source]
-        flags -= 1
-        cause = 0
+        kind = (outcome.source, outcome.simulated, outcome.provider, outcome.model)
+        state, flags, model = self._kinds.get(kind) or self._new_kind(outcome)
+        cause = attempts = 0
         if error is not None:
             state, cause = self._failure(error)
-        if outcome.simulated:
-            flags |= run_index.SIMULATED
-        if outcome.hedged:
-            flags |= run_index.HEDGED
-        model = self._models.get((outcome.provider, outcome.model))
-        if model is None:
-            model = self._model(outcome)
+        if outcome.attempts:
+            attempts = min(outcome.attempts, 255)
+            if outcome.hedged:
+                flags |= run_index.HEDGED
         self._waiting.append(
-            run_index.RECORD.pack(
+            _pack(
                 request if self._row_of is None else self._row_of(request),
-                request % group if group > 1 else 0,
+                0 if group == 1 else request % group,
                 cause,
-                run_index.NO_KEY if key is None else bytes.fromhex(key),
+                run_index.NO_KEY if key is None else _from_hex(key),
                 state,
                 flags,
-                min(outcome.attempts, 255),
+                attempts,
                 model,
                 outcome.first_token_seconds or 0.0,
             )
@@ -139,14 +142,19 @@ class RunIndexWriter:
             return run_index.NOT_ASKED, number
         return run_index.REFUSED if kind in _REFUSALS else run_index.FAILED, number
 
-    def _model(self, outcome: Outcome) -> int:
-        """Return the number of a model that was not met before."""
-        number = len(self._models)
-        if number > 255:
-            return 0  # the entries tell which they are
-        self._models[outcome.provider, outcome.model] = number
-        self._note(run_index.MODEL, (outcome.provider, outcome.model))
-        return number
+    def _new_kind(self, outcome: Outcome) -> tuple[int, int, int]:
+        """Return state, flags and model of a kind of outcome that was not met before."""
+        model = outcome.provider, outcome.model
+        number = self._models.get(model)
+        if number is None and len(self._models) > 255:
+            number = 0  # the entries tell which they are
+        elif number is None:
+            number = self._models[model] = len(self._models)
+            self._note(run_index.MODEL, model)
+        state = _STATES[outcome.source]
+        flags = state - 1 + (run_index.SIMULATED if outcome.simulated else 0)
+        self._kinds[outcome.source, outcome.simulated, *model] = kind = state, flags, number
+        return kind
 
     def _note(self, kind: int, value: Any) -> None:
         self._waiting.append(run_index.note(kind, value))

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from llmnb.errors import LLMNBError
+from llmnb.records import Reply
 from llmnb.schemas.output import REPAIR
 from llmnb.store import projects
 from llmnb.store.entry import Entry
@@ -58,9 +59,13 @@ def questions(entry: Entry) -> list[str]:
 def answer(entry: Entry) -> str:
     """Return the answer's text, or which tools it called; several answers one under the other."""
     try:
-        reply = dialect(entry.dialect).parse(entry.raw)
+        return reply_text(dialect(entry.dialect).parse(entry.raw))
     except LLMNBError:
         return UNREADABLE
+
+
+def reply_text(reply: Reply) -> str:
+    """Return a reply's text, or which tools it called; several answers one under the other."""
     if len(reply.texts) > 1:
         return "\n\n".join(reply.texts)
     if reply.text or not reply.tool_calls:

@@ -66,8 +66,6 @@ def custom_endpoint(model: LLMModel) -> Endpoint:
 class CustomTarget(HTTPTarget):
     """Asks a custom model; its results are stored as replies of OpenAI's protocol."""
 
-    __slots__ = ("_model",)
-
     lists_models = False
 
     def __init__(self, model: LLMModel) -> None:
@@ -118,10 +116,9 @@ class CustomTarget(HTTPTarget):
             if on_delta is None:
                 results = await self._model.acompletion(turns, **fields)
             else:
-                notify = on_delta
 
-                def report(text: str) -> None:
-                    loop.call_soon_threadsafe(notify, Delta(text=text))
+                def report(text: str, on_delta: OnDelta = on_delta) -> None:
+                    loop.call_soon_threadsafe(on_delta, Delta(text=text))
 
                 results = [await self._model.streamed(turns, (report,), fields)]
         except LLMNBError:
@@ -157,18 +154,14 @@ class CustomTarget(HTTPTarget):
 
 # -------------------------------------------------------------------------- which model it is
 
-_serials: dict[int, tuple[weakref.ref[LLMModel], str]] = {}
+_serials: dict[int, str] = {}
 
 
 def _serial(model: LLMModel) -> str:
     """Return a name that only this object has, as long as it lives."""
-    known = _serials.get(id(model))
-    if known is not None and known[0]() is model:
-        return known[1]
-    for number in [number for number, (gone, _) in _serials.items() if gone() is None]:
-        del _serials[number]
-    serial = uuid.uuid4().hex
-    _serials[id(model)] = weakref.ref(model), serial
+    if (serial := _serials.get(id(model))) is None:
+        serial = _serials[id(model)] = uuid.uuid4().hex
+        weakref.finalize(model, _serials.pop, id(model))
     return serial
 
 

@@ -51,8 +51,6 @@ class LiteLLMConnection:
 class LiteLLMTarget(HTTPTarget):
     """A model behind LiteLLM, whose own retries are off."""
 
-    __slots__ = ("_connection", "_embeds")
-
     lists_models = False  # LiteLLM does not know what an account may ask
 
     def __init__(self, model: str, gen_type: str, connection: Mapping[str, Any]) -> None:
@@ -111,14 +109,12 @@ class LiteLLMTarget(HTTPTarget):
 
     def price(self, usage: Usage | None, model: str | None) -> float | None:
         """Return dollars by our table, else by LiteLLM's; None when unknown."""
-        if usage is not None and usage.usd:
-            return usage.usd
-        if usage is None or usage.unknown:
-            return None
-        head, _, rest = self.model.partition("/")
-        usd = prices.price(self.provider, self.model, usage)
-        if usd is None and rest and head not in prices.LOCAL:
-            usd = prices.price(head, rest, usage)
-        if usd is not None or not prices.is_usual(usage.tier):
+        usd = super().price(usage, model)
+        if usd is not None or usage is None or usage.unknown:
             return usd
-        return litellm.dollars(self.model, usage)
+        head, _, rest = self.model.partition("/")
+        if rest and head not in prices.LOCAL:
+            usd = prices.price(head, rest, usage)
+        if usd is None and prices.is_usual(usage.tier):
+            usd = litellm.dollars(self.model, usage)
+        return usd

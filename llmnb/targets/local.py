@@ -29,7 +29,7 @@ _fetching = threading.Lock()
 
 @functools.lru_cache(maxsize=16)
 def local_target(
-    model: str, gen_type: str, load: llamacpp.LoadSettings | None = None
+    model: str, gen_type: str, load: llamacpp.LoadSettings = llamacpp.DEFAULT
 ) -> LocalTarget:
     """Return the target for a local model's name, or for the path of a GGUF file.
 
@@ -39,7 +39,7 @@ def local_target(
     Args:
         model: A name such as ``"smollm2"``, or the path of a GGUF file.
         gen_type: ``"chat"``, ``"text"`` or ``"embedding"``.
-        load: How the model is loaded; None is the default.
+        load: How the model is loaded.
 
     Raises:
         MissingExtra: If the extra ``local`` is not installed.
@@ -52,34 +52,27 @@ def local_target(
             f"A local model does not do gen_type={gen_type!r}; it does: "
             f"{', '.join(sorted(row.dialects))}."
         )
-    pooling = None
-    if gen_type == EMBEDS:
-        pooling = (load and load.pooling) or "mean"
-    path = _path_of(model)
-    known = None if _is_path(model) else weights.by_name(model)
-    if known and known.bert and gen_type != EMBEDS:
-        raise ConfigurationError(
-            f"local/{known.name} makes vectors and writes no answers: df.llm.embed(…, "
-            f"model='local/{known.name}'). Nothing was sent."
-        )
-    length = known.answer_tokens if known else None
-    load = load or llamacpp.LoadSettings()
-    load = dataclasses.replace(load, pooling=pooling, answer_tokens=length)
-    return LocalTarget(path, name_of(model), gen_type, load)
-
-
-def _is_path(model: str) -> bool:
-    return model.lower().endswith(".gguf")
-
-
-def _path_of(model: str) -> Path | None:
-    """Return the file of a model; None where its weights are still to be fetched."""
     if model.lower().startswith(("https://", "http://")):
         raise ConfigurationError(
             "A local model is a file on this machine: download the GGUF file, and name its path "
             "as local/path/to/model.gguf."
         )
-    return Path(model).expanduser() if _is_path(model) else weights.find(model)
+    pooling = (load.pooling or "mean") if gen_type == EMBEDS else None
+    if _is_path(model):
+        load = dataclasses.replace(load, pooling=pooling)
+        return LocalTarget(Path(model).expanduser(), name_of(model), gen_type, load)
+    known = weights.by_name(model)
+    if known.bert and gen_type != EMBEDS:
+        raise ConfigurationError(
+            f"local/{known.name} makes vectors and writes no answers: df.llm.embed(…, "
+            f"model='local/{known.name}'). Nothing was sent."
+        )
+    load = dataclasses.replace(load, pooling=pooling, answer_tokens=known.answer_tokens)
+    return LocalTarget(weights.find(model), name_of(model), gen_type, load)
+
+
+def _is_path(model: str) -> bool:
+    return model.lower().endswith(".gguf")
 
 
 def name_of(model: str) -> str:
@@ -96,8 +89,6 @@ class LocalTarget(HTTPTarget):
         gen_type: ``"chat"``, ``"text"`` or ``"embedding"``.
         load: How it is loaded.
     """
-
-    __slots__ = ("_gen_type", "_load", "_pid", "_server", "path")
 
     lists_models = False
 
@@ -135,8 +126,7 @@ class LocalTarget(HTTPTarget):
             ConfigurationError: If they cannot be fetched; nothing was sent.
         """
         with _fetching:
-            if self.path is None and (path := weights.find(self.model)) is not None:
-                self.path = path
+            self.path = self.path or weights.find(self.model)
             if self.path is None:
                 logger.warning(weights.announcement(self.model))
                 with weights.bar(weights.by_name(self.model).download_bytes) as progress:

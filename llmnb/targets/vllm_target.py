@@ -42,8 +42,6 @@ class VLLMTarget(HTTPTarget):
         ConfigurationError: If an engine does not do that.
     """
 
-    __slots__ = ("_engine", "_is_chat", "_params")
-
     lists_models = False
 
     def __init__(

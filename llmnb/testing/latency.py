@@ -24,7 +24,6 @@ _BODY, _TAIL = 1, 2
 _LATENCY = Option(
     "the seconds to the first token, or a model of them such as Lognormal(0.2)",
     any_number(0),
-    frozenset(),
     is_optional=False,
 )
 

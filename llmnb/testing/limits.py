@@ -30,7 +30,7 @@ _EPSILON = 1e-9
 
 def setting(kind: Kind, *, is_optional: bool = False) -> Option:
     """Return what checks a setting of the simulated provider."""
-    return Option("", kind, frozenset(), is_optional)
+    return Option("", kind, is_optional=is_optional)
 
 
 ABOVE_0 = any_number(0, above=True)

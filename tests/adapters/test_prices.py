@@ -7,6 +7,8 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from unittest import mock
 
 import genai_prices
 import pytest
@@ -52,6 +54,13 @@ def nothing_set() -> Iterator[None]:
     prices._known.clear()
 
 
+def price_at(when: float, provider: str, model: str, usage: Usage) -> float | None:
+    """Return what a request costs at some moment, in seconds since the epoch."""
+    prices._known.clear()
+    with mock.patch.object(prices, "time", SimpleNamespace(time=lambda: when)):
+        return price(provider, model, usage)
+
+
 def table_price(provider: str, model: str, usage: Usage, when: float) -> float:
     """Return what genai-prices itself says."""
     return float(
@@ -94,7 +103,7 @@ def test_rates_give_the_tables_own_price(provider, model, usage):
     """
     Cached, written and reasoning tokens, long prompts and all: to the last digit that counts.
     """
-    ours = price(provider, model, usage, when=NOON)
+    ours = price_at(NOON, provider, model, usage)
 
     assert ours == pytest.approx(table_price(provider, model, usage, NOON), rel=1e-9, abs=1e-12)
 
@@ -106,7 +115,7 @@ def test_a_longer_prompt_costs_more_from_its_first_token(prompt):
     """
     usage = Usage(prompt=prompt, completion=10)
 
-    ours = price("anthropic", "claude-sonnet-4-5", usage, when=NOON)
+    ours = price_at(NOON, "anthropic", "claude-sonnet-4-5", usage)
 
     assert ours == pytest.approx(table_price("anthropic", "claude-sonnet-4-5", usage, NOON))
 
@@ -152,7 +161,7 @@ def test_a_price_of_the_hour_is_that_hours():
     Where nights are cheaper, the moment of the request decides.
     """
     usage = Usage(prompt=1000, completion=1000)
-    at = [price("deepseek", "deepseek-chat", usage, when=when) for when in (NOON, NIGHT)]
+    at = [price_at(when, "deepseek", "deepseek-chat", usage) for when in (NOON, NIGHT)]
 
     assert at == [
         pytest.approx(table_price("deepseek", "deepseek-chat", usage, when))
@@ -169,7 +178,7 @@ def test_a_price_that_no_rates_tell_is_asked_of_the_table(monkeypatch):
     monkeypatch.setattr(prices._Priced, "_holds", lambda *_: False)
     usage = Usage(prompt=1000, completion=100, cache_read=10, reasoning=5)
 
-    ours = price("openai", "gpt-4o-mini", usage, when=NOON)
+    ours = price_at(NOON, "openai", "gpt-4o-mini", usage)
 
     assert ours == pytest.approx(table_price("openai", "gpt-4o-mini", usage, NOON))
 

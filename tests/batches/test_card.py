@@ -8,7 +8,6 @@ from shells import new_shell
 
 import llmnb
 from llmnb.batches.listing import RunList, RunNote
-from llmnb.batches.run import card
 from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook import dashboard
 
@@ -35,9 +34,9 @@ def test_the_card_of_a_running_batch_says_how_far_and_what_to_type_later(start, 
     until_polled(sim, run)
     said = text(run._repr_html_())
     run.stop()
-    assert "Batch under way · 1 of 3 rows" in said
+    assert "1 of 3 rows running" in said
     assert f"llmnb.attach('{run.run_id}')" in said
-    assert "Waiting on the provider's batch: 0 of 2 done" in said
+    assert "the provider's batch: 0 of 2 done" in said
     assert "batch_" in said
 
 
@@ -47,9 +46,9 @@ def test_a_finished_card_tells_failures_and_cost(start):
     run = start("a", "fail b", "a")
     run.result(30)
     said = text(run._repr_html_())
-    assert "Batch finished · 3 of 3 rows" in said
+    assert "3 of 3 rows finished" in said
     assert "1, 1 RequestRejected" in said
-    assert "at half the price" in said
+    assert "half of what it costs to ask now" in said
     assert "llmnb.last_run().retry_failed()" in said
 
 
@@ -82,7 +81,7 @@ def test_whatever_stands_in_it_is_text():
     known = {"div", "p", "strong", "table", "tr", "th", "td", "code", "span"}
     for payload in PAYLOADS:
         with about(payload):
-            whole = card(payload, payload, hostile(payload), batches=[payload], now=0.0)
+            whole = hostile(payload).page(asked=payload, facts={payload: payload}, foot=payload)
             whole += RunList([note(payload)])._repr_html_()
             outcome = Census(whole)
             assert outcome.elements <= known
@@ -105,49 +104,19 @@ def test_the_list_of_runs_is_a_table(start, cache):
 
 
 @openai_only
-def test_a_card_in_a_notebook_follows_its_run(start, sim, monkeypatch):
-    """What stands in the output is put anew as the batch goes on, and says how it ended."""
-    outputs = []
-
-    class Slot:
-        def __init__(self, bundle):
-            outputs.append(bundle)
-
-        def put(self, bundle):
-            outputs.append(bundle)
-
-    monkeypatch.setattr(dashboard, "OutputSlot", Slot)
-    sim.batches.script.polls = 10**9
-    run = start("a")
-    until_polled(sim, run)
-    shown = dashboard.ShownBatch(run, holds_kernel=True)
-    shown.draw(run.status())
-    shown.draw(run.status())
-    before = len(outputs)
-    sim.batches.script.polls = 0
-    run.result(30)
-    shown.draw(run.status())
-    shown.close(run.status())
-    assert before <= 2  # only what is news
-    assert "under way" in outputs[0]["text/html"]
-    assert "Batch finished" in outputs[-1]["text/html"]
-    assert run.run_id in outputs[-1]["text/plain"]
-
-
-@openai_only
 def test_a_batch_is_followed_in_a_widget_too(start, sim):
-    """Where no output can be put anew, the card itself changes; no button stands on it."""
+    """The card changes as the batch goes on, and says how it ended; no button stands on it."""
     sim.batches.script.polls = 10**9
     run = start("a")
     until_polled(sim, run)
     card = dashboard.RunDashboard(run, ticks=False)
-    assert "under way" in card.snapshot["html"]
+    assert "running" in card.snapshot["html"]
     assert "buttons" not in card.snapshot
     sim.batches.script.polls = 0
     run.result(30)
     card.end(run.status())
-    assert "Batch finished" in card.snapshot["html"]
-    assert "Batch finished" in card.static()["text/html"]
+    assert "finished" in card.snapshot["html"]
+    assert "finished" in card.static()["text/html"]
     assert card.state == "finished"
 
 
@@ -160,7 +129,7 @@ def test_llm_status_shows_the_batch_run(start):
     assert run.is_batch
     with new_shell() as shell:
         shell.ip.extension_manager.load_extension("llmnb")
-        assert run.run_id in shell.run("%llm_status").out
+        assert run.run_id in shell.run("%llm_status").shown[0]["text/plain"]
 
 
 @openai_only

@@ -61,10 +61,10 @@ def test_every_format_goes_in_and_out(sim, tmp_path, suffix):
     """
     CSV, TSV, JSONL and Parquet, into the same kind by default.
     """
-    from llmnb.frames.tables import TableWriter, open_table
+    from llmnb.frames.tables import open_table, table_writer
 
     source = tmp_path / f"table{suffix}"
-    with TableWriter(source, ["text"]) as writer:
+    with table_writer(source, ["text"]) as writer:
         for number in range(3):
             writer.write({"text": f"t{number}"})
 

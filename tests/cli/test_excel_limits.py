@@ -76,7 +76,7 @@ def test_answers_that_a_cell_cannot_hold_are_counted_and_kept_whole(sim, tmp_pat
 UNFIT = {
     "a text": ([{"text": "a"}, {"text": "b", "more": "x" * 32_768}], "row 2 has 32,768 characters"),
     "a nested value": ([{"text": "a", "more": ["x" * 32_766]}], "32,770 characters"),
-    "a name": ([{"text": "a", "x" * 32_768: 1}], "name of 32,768 characters"),
+    "a name": ([{"text": "a", "x" * 32_768: 1}], "the first row has 32,768 characters"),
     "columns": ([{"text": "a"} | dict.fromkeys(map(str, range(16_382)))], "16,385 columns"),
 }
 

@@ -12,7 +12,7 @@ from entries import chat
 
 from llmnb.cli import main
 from llmnb.errors import ConfigurationError
-from llmnb.frames.tables import TableWriter, open_table
+from llmnb.frames.tables import open_table, table_writer
 from llmnb.generation import process_api_requests_from_file_sync
 from llmnb.store import layout
 from llmnb.store.project import ProjectStore
@@ -48,7 +48,7 @@ def made(path):
     if path.suffix == ".parquet":
         pyarrow.parquet.write_table(pyarrow.table({"text": TEXTS}), path)
         return path
-    with TableWriter(path, ["text"], is_lossless=True) as writer:
+    with table_writer(path, ["text"], is_lossless=True) as writer:
         for text in TEXTS:
             writer.write({"text": text})
     return path
@@ -104,7 +104,7 @@ def test_the_text_of_a_providers_error_is_guarded(tmp_path):
     """
     table, out = tmp_path / "t.jsonl", tmp_path / "out.csv"
     table.write_text('{"text": "a"}\n')
-    with TableWriter(
+    with table_writer(
         out, ["text", "response", "response_error"], source=open_table(table)
     ) as writer:
         writer.write({"text": "a"}, {"response": None, "response_error": EVIL})

@@ -18,7 +18,7 @@ from laboratory import Laboratory
 from llmnb import errors
 from llmnb.cli import main
 from llmnb.frames.arrow_tables import ArrowTable
-from llmnb.frames.tables import TableWriter, open_table
+from llmnb.frames.tables import open_table, table_writer
 from llmnb.testing import SimulatedProvider
 
 
@@ -185,7 +185,7 @@ def test_half_a_character_in_an_answer_is_written(tmp_path):
     """
     path = tmp_path / "out.parquet"
     group = pyarrow.RecordBatch.from_pydict({"text": ["a"]})
-    with TableWriter(path, ["text", "said"]) as writer:
+    with table_writer(path, ["text", "said"]) as writer:
         writer.write_group(group, {"said": ["\ud800"]})
 
     assert read(path)["said"].to_pylist() == ["\ufffd"]

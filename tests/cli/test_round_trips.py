@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from llmnb.cli import main
-from llmnb.frames.tables import TableWriter, open_table
+from llmnb.frames.tables import open_table, table_writer
 from llmnb.frames.template import cell_text
 from llmnb.testing import SimulatedProvider
 
@@ -113,10 +113,10 @@ def all_ways(rows, sources, targets):
 
 def written(folder, rows, suffix):
     lines, table = folder / "lines.jsonl", folder / f"table{suffix}"
-    with TableWriter(lines, list(rows[0])) as writer:
+    with table_writer(lines, list(rows[0])) as writer:
         for row in rows:
             writer.write(row)
-    with TableWriter(table, list(rows[0]), source=open_table(lines), is_lossless=True) as writer:
+    with table_writer(table, list(rows[0]), source=open_table(lines), is_lossless=True) as writer:
         for row in open_table(lines).rows():
             writer.write(row)
     return table
@@ -195,7 +195,7 @@ def test_excel_files_keep_texts_as_texts(sim, tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     table, out = tmp_path / "in.xlsx", tmp_path / "out.xlsx"
     cells = ["=1+1", "a\x00b\r\n", "_x0041_", " x ", "007", "TRUE"]
-    with TableWriter(table, ["text"]) as writer:
+    with table_writer(table, ["text"]) as writer:
         for cell in cells:
             writer.write({"text": cell})
 

@@ -30,7 +30,7 @@ def test_the_dashboard_counts_texts_and_its_buttons_work(sim):
         press(card, do="stop")
         sim.release()
         run.wait(30)
-        card.draw_last(run.status())
+        card.draw(run.status())
 
     assert updates(sent)[-1]["view"] == "stopped"
     assert run.status().total == 24

@@ -35,7 +35,6 @@ def test_an_outcome_that_comes_with_the_end_is_read(look, is_awaited):
     Whenever the run ends between the reader's looks, its last row is not lost.
     """
     handover = OutcomeStream()
-    handover.open(1)
     done = EndsBetweenLooks(handover, look)
 
     async def read_all() -> list[int]:

@@ -28,16 +28,19 @@ def test_a_single_request_is_not_named_as_several_are(state, in_flight, sentence
     """
     Nothing in flight, one, and several each have their own sentence.
     """
-    assert waiting_on(state, [], in_flight=in_flight, now=0.0) == sentence
+    assert waiting_on(state, [], in_flight=in_flight, now=0.0, others={}) == sentence
 
 
 @pytest.mark.parametrize(
     ("counts", "sentence"),
     [
-        ({"elsewhere": 1}, "another process, which asks 1 row of this run."),
-        ({"beside": 2000}, "another run, which asks 2,000 rows of this run."),
+        ({"others": {"process": 1}}, "another process, which asks 1 row of this run."),
         (
-            {"in_flight": 3, "elsewhere": 2, "beside": 1},
+            {"others": {"process": 0, "run": 2000}},
+            "another run, which asks 2,000 rows of this run.",
+        ),
+        (
+            {"in_flight": 3, "others": {"process": 2, "run": 1}},
             "replies, and on another process, which asks 2 rows of this run, "
             "and on another run, which asks 1 row of this run.",
         ),

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import llmnb
-from llmnb.evaluation.comparison_card import ComparisonCard, RivalCosts
+from llmnb.evaluation.comparison_card import ComparisonCard, RankedRival
 from llmnb.evaluation.comparison_score import rank
 
 pytestmark = pytest.mark.browser
@@ -37,9 +37,8 @@ def cards() -> list[str]:
     rivals = rank(answers, short)
     names = ["openai/gpt-5-mini, prompt 2", "local/smollm2", "short"]
     comparison = ComparisonCard(
-        rivals=rivals,
-        costs=[
-            RivalCosts(name=names[rival.number], failed=2, usd_per_row=0.0112, seconds=12.5)
+        rivals=[
+            RankedRival(names[rival.number], rival, failed=2, usd_per_row=0.0112, seconds=12.5)
             for rival in rivals
         ],
         rows=40,

@@ -47,7 +47,7 @@ def impatient(monkeypatch):
 @pytest.fixture
 def untried(monkeypatch):
     """Begin as a process does: the library was not tried, and no connection is open."""
-    monkeypatch.setattr(trial, "usable", None)
+    monkeypatch.setattr(trial, "is_passed", None)
     use(monkeypatch, f"untried-{next(_numbers)}")
 
 

@@ -214,7 +214,7 @@ def test_examples_are_rows_that_are_labelled_and_never_their_own(judge, frame, b
         ((["good {n}", "good {m}"],), {}, "m"),
         ((PROMPTS,), {"truth": ["yes"]}, "truth= has 1 value and the table 24 rows"),
         ((PROMPTS,), {"truth": [["a", "b"], *TRUTH[1:]]}, "one true label for each row"),
-        ((PROMPTS,), {"quotes": True, "schema": int}, "quotes=True goes with extract"),
+        ((PROMPTS,), {"quotes": True, "schema": int}, "no keyword .quotes"),
         ((["{gap}", "{gap}!"],), {"truth": TRUTH}, "No labelled row asks anything"),
         (
             (PROMPTS,),

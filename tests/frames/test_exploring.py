@@ -16,6 +16,7 @@ import llmnb
 from llmnb.display import moments
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import exploring
+from llmnb.frames.row_sources import WHOLE
 from llmnb.notebook import explorer_view as view
 from llmnb.store import clearing, layout
 
@@ -287,7 +288,7 @@ def test_a_project_cleared_under_an_open_explorer_says_so(kept, cache_dir):
     assert kept.refresh()
     assert len(kept) == 2
     assert kept.source.cleared == 2
-    assert kept.read([0])[0].is_cleared
+    assert kept.source.read([0])[0].is_cleared
     assert kept.row(0)["answer"] is None
     assert kept.is_marked(1)
 
@@ -392,13 +393,13 @@ def test_two_runs_over_many_rows_open_before_they_are_compared(run, frame, monke
     other.result(60)
 
     ex = other.explore(run)
-    assert (ex.rows_compared, ex.listed.tolist()) == (0, [0, 1, 2, 3, 4])
+    assert (ex.source.compared, ex.listed.tolist()) == (0, [0, 1, 2, 3, 4])
     assert ex.row(3)["added"] == 1
     assert view.state(ex, "", 1)["line"]["parts"][0].startswith("Comparing both runs: 0 of 5 rows")
-    assert ex.rows_compared == 0
+    assert ex.source.compared == 0
 
     assert sorted(ex.positions.tolist()) == [0, 3, 4]
-    assert ex.rows_compared is None
+    assert ex.source.compared is None
 
 
 def test_any_run_is_read_by_its_name(run, frame, cache_dir):
@@ -408,7 +409,7 @@ def test_any_run_is_read_by_its_name(run, frame, cache_dir):
     ex = llmnb.explore(run.run_id)
 
     own = run.explore()
-    assert ex.codes().tolist()[:1] + ex.codes().tolist()[2:] == [0, 4, 0, 2]
+    assert ex.source.codes.tolist()[:1] + ex.source.codes.tolist()[2:] == [0, 4, 0, 2]
     assert ex.row(1)["outcome"] == "empty"
     for place in (0, 3, 4):
         assert ex.row(place)["answer"] == own.row(place)["answer"]
@@ -448,7 +449,7 @@ def test_fields_whose_quote_is_not_in_the_row_can_be_filtered(sim, monkeypatch):
 
     ex.filter(**{"Not in the row": "name"})
     assert ex.positions.tolist() == [1]
-    assert ex.read([1], whole=True)[0].unsupported == {"name"}
+    assert ex.source.read([1], WHOLE)[0].unsupported == {"name"}
 
 
 @dataclass

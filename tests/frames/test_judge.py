@@ -109,7 +109,7 @@ def test_columns_may_be_called_anything(sim, frame):
         (("polite", "old", "new"), {"n": 2}, ConfigurationError, "leave out n"),
         ((None, "old"), {}, ConfigurationError, "criterion is what is judged, in words, not None"),
         ((" ", "old", "new"), {}, ConfigurationError, "criterion is what is judged"),
-        (("polite", "old"), {"quotes": True}, ConfigurationError, "quotes=True goes with extract"),
+        (("polite", "old"), {"quotes": True}, ConfigurationError, "no keyword .quotes"),
     ],
 )
 def test_what_cannot_be_judged_is_told_before_anything_is_sent(

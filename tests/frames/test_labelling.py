@@ -351,7 +351,7 @@ def test_labels_are_those_of_classify(frame):
     ("labels", "options", "error", "message"),
     [
         ([], {}, ConfigurationError, "empty"),
-        ("kind", {}, ConfigurationError, "one text"),
+        ("kind", {}, ConfigurationError, "not .kind."),
         (["kind", None], {}, ConfigurationError, "not None"),
         (["kind", ["unkind"]], {}, ConfigurationError, "holds a list"),
         (["Yes", "yes "], {}, ConfigurationError, "are the same"),

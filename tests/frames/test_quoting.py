@@ -15,7 +15,7 @@ import llmnb
 from llmnb import LLM
 from llmnb.errors import ConfigurationError
 from llmnb.frames import verbs
-from llmnb.notebook.cell_runs import entry_of, receipt_bundle
+from llmnb.notebook.run_part import entry_of, receipt_bundle
 
 ROWS = 100
 

@@ -298,7 +298,7 @@ def test_both_bars_are_exact(sim, tmp_path):
         def draw(self, status):
             seen.append((status.launched, status.completed, status.total))
 
-        close = draw
+        end = draw
 
     source = write(tmp_path / "asked.jsonl", [request(f"q {n}") for n in range(700)])
     progress.use_display(lambda run: Display())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import types
 
 import pytest
 
@@ -26,7 +27,8 @@ def chat(*texts, **fields):
 
 
 def fit(request, side="end"):
-    return Fitter(asking_for(request), side).fit(request)
+    fitted, warning = Fitter(asking_for(request), side).fit(request)
+    return types.SimpleNamespace(request=fitted, warning=warning)
 
 
 def test_what_fits_is_handed_on_as_it_is():
@@ -36,7 +38,7 @@ def test_what_fits_is_handed_on_as_it_is():
     fitted = fit(SHORT)
 
     assert fitted.request is SHORT
-    assert fitted.warning is None
+    assert fitted.warning == ""
 
 
 def test_a_model_whose_window_is_not_known_is_never_cut_for():
@@ -139,8 +141,8 @@ def test_a_line_of_a_file_is_weighed_by_its_bytes():
     written = orjson.dumps(chat("Be brief.", LONG))
     line = RequestLine(orjson.loads(written), written)
 
-    assert fit(line).warning is not None
-    assert fit(RequestLine(SHORT, orjson.dumps(SHORT))).warning is None
+    assert fit(line).warning
+    assert fit(RequestLine(SHORT, orjson.dumps(SHORT))).warning == ""
 
 
 async def test_a_run_sends_what_was_cut_shows_it_and_says_so(caplog):

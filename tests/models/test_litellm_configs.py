@@ -7,7 +7,7 @@ from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
 
 from llmnb import LiteLLMModel
 from llmnb.errors import ConfigurationError
-from llmnb.models.litellm_model import litellm_endpoint, provider_and_model, read_config
+from llmnb.models.litellm_model import provider_and_model, read_config
 from llmnb.records import Limits
 from llmnb.targets.litellm_target import LiteLLMConnection
 
@@ -266,12 +266,15 @@ def test_addresses_as_litellm_writes_them():
     """
     Bare hosts get the path that the provider's own address has; Azure's version goes along.
     """
-    claude = litellm_endpoint("anthropic/claude-x", url="http://127.0.0.1:1")
-    ollama = litellm_endpoint("ollama/x", url="http://127.0.0.1:11434/")
-    azure = litellm_endpoint(
-        "azure/d", url="https://mine.openai.azure.com", connection={"api_version": "2024-10-21"}
+    claude, ollama, azure, own = (
+        read({"name": name, "api_base": url, **more}).endpoints[0]
+        for name, url, more in [
+            ("anthropic/claude-x", "http://127.0.0.1:1", {}),
+            ("ollama/x", "http://127.0.0.1:11434/", {}),
+            ("azure/d", "https://mine.openai.azure.com", {"api_version": "2024-10-21"}),
+            ("my-own", "http://127.0.0.1:8000/v1", {}),
+        ]
     )
-    own = litellm_endpoint("my-own", url="http://127.0.0.1:8000/v1")
 
     assert claude.url == "http://127.0.0.1:1/v1"
     assert ollama.url == "http://127.0.0.1:11434/v1"

@@ -501,7 +501,6 @@ def test_what_is_no_project_of_the_store_is_refused_in_words(save, manage, cache
         {"do": "clear", "project": 1},
         {"do": "undo"},
         {"do": "undo", "gone": []},
-        {"do": "undo", "gone": ["20260101-p"]},
         {"do": "undo", "gone": [True]},
         {"do": "undo", "gone": "all"},
         {"do": "export", "project": "p", "format": "py"},
@@ -539,7 +538,7 @@ def test_pages_far_off_and_numbers_never_given_out_change_nothing(save, manage, 
     for number in (-5, 10**30):
         (said,) = page.ask(do="open", project="p", search="", page=number)
         assert said["page"]["range"] == "1–1 of 1"
-    (said,) = page.ask(do="undo", gone=[1])
+    (said,) = page.ask(do="undo", gone=["20260101-p"])
     assert "nothing to undo" in said["text"]
     assert there(cache_dir) == ["p"]
 
@@ -677,13 +676,13 @@ def test_names_are_text_in_what_stands_without_a_script():
     No element, no attribute, no comment comes from a project's name or the cache's folder.
     """
     plain = Census(
-        cache_view.html(cache_view.list_view([project_summary()], [], folder_named("x"), NOW))
+        cache_view.html(cache_view.list_view([project_summary()], {}, folder_named("x"), NOW))
     )
     hidden = re.compile(r"[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]")
     for payload in PAYLOADS:
         with about(payload):
             shown = cache_view.list_view(
-                [project_summary(payload[:200])], [], folder_named(payload), NOW
+                [project_summary(payload[:200])], {}, folder_named(payload), NOW
             )
             census = Census(cache_view.html(shown))
 

@@ -58,25 +58,29 @@ def until(run: Run, state: str) -> None:
         run.wait(0.01)
 
 
-def test_at_most_ten_messages_a_second(held, clock):
+def test_at_most_ten_messages_a_second(held, clock, monkeypatch):
     """
     However often it is drawn; each is one message, and the last state always goes out.
     """
     run, _ = held
+    monkeypatch.setattr(progress, "Clock", SimpleNamespace(monotonic=clock, wall=clock))
     with recorded() as sent:
         card = RunDashboard(run, ticks=False)
-        for step in range(1000):
-            clock.now = 1000 + step / 1000
-            card.draw(run.status())
-        assert len(updates(sent)) <= 10
+        monkeypatch.setattr(progress, "_display_factory", lambda run: card)
+        with progress.TwoBars(run, True) as bars:
+            for step in range(1000):
+                clock.now = 1000 + step / 1000
+                bars.draw()
+            assert len(updates(sent)) <= 10
 
-        run.stop()
-        until(run, "stopped")
-        card.draw_last(run.status())
+            run.stop()
+            until(run, "stopped")
 
     assert updates(sent)[-1]["view"] == "stopped"
     assert all(
-        set(one["data"]["state"]) == {"snapshot"} for one in sent if one["type"] == "comm_msg"
+        set(one["data"]["state"]) == {"snapshot"}
+        for one in sent
+        if one["type"] == "comm_msg" and "state" in one["data"]
     )
 
 
@@ -89,10 +93,10 @@ def test_nothing_is_sent_when_nothing_changed(held, clock):
     until(run, "paused")
     with recorded() as sent:
         card = RunDashboard(run, ticks=False)
-        card.draw_last(run.status())
+        card.draw(run.status())
         first = len(sent)
         for _ in range(50):
-            card.draw_last(run.status())
+            card.draw(run.status())
 
     assert len(sent) == first
 
@@ -193,7 +197,7 @@ def test_a_cell_that_waits_says_so_until_it_is_heard(held):
     assert card.snapshot["buttons"]["acts"] == 0
 
     press(card, do="hello")
-    card.draw_last(run.status())
+    card.draw(run.status())
 
     assert card.snapshot["buttons"]["acts"] == 1
 
@@ -235,14 +239,13 @@ def test_a_card_of_a_run_that_is_over_stays_open_and_is_small(provider, capsys):
     run.result(10)
     with recorded() as sent:
         for _ in range(2):
-            shown = dashboard.Shown(run, holds_kernel=True)
-            shown.draw(run.status())
-            shown.close(run.status())
+            card = dashboard.show_card(run, holds_kernel=True)
+            card.draw(run.status())
+            card.end(run.status())
 
     states = [one["data"]["state"] for one in sent if one["type"] == "comm_open"]
     assert not any(one["type"] == "comm_close" for one in sent)
     assert sum("esm" in state for state in states) <= 1
-    card = shown._dashboard
     assert len(json.dumps(card.get_state(), default=str)) < 3000
     assert card.run is None
     assert run not in dashboard._shown
@@ -255,11 +258,7 @@ def test_of_many_finished_cards_the_oldest_are_closed(provider, capsys):
     """
     run = ask(provider, questions(1))
     run.result(10)
-    cards = []
-    for _ in range(CARDS_KEPT + 2):
-        shown = dashboard.Shown(run, holds_kernel=True)
-        shown.close(run.status())
-        cards.append(shown._dashboard)
+    cards = [dashboard.show_card(run, holds_kernel=True) for _ in range(CARDS_KEPT + 2)]
 
     assert cards[0].comm is cards[1].comm is None
     assert cards[2].comm is not None

@@ -268,7 +268,7 @@ def test_a_saved_notebook_holds_fifty_rows_and_the_widget_no_text():
     frame["said"] = f"an answer {chr(0x1B) * 600}"
     explorer = frame.llm.explore("said")
     widget = ExplorerWidget(explorer)
-    widget._start("")
+    widget._do_hello("")
 
     bundle, _ = widget._repr_mimebundle_()
     html = bundle["text/html"]

@@ -242,10 +242,10 @@ def test_the_strip_asks_the_rows_of_one_cause_alone(executed):
         sim = Laboratory(latency=0, faults=lambda request: broken.get(request.number))
         sim.start()
         run = ask(sim, questions(10))
-        shown = dashboard.Shown(run, holds_kernel=True)
+        card = dashboard.show_card(run, holds_kernel=True)
         run.wait(60)
-        press(shown._dashboard, do="retry", cause="Filtered")
-        shown.close(run.status())
+        press(card, do="retry", cause="Filtered")
+        card.end(run.status())
         wait_for_the_card()
         banner = failed_card()
         shown = banner.snapshot["banner"]

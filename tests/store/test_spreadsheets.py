@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnb.display.escape import inert_cell
-from llmnb.frames.tables import TableWriter
+from llmnb.frames.tables import table_writer
 from llmnb.store import layout, transfer
 from llmnb.store.project import ProjectStore
 
@@ -75,7 +75,7 @@ def test_every_file_of_answers_is_guarded_alike(tmp_path, text):
     What is asked of a table on the command line, and what is exported from a project.
     """
     table, export = tmp_path / "table.csv", tmp_path / "export.csv"
-    with TableWriter(table, ["answer"]) as rows:
+    with table_writer(table, ["answer"]) as rows:
         rows.write({"answer": text})
     store = ProjectStore(layout.paths_of(tmp_path, "p"))
     store.commit([chat(1, "question", text)])

@@ -13,7 +13,7 @@ from entries import entry
 from llmnb.adapters import files
 from llmnb.batches import records
 from llmnb.errors import InputError
-from llmnb.frames.tables import TableWriter
+from llmnb.frames.tables import table_writer
 from llmnb.generation.results import ResultsFile
 from llmnb.records import Outcome
 from llmnb.store import layout, transfer, usage
@@ -70,7 +70,7 @@ def test_half_a_line_spoils_no_other(tmp_path):
 
 def csv_file(path):
     """Write a large table."""
-    with TableWriter(path, ["text"]) as table:
+    with table_writer(path, ["text"]) as table:
         for _ in range(5000):
             table.write({"text": "a" * 100})
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from llmnb.adapters.http import trial
-from llmnb.adapters.http.trial import UsableParts
+from llmnb.adapters.http import exchange
 
-TRANSPORTS = {
-    "by hand": UsableParts(pool=True, exchange=True),
-    "by the session": UsableParts(pool=True, exchange=False),
-}
+TRANSPORTS = {"by hand": exchange.MOST_BYTES, "by the session": -1}
+"""The largest body that is written by hand."""
 
 
 def use(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
     """Send requests by one transport, whatever the trial of aiohttp would choose."""
-    monkeypatch.setattr(trial, "usable", TRANSPORTS[transport])
+    monkeypatch.setattr(exchange, "MOST_BYTES", TRANSPORTS[transport])

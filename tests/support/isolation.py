@@ -43,7 +43,7 @@ CLEARED: Mapping[str, tuple[str, ...]] = {
 
 NONE: Mapping[str, tuple[str, ...]] = {
     "llmnb.engine.handle": ("_last_run",),
-    "llmnb.notebook.cell_runs": ("_present",),
+    "llmnb.notebook.dashboard": ("_present",),
     "llmnb.progress": ("_display_factory", "_show_background"),
 }
 """What was last, and what was hung up, by module."""
@@ -54,7 +54,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.adapters.llamacpp._is_forked": "set in a child only",
     "llmnb.adapters.llamacpp._lock": "a lock",
     "llmnb.adapters.llamacpp._running": "models that are loaded, by their file",
-    "llmnb.adapters.http.trial.usable": "what the library is like",
+    "llmnb.adapters.http.trial.is_passed": "what the library is like",
     "llmnb.adapters.egress._is_real_forbidden": "set by the fixture itself",
     "llmnb.adapters.tokens._encodings": "tables, by name",
     "llmnb.adapters.weights._bar": "set for a block",

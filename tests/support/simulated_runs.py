@@ -165,4 +165,4 @@ def outcomes(rows: int, server: Server, options: RunOptions, *, seed: int) -> li
         run = RunLoop(list(range(rows)), prepare, ForgetfulStore(), options, loop, None)
         loop.call_soon(run.begin)
         loop.run_until_complete(ended(run))
-        return run.kept.outcomes
+        return run.kept

@@ -68,7 +68,6 @@ def counts(**changes: Any) -> StatusTracker:
         "hedge_usd": 0.02,
         "usd": 1.59,
         "saved_usd": 0.48,
-        "saved_reused_usd": 0.33,
         "prompt_tokens": 526_000,
         "completion_tokens": 654_000,
     }

@@ -68,7 +68,6 @@ class HttpClient:
         self._pool: Pool | None = None
         """The session's connections, where aiohttp lets them be used by hand."""
         self._opening = asyncio.Lock()
-        self._timeouts: dict[tuple[float | None, bool], aiohttp.ClientTimeout] = {}
         self._proxies: dict[str, tuple[float, dict[str, Any]]] = {}
         self._request_heads: dict[
             tuple[str, int], tuple[Mapping[str, str], exchange.RequestHead | None]
@@ -81,7 +80,7 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | None,
         origin_has_key: bool,
         feed: Feed | None = None,
         has_ended: HasEnded | None = None,
@@ -93,7 +92,7 @@ class HttpClient:
         Args:
             url: Full address.
             headers: Headers to send; the same mapping may be given again and is not copied.
-            body: Bytes to send.
+            body: Bytes to send; None: nothing is sent, but fetched.
             origin_has_key: Whether a key travels that may not go over plain http.
             feed: Gets the pieces of a streamed body; the reply's own body is then empty.
             has_ended: Asked after each piece whether the answer is over: then whatever else
@@ -111,7 +110,8 @@ class HttpClient:
             RedirectRefused: If the server answers with a redirect.
         """
         address = egress.safe_url(url, origin_has_key)
-        timeout = self._timeout(total_timeout, feed is not None)
+        total = self._total if total_timeout is None else total_timeout
+        timeout = _timeout(total, self._connect, None if feed is None else self._idle)
         request = _Request(address, headers, body, timeout)
         try:
             return await self._once(request, Reading(address, self._max_body, feed, has_ended))
@@ -137,12 +137,13 @@ class HttpClient:
         total_timeout: float = 60.0,
     ) -> RawReply:
         """Fetch a document, such as a list of models."""
-        address = egress.safe_url(url, origin_has_key)
-        request = _Request(address, headers, None, self._timeout(total_timeout, False))
-        try:
-            return await self._once(request, Reading(address, self._max_body, None, None))
-        except Stale as error:
-            raise error.as_lost() from None
+        return await self.post(
+            url,
+            headers=headers,
+            body=None,
+            origin_has_key=origin_has_key,
+            total_timeout=total_timeout,
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -162,7 +163,7 @@ class HttpClient:
             proxy = self._proxy(address)
             if self._session is None:
                 await self._open()
-            pool = self._pool if trial.usable is not None and trial.usable.exchange else None
+            pool = self._pool if trial.is_passed else None
             if pool is not None and body is not None and not proxy:
                 try:
                     head = self._request_head(address, headers)
@@ -218,8 +219,7 @@ class HttpClient:
                 return
             import llmnb
 
-            is_like = (await trial.usable_parts()).pool
-            self._pool = Pool(tls()) if is_like else None
+            self._pool = Pool(tls()) if await trial.passes() else None
             self._session = aiohttp.ClientSession(
                 connector=self._pool or aiohttp.TCPConnector(ssl=tls(), **KEPT),
                 auto_decompress=False,
@@ -253,18 +253,6 @@ class HttpClient:
         self._proxies[address] = (now, arguments)
         return arguments
 
-    def _timeout(self, total: float | None, is_stream: bool) -> aiohttp.ClientTimeout:
-        timeout = self._timeouts.get((total, is_stream))
-        if timeout is None:
-            total_seconds = self._total if total is None else total
-            timeout = self._timeouts[(total, is_stream)] = aiohttp.ClientTimeout(
-                total=total_seconds,
-                connect=min(total_seconds, 2 * self._connect),
-                sock_connect=self._connect,
-                sock_read=self._idle if is_stream else None,
-            )
-        return timeout
-
     def _request_head(
         self, address: str, headers: Mapping[str, str]
     ) -> exchange.RequestHead | None:
@@ -281,6 +269,13 @@ class HttpClient:
 
 
 _url = functools.lru_cache(maxsize=1024)(URL)
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(total: float, connect: float, idle: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=total, connect=min(total, 2 * connect), sock_connect=connect, sock_read=idle
+    )
 
 
 def tls() -> ssl.SSLContext:

@@ -135,7 +135,7 @@ def _known_encoding(encoding: str | None) -> str:
 CAP_BYTES = 32 * 2**20
 """Most bytes a decoded reply may have."""
 
-ENCODINGS = "gzip, deflate"
+ENCODINGS = "gzip"
 """Value of the request header ``accept-encoding``."""
 
 
@@ -152,13 +152,11 @@ class Unpacker:
         (b'hello', None)
     """
 
-    __slots__ = ("_cap", "_encoding", "_packed", "_unpacked", "_zlib")
+    __slots__ = ("_cap", "_is_begun", "_room", "_zlib")
 
     def __init__(self, encoding: str, cap: int = CAP_BYTES) -> None:
-        self._encoding = encoding
-        self._cap = cap
-        self._unpacked = 0
-        self._packed = b""
+        self._cap = self._room = cap
+        self._is_begun = False
         # 47: gzip or zlib, whichever the first bytes say.
         self._zlib = zlib.decompressobj(wbits=47) if encoding else None
 
@@ -169,22 +167,17 @@ class Unpacker:
             ReplyTooLarge: If the body passes the cap.
             IncompleteReply: If it is damaged.
         """
-        if self._zlib is None:
-            return self._counted(data)
-        room = self._cap - self._unpacked + 1
-        try:
-            if self._encoding == "deflate" and not self._packed and data[:1] != b"\x78":
-                self._zlib = zlib.decompressobj(wbits=-15)  # some servers send it bare
-            self._packed = data[-1:] or self._packed
-            return self._counted(self._zlib.decompress(data, room))
-        except zlib.error:
-            raise IncompleteReply(
-                "The compressed reply is damaged and cannot be unpacked. It may have been billed."
-            ) from None
-
-    def _counted(self, data: bytes) -> bytes:
-        self._unpacked += len(data)
-        if self._unpacked > self._cap:
+        if self._zlib is not None:
+            self._is_begun = self._is_begun or bool(data)
+            try:
+                data = self._zlib.decompress(data, self._room + 1)
+            except zlib.error:
+                raise IncompleteReply(
+                    "The compressed reply is damaged and cannot be unpacked. It may have been "
+                    "billed."
+                ) from None
+        self._room -= len(data)
+        if self._room < 0:
             raise ReplyTooLarge(
                 f"The reply is larger than {self._cap // 2**20} MiB and was not read further. "
                 "It may have been billed."
@@ -197,7 +190,7 @@ class Unpacker:
         Raises:
             IncompleteReply: If its end is missing.
         """
-        if self._zlib is not None and self._packed and not self._zlib.eof:
+        if self._zlib is not None and self._is_begun and not self._zlib.eof:
             raise IncompleteReply(
                 "The compressed reply ends before its end. It may have been billed."
             )

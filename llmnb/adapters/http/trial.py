@@ -9,10 +9,10 @@ public `ClientSession.request` instead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import ssl
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -39,69 +39,65 @@ _CHUNKS = (
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class UsableParts:
-    """Which private parts of aiohttp work as expected."""
-
-    pool: bool
-    """Whether `Pool` gives connections that a session can use."""
-
-    exchange: bool
-    """Whether `exchange.exchange` sends the right bytes on them and reads the reply."""
-
-
-usable: UsableParts | None = None
+is_passed: bool | None = None
 """The result of this process's trial; None before it."""
 
 
-async def usable_parts() -> UsableParts:
-    """Return which parts work; the first call in a process tries them."""
-    global usable
-    if usable is None:
-        usable = UsableParts(await _is_right(_by_session), await _is_right(_by_exchange))
-        if not usable.pool:
-            usable = UsableParts(pool=False, exchange=False)
-        if not usable.exchange:
+async def passes() -> bool:
+    """Return whether aiohttp's private parts work as expected; tried once in a process."""
+    global is_passed
+    if is_passed is None:
+        is_passed = await _is_right()
+        if not is_passed:
             _logger.info(
                 "aiohttp %s is not as llmnb knows it: requests take its slower, public way.",
                 aiohttp.__version__,
             )
-    return usable
+    return is_passed
 
 
 def distrust() -> None:
     """Stop using `exchange`: it failed although the trial had passed."""
-    global usable
-    if usable is not None:
-        usable = UsableParts(usable.pool, exchange=False)
+    global is_passed
+    is_passed = False
 
 
-async def _is_right(ask: Any) -> bool:
-    """Return whether requests arrive and are answered as they should be."""
+async def _is_right() -> bool:
+    """Ask three times on one connection, of which the third request is not answered.
+
+    Return whether the right bytes arrived and every answer was the right one.
+    """
     loop, peers = asyncio.get_running_loop(), list[_Peer]()
+    # A context that trusts nobody and takes no time to make: nothing is encrypted here.
+    pool = Pool(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    patient = aiohttp.ClientTimeout(total=_SECONDS, sock_read=_SECONDS)
+    hurried = aiohttp.ClientTimeout(total=0.001, connect=_SECONDS)
+    ask = functools.partial(exchange.exchange, pool, body=_BODY, read=_read)
     try:
-        async with asyncio.timeout(_SECONDS):
-            server = await loop.create_server(functools.partial(_Peer, peers), "127.0.0.1", 0)
+        async with (
+            asyncio.timeout(_SECONDS),
+            aiohttp.ClientSession(connector=pool, auto_decompress=False, **HEAD_LIMITS) as session,
+            await loop.create_server(functools.partial(_Peer, peers), "127.0.0.1", 0) as server,
+        ):
             try:
                 port = server.sockets[0].getsockname()[1]
-                # A context that trusts nobody and takes no time to make: nothing is encrypted here.
-                pool = Pool(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-                async with aiohttp.ClientSession(
-                    connector=pool, auto_decompress=False, **HEAD_LIMITS
-                ) as session:
-                    url = URL(f"http://127.0.0.1:{port}/tried")
-                    is_right: bool = await ask(pool, session, url)
-                if ask is _by_exchange:
-                    expected = _HEAD.format(port=port, length=len(_BODY)).encode() + _BODY
-                    is_right = is_right and len(peers) == 1 and peers[0].received == expected * 3
-                return is_right
+                url = URL(f"http://127.0.0.1:{port}/tried")
+                head = exchange.request_head(url, _HEADERS, session)
+                assert head is not None
+                answers = [await ask(head=head, timeout=patient) for _ in _ANSWERS]
+                was_stale = is_stale()  # its connection has just answered
+                with contextlib.suppress(TimeoutError):
+                    await ask(head=head, timeout=hurried)
+                    return False
+                expected = _HEAD.format(port=port, length=len(_BODY)).encode() + _BODY
+                arrived = [peer.received for peer in peers]
+                return answers == _ANSWERS and not was_stale and arrived == [expected * 3]
             finally:
-                server.close()
                 for peer in peers:
                     peer.transport.abort()
     except Exception as error:  # whatever it is, the library is not as it is known here
         _logger.debug("aiohttp's inside is unlike: %s", type(error).__name__)
-        return False
+    return False
 
 
 async def _read(received: exchange.Received) -> tuple[int, str, bytes]:
@@ -110,36 +106,6 @@ async def _read(received: exchange.Received) -> tuple[int, str, bytes]:
 
 
 _ANSWERS = [(200, "whole", b"whole"), (203, "chunks", b"chunks")]
-
-
-async def _by_session(_pool: Pool, session: aiohttp.ClientSession, url: URL) -> bool:
-    """Ask twice in the public way: the pool must serve it."""
-    answers = []
-    for _ in _ANSWERS:
-        async with session.request("POST", url, data=_BODY, headers=_HEADERS) as response:
-            answers.append(
-                await _read(exchange.Received(response.status, response.headers, response.content))
-            )
-    return answers == _ANSWERS
-
-
-async def _by_exchange(pool: Pool, session: aiohttp.ClientSession, url: URL) -> bool:
-    """Ask three times on one connection; the third request is not answered."""
-    head = exchange.request_head(url, _HEADERS, session)
-    if head is None:
-        return False
-    patient = aiohttp.ClientTimeout(total=_SECONDS, sock_read=_SECONDS)
-    answers = [
-        await exchange.exchange(pool, head, _BODY, timeout=patient, read=_read) for _ in _ANSWERS
-    ]
-    if is_stale():
-        return False  # its connection has just answered
-    try:
-        hurried = aiohttp.ClientTimeout(total=0.001, connect=_SECONDS)
-        await exchange.exchange(pool, head, _BODY, timeout=hurried, read=_read)
-    except TimeoutError:
-        return answers == _ANSWERS
-    return False
 
 
 class _Peer(asyncio.Protocol):

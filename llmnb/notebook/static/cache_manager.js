@@ -156,9 +156,9 @@ function makeRow({ onOpen, onExport, onClear, onUndo }) {
     assign(name, "title", row.label);
     enable(name, !row.gone);
     COLUMNS.forEach(([field], index) => write(cells[index], row[field]));
-    node.classList.toggle("gone", row.gone > 0);
+    node.classList.toggle("gone", row.gone !== "");
     for (const button of [exportButton, clearButton]) show(button, !row.gone);
-    show(undoButton, row.gone > 0);
+    show(undoButton, row.gone !== "");
     assign(exportButton, "aria-label", `Export ${row.label}`);
     assign(clearButton, "aria-label", `Clear ${row.label}…`);
     assign(undoButton, "aria-label", `Undo clearing ${row.label}`);
@@ -410,7 +410,7 @@ function render({ model, el }) {
   const countOf = (row) => `the ${row.answers} ${row.answers === "1" ? "answer" : "answers"} of ${row.label}`;
   const cleared = (name) => () => {
     if (opened !== null) { opened = null; project.close(); patch(); }
-    const target = () => list.find((row) => row.gone > 0 && (name === null || row.name === name))?.undoButton;
+    const target = () => list.find((row) => row.gone !== "" && (name === null || row.name === name))?.undoButton;
     focusNext = target;
     settleFocus();
   };
