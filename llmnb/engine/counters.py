@@ -120,172 +120,6 @@ class _Model:
     seconds: Quantiles = field(default_factory=Quantiles)
 
 
-class Stats:
-    """Counts that only displays need; changed on the loop thread only, read from any thread.
-
-    Args:
-        now: The run's start, on the monotonic clock.
-    """
-
-    def __init__(self, now: float) -> None:
-        self._started = now
-        self._models: dict[tuple[str, bool], _Model] = {}
-        """By name, and whether the simulated provider answered."""
-
-        self._causes: dict[str, FailureCause] = {}
-        self.latest: deque[float] = deque(maxlen=LATENCIES_SHOWN)
-        """The last latencies, oldest first."""
-
-        self._slice = _FIRST_SLICE
-        self._slices: list[list[float]] = [[0.0, 0.0, 0.0]]
-        """Requests, tokens and refusals of each slice since the start."""
-
-        self._ends = now + _FIRST_SLICE
-        """When the latest slice ends."""
-
-        self._paced = (now, 0.0, 0.0)
-        """When the pace began anew, and the requests and tokens before that."""
-
-    # ------------------------------------------------------------------- counting
-
-    def count(self, requests: int = 0, tokens: int = 0, refusals: int = 0) -> None:
-        """Count what is sent, what replies have used, and "rate limited", in the present slice."""
-        now = Clock.monotonic()
-        if now >= self._ends:
-            self._begin_slice(now)
-        present = self._slices[-1]
-        present[0] += requests
-        present[1] += tokens
-        present[2] += refusals
-
-    def on_answer(
-        self, model: str, seconds: float, tokens: int, usd: float | None, simulated: bool
-    ) -> None:
-        """Count a reply with an answer in it."""
-        self.count(tokens=tokens)
-        self.latest.append(seconds)
-        known = self._models.get((model, simulated))
-        if known is None:
-            known = self._models[model, simulated] = _Model()
-        known.replies += 1
-        known.seconds.add(seconds)
-        if usd is None:
-            known.unpriced += 1
-        else:
-            known.usd += usd
-
-    def on_answered_row(self, model: str, simulated: bool) -> None:
-        """Count a row that a model's answer was bought for."""
-        if (known := self._models.get((model, simulated))) is not None:
-            known.rows += 1
-
-    def on_failed_row(self, row: int, error: LLMNBError) -> None:
-        """Count a failed row by its cause."""
-        kind = type(error).__name__
-        known = self._causes.get(kind)
-        if known is None or row < known.first_row:
-            documented = (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
-            known = FailureCause(
-                kind=kind,
-                words=DESCRIPTIONS.get(kind, documented),
-                rows=0 if known is None else known.rows,
-                first_row=row,
-                example=single_line(error.message),
-            )
-        self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
-
-    def on_retried_row(self, error: LLMNBError) -> None:
-        """Uncount a failed row, which a retry has answered."""
-        known = self._causes.pop(type(error).__name__)
-        if known.rows > 1:
-            self._causes[known.kind] = dataclasses.replace(known, rows=known.rows - 1)
-
-    def _begin_slice(self, now: float) -> None:
-        """Begin the slice that this moment lies in."""
-        while (index := int((now - self._started) / self._slice)) >= MOST_SAMPLES:
-            # Merge neighbouring slices until there is room for another.
-            old = self._slices
-            pairs = [old[first : first + 2] for first in range(0, len(old), 2)]
-            self._slices = [list(map(sum, zip(*pair, strict=True))) for pair in pairs]
-            self._slice *= 2
-        while len(self._slices) <= index:
-            self._slices.append([0.0, 0.0, 0.0])
-        self._ends = self._started + len(self._slices) * self._slice
-
-    # -------------------------------------------------------------------- reading
-
-    def quantiles(self) -> list[float | None]:
-        """Return the median and the 95th percentile of the replies' latencies, in seconds."""
-        return quantiles([model.seconds for model in list(self._models.values())], 0.5, 0.95)
-
-    def shares(self) -> tuple[ModelShare, ...]:
-        """Return what each model has done, the largest share first."""
-        models = list(self._models.items())
-        rows = sum(model.rows for _, model in models) or 1
-        shares = [
-            ModelShare(
-                name=name,
-                rows=model.rows,
-                share=model.rows / rows,
-                p50=quantiles([model.seconds], 0.5)[0],
-                usd=None if model.unpriced == model.replies else model.usd,
-                simulated=simulated,
-            )
-            for (name, simulated), model in models
-        ]
-        return tuple(sorted(shares, key=attrgetter("rows"), reverse=True))
-
-    def causes(self, row_of: Callable[[int], int] = int) -> tuple[FailureCause, ...]:
-        """Return why rows failed, the most frequent first.
-
-        Args:
-            row_of: Maps an outcome's `row` to the row number of the caller's table; the default
-                leaves it unchanged.
-        """
-        causes = [
-            dataclasses.replace(cause, first_row=row_of(cause.first_row))
-            for cause in list(self._causes.values())
-        ]
-        return tuple(sorted(causes, key=attrgetter("rows"), reverse=True))
-
-    def samples(self, now: float) -> tuple[Sample, ...]:
-        """Return the pace in each slice of time, oldest first; the last slice ends now."""
-        slices, size = list(self._slices), self._slice
-        samples = []
-        for index, (requests, tokens, refusals) in enumerate(slices):
-            end = min((index + 1) * size, max(now - self._started, 1e-3))
-            length = max(end - index * size, 1e-3)
-            if index == len(slices) - 1 and length < size / 4 and index:
-                break  # too short to say anything about the pace
-            samples.append(
-                Sample(
-                    seconds=end,
-                    requests_per_minute=requests * _MINUTE / length,
-                    tokens_per_minute=tokens * _MINUTE / length,
-                    refusals=int(refusals),
-                )
-            )
-        return tuple(samples)
-
-    def restart_pace(self) -> None:
-        """Let the pace be that from now on."""
-        requests, tokens, _ = map(sum, zip(*self._slices, strict=True))
-        self._paced = (Clock.monotonic(), requests, tokens)
-
-    def pace(self, now: float) -> tuple[float, float]:
-        """Return requests and tokens per minute, over the last minute or since it began anew."""
-        count = max(1, int(_MINUTE / self._slice))
-        first = self._started + max(0, len(self._slices) - count) * self._slice
-        since, *before = self._paced
-        if since < first:
-            since, before = first, [0.0, 0.0]
-        else:
-            count = len(self._slices)
-        length = max(1.0, now - since)
-        requests, tokens, _ = map(sum, zip(*self._slices[-count:], strict=True))
-        return (requests - before[0]) * _MINUTE / length, (tokens - before[1]) * _MINUTE / length
-
-
 class Counters:
     """Counts of one run; changed on the loop thread only, read from any thread.
 
@@ -314,8 +148,23 @@ class Counters:
         self.started_at = Clock.wall()
         self.ended: float | None = None
         self.ended_at: float | None = None
-        self.stats = Stats(self.started)
         self._pace = Pace()
+        self._paced = (self.started, 0.0, 0.0)
+        """When the pace began anew, and the requests and tokens before that."""
+
+        self._models: dict[tuple[str, bool], _Model] = {}
+        """By name, and whether the simulated provider answered."""
+
+        self._causes: dict[str, FailureCause] = {}
+        self.latest: deque[float] = deque(maxlen=LATENCIES_SHOWN)
+        """The last latencies, oldest first."""
+
+        self._slice = _FIRST_SLICE
+        self._slices: list[list[float]] = [[0.0, 0.0, 0.0]]
+        """Requests, tokens and refusals of each slice since the start."""
+
+        self._slice_ends = self.started + _FIRST_SLICE
+        """When the latest slice ends."""
 
     def restart_pace(self) -> None:
         """Let rates and the time left be those from now on: the run goes on otherwise than before.
@@ -325,7 +174,8 @@ class Counters:
         tracker = self.tracker
         kept = tracker.num_cached + tracker.num_reused
         self._pace = Pace(seconds=self.seconds, completed=tracker.num_rows_done, kept=kept)
-        self.stats.restart_pace()
+        requests, tokens, _ = map(sum, zip(*self._slices, strict=True))
+        self._paced = (Clock.monotonic(), requests, tokens)
 
     def enter(self, outcome: Outcome) -> None:
         """Count a row's outcome."""
@@ -342,7 +192,8 @@ class Counters:
                 tracker.num_cut += is_cut(reply.finish_reason)
             if source == "sent":
                 tracker.num_tasks_succeeded += 1
-                self.stats.on_answered_row(model, simulated)
+                if (known := self._models.get((model, simulated))) is not None:
+                    known.rows += 1
                 return
             if source == "cached":
                 tracker.num_cached += 1
@@ -358,7 +209,7 @@ class Counters:
             tracker.num_stopped += 1
         else:
             tracker.num_tasks_failed += 1
-            self.stats.on_failed_row(outcome.row, error)
+            self._on_failed_row(outcome.row, error)
 
     def replace(self, failed: Outcome, outcome: Outcome) -> None:
         """Count a failed row's later outcome, from a retry, in place of its first.
@@ -374,7 +225,7 @@ class Counters:
             tracker.num_stopped -= 1
         else:
             tracker.num_tasks_failed -= 1
-            self.stats.on_retried_row(error)
+            self._on_retried_row(error)
         self.enter(outcome)
 
     def enter_reply(self, usage: Usage | None, usd: float | None, simulated: bool) -> None:
@@ -425,7 +276,7 @@ class Counters:
             **known_to_the_run: Fields of `StatusSnapshot` that are not counted here: its `state`
                 and `project`, and others.
         """
-        causes = self.stats.causes(row_of)
+        causes = self.causes(row_of)
         return StatusSnapshot(
             completed=counts.num_rows_done,
             counts=counts,
@@ -443,3 +294,132 @@ class Counters:
     def tracker_copy(self) -> StatusTracker:
         """Return a copy of the tracker, which further counting does not change."""
         return dataclasses.replace(self.tracker)
+
+    # ------------------------------------------------------------------- counting
+
+    def count(self, requests: int = 0, tokens: int = 0, refusals: int = 0) -> None:
+        """Count what is sent, what replies have used, and "rate limited", in the present slice."""
+        now = Clock.monotonic()
+        if now >= self._slice_ends:
+            self._begin_slice(now)
+        present = self._slices[-1]
+        present[0] += requests
+        present[1] += tokens
+        present[2] += refusals
+
+    def on_answer(
+        self, model: str, seconds: float, tokens: int, usd: float | None, simulated: bool
+    ) -> None:
+        """Count a reply with an answer in it."""
+        self.count(tokens=tokens)
+        self.latest.append(seconds)
+        known = self._models.get((model, simulated))
+        if known is None:
+            known = self._models[model, simulated] = _Model()
+        known.replies += 1
+        known.seconds.add(seconds)
+        if usd is None:
+            known.unpriced += 1
+        else:
+            known.usd += usd
+
+    def _on_failed_row(self, row: int, error: LLMNBError) -> None:
+        """Count a failed row by its cause."""
+        kind = type(error).__name__
+        known = self._causes.get(kind)
+        if known is None or row < known.first_row:
+            documented = (type(error).__doc__ or kind).partition("\n")[0].rstrip(".")
+            known = FailureCause(
+                kind=kind,
+                words=DESCRIPTIONS.get(kind, documented),
+                rows=0 if known is None else known.rows,
+                first_row=row,
+                example=single_line(error.message),
+            )
+        self._causes[kind] = dataclasses.replace(known, rows=known.rows + 1)
+
+    def _on_retried_row(self, error: LLMNBError) -> None:
+        """Uncount a failed row, which a retry has answered."""
+        known = self._causes.pop(type(error).__name__)
+        if known.rows > 1:
+            self._causes[known.kind] = dataclasses.replace(known, rows=known.rows - 1)
+
+    def _begin_slice(self, now: float) -> None:
+        """Begin the slice that this moment lies in."""
+        while (index := int((now - self.started) / self._slice)) >= MOST_SAMPLES:
+            # Merge neighbouring slices until there is room for another.
+            old = self._slices
+            pairs = [old[first : first + 2] for first in range(0, len(old), 2)]
+            self._slices = [list(map(sum, zip(*pair, strict=True))) for pair in pairs]
+            self._slice *= 2
+        while len(self._slices) <= index:
+            self._slices.append([0.0, 0.0, 0.0])
+        self._slice_ends = self.started + len(self._slices) * self._slice
+
+    # -------------------------------------------------------------------- reading
+
+    def quantiles(self) -> list[float | None]:
+        """Return the median and the 95th percentile of the replies' latencies, in seconds."""
+        return quantiles([model.seconds for model in list(self._models.values())], 0.5, 0.95)
+
+    def shares(self) -> tuple[ModelShare, ...]:
+        """Return what each model has done, the largest share first."""
+        models = list(self._models.items())
+        rows = sum(model.rows for _, model in models) or 1
+        shares = [
+            ModelShare(
+                name=name,
+                rows=model.rows,
+                share=model.rows / rows,
+                p50=quantiles([model.seconds], 0.5)[0],
+                usd=None if model.unpriced == model.replies else model.usd,
+                simulated=simulated,
+            )
+            for (name, simulated), model in models
+        ]
+        return tuple(sorted(shares, key=attrgetter("rows"), reverse=True))
+
+    def causes(self, row_of: Callable[[int], int] = int) -> tuple[FailureCause, ...]:
+        """Return why rows failed, the most frequent first.
+
+        Args:
+            row_of: Maps an outcome's `row` to the row number of the caller's table; the default
+                leaves it unchanged.
+        """
+        causes = [
+            dataclasses.replace(cause, first_row=row_of(cause.first_row))
+            for cause in list(self._causes.values())
+        ]
+        return tuple(sorted(causes, key=attrgetter("rows"), reverse=True))
+
+    def samples(self, now: float) -> tuple[Sample, ...]:
+        """Return the pace in each slice of time, oldest first; the last slice ends now."""
+        slices, size = list(self._slices), self._slice
+        samples = []
+        for index, (requests, tokens, refusals) in enumerate(slices):
+            end = min((index + 1) * size, max(now - self.started, 1e-3))
+            length = max(end - index * size, 1e-3)
+            if index == len(slices) - 1 and length < size / 4 and index:
+                break  # too short to say anything about the pace
+            samples.append(
+                Sample(
+                    seconds=end,
+                    requests_per_minute=requests * _MINUTE / length,
+                    tokens_per_minute=tokens * _MINUTE / length,
+                    refusals=int(refusals),
+                )
+            )
+        return tuple(samples)
+
+    def pace(self, now: float) -> tuple[float, float]:
+        """Return requests and tokens per minute, over the last minute or since it began anew."""
+        count = max(1, int(_MINUTE / self._slice))
+        first = self.started + max(0, len(self._slices) - count) * self._slice
+        since, *before = self._paced
+        if since < first:
+            since, before = first, [0.0, 0.0]
+        else:
+            count = len(self._slices)
+        length = max(1.0, now - since)
+        requests, tokens, _ = map(sum, zip(*self._slices[-count:], strict=True))
+        return (requests - before[0]) * _MINUTE / length, (tokens - before[1]) * _MINUTE / length

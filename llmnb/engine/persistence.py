@@ -40,7 +40,7 @@ async def save_reply(
     if not is_stored:
         name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
         context.counters.enter_reply(usage, usd, outcome.simulated)
-        context.counters.stats.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
+        context.counters.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
         entry = _entry(call, raw.body, outcome)
         if cost_events.listeners:
             cost_events.publish_answer(entry, usage, context.store.name)
@@ -114,9 +114,8 @@ def stored_answer(
                 reply = call.verify(reply)
         except LLMNBError:
             continue
-        if reply.quality == "good":
-            return call, entry, reply, None
-        error = objection(reply, call.body, entry.raw, good_finish)
+        is_good = reply.quality == "good"
+        error = None if is_good else objection(reply, call.body, entry.raw, good_finish)
         if error is None:
             return call, entry, reply, None
         if ended_oddly is None and isinstance(error, UnknownEnd):

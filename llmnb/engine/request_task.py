@@ -378,7 +378,7 @@ class RequestTask(ClaimedRequest):
             request_log.log_start(self.row, self._requests)
         tracker = context.counters.tracker
         tracker.num_requests += 1
-        context.counters.stats.count(requests=1)
+        context.counters.count(requests=1)
         self.is_sending = True
         if self.started is None:
             self.started = Clock.monotonic()
@@ -405,7 +405,7 @@ class RequestTask(ClaimedRequest):
             await save_unread(self.context, self.call, error)
         counters.tracker.count_failed_request(error)
         if isinstance(error, FlowControl):
-            counters.stats.count(refusals=1)
+            counters.count(refusals=1)
         request_log.log_failure(self.row, self._requests, error)
         self._history.append(error.message)
         self._last_error = error

@@ -82,7 +82,7 @@ class Run(RunHandle[list[Outcome]]):
         """Return a frozen picture of the run as it is now."""
         run_loop, context = self._run_loop, self._run_loop.context
         counters, pools = context.counters, list(context.pools.values())
-        counts, stats = counters.tracker_copy(), counters.stats
+        counts = counters.tracker_copy()
         # While they are counted here a turn may change hands; never more is shown than was let go.
         in_flight = min(
             sum(request.is_sending for request in list(run_loop.tasks.values())),
@@ -90,8 +90,8 @@ class Run(RunHandle[list[Outcome]]):
         )
         now = Clock.monotonic()
         end = counters.started + counters.seconds
-        p50, p95 = stats.quantiles()
-        requests, tokens = stats.pace(end)
+        p50, p95 = counters.quantiles()
+        requests, tokens = counters.pace(end)
         return counters.snapshot(
             counts,
             row_of=self.row_of,
@@ -109,9 +109,9 @@ class Run(RunHandle[list[Outcome]]):
                 others=context.waiting_rows,
             ),
             pools=tuple(_pool_status(pool, now, context) for pool in pools),
-            shares=stats.shares(),
-            samples=stats.samples(end),
-            latencies=tuple(stats.latest),
+            shares=counters.shares(),
+            samples=counters.samples(end),
+            latencies=tuple(counters.latest),
             p50=p50,
             p95=p95,
             requests_per_minute=requests,

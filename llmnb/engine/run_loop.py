@@ -244,7 +244,11 @@ class RunLoop:
             rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
             if self.context.claims is not None:
                 self._seen = self.context.claims.look()
-            entries = await self._look_up(rows)
+            keys = [row.call.key for row in rows if row.call is not None]
+            keys += [call.key for row in rows for call in row.further]
+            if not self.context.options.use_cache:
+                keys = [key for key in keys if key in self._answered]
+            entries = await self.context.look_up(keys) if keys else {}
             good_finish = self.context.options.good_finish
             for number, row in enumerate(rows, first):
                 if row.call is None:
@@ -257,15 +261,6 @@ class RunLoop:
                     self._ask(number, row, row.call)
                 else:
                     self._serve(number, row, *stored)
-
-    async def _look_up(self, rows: list[Row]) -> dict[str, Entry]:
-        keys = [row.call.key for row in rows if row.call is not None]
-        keys += [call.key for row in rows for call in row.further]
-        if not self.context.options.use_cache:
-            keys = [key for key in keys if key in self._answered]
-        if not keys:
-            return {}
-        return await self.context.look_up(keys)
 
     def _serve(
         self,

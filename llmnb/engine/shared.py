@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -205,12 +205,10 @@ class Engine:
                 self._bind(self._targets[pool], gate)
 
         def on_change() -> None:
-            if loop.is_closed():
-                stop()
-            else:
+            with suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(rebind)
 
-        stop = GLOBAL_LIMITER.follow(on_change)
+        GLOBAL_LIMITER.follow(on_change)
 
     def look_after(self, task: asyncio.Task[Any]) -> None:
         """Keep a task alive until it is done."""

@@ -14,29 +14,23 @@ from llmnb.records import Delta, LimitReport, Limits, RawReply, Reply, Usage
 class Target(Protocol):
     """One model at one address under one account."""
 
-    @property
-    def provider(self) -> str:
-        """Catalog name of the provider."""
+    provider: str
+    """Catalog name of the provider."""
 
-    @property
-    def model(self) -> str:
-        """Model, as the provider spells it."""
+    model: str
+    """Model, as the provider spells it."""
 
-    @property
-    def pool(self) -> str:
-        """Name of what shares limits: address, account and model. Holds no key."""
+    pool: str
+    """Name of what shares limits: address, account and model. Holds no key."""
 
-    @property
-    def dialect_name(self) -> str:
-        """Name of the wire dialect, part of an answer's key."""
+    dialect_name: str
+    """Name of the wire dialect, part of an answer's key."""
 
-    @property
-    def endpoint(self) -> str:
-        """Where it answers, or what answers for an in-process model; part of an answer's key."""
+    endpoint: str
+    """Where it answers, or what answers for an in-process model; part of an answer's key."""
 
-    @property
-    def limits(self) -> Limits:
-        """Limits that belong to the target itself, such as a local model's slots."""
+    limits: Limits
+    """Limits that belong to the target itself, such as a local model's slots."""
 
     @property
     def is_free(self) -> bool:

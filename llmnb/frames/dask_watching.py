@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from llmnb import progress
-from llmnb.engine.counters import Stats
+from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
 from llmnb.engine.status import Clock, Pace, State, StatusSnapshot, StatusTracker
 from llmnb.errors import ConfigurationError
@@ -133,7 +133,7 @@ class ClusterRun(RunHandle[None]):
         self._ended: StatusSnapshot | None = None
         self._ended_parts: set[str] = set()
         self._began = self._reported = Clock.monotonic()
-        self._stats = Stats(self._began)
+        self._counters = Counters()
         self._pace = Pace()
         self._sampled = (0, 0, 0)
         """Requests, tokens and refusals that are in the samples."""
@@ -185,7 +185,7 @@ class ClusterRun(RunHandle[None]):
             end = self._reported if state == "finished" else now
             whole = StatusSnapshot.merge(snapshots, state=state, seconds=end - self._began)
             self._sample(whole.counts)
-            return dataclasses.replace(whole, samples=self._stats.samples(now), pace=self._pace)
+            return dataclasses.replace(whole, samples=self._counters.samples(now), pace=self._pace)
 
     def _fold_lost(self, now: float) -> None:
         """End partitions whose worker has died, with the counts of what was sent and paid."""
@@ -203,7 +203,7 @@ class ClusterRun(RunHandle[None]):
             counts.num_rate_limit_errors,
         )
         # The sums are smaller than before if a worker has died.
-        self._stats.count(
+        self._counters.count(
             *(max(0, new - old) for new, old in zip(sums, self._sampled, strict=True))
         )
         self._sampled = sums

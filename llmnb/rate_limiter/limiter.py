@@ -289,14 +289,9 @@ class GlobalRateLimiter:
         if self.url is not None:
             self._runs.add(run)
 
-    def follow(self, follower: Callable[[], None]) -> Callable[[], None]:
-        """Call back whenever other limits may hold, on any thread; returns what ends that."""
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Call back whenever other limits may hold, on any thread."""
         self._followers = [*self._followers, follower]
-
-        def stop() -> None:
-            self._followers = [other for other in self._followers if other is not follower]
-
-        return stop
 
     def _on_stated(self) -> None:
         """Tell the Redis of what is stated now; nobody waits for it."""

@@ -11,7 +11,7 @@ from llmnb import settings
 from llmnb.cli import main
 from llmnb.cost import CostTracker
 from llmnb.engine.cost_events import Paid
-from llmnb.engine.counters import Counters, Stats
+from llmnb.engine.counters import Counters
 from llmnb.engine.status import StatusSnapshot, StatusTracker
 from llmnb.notebook import facts, magics_looking
 from llmnb.records import Outcome
@@ -56,18 +56,21 @@ def test_a_run_counts_both_apart():
     """
     Replies, reused rows and models' shares have sums of their own.
     """
-    counters, stats = Counters(), Stats(0.0)
+    counters = Counters()
     for usd, simulated in ((PAID, False), (PLAYED, True)):
         counters.enter_reply(None, usd, simulated)
         kept = Outcome(row=0, source="cached", saved_usd=usd, simulated=simulated)
         counters.enter(kept)
-        stats.on_answer("openai/m", 1.0, 5, usd, simulated)
-        stats.on_answered_row("openai/m", simulated)
+        counters.on_answer("openai/m", 1.0, 5, usd, simulated)
+        counters.enter(Outcome(row=1, provider="openai", model="m", simulated=simulated))
     tracker = counters.tracker
 
     assert (tracker.usd, tracker.simulated_usd) == (PAID, PLAYED)
     assert (tracker.saved_usd, tracker.simulated_saved_usd) == (PAID, PLAYED)
-    assert {share.simulated: share.usd for share in stats.shares()} == {False: PAID, True: PLAYED}
+    assert {share.simulated: share.usd for share in counters.shares()} == {
+        False: PAID,
+        True: PLAYED,
+    }
 
 
 def statuses():

@@ -71,7 +71,7 @@ def test_a_mended_row_is_counted_as_if_it_had_never_failed(before):
     counters.replace(failed, outcome("reused"))
 
     assert counters.tracker == Counters().tracker.__class__(**entered(outcome("reused")))
-    assert counters.stats.causes() == ()
+    assert counters.causes() == ()
     assert dict(counters.models) == {"p/m": 1}
 
 
@@ -83,9 +83,7 @@ def test_a_row_that_fails_again_is_counted_by_its_later_error():
     counters.enter(failed)
     counters.replace(failed, outcome("sent", error=RequestRejected("No.")))
 
-    assert [(cause.kind, cause.rows) for cause in counters.stats.causes()] == [
-        ("RequestRejected", 1)
-    ]
+    assert [(cause.kind, cause.rows) for cause in counters.causes()] == [("RequestRejected", 1)]
     assert (counters.tracker.num_tasks_failed, counters.tracker.num_rows_done) == (1, 1)
 
 
@@ -158,10 +156,10 @@ def test_models_are_counted_in_rows_and_not_in_replies():
     """
     counters = Counters()
     for model in ("p/m", "p/m", "p/other"):
-        counters.stats.on_answer(model, 1.0, 5, 0.25, False)
+        counters.on_answer(model, 1.0, 5, 0.25, False)
     counters.enter(outcome("sent"))
 
-    shares = {share.name: (share.rows, share.share, share.usd) for share in counters.stats.shares()}
+    shares = {share.name: (share.rows, share.share, share.usd) for share in counters.shares()}
     assert shares == {"p/m": (1, 1.0, 0.5), "p/other": (0, 0.0, 0.25)}
 
 
@@ -185,5 +183,5 @@ def test_a_cause_is_shown_by_the_first_row_of_the_table_that_failed_for_it():
         error = RequestRejected(f"Row {row} was refused.")
         counters.enter(dataclasses.replace(outcome("sent", error=error), row=row))
 
-    (cause,) = counters.stats.causes()
+    (cause,) = counters.causes()
     assert (cause.rows, cause.first_row, cause.example) == (3, 2, "Row 2 was refused.")

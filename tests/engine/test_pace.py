@@ -30,15 +30,15 @@ def answer(counters, rows, seconds, clock):
     """Answer rows one after the other in so many seconds."""
     for row in range(rows):
         clock[0] += seconds / rows
-        counters.stats.count(requests=1)
-        counters.stats.on_answer("p/m", 1.0, 10, 0.0, False)
+        counters.count(requests=1)
+        counters.on_answer("p/m", 1.0, 10, 0.0, False)
         counters.enter_reply(Usage(prompt=5, completion=5), 0.0, False)
         counters.enter(Outcome(row=row, provider="p", model="m"))
 
 
 def status(counters, total=1000):
     """Return the run's snapshot, with the pace of its requests."""
-    requests, tokens = counters.stats.pace(Clock.monotonic())
+    requests, tokens = counters.pace(Clock.monotonic())
     return counters.snapshot(
         counters.tracker_copy(),
         state="running",
