@@ -254,7 +254,6 @@ class Interrupts:
 
     def __init__(self, run: AnyRun) -> None:
         self._run = run
-        self._is_handling = False
         self._second = 0.0
         self.count = 0
         """Interrupts so far."""
@@ -263,13 +262,11 @@ class Interrupts:
         on_main_thread = threading.current_thread() is threading.main_thread()
         if on_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._handle)
-            self._is_handling = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._is_handling:
+        if signal.getsignal(signal.SIGINT) == self._handle:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._is_handling = False
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.press()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection
 from typing import Any, Literal
 
-from llmnb.display import durations, html_fragments, moments, money, numbers
+from llmnb.display import durations, moments, money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted
 from llmnb.engine.status import FailureCause, StatusSnapshot
@@ -103,21 +103,15 @@ def _region(status: StatusSnapshot) -> str:
     return f"Run of project {visible(status.project, longest=80)}"
 
 
-def waiting_bundle(status: StatusSnapshot, now: float) -> dict[str, Any]:
+_KEPT = (
+    "What is answered is kept. Where no card follows, run the cell again: only the rest is asked."
+)
+
+
+def waiting_bundle(status: StatusSnapshot, asked: str) -> dict[str, Any]:
     """Return what a saved notebook shows of a run whose end it has not seen."""
-    rows = facts.row_counts(status)
-    project = visible(status.project, longest=60)
-    done = counted(rows.good, "row")
-    of = f"{rows.good:,} of {counted(rows.total, 'row')}" if rows.total is not None else done
-    first = f"{_TITLES[view_of(status)]} at {moments.clock(now)}: {of} answered, and kept."
-    rest = "Where no card follows, run the cell again: only the rest is asked."
-    return {
-        "text/html": html_fragments.box(
-            html_fragments.headline(f"Run of {project}", first)
-            + html_fragments.line(rest, "opacity:.8")
-        ),
-        "text/plain": f"Run of {project} · {first}\n{rest}",
-    }
+    page = status.page(asked=asked, foot=_KEPT)
+    return {"text/html": page, "text/plain": f"{status.line()}\n{_KEPT}"}
 
 
 def view_of(status: StatusSnapshot) -> View:

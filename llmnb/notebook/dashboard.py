@@ -21,7 +21,6 @@ import traitlets
 from llmnb import progress, user_code
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
-from llmnb.notebook import receipt
 from llmnb.notebook.facts import row_counts
 from llmnb.notebook.run_part import CellRuns, RunPart, entry_of, page_of, receipt_bundle
 from llmnb.notebook.surface import (
@@ -255,7 +254,7 @@ class RunDashboard(Surface):
         return joined(self._parts[name].static for name in (MAIN, FIRST) if name in self._parts)
 
     def _ipython_display_(self) -> None:
-        output = CardOutput(self.bundle, self.static())
+        output = CardOutput(self)
         with self._lock:
             self._outputs.append(output)
         if self.is_final:
@@ -321,7 +320,7 @@ def show(run: AnyRun) -> None:
         entries = [entry_of(run, run.status())]
         OutputSlot(page_of(run) if run.is_batch else receipt_bundle(entries))
     elif not can_show():
-        print(repr(run) if run.is_batch else receipt.line(run.status()))
+        print(repr(run))
     elif (card := _shown.get(run)) is None:
         show_card(run)
     else:

@@ -60,19 +60,14 @@ class RowCounts:
 
     @property
     def parts(self) -> dict[str, int]:
-        """The parts that make up the rows, those that are never left out among them."""
-        parts = {
+        """The parts that make up the rows."""
+        return {
             "answered": self.answered,
             "reused": self.reused,
             "merged": self.merged,
             "failed": self.failed,
             "not sent": self.not_sent,
         }
-        return {name: rows for name, rows in parts.items() if rows or name in ALWAYS}
-
-
-ALWAYS = ("answered", "failed")
-"""Parts of the rows that are named even where there are none."""
 
 
 def row_counts(status: StatusSnapshot) -> RowCounts:
@@ -123,15 +118,6 @@ def headline(status: StatusSnapshot, rows: RowCounts) -> str:
         return f"All {noun} answered" if rows.good != 1 else f"{noun} answered"
     text = f"{rows.good:,} of {counted(rows.whole, 'row')} answered"
     return f"Stopped: {text}" if status.state == "stopped" else text
-
-
-def next_step(rows: RowCounts) -> str:
-    """Return what to do after a stop."""
-    missing = f"{counted(rows.not_sent, 'row')} not sent"
-    verb = "is" if rows.not_sent == 1 else "are"
-    if rows.failed:
-        missing, verb = f"{missing} and the {rows.failed:,} failed", "are"
-    return f"Run the cell again: only the {missing} {verb} asked."
 
 
 def cost(counts: StatusTracker) -> str:

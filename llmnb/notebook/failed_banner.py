@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from llmnb.display import durations, money
+from llmnb.display import durations
 from llmnb.display.escape import html_text, visible
-from llmnb.display.html_fragments import INERT
+from llmnb.display.html_fragments import box, note
 from llmnb.display.texts import counted
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import StatusSnapshot, StatusTracker
+from llmnb.notebook import facts
 from llmnb.notebook.card import CAUSES_SHOWN, cause_row
-from llmnb.notebook.facts import cause_cells, row_counts
 from llmnb.notebook.surface import Bundle, line_of_code, watch
 
 _BLANK: dict[str, Any] = {"fails": [], "can_retry": 0, "action": "", "label": ""}
@@ -42,7 +42,7 @@ class FailedRows:
         self._lock = threading.Lock()
         self._show = show
         self._renew = renew
-        self._failed = row_counts(status).failed
+        self._failed = facts.row_counts(status).failed
         self._seconds = 0.0
         self._counts = StatusTracker()
         self.retry: AnyRun | None = None
@@ -88,28 +88,21 @@ class FailedRows:
         self._seconds += status.seconds
         self._counts = StatusTracker.sum([self._counts, status.counts])
         whole = self._run.status()
-        if row_counts(whole).failed:
+        if facts.row_counts(whole).failed:
             code = line_of_code(self.retry, "retry_failed")
             self.shown = {**failed_card(whole, again=True), "code": code}
         else:
             rows = f"All {self._failed:,} rows that failed are"
             headline = f"{'The row that failed is' if self._failed == 1 else rows} answered now"
-            counts = self._counts.shown()
-            cost = money.usd(None if counts.num_unpriced else counts.usd)
+            cost, code = facts.cost(self._counts), line_of_code(self.retry, "result")
             rest = f"in {durations.span(self._seconds)} for {cost}: run the cell again, it has all."
-            code = line_of_code(self.retry, "result")
-            self.answered = _sentence(f"{headline}, {rest}", code)
-            rest += f" Or: {code}" if code else ""
+            html = html_text(f"{headline}, {rest}")
+            if code:
+                html += f" Or: <code>{html_text(code)}</code>"
+                rest += f" Or: {code}"
+            self.answered = {"text/html": box(note(html)), "text/plain": f"{headline}, {rest}"}
             self.shown = {**_BLANK, "glyph": "check", "headline": f"{headline}.", "rest": rest}
         self._renew()
-
-
-def _sentence(text: str, code: str) -> Bundle:
-    """Return what takes the banner's place when every row has an answer, with code for them."""
-    style = "font:12px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;opacity:.8"
-    more = f" Or: <code>{html_text(code)}</code>" if code else ""
-    html = f'<p class="{INERT}" style="{style}">{html_text(text)}{more}</p>'
-    return {"text/plain": f"{text} Or: {code}" if code else text, "text/html": html}
 
 
 def can_ask_again(run: AnyRun, status: StatusSnapshot) -> bool:
@@ -123,13 +116,13 @@ def can_ask_again(run: AnyRun, status: StatusSnapshot) -> bool:
 
 def failed_card(status: StatusSnapshot, *, again: bool = False) -> dict[str, Any]:
     """Return what the banner shows of rows that failed, and fail again after a retry."""
-    number = row_counts(status).failed
+    number = facts.row_counts(status).failed
     verb = ("still fails" if number == 1 else "still fail") if again else "failed"
     causes = status.causes[:CAUSES_SHOWN]
     # Where all rows failed for one cause, the banner's own button is its button.
     has_buttons = len(status.causes) > 1
     # What failed at first, the receipt above has said.
-    again_for = " · ".join(" ".join(cause_cells(cause)[:2]) for cause in causes)
+    again_for = " · ".join(" ".join(facts.cause_cells(cause)[:2]) for cause in causes)
     return {
         **_BLANK,
         "glyph": "alert",
@@ -148,7 +141,7 @@ def _label(rows: int, number: str = "") -> str:
 
 def retrying_card(status: StatusSnapshot) -> dict[str, Any]:
     """Return what the banner shows while the rows are asked again."""
-    rows = row_counts(status)
+    rows = facts.row_counts(status)
     done = f"{rows.good:,} answered"
     if rows.failed:
         done += f", {rows.failed:,} failed again"

@@ -178,6 +178,7 @@ def figures(plan: Plan) -> dict[str, Any]:
     """Return what the card shows of a plan."""
     view = view_of(plan)
     project = visible(plan.project, longest=80)
+    glyph, tone, *parts = _why(plan, view)
     note = "nothing sent yet"
     if view == "nothing":
         note = "all answered before" if plan.kept else "nothing to ask"
@@ -195,7 +196,7 @@ def figures(plan: Plan) -> dict[str, Any]:
         },
         "progress": _progress(plan),
         "ledger": _ledger(plan),
-        "why": _why(plan, view),
+        "why": {"glyph": glyph, "tone": tone, "parts": parts},
         "buttons": _buttons(plan, view),
     }
 
@@ -209,28 +210,20 @@ def _time(plan: Plan) -> dict[str, Any]:
 
 
 def _money(plan: Plan, view: View) -> dict[str, Any]:
-    budget = f"budget {money.usd(plan.budget_usd)}" if plan.budget_usd is not None else ""
-    is_over = view == "over"
+    budget = "" if plan.budget_usd is None else f"budget {money.usd(plan.budget_usd)}"
+    cost, date = plan.cost_text, visible(plan.prices_date)
+    notes = ("prices of", date) if date else ("at most", "")
     if view == "nothing":
         saved = f"saves about {money.usd(plan.saved_usd)}" if plan.saved_usd else ""
-        return {
-            "money": "$0",
-            "budget": budget or saved,
-            "fits": saved if budget else "",
-            "over": 0,
-        }
-    if plan.usd_high is None:
-        fits = "budget cannot be kept" if budget else "name one with a price to know"
-        return {"money": "unknown", "budget": "no price for this model", "fits": fits, "over": 0}
-    fits = visible(plan.prices_date)
-    if is_over:
-        over = plan.usd_high - (plan.budget_usd or 0.0)
-        fits = f"up to {money.usd(over)} over"
+        cost, notes = "$0", (budget or saved, saved if budget else "")
+    elif plan.usd_high is None:
+        rest = "budget cannot be kept" if budget else "name one with a price to know"
+        cost, notes = "unknown", ("no price for this model", rest)
+    elif view == "over":
+        notes = budget, f"up to {money.usd(plan.usd_high - (plan.budget_usd or 0.0))} over"
     elif budget:
-        fits = "fits"
-    if not budget:
-        budget = "prices of" if fits else "at most"
-    return {"money": plan.cost_text, "budget": budget, "fits": fits, "over": int(is_over)}
+        notes = budget, "fits"
+    return {"money": cost, "budget": notes[0], "fits": notes[1], "over": int(view == "over")}
 
 
 def _paid(plan: Plan) -> tuple[int, int]:
@@ -273,59 +266,53 @@ def _progress(plan: Plan) -> dict[str, Any]:
 
 def _ledger(plan: Plan) -> list[list[str]]:
     """Return name, pattern and figure of eight counters."""
-    is_sent = plan.to_ask > 0
     left_out = ["empty", "skip", numbers.count(plan.empty)]
     if plan.wrong:
         left_out = ["not asked", "failed", numbers.count(plan.wrong + plan.empty)]
-    price = "$0"
-    if is_sent:
-        each = None if plan.usd_high is None else plan.usd_high / plan.to_ask
-        price = money.usd(each)
-        if each is not None and each >= 0.0001:
-            price = f"≤ {price}"
+    tokens_in, tokens_out, price = "0", "0", "$0"
+    if plan.to_ask:
+        tokens_in = f"≈ {numbers.short(plan.prompt_tokens)}"
+        tokens_out = f"≤ {numbers.short(plan.answer_tokens_bound)}"
+        price = money.usd(None if plan.usd_high is None else plan.usd_high / plan.to_ask)
+        price = f"≤ {price}" if price.startswith("$") and plan.usd_high else price
     return [
         ["rows", "", numbers.count(plan.rows)],
         ["reused", "reused", numbers.count(plan.kept)],
         ["merged", "merged", numbers.count(plan.merged)],
         ["to send", "send", numbers.count(plan.to_ask)],
         left_out,
-        ["tokens in", "", f"≈ {numbers.short(plan.prompt_tokens)}" if is_sent else "0"],
-        ["tokens out", "", f"≤ {numbers.short(plan.answer_tokens_bound)}" if is_sent else "0"],
+        ["tokens in", "", tokens_in],
+        ["tokens out", "", tokens_out],
         ["price per row", "", price],
     ]
 
 
-def _why(plan: Plan, view: View) -> dict[str, Any]:
-    """Return what bounds the run, or what keeps it from running as planned."""
-    glyph, tone = "arrow", ""
+def _why(plan: Plan, view: View) -> tuple[str, ...]:
+    """Return what bounds the run, or keeps it from running as planned: glyph, tone and parts."""
+    if view == "nothing" and plan.kept:
+        return "check", "", "Nothing to send: running fills the column from the cache."
     if view == "nothing":
-        parts = ["There are no rows to ask about."]
-        if plan.kept:
-            glyph, parts = "check", ["Nothing to send: running fills the column from the cache."]
-        elif plan.rows:
-            parts = ["Nothing to send: no row asks anything."]
-    elif view == "unpriced":
-        glyph, tone = "alert", "bad"
-        parts = ["", "A budget needs a price.", " Name one, or run without budget_usd."]
-    elif view == "over":
-        glyph, tone = "alert", "bad"
+        nothing = "There are no rows to ask about."
+        return "arrow", "", "Nothing to send: no row asks anything." if plan.rows else nothing
+    if view == "unpriced":
+        rest = " Name one, or run without budget_usd."
+        return "alert", "bad", "", "A budget needs a price.", rest
+    if view == "over":
         least, most = _paid(plan)
         rows = f"at least {least:,}" if most >= plan.to_ask else f"{least:,} to {most:,}"
         rows = f"{least:,}" if least == most else rows
-        noun = "row" if rows == "1" else "rows"
-        parts = ["", f"{money.usd(plan.budget_usd)} pays for {rows} {noun}."]
-        parts.append(" The run stops there and keeps them.")
-    elif plan.wrong:
-        glyph, parts = "alert", ["", f"{counted(plan.wrong, 'row')} cannot be asked"]
-        parts.append(" and will end as failed rows; nothing is sent for them.")
-    elif plan.bound_by:
-        parts = [f"Bound by the limit of {plan.bound_by}; the time is the shortest possible."]
+        pays = f"{money.usd(plan.budget_usd)} pays for {rows} {'row' if rows == '1' else 'rows'}."
+        return "alert", "bad", "", pays, " The run stops there and keeps them."
+    if plan.wrong:
+        rest = " and will end as failed rows; nothing is sent for them."
+        return "alert", "", "", f"{counted(plan.wrong, 'row')} cannot be asked", rest
+    bound = "No limit per minute is known: the run finds its own pace."
+    if plan.bound_by:
+        bound = f"Bound by the limit of {plan.bound_by}; the time is the shortest possible."
     elif limit := plan.max_concurrent_requests:
         requests = "the one request" if limit == 1 else f"the {limit:,} requests"
-        parts = [f"Bound by {requests} in flight, by no limit per minute."]
-    else:
-        parts = ["No limit per minute is known: the run finds its own pace."]
-    return {"glyph": glyph, "tone": tone, "parts": parts}
+        bound = f"Bound by {requests} in flight, by no limit per minute."
+    return "arrow", "", bound
 
 
 def _buttons(plan: Plan, view: View) -> dict[str, Any]:

@@ -153,14 +153,8 @@ def condensed(entries: Sequence[Entry], share: int = 1) -> list[Entry]:
 
 
 def line(status: StatusSnapshot) -> str:
-    """Return a run in one line: for a terminal, and until the page shows more."""
-    if status.state in ("finished", "stopped"):
-        return text([Entry(status=status)]).partition("\n")[0]
-    rows = facts.row_counts(status)
-    of = "" if rows.total is None else f" of {rows.total:,}"
-    because = visible(status.waiting_on, longest=200)
-    start = f"llmnb · {visible(status.project, longest=60)} · "
-    return f"{start}{rows.completed:,}{of} rows, {facts.cost(status.counts)}. {because}".rstrip()
+    """Return a run that is over in one line, until the page shows more."""
+    return text([Entry(status=status)]).partition("\n")[0]
 
 
 # --------------------------------------------------------------------------- as text
@@ -405,7 +399,10 @@ def _next_step(entries: Sequence[Entry], whole: Entry) -> tuple[str, str]:
     """Return what to do where rows failed or were not sent, and a line of code that does it."""
     rows, pools = whole.rows, whole.status.pools
     if rows.not_sent:
-        return facts.next_step(rows).removesuffix("."), ""
+        missing = f"{counted(rows.not_sent, 'row')} not sent"
+        missing += f" and the {rows.failed:,} failed" if rows.failed else ""
+        verb = "is" if (rows.not_sent, rows.failed) == (1, 0) else "are"
+        return f"Run the cell again: only the {missing} {verb} asked", ""
     if pools and {cause.kind for cause in whole.status.causes} == {"AuthenticationError"}:
         return "Set the key, then run the cell again", f"%llm_key {pools[0].provider}"
     if whole.code:
@@ -484,6 +481,8 @@ def _names(entries: Sequence[Entry]) -> list[str]:
 
 def _parts(rows: RowCounts) -> list[tuple[str, float]]:
     """Return the parts of a bar, with their shares."""
-    shown = {"rest" if name == "not sent" else name: part for name, part in rows.parts.items()}
-    order = ("reused", "merged", "answered", "failed", "rest")
-    return [(name, shown.get(name, 0) / (rows.whole or 1)) for name in order]
+    order = ("reused", "merged", "answered", "failed", "not sent")
+    return [
+        ("rest" if name == "not sent" else name, rows.parts[name] / (rows.whole or 1))
+        for name in order
+    ]

@@ -109,7 +109,7 @@ class RequestSurface(Surface):
     # ---------------------------------------------------------------------- on display
 
     def _ipython_display_(self) -> None:
-        self._outputs.append(CardOutput(self.bundle, self.static()))
+        self._outputs.append(CardOutput(self))
 
     def renew(self) -> None:
         """Put the static form anew, for whoever saves the notebook now."""

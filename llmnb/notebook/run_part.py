@@ -75,7 +75,7 @@ class RunPart:
         self._show = show
         self._renew = functools.partial(renew, self)
         self._asks_again = True
-        self._waiting: Bundle = {}
+        self._waiting: Callable[[], Bundle]
         self._shown: dict[str, Any] = {}
         self._charts: dict[str, Any] = {}
         self._charts_at = -math.inf
@@ -102,7 +102,7 @@ class RunPart:
     def static(self) -> Bundle:
         """What a saved notebook shows of it."""
         if self.receipt is None:
-            return self._waiting
+            return self._waiting()
         answered = None if self.failed is None else self.failed.answered
         return joined(filter(None, (self.receipt, answered)))
 
@@ -113,14 +113,12 @@ class RunPart:
         if run.is_batch:  # in hours there is nothing to pause or to speed up
             view = status.state, status.completed, status.waiting_on, status.cost_text
             if view != self._view:  # not for the clock
-                self._view, self._waiting = view, page_of(run)
-                self._shown = {
-                    **over_card(status, self._waiting["text/plain"]),
-                    "html": self._waiting["text/html"],
-                }
+                self._view, page = view, page_of(run)
+                self._waiting = lambda: page
+                self._shown = {**over_card(status, repr(run)), "html": page["text/html"]}
             return
         now = Clock.wall()
-        self._waiting = waiting_bundle(status, now)
+        self._waiting = functools.partial(waiting_bundle, status, run.asked)
         if status.state in ("finished", "stopped"):  # a moment before its end is told
             self._shown = over_card(status, receipt.line(status))
             return
@@ -153,7 +151,7 @@ class RunPart:
         self.draw(status)
         self.run, self._charts = None, {}
         if run.is_batch:
-            self.put(self._waiting)
+            self.put(self._waiting())
             return
         run.about.is_reported = True
         wanted = self._asks_again and (self.retries or not self._runs.entries)
@@ -262,9 +260,7 @@ def receipt_bundle(entries: Sequence[Entry], *, is_open: bool = False) -> Bundle
     }
 
 
-@functools.cache
-def _prices_date() -> str:
-    return prices.prices_date()
+_prices_date = functools.cache(prices.prices_date)
 
 
 class CellRuns:

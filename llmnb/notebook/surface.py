@@ -155,15 +155,10 @@ class Surface(anywidget.AnyWidget):
         """Return what stands where no widget shows, and in a saved notebook: HTML and text."""
         raise NotImplementedError
 
-    def bundle(self, text: str | None = None) -> Bundle:
-        """Return what an output holds: the widget, and what stands for it where there is none.
-
-        Args:
-            text: In place of the static form's own text.
-        """
+    def bundle(self) -> Bundle:
+        """Return what an output holds: the widget, and what stands for it where there is none."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        static = self.static()
-        return {**static, WIDGET_MIME: view} | ({} if text is None else {"text/plain": text})
+        return {**self.static(), WIDGET_MIME: view}
 
     def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, dict[str, Any]]:
         return self.bundle(), {}
@@ -209,18 +204,17 @@ class CardOutput:
     In an `Output` widget, which never hears of an output that is put anew, the card stands alone.
 
     Args:
-        card: Returns what an output holds of the live card, with a text for where there is none.
-        static: Its static form.
+        surface: The card.
     """
 
-    def __init__(self, card: Callable[[str | None], Bundle], static: Bundle) -> None:
+    def __init__(self, surface: Surface) -> None:
         self._static: OutputSlot | None = None
-        self._shown = static
+        self._shown = surface.static()
         if capturing():
-            self._card = OutputSlot(card(None))
+            self._card = OutputSlot(surface.bundle())
         else:
-            self._static = OutputSlot(_marked(static, "llmnb-aside"))
-            self._card = OutputSlot({**card(""), "text/html": ""})
+            self._static = OutputSlot(_marked(self._shown, "llmnb-aside"))
+            self._card = OutputSlot({**surface.bundle(), **BLANK})
 
     def renew(self, static: Bundle) -> None:
         """Put the static form anew."""

@@ -99,7 +99,8 @@ def test_each_row_of_a_frame_shows_a_dashboard_that_becomes_a_receipt(bench):
 
     assert ran.status == "ok", ran.reply
     static, card = (output["data"] for output in ran.shown[:2])
-    assert "0 of 12 rows answered, and kept" in static["text/plain"]
+    assert static["text/plain"].startswith("0 of 12 rows ")
+    assert "What is answered is kept." in static["text/plain"]
     assert WIDGET in card
     last = [output for output in ran.shown if "update" in str(output) or output][-1]["data"]
     assert WIDGET not in last

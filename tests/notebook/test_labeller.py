@@ -361,7 +361,7 @@ def test_a_card_shown_anew_closes_the_one_before(open_page, monkeypatch):
     """
     shown = []
     monkeypatch.setattr(
-        request_surface, "CardOutput", lambda card, static: shown.append(static) or Output()
+        request_surface, "CardOutput", lambda card: shown.append(card.static()) or Output()
     )
 
     class Output:
