@@ -102,7 +102,7 @@ class ClaimedRequest(SharedRequest):
 
     def _asker(self) -> Asker | None:
         """Return who else asks the row at present."""
-        if self.is_aside and self.key in engine().registry.requests:
+        if self.is_aside and self.key in engine().requests:
             return "run"
         claims = self.context.claims
         is_taken = claims is not None and claims.is_taken_elsewhere(self.key)

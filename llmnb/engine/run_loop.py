@@ -240,7 +240,7 @@ class RunLoop:
     async def _take(self, first: int, items: list[Any]) -> None:
         """Prepare a chunk, look it up, and ask what is not answered yet."""
         await get_ready(items)
-        with self._engine.registry.lookup():
+        with self._engine.lookup():
             rows = [self._prepare(item, number) for number, item in enumerate(items, first)]
             if self.context.claims is not None:
                 self._seen = self.context.claims.look()
@@ -349,14 +349,13 @@ class RunLoop:
         if self.state == "paused":
             self._postponed.append(functools.partial(self._ask, number, row, call, stored, NEVER))
             return
-        registry = self._engine.registry
         waiter = functools.partial(self._on_result, number, row, call)
-        if registry.join(call.key, waiter, self.context):
+        if self._engine.join(call.key, waiter, self.context):
             return
         seen = self._seen if seen is None else seen
         left = [call, *row.further]
         request = self._new_task(call.key, self.context, left, stored, seen, number)
-        registry.requests[call.key] = request
+        self._engine.requests[call.key] = request
         request.waiters.append((waiter, self.context))
         self.tasks[number] = request
         request.task = task = self._loop.create_task(request.ask())
@@ -368,7 +367,7 @@ class RunLoop:
         self._engine.tasks.discard(task)
         result = request.stopped_result() if task.cancelled() else task.result()
         request.release_claim()
-        self._engine.registry.resolve(request, result)
+        self._engine.resolve(request, result)
 
     def _on_result(
         self, number: int, row: Row, call: Call, result: TaskResult, is_merged: bool

@@ -75,7 +75,7 @@ class SharedRequest:
         if self.is_aside:
             return
         self.is_aside = True
-        del engine().registry.requests[self.key]
+        del engine().requests[self.key]
         others = [waiter for waiter, run in self.waiters if run is not self.context]
         self.waiters = [(waiter, run) for waiter, run in self.waiters if run is self.context]
         for waiter in others:
@@ -83,7 +83,7 @@ class SharedRequest:
 
     def rejoin_registry(self) -> bool:
         """Take waiters again; return False while another request asks for the same."""
-        requests = engine().registry.requests
+        requests = engine().requests
         if self.key in requests:
             return False
         requests[self.key] = self
@@ -91,11 +91,12 @@ class SharedRequest:
         return True
 
 
-class InFlightRegistry:
-    """All requests of the process by the key of what they ask; lives on the loop thread.
+class Engine:
+    """Requests in flight, by the key of what they ask, gates and background work.
 
-    A result that comes while somebody is still looking the store up is kept until that look-up
-    ends: the look-up may have begun before the commit, and would otherwise buy the answer again.
+    Lives on the loop thread. A result that comes while somebody is still looking the store up is
+    kept until that look-up ends: the look-up may have begun before the commit, and would otherwise
+    buy the answer again.
     """
 
     def __init__(self) -> None:
@@ -106,6 +107,10 @@ class InFlightRegistry:
         """Answers that came while a look-up was under way."""
 
         self._lookups = 0
+        self.gates: dict[str, Gate] = {}
+        self._targets: dict[str, Target] = {}
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """Tasks under way; each is discarded when it is done."""
 
     @contextmanager
     def lookup(self) -> Iterator[None]:
@@ -150,17 +155,6 @@ class InFlightRegistry:
         for waiter, _ in request.waiters:
             waiter(result, is_merged)
             is_merged = True
-
-
-class Engine:
-    """Requests in flight, gates and background work; lives on the loop thread."""
-
-    def __init__(self) -> None:
-        self.registry = InFlightRegistry()
-        self.gates: dict[str, Gate] = {}
-        self._targets: dict[str, Target] = {}
-        self.tasks: set[asyncio.Task[Any]] = set()
-        """Tasks under way; each is discarded when it is done."""
 
     def gate_of(self, target: Target) -> Gate:
         """Return the gate of a target's pool."""

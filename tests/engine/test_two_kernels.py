@@ -62,7 +62,7 @@ def look_up():
     """A look-up of some run in its store, which takes as long as the test."""
 
     async def registry():
-        return engine().registry
+        return engine()
 
     with bridge.call(registry()).lookup():
         yield

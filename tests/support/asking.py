@@ -53,7 +53,7 @@ def kinds(run: Run) -> list[str]:
 
 async def _waiting() -> set[object]:
     """Return what the runs share with their tasks whose rows wait for requests in flight."""
-    return {run for request in engine().registry.requests.values() for _, run in request.waiters}
+    return {run for request in engine().requests.values() for _, run in request.waiters}
 
 
 def wait_joined(*runs: Run) -> None:

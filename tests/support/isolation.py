@@ -130,7 +130,7 @@ def _forget_gates(engine: Any) -> None:
     A gate outlives its runs, with its breaker, its limits and its pauses, and ports are used
     again: a later test's server may be at the address of an earlier one.
     """
-    if engine is None or engine.tasks or engine.registry.requests:
+    if engine is None or engine.tasks or engine.requests:
         return
     for pool, gate in list(engine.gates.items()):
         if not gate.account.claims:
