@@ -10,8 +10,7 @@ from typing import Any
 import dask.dataframe as dd
 from dask.dataframe.extensions import register_dataframe_accessor, register_series_accessor
 
-from llmnb.frames.accessor_registration import AccessorRegistration
-from llmnb.frames.accessors import FrameAccessor, SeriesAccessor
+from llmnb.frames.accessors import AccessorRegistration, FrameAccessor, SeriesAccessor
 
 
 class DaskFrameLLM(FrameAccessor[Any]):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import itertools
 import math
+import pickle
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from llmnb import bridge, settings
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
@@ -21,12 +24,11 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import Stopped
 from llmnb.frames import dask_cluster, dask_watching, vectors, verbs
-from llmnb.frames.dask_work import Question, Work
 from llmnb.frames.job import Job
 from llmnb.frames.pandas_source import PartitionSource
 from llmnb.frames.run import TableRun
 from llmnb.rate_limiter import GLOBAL_LIMITER, Key
-from llmnb.rate_limiter.rules import REQUESTS, TOKENS
+from llmnb.rate_limiter.rules import REQUESTS, TOKENS, Rule
 from llmnb.rates import Rate
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan
@@ -37,6 +39,74 @@ REPORT_SECONDS = 0.5
 
 _LOOK_SECONDS = 1.0
 """Seconds between two checks whether a run is still wanted and its share of limits is right."""
+
+
+# ------------------------------------------------------------------------- what is asked
+
+Verb = Literal["generate", "extract", "classify", "embed"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A verb's call, as it is sent to the worker of every partition."""
+
+    verb: Verb
+    prompt: Hashable | None
+    argument: Any = None
+    """The schema of `extract`, the labels of `classify`, or ``into`` of `embed`."""
+
+    options: Mapping[str, Any]
+    """Keywords, models by name or address, and projects by name; without the limits."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    """Limits of the call, for the whole cluster."""
+
+    rules: tuple[Rule, ...] = ()
+    """The rules of `GLOBAL_LIMITER` when the verb was called."""
+
+    cache_dir: str
+    """Folder of all projects, as the client knows it."""
+
+    is_cache_dir_chosen: bool = False
+    """Whether `configure()` named it: then it wins over a worker's own setting."""
+
+    allow_http: bool = False
+    meta: Any = None
+    """The form of the result: an empty table of pandas."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Work:
+    """A question, pickled for the graph."""
+
+    payload: bytes
+    partitions: int
+
+    @property
+    def id(self) -> str:
+        """The question's name, the same on client and workers."""
+        return hashlib.sha256(self.payload).hexdigest()[:16]
+
+    @property
+    def question(self) -> Question:
+        """The question itself."""
+        return _unpack(self.payload)
+
+    def __dask_tokenize__(self) -> tuple[str, bytes]:
+        return "llmnb", self.payload
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"
+
+
+@functools.lru_cache(maxsize=64)
+def _unpack(payload: bytes) -> Question:
+    question: Question = pickle.loads(payload)
+    return question
+
+
+# ------------------------------------------------------------------------ of a partition
 
 
 def answer_partition(partition: Any, work: Work) -> Any:

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from llmnb.frames.accessor_registration import AccessorRegistration
-from llmnb.frames.accessors import DataFrameLLM, LocalFrameAccessor, SeriesLLM, ValuesAccessor
+from llmnb.frames.accessors import (
+    AccessorRegistration,
+    DataFrameLLM,
+    LocalFrameAccessor,
+    SeriesLLM,
+    ValuesAccessor,
+)
 from llmnb.signatures import full_signature
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from llmnb.frames import overwriting, vectors, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
 from llmnb.frames.overwriting import VerbCall
-from llmnb.frames.polars_columns import VECTOR
-from llmnb.frames.polars_source import PolarsSource
+from llmnb.frames.polars_source import VECTOR, PolarsSource
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import WHOLE, Keywords
@@ -154,7 +153,7 @@ def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
 
 
 def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
-    vectors.checked_keywords(keywords, vectors.EMBED_KEYWORDS)
+    vectors.checked_keywords(keywords)
     name = into or vectors.EMBEDDING
     kind: pl.DataType = VECTOR
     if keywords.get("on_error") == "column":

@@ -8,8 +8,7 @@ import sys
 import pandas as pd
 
 from llmnb.errors import ConfigurationError
-from llmnb.frames.accessor_registration import AccessorRegistration
-from llmnb.frames.accessors import DataFrameLLM, SeriesLLM
+from llmnb.frames.accessors import AccessorRegistration, DataFrameLLM, SeriesLLM
 
 _PANDAS = AccessorRegistration(
     "pandas'",

@@ -32,7 +32,7 @@ from llmnb.frames.table_source import (
 )
 from llmnb.frames.template import is_missing
 from llmnb.models.engine_model import EngineModel
-from llmnb.options import EMBED_PARAMS, PARAMS, checked, names, refuse_unknown, with_params
+from llmnb.options import EMBED_PARAMS, names, refuse_unknown, with_params
 from llmnb.progress import Bars
 from llmnb.signatures import KEYWORDS
 from llmnb.targets.endpoint import Endpoint
@@ -45,9 +45,6 @@ SIMILARITY = "similarity"
 
 _STORING = ("project_name", "use_cache", "share", "batch_size")
 _LIMITS = tuple(name for name in names("embed", "start") if name not in _STORING)
-_CHECKED = names("embed")
-EMBED_KEYWORDS = ("model", *KEYWORDS["EmbedOptions"])
-"""The keywords of `embed`, beside the columns' names."""
 
 
 class Embedding(PreparedVerb):
@@ -74,7 +71,7 @@ class Embedding(PreparedVerb):
         *,
         cache_dir: str | None = None,
     ) -> None:
-        keywords = checked_keywords(keywords, EMBED_KEYWORDS)
+        keywords = checked_keywords(keywords)
         source = source_of(table)
         self._on_error = keywords.get("on_error", "null")
         self._is_into = into is not None
@@ -203,18 +200,24 @@ def _params(keywords: Keywords) -> dict[str, Any]:
     return with_params(keywords.get("params"), beside, fields=EMBED_PARAMS)
 
 
-def checked_keywords(keywords: Keywords, known: Sequence[str]) -> Keywords:
+def checked_keywords(keywords: Keywords, known: str = "EmbedOptions") -> Keywords:
     """Return keywords with their values checked.
+
+    Args:
+        keywords: What was named; the model is one of them.
+        known: The list of the others that there are.
 
     Raises:
         TypeError: If one is not there.
         ConfigurationError: If one has a value that it does not take; nothing was sent.
     """
-    refuse_unknown(keywords, known, ".llm")
-    if (most := keywords.get("max_tokens")) is not None:
-        PARAMS["max_tokens"].checked("max_tokens", most)
+    table = KEYWORDS[known]
+    refuse_unknown(keywords, ["model", *table], ".llm")
     _params(keywords)
-    return {**keywords, **checked({name: keywords[name] for name in keywords if name in _CHECKED})}
+    return {
+        name: table[name].checked(name, value) if name in table else value
+        for name, value in keywords.items()
+    }
 
 
 # ---------------------------------------------------------------------------- nearest
@@ -240,7 +243,7 @@ class Search(PreparedVerb):
     ) -> None:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise InputError(f"k is the number of rows to find, at least 1, not {k!r}.")
-        keywords = checked_keywords(keywords, ("model", *KEYWORDS["NearestOptions"]))
+        keywords = checked_keywords(keywords, "NearestOptions")
         self._source, self._query, self._k = source_of(table), query, k
         cells = self._source.columns().cells("" if name == WHOLE else name_of(name))
         self._rows: Any = np.array(

@@ -46,15 +46,14 @@ def main(typed: list[str] | None = None) -> int:
 def _report(report: FileReport) -> None:
     counts = report.status.counts
     kept = counts.num_cached + counts.num_reused
-    parts = [f"{report.rows:,} rows in {report.save_filepath}"]
-    if kept:
-        parts.append(f"{kept:,} answered before")
-    if counts.num_merged:
-        parts.append(f"{counts.num_merged:,} the same as another")
-    if report.cut:
-        parts.append(f"{report.cut:,} cut to the model's window")
-    parts.append(report.status.cost_text)
-    print(", ".join(parts))
+    parts = {
+        f"{report.rows:,} rows in {report.save_filepath}": True,
+        f"{kept:,} answered before": kept,
+        f"{counts.num_merged:,} the same as another": counts.num_merged,
+        f"{report.cut:,} cut to the model's window": report.cut,
+        report.status.cost_text: True,
+    }
+    print(", ".join(words for words, is_shown in parts.items() if is_shown))
     if report.error is not None:
         print(f"llmnb.generation: {report.error}", file=sys.stderr)
     if notice := refused_addresses(report.refused):

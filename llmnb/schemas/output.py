@@ -34,17 +34,14 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 class Reader(Protocol):
     """Knows one schema and reads what fits it."""
 
-    @property
-    def schema(self) -> Schema:
-        """The schema of what models are to write."""
+    schema: Schema
+    """The schema of what models are to write."""
 
-    @property
-    def plain_schema(self) -> Schema:
-        """The schema of what `plain` returns, in which the fields have the names of columns."""
+    plain_schema: Schema
+    """The schema of what `plain` returns, in which the fields have the names of columns."""
 
-    @property
-    def has_code(self) -> bool:
-        """Whether `read` runs code of the caller's."""
+    has_code: bool
+    """Whether `read` runs code of the caller's."""
 
     def read(self, document: Any) -> Any:
         """Return the value that a JSON document means; raises `Misfit`."""

@@ -506,6 +506,18 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
     return calls
 
 
+def call_answered(message: Mapping[str, Any], position: int) -> str:
+    """Return the id of the call that a tool's message answers.
+
+    Raises:
+        InputError: If it does not say which.
+    """
+    name = message.get("tool_call_id")
+    if not isinstance(name, str) or not name:
+        raise input_error(f"messages[{position}] is a tool's result without a tool_call_id.")
+    return name
+
+
 def tool_calls_in(message: Mapping[str, Any]) -> Sequence[Any]:
     """Return a message's tool calls unchanged; empty where they are not in a list."""
     calls = message.get("tool_calls")

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmnb.errors import InputError
-from llmnb.frames import pandas_source, polars_columns
+from llmnb.frames import pandas_source, polars_source
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.polars_source import PolarsSource
 from llmnb.frames.table_source import AnswerColumn
@@ -201,6 +201,6 @@ def test_half_a_character_in_an_answer_is_the_same_mark_in_every_library(answer,
     """
     column = AnswerColumn([answer, None], "string")
     of_pandas = pandas_source.series_of(column, pd.RangeIndex(2), "said")
-    of_polars = polars_columns.series_of(column, "said")
+    of_polars = polars_source.series_of(column, "said")
 
     assert of_pandas.tolist()[0] == of_polars.to_list()[0] == text

@@ -54,7 +54,10 @@ ALLOWED = {
     "voyage": "docs tests/wire",
     "wall": "engine",
     "way": "engine tests/browser tests/frames tests/notebook",
-    "words": "batches cli display frames notebook tests/cli tests/frames tests/notebook tests/wire",
+    "words": (
+        "batches cli display frames generation notebook tests/cli tests/frames tests/notebook "
+        "tests/wire"
+    ),
 }
 """Where a word still stands: rooms of llmnb/ and folders of tests/, and docs.
 

@@ -10,7 +10,7 @@ from streams import STREAMS, TEXT
 
 from llmnb import LLM, AsyncLLM, GenerationMaster
 from llmnb.errors import ConfigurationError
-from llmnb.generation.recipients import gen_type_of
+from llmnb.generation.recipients import asking_for
 from llmnb.running.asking import Asking
 from llmnb.running.planning import plan
 from llmnb.running.start import start
@@ -119,7 +119,7 @@ def test_files_of_requests_know_the_same_endpoints():
     """
     The kind of a file's answers comes from the one table.
     """
-    assert [gen_type_of(url) for url in EXPECTED] == [
+    assert [asking_for({}, request_url=url).gen_type for url in EXPECTED] == [
         *("chat", "text", "responses", "responses", "embedding", "chat", "chat", "chat", "chat"),
         *("chat", "chat"),
     ]
