@@ -435,9 +435,10 @@ class Labeller(Labelled, Shown):
             )
         if unmatched := self.rows.unmatched:
             match = "matches" if unmatched == 1 else "match"
+            fields = ", ".join(visible(name, longest=40) for name in self.rows.fields)
             notes.append(
                 f"{counted(unmatched, 'label')} {match} no row of this table: rows are known by "
-                f"the content of {', '.join(visible(name, longest=40) for name in self.fields)}."
+                f"the content of {fields}."
             )
         return notes
 
@@ -450,11 +451,6 @@ class Labeller(Labelled, Shown):
                 "score or the shares of the whole."
             )
         return notes
-
-    @property
-    def fields(self) -> list[str]:
-        """The columns by whose content a row is known."""
-        return self.rows.fields
 
     def where(self) -> str:
         """Return where the labels are, in words."""
@@ -470,9 +466,6 @@ class Labeller(Labelled, Shown):
 
     def __str__(self) -> str:
         return "\n".join([self._sentence(), *self.notes(), f"{self.where()}."])
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         first, rest = self.sentences()

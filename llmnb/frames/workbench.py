@@ -292,11 +292,6 @@ class Workbench(Shown):
                 return max(cells, key=lambda texts: sum(len(text or "") for text in texts))
         return longest_texts(self._source, rows, without=[self._labels.name, str(self.into)])
 
-    def label_text(self, row: int) -> str:
-        """Return what is true of a row; empty where that is not known."""
-        label = self._labels.of(row)
-        return "" if label is None else str(label)
-
     # ------------------------------------------------------------------------- asking
 
     def ask(self) -> Version:
@@ -440,9 +435,6 @@ class Workbench(Shown):
 
     def __str__(self) -> str:
         return workbench_text.text(self._about(), self._versions, self.prompt)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         return workbench_text.html(self._about(), self._versions, self.prompt)

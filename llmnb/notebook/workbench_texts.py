@@ -40,7 +40,7 @@ def texts(
     rows = [
         {
             "name": f"row {visible(name, longest=40)}",
-            "truth": visible(bench.label_text(row), longest=60),
+            "truth": "" if (label := bench.truth.of(row)) is None else visible(label, longest=60),
             "text": cut_line(body or ""),
             "answers": [
                 _answer(bench, shown, place, row, unfolded or {}) for place in range(len(shown))
