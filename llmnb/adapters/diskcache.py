@@ -213,15 +213,10 @@ class Database:
             if len(groups) == 1:
                 writer.execute(_PUT, groups[0])  # outside a transaction it is one
                 return
-            writer.execute("BEGIN IMMEDIATE")
-            try:
+            with writer:  # commits, or rolls back
+                writer.execute("BEGIN IMMEDIATE")
                 for group in groups:
                     writer.execute(_PUT, group)
-                writer.execute("COMMIT")
-            except BaseException:
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
-                raise
         except (sqlite3.Error, OSError) as error:
             raise _saving_error(self.folder, error) from None
 

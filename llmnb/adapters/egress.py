@@ -235,14 +235,14 @@ def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
         ConfigurationError: If the proxy is of a kind that cannot be asked, such as SOCKS, or its
             address cannot be read; nothing was sent.
     """
-    if is_loopback(urlsplit(url).hostname or ""):
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host):
         return None
     proxies = {
         kind: secret_url(proxy) for kind, proxy in urllib.request.getproxies_environment().items()
     }
     is_bypassed = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
-    parts = urlsplit(url)
-    host = parts.hostname or ""
     kind = parts.scheme if proxies.get(parts.scheme) else "all"
     proxy = proxies.get(kind)
     if not proxy or is_bypassed(host, proxies):

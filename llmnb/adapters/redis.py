@@ -8,9 +8,7 @@ wrong is one `LimiterError` without the address, which may hold a password.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -35,15 +33,9 @@ RULES = "redis_rules.lua"
 """States which limits there are, and hears what others state."""
 
 
-@cache
 def script(name: str = LIMITS) -> str:
     """Return a script that calls run."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-@cache
-def _digest(name: str) -> str:
-    return hashlib.sha1(script(name).encode(), usedforsecurity=False).hexdigest()
 
 
 def address(text: str) -> str:
@@ -116,7 +108,6 @@ class SharedStore:
         except ImportError:
             raise _missing_extra() from None
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
-        self._no_script = redis.exceptions.NoScriptError
         parts = urlsplit(url)
         self.address = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
         """Where it is, for messages; holds no password."""
@@ -134,6 +125,9 @@ class SharedStore:
             raise ConfigurationError(
                 f"REDIS_URL cannot be used ({type(error).__name__}): see its port and its options."
             ) from None
+        self._scripts: dict[str, Any] = {
+            name: self._client.register_script(script(name)) for name in (LIMITS, RULES)
+        }
 
     async def run(
         self, name: str, keys: Sequence[str], arguments: Sequence[str], read: Callable[[Any], T]
@@ -152,7 +146,7 @@ class SharedStore:
         failure = ""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                reply = await self._evaluate(name, keys, arguments)
+                reply = await self._scripts[name](keys=keys, args=arguments)
             return [read(item) for item in reply]
         except self._failures as error:
             failure = _cause_of(error)
@@ -161,12 +155,6 @@ class SharedStore:
         raise LimiterError(
             f"The Redis at {self.address} that shares the limits does not answer: {failure}."
         )
-
-    async def _evaluate(self, name: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
-        try:
-            return await self._client.evalsha(_digest(name), len(keys), *keys, *arguments)
-        except self._no_script:
-            return await self._client.eval(script(name), len(keys), *keys, *arguments)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -21,13 +21,11 @@ _TEMPLATE = (
 )
 
 
-def make(folder: str | os.PathLike[str], *, seed: int = 0, positions: int = 512) -> Path:
+def make(folder: str | os.PathLike[str]) -> Path:
     """Write a model of the Llama kind with random weights, and its tokenizer.
 
     Args:
         folder: Where; it is made if it is not there.
-        seed: Other seeds give other models.
-        positions: Tokens that it can read and write together.
 
     Raises:
         MissingExtra: If torch, tokenizers or transformers is missing; vLLM brings all of them.
@@ -35,17 +33,16 @@ def make(folder: str | os.PathLike[str], *, seed: int = 0, positions: int = 512)
     if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
         raise MissingExtra("Making a model needs torch and transformers: pip install 'llmnb[vllm]'")
     path = Path(folder)
-    ids = _write_tokenizer(path, seed)
-    _write_weights(path, ids, seed, positions)
+    _write_weights(path, _write_tokenizer(path))
     return path
 
 
-def _write_tokenizer(path: Path, seed: int) -> dict[str, int]:
+def _write_tokenizer(path: Path) -> dict[str, int]:
     """Train a tokenizer on a few words; returns its size and its special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    draw = random.Random(seed)
+    draw = random.Random(0)
     texts = [" ".join(draw.choices(_TEXTS, k=12)) for _ in range(500)]
     bare = Tokenizer(models.BPE())
     bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -68,7 +65,7 @@ def _write_tokenizer(path: Path, seed: int) -> dict[str, int]:
     }
 
 
-def _write_weights(path: Path, ids: dict[str, int], seed: int, positions: int) -> None:
+def _write_weights(path: Path, ids: dict[str, int]) -> None:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -79,11 +76,11 @@ def _write_weights(path: Path, ids: dict[str, int], seed: int, positions: int) -
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
-        max_position_embeddings=positions,
+        max_position_embeddings=512,
         **ids,
     )
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         LlamaForCausalLM(config).float().save_pretrained(str(path))
     special = {name: value for name, value in ids.items() if name != "vocab_size"}
     GenerationConfig(**special).save_pretrained(str(path))

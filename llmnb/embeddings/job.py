@@ -119,8 +119,8 @@ class EmbeddingJob(InputSource):
 
     # -------------------------------------------------------------------- the whole
 
-    def begin(self, owner: AnyRun) -> Run:
-        """Start the run of batches and return it, from any thread; it is a part of its owner."""
+    def begin(self) -> Run:
+        """Start the run of batches and return it, from any thread."""
         slots = self.order.options.get("max_concurrent_requests")
         with contextlib.ExitStack() as stack:
             if (between := self.claims.between) is not None:
@@ -137,7 +137,6 @@ class EmbeddingJob(InputSource):
                 **self.order.options,
             )
             self._at_end = stack.pop_all()
-        self._run.owner = owner
         return self._run
 
     @property
@@ -183,7 +182,7 @@ class EmbeddingJob(InputSource):
         if self._fresh:
             chunk = [self._fresh.popleft() for _ in range(min(CHUNK_TEXTS, len(self._fresh)))]
             await asyncio.to_thread(self._prepare, chunk)
-            await self._look_up(chunk, uses_cache=self.order.use_cache)
+            await self._look_up(chunk)
             if not self._fresh:
                 self._pack_the_rest()
             return True
@@ -200,7 +199,7 @@ class EmbeddingJob(InputSource):
             # Texts that others were asking for and did not get.
             texts, self._elsewhere = self._elsewhere, []
             await self.claims.until_free([text.key for text in texts])
-            await self._look_up(texts, uses_cache=True, is_merged=True)
+            await self._look_up(texts, is_merged=True)
             self._pack_the_rest()
             return True
         return False
@@ -247,9 +246,7 @@ class EmbeddingJob(InputSource):
             row = self._preparer({"input": text.sent}, 0)
             text.call, text.refusal = row.call, row.error
 
-    async def _look_up(
-        self, texts: list[Text], *, uses_cache: bool, is_merged: bool = False
-    ) -> None:
+    async def _look_up(self, texts: list[Text], *, is_merged: bool = False) -> None:
         """Claim texts, answer those that are kept, and pack the others."""
         claimed = []
         for text in texts:
@@ -259,6 +256,7 @@ class EmbeddingJob(InputSource):
                 claimed.append(text)
             else:
                 self._elsewhere.append(text)
+        uses_cache = is_merged or self.order.use_cache
         kept = await asyncio.to_thread(self.store.find, claimed) if uses_cache and claimed else {}
         for text in claimed:
             if (answer := kept.get(text.key)) is not None:

@@ -48,7 +48,8 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
     ) -> None:
         super().__init__()
         self._job = EmbeddingJob(texts, order, on_text)
-        self._inner = self._job.begin(self)
+        self._inner = self._job.begin()
+        self._inner.owner = self
         self._done = bridge.submit(self._job.finish(self._inner))
         self._set_last_run()
 

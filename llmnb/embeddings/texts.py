@@ -93,16 +93,13 @@ class Packer:
         return batch
 
 
-def cut(
-    text: str, most_tokens: int, *, model: str | None = None, encoding: str = "cl100k_base"
-) -> tuple[str, int] | None:
+def cut(text: str, most_tokens: int, *, model: str | None = None) -> tuple[str, int] | None:
     """Return the beginning of a text that is too long, and how many tokens the whole has.
 
     Args:
         text: The text.
         most_tokens: Tokens that the model reads.
         model: Whose tokens are meant.
-        encoding: How they are counted where that is not known of the model.
 
     Returns:
         None where the text is short enough. The same text gives the same cut.
@@ -116,7 +113,7 @@ def cut(
     """
     if not tokens.may_exceed(text, most_tokens):
         return None
-    counted = tokens.count_tokens(text, encoding, model)
+    counted = tokens.count_tokens(text, model=model)
     most = most_tokens if not counted.is_estimate else max(1, int(most_tokens * _ESTIMATED))
     if counted.tokens <= most:
         return None
@@ -124,7 +121,7 @@ def cut(
         len(text),
         counted.tokens,
         most,
-        lambda some: tokens.count_tokens(text[:some], encoding, model).tokens,
+        lambda some: tokens.count_tokens(text[:some], model=model).tokens,
         enough=_NEAR,
         tries=_TRIES,
     )

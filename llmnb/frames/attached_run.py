@@ -111,8 +111,8 @@ class AttachedRun(RunHandle[Any], Shown):
         self._index = index
         self._header = header = index.header
         self._output: Output | None = output_in(header.form, schema) if header.form else None
-        self._counters: tuple[RunIndex | None, Counters] = None, Counters()
-        """The counts of a run that has not written its end, and what they were counted of."""
+        self._counted_of: tuple[RunIndex | None, Counters] = None, Counters()
+        """What was counted of a run that has not written its end, and its counts."""
 
         self.about = About(traits=header.traits, empty=header.empty, shows_answers=True)
         if index.is_running:
@@ -275,18 +275,18 @@ class AttachedRun(RunHandle[Any], Shown):
 
     def _counted(self, index: RunIndex) -> StatusSnapshot:
         """Return how far a run is that has not written its end."""
-        if self._counters[0] is not index:
-            self._counters = index, Counters()
+        counted, counters = self._counted_of
+        if counted is not index:
+            counters = Counters(len(index))
             for outcome, _ in _records(index):
-                self._counters[1].enter(outcome)
+                counters.enter(outcome)
                 if outcome.error is None and outcome.source == "sent":
-                    self._counters[1].enter_reply(None, outcome.usd, outcome.simulated)
+                    counters.enter_reply(None, outcome.usd, outcome.simulated)
+            self._counted_of = index, counters
         header, is_running, begun = self._header, index.is_running, self._header.begun
         written = index.summary.written
-        counts = self._counters[1].tracker_copy()
-        counts.num_rows = len(index)
-        snapshot = self._counters[1].snapshot(
-            counts,
+        snapshot = counters.snapshot(
+            counters.tracker_copy(),
             state="running" if is_running else "stopped",
             project=header.project,
             total=None if header.rows is None else (header.rows - header.empty) * header.group,

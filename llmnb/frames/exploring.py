@@ -26,7 +26,6 @@ from llmnb.frames.row_sources import (
     WHOLE,
     Facet,
     Mask,
-    PairRows,
     ReadRow,
     RowSource,
 )
@@ -382,32 +381,23 @@ class Explorer(Shown):
 
     # --------------------------------------------------------------------- two runs
 
-    @property
-    def rows_compared(self) -> int | None:
-        """How many rows of two runs were compared; None where all were, or there is one run."""
-        source = self.source
-        if isinstance(source, PairRows) and not source.is_compared:
-            return source.compared
-        return None
-
     def compare(self) -> None:
         """Compare two runs row by row, where that was not done; an interrupt leaves it for later.
 
         Then what changed comes first, and alone where nothing was filtered by.
         """
-        while self.rows_compared is not None:
+        while self.source.compared is not None:
             self.compare_some()
 
     def compare_some(self) -> None:
         """Compare some further rows of two runs; see `compare`."""
-        source = self.source
         with self._comparing:
-            if not isinstance(source, PairRows) or source.is_compared:
+            if self.source.compared is None:
                 return
-            source.compare()
-            if not source.is_compared:
+            self.source.compare()
+            if self.source.compared is not None:
                 return
-            self._facets = source.facets()
+            self._facets = self.source.facets()
             has_changed = self._facets[0].counts(np.ones(len(self), np.bool_))[0]
             if has_changed and not (self.chosen or self.searched or self._was_compared):
                 self.chosen["Answer"] = frozenset({0})
@@ -425,14 +415,13 @@ class Explorer(Shown):
         if not self.source.refresh():
             return False
         with self._lock:
-            count = len(self.source)
-            if count != len(self._marks):
-                self._marks = _longer(self._marks, count)
-                if self._hits is not None:
-                    self._hits = _longer(self._hits, count)
-            if self.rows_compared is None:
+            more: Mask = np.zeros(len(self) - len(self._marks), np.bool_)
+            self._marks = np.append(self._marks, more)
+            if self._hits is not None:
+                self._hits = np.append(self._hits, more)
+            if self.source.compared is None:
                 self._facets = None
-        if count <= _MOST_LOOKED_UP:
+        if len(self) <= _MOST_LOOKED_UP:
             self.compare()
         self._changed()
         return True
@@ -520,8 +509,7 @@ class Explorer(Shown):
         if len(text) > search.LONGEST_SEARCH:
             raise InputError(f"A search has at most {search.LONGEST_SEARCH} characters.")
         self.stop()
-        before = self._searching
-        if before is not None and before is not threading.current_thread():
+        if (before := self._searching) is not None:
             before.join()
         with self._lock:
             self._stop = stop = threading.Event()
@@ -612,12 +600,6 @@ class Explorer(Shown):
     def __repr__(self) -> str:
         shown = counted(len(self.listed), self.source.noun)
         return summary("Explorer", f"{shown} of {len(self):,}, {self.source.subject}")
-
-
-def _longer(mask: Mask, count: int) -> Mask:
-    longer: Mask = np.zeros(count, np.bool_)
-    longer[: min(count, len(mask))] = mask[:count]
-    return longer
 
 
 def _texts(values: str | Iterable[str] | None) -> list[Any]:

@@ -46,6 +46,9 @@ _LONG = 60
 _TASTED = 2_000
 """Rows that tell whether a column may be a facet."""
 
+_CHUNK = 2_000
+"""Rows of two runs that are compared at once."""
+
 _LONGEST_TEMPLATE = 20_000
 """Characters of a prompt in which its cells are looked for."""
 
@@ -281,6 +284,9 @@ class RowSource:
     order: npt.NDArray[np.intp] | None = None
     """All positions in the order in which they are read; None: as they are."""
 
+    compared: int | None = None
+    """How many rows of two runs were compared; None where all were, or there is one run."""
+
     noun: str = "row"
     order_text: str = "in the frame’s order"
 
@@ -321,6 +327,9 @@ class RowSource:
     def facets(self) -> list[Facet]:
         """Return by what else rows can be filtered; may take a moment."""
         return []
+
+    def compare(self) -> None:
+        """Compare some further rows of two runs, until all are."""
 
     def refresh(self) -> bool:
         """Look whether anything has changed, such as answers that came; return whether it has."""
@@ -536,26 +545,18 @@ class PairRows(RowSource):
 
     def _begin(self) -> None:
         self.compared = 0
-        """How many rows were compared."""
-
         self._weights = np.zeros(len(self), np.int32)
         self._kinds = np.full(len(self), -1, np.int16)
         self._changed_fields: dict[str, Mask] = {}
 
-    @property
-    def is_compared(self) -> bool:
-        """Whether all rows were compared."""
-        return self.compared >= len(self)
-
-    def compare(self, most: int = 2_000) -> None:
-        """Compare some further rows."""
-        count = len(self)
-        span = range(self.compared, min(count, self.compared + most))
-        for new in self.read(span, ANSWER):
-            position, old = new.position, new.before
-            if old is None or not (new.has_answer and old.has_answer):
-                has_old = old is not None and old.has_answer
-                self._kinds[position] = 2 if new.has_answer else 3 if has_old else -1
+    def compare(self) -> None:
+        """Compare some further rows, until all are."""
+        count, first = len(self), self.compared or 0
+        span = range(first, min(count, first + _CHUNK))
+        rows = zip(self._now.read(span, ANSWER), self._before.read(span, ANSWER), strict=True)
+        for position, (new, old) in zip(span, rows, strict=True):
+            if not (new.has_answer and old.has_answer):
+                self._kinds[position] = 2 if new.has_answer else 3 if old.has_answer else -1
                 continue
             self._kinds[position] = new.line == old.line
             if new.line != old.line:
@@ -565,7 +566,8 @@ class PairRows(RowSource):
                     flags = self._changed_fields.setdefault(name, np.zeros(count, np.bool_))
                     flags[position] = True
         self.compared = span.stop
-        if self.is_compared:
+        if self.compared >= count:
+            self.compared = None
             rank = np.choose(self._kinds + 1, (2, 0, 2, 1, 1))
             self.order = np.lexsort((np.arange(count), -self._weights, rank))
             self.order_text = "most changed first"

@@ -73,9 +73,9 @@ class ExplorerWidget(RequestSurface):
     def _follow(self) -> None:
         """Compare two runs, then take answers that come, for as long as the widget is open."""
         was_running = self._explorer.source.is_running
-        pause = LOOK_SECONDS if self._explorer.rows_compared is None else BREATH_SECONDS
+        pause = LOOK_SECONDS if self._explorer.source.compared is None else BREATH_SECONDS
         while not self._ended.wait(pause):
-            if self._explorer.rows_compared is not None:
+            if self._explorer.source.compared is not None:
                 self._explorer.compare_some()
                 pause = BREATH_SECONDS
                 continue
@@ -120,7 +120,7 @@ class ExplorerWidget(RequestSurface):
 
     def _do_hello(self, turn: str) -> None:
         self.reply(turn, "state", state=self._state())
-        if not (self._explorer.has_facets or self._explorer.rows_compared is not None):
+        if not (self._explorer.has_facets or self._explorer.source.compared is not None):
             self._explorer.facets  # noqa: B018 - of many rows this takes a moment
             self._tell_state()
 

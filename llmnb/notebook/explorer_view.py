@@ -72,7 +72,7 @@ def state(explorer: Explorer, opened: str, version: int) -> dict[str, Any]:
     if first and _is_comparing(explorer, facets) and not outcomes:
         chips[0]["chips"].append(first_line[-1])  # two lines of chips at most
         first_line = []
-    compared, searched = explorer.rows_compared, explorer.rows_read if explorer.searched else 0
+    compared, searched = explorer.source.compared, explorer.rows_read if explorer.searched else 0
     read = searched if compared is None else compared
     return {
         "subject": visible(explorer.source.subject, longest=200),
@@ -201,7 +201,7 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
         parts = ["", f"{what}{counted(answers, 'answer')} {were} cleared", rest]
         return {"glyph": "alert", "tone": "bad", "parts": parts}
     text, counts = "", explorer.all_counts()
-    if (compared := explorer.rows_compared) is not None:
+    if (compared := explorer.source.compared) is not None:
         text = f"Comparing both runs: {compared:,} of {counted(total, 'row')} are read"
         text += ". Then what changed most comes first."
     elif explorer.is_searching:

@@ -281,7 +281,7 @@ def _blank(labeller: Labeller) -> Parts:
         return ["No rows to label", "The table has none."]
     if labeller.sample.kind == "disagreement":
         return ["No rows to label", "All answers of the comparison agree."]
-    fields = ", ".join(visible(name, longest=40) for name in labeller.fields[:8])
+    fields = ", ".join(visible(name, longest=40) for name in labeller.rows.fields[:8])
     return ["No rows to label", f"No row has anything in {fields}."]
 
 

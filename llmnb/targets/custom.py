@@ -66,8 +66,6 @@ def custom_endpoint(model: LLMModel) -> Endpoint:
 class CustomTarget(HTTPTarget):
     """Asks a custom model; its results are stored as replies of OpenAI's protocol."""
 
-    __slots__ = ("_model",)
-
     lists_models = False
 
     def __init__(self, model: LLMModel) -> None:

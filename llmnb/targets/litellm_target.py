@@ -51,8 +51,6 @@ class LiteLLMConnection:
 class LiteLLMTarget(HTTPTarget):
     """A model behind LiteLLM, whose own retries are off."""
 
-    __slots__ = ("_connection", "_embeds")
-
     lists_models = False  # LiteLLM does not know what an account may ask
 
     def __init__(self, model: str, gen_type: str, connection: Mapping[str, Any]) -> None:

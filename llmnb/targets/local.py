@@ -90,8 +90,6 @@ class LocalTarget(HTTPTarget):
         load: How it is loaded.
     """
 
-    __slots__ = ("_gen_type", "_load", "_pid", "_server", "path")
-
     lists_models = False
 
     def __init__(

@@ -63,21 +63,6 @@ class HTTPTarget:
         allow_http: Whether a key may travel over plain http to another machine.
     """
 
-    __slots__ = (
-        "_key",
-        "dialect",
-        "dialect_name",
-        "endpoint",
-        "guards_key",
-        "limits",
-        "model",
-        "pool",
-        "provider",
-        "row",
-        "sent_headers",
-        "url",
-    )
-
     lists_models = True
     """Whether a server lists its models; else the target's own model is the only one."""
 
@@ -332,15 +317,11 @@ def _with_own_thoughts(
     Returns:
         It, and the same without any thoughts, as release 0.1.0 sent it.
     """
-    own, bare = [], []
-    for turn in turns:
-        if isinstance(turn, AssistantTurn):
-            without = turn.without_thoughts()
-            bare.append(without)
-            own.append(dict(turn) if turn.provider == provider else without)
-        else:
-            bare.append(turn)
-            own.append(turn)
+    bare = [turn.without_thoughts() if isinstance(turn, AssistantTurn) else turn for turn in turns]
+    own = [
+        dict(turn) if isinstance(turn, AssistantTurn) and turn.provider == provider else without
+        for turn, without in zip(turns, bare, strict=True)
+    ]
     return {**request, "messages": own}, {**request, "messages": bare}
 
 

@@ -24,7 +24,7 @@ from llmnb.records import Delta, Limits, RawReply
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
-from llmnb.wire.openai_choices import text_of
+from llmnb.wire.openai_chat import text_of
 
 _KINDS = ("chat", "text")
 
@@ -41,8 +41,6 @@ class VLLMTarget(HTTPTarget):
     Raises:
         ConfigurationError: If an engine does not do that.
     """
-
-    __slots__ = ("_engine", "_is_chat", "_params")
 
     lists_models = False
 

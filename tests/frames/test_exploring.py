@@ -393,13 +393,13 @@ def test_two_runs_over_many_rows_open_before_they_are_compared(run, frame, monke
     other.result(60)
 
     ex = other.explore(run)
-    assert (ex.rows_compared, ex.listed.tolist()) == (0, [0, 1, 2, 3, 4])
+    assert (ex.source.compared, ex.listed.tolist()) == (0, [0, 1, 2, 3, 4])
     assert ex.row(3)["added"] == 1
     assert view.state(ex, "", 1)["line"]["parts"][0].startswith("Comparing both runs: 0 of 5 rows")
-    assert ex.rows_compared == 0
+    assert ex.source.compared == 0
 
     assert sorted(ex.positions.tolist()) == [0, 3, 4]
-    assert ex.rows_compared is None
+    assert ex.source.compared is None
 
 
 def test_any_run_is_read_by_its_name(run, frame, cache_dir):

@@ -68,7 +68,6 @@ class HttpClient:
         self._pool: Pool | None = None
         """The session's connections, where aiohttp lets them be used by hand."""
         self._opening = asyncio.Lock()
-        self._timeouts: dict[tuple[float | None, bool], aiohttp.ClientTimeout] = {}
         self._proxies: dict[str, tuple[float, dict[str, Any]]] = {}
         self._request_heads: dict[
             tuple[str, int], tuple[Mapping[str, str], exchange.RequestHead | None]
@@ -111,7 +110,8 @@ class HttpClient:
             RedirectRefused: If the server answers with a redirect.
         """
         address = egress.safe_url(url, origin_has_key)
-        timeout = self._timeout(total_timeout, feed is not None)
+        total = self._total if total_timeout is None else total_timeout
+        timeout = _timeout(total, self._connect, None if feed is None else self._idle)
         request = _Request(address, headers, body, timeout)
         try:
             return await self._once(request, Reading(address, self._max_body, feed, has_ended))
@@ -253,18 +253,6 @@ class HttpClient:
         self._proxies[address] = (now, arguments)
         return arguments
 
-    def _timeout(self, total: float | None, is_stream: bool) -> aiohttp.ClientTimeout:
-        timeout = self._timeouts.get((total, is_stream))
-        if timeout is None:
-            total_seconds = self._total if total is None else total
-            timeout = self._timeouts[(total, is_stream)] = aiohttp.ClientTimeout(
-                total=total_seconds,
-                connect=min(total_seconds, 2 * self._connect),
-                sock_connect=self._connect,
-                sock_read=self._idle if is_stream else None,
-            )
-        return timeout
-
     def _request_head(
         self, address: str, headers: Mapping[str, str]
     ) -> exchange.RequestHead | None:
@@ -281,6 +269,13 @@ class HttpClient:
 
 
 _url = functools.lru_cache(maxsize=1024)(URL)
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(total: float, connect: float, idle: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=total, connect=min(total, 2 * connect), sock_connect=connect, sock_read=idle
+    )
 
 
 def tls() -> ssl.SSLContext:
