@@ -88,7 +88,9 @@ class Labeller(Labelled, Shown):
         self._by_key = {label_key(label): label for label in choices}
         self._wanted = n
         self._first: list[int] = []  # asked before all others, the last one first
-        self._is_reviewing = False
+        self.is_reviewing = False
+        """Whether the row at `position` has a label that may stay."""
+
         self._settled = 0  # so many of the sample's first need not be looked at
         self._touched = {rows.keys[row] for row in sample.order[:n]}
         self._lock = threading.RLock()
@@ -218,7 +220,7 @@ class Labeller(Labelled, Shown):
     def _go_on(self, event: Event) -> None:
         if self._first:
             self._first.pop()
-        self._is_reviewing = self._is_reviewing and bool(self._first)
+        self.is_reviewing = self.is_reviewing and bool(self._first)
         self._changed(event)
 
     def undo(self) -> None:
@@ -280,21 +282,16 @@ class Labeller(Labelled, Shown):
         """
         self._ask_first(self.differing(), is_review=True)
 
-    @property
-    def is_reviewing(self) -> bool:
-        """Whether the row at `position` has a label that may stay."""
-        return self._is_reviewing
-
     def leave(self) -> None:
         """Leave the label of the row at `position` as it is, and go on in a review."""
         with self._lock:
-            if self._is_reviewing:
+            if self.is_reviewing:
                 self._go_on(Event("left", self._first[-1], self.label_of(self._first[-1])))
 
     def _ask_first(self, rows: Sequence[int], *, is_review: bool = False) -> None:
         with self._lock:
             self._first = list(rows)[::-1]
-            self._is_reviewing = is_review and bool(rows)
+            self.is_reviewing = is_review and bool(rows)
             self._changed()
 
     # -------------------------------------------------------------------- what it came to

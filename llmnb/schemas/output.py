@@ -109,12 +109,10 @@ class Output:
         if len(text) > MAX_ANSWER:
             long = f"it has {len(text):,} characters; more than {MAX_ANSWER:,} are not read"
             raise mismatch(self.name, text, [long])
-        first: Misfit | None = None
-        for document in self._candidates(text):
-            try:
-                return self.reader.read(document)
-            except Misfit as misfit:
-                first = first or misfit
+        try:
+            return finding.fitting(text, self._candidates(text), self.reader.read)
+        except Misfit as misfit:
+            faults = misfit.faults
         bare = finding.without_thoughts(text)
         if self.is_wrapped and bare and not bare.startswith(_STARTS_JSON):
             # A label, a date or a sentence needs no JSON to be understood.
@@ -122,7 +120,6 @@ class Output:
                 return self.reader.read(bare)
             except Misfit:
                 pass  # what was wrong with the JSON is said below
-        faults = first.faults if first is not None else (finding.why_none(text),)
         raise mismatch(self.name, text, faults) from None
 
     def _candidates(self, text: str) -> Iterator[Any]:

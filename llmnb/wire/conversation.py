@@ -414,20 +414,6 @@ def parts_of(message: Mapping[str, Any], position: int) -> list[Mapping[str, Any
     return list(content)
 
 
-def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
-    """Join parts that must all be text.
-
-    Raises:
-        InputError: If one of them is not.
-    """
-    texts = [part.get("text") for part in parts]
-    if not all(isinstance(text, str) for text in texts):
-        raise input_error(
-            f"messages[{position}] has a part that is not text where only text can stand."
-        )
-    return "\n\n".join(text for text in texts if isinstance(text, str))
-
-
 # --------------------------------------------------------------------------------- tools
 
 

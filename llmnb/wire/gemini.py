@@ -11,7 +11,7 @@ Source: Gemini API reference, "generateContent", "GenerateContentResponse", "Fin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from llmnb.records import Delta, Reply, ToolCall, Usage
@@ -117,7 +117,7 @@ def _asked(
             )
         return fields, fields.pop("contents"), []
     fields, messages = conversation.fields_of(request, params, model)
-    read = _Reader(is_signed=_NEW_THINKING.match(model) is not None)
+    read = _reader(is_signed=_NEW_THINKING.match(model) is not None)
     system, turns = conversation.turns_of(
         messages, read, _KNOWN, provider=_PROVIDER, field="parts", model="model"
     )
@@ -133,34 +133,37 @@ def _asked(
 # -------------------------------------------------------------------------- conversation
 
 
-class _Reader:
-    """Reads messages in their order: a tool's result names the function that was called before."""
+def _reader(*, is_signed: bool) -> Callable[[Mapping[str, Any], int], list[_Part]]:
+    """Return what reads messages in order: a tool's result names the function of its call."""
+    names: dict[str, str] = {}
 
-    def __init__(self, *, is_signed: bool) -> None:
-        self._is_signed = is_signed
-        self._names: dict[str, str] = {}
-
-    def __call__(self, message: Mapping[str, Any], position: int) -> list[_Part]:
-        role = message["role"]
-        if role == "tool":
-            return [self._tool_result(message, position)]
-        if role not in ("assistant", "model"):
+    def read(message: Mapping[str, Any], position: int) -> list[_Part]:
+        if message["role"] == "tool":
+            return [_tool_result(message, position, names)]
+        if message["role"] not in ("assistant", "model"):
             return _said(message, position)
         calls = conversation.calls_of(message, position)
-        self._names.update((call.id, call.name) for call in calls)
-        return [*_said(message, position), *_calls(calls, is_signed=self._is_signed)]
+        names.update((call.id, call.name) for call in calls)
+        return [*_said(message, position), *_calls(calls, is_signed=is_signed)]
 
-    def _tool_result(self, message: Mapping[str, Any], position: int) -> _Part:
-        call = str(message.get("tool_call_id") or "")
-        name = message.get("name") or self._names.get(call)
-        if not isinstance(name, str):
-            raise input_error(
-                f"messages[{position}] is the result of a call that no message before it makes; "
-                f"{_PROVIDER} wants the function's name."
-            )
-        result = conversation.text_alone(conversation.parts_of(message, position), position)
-        response: dict[str, Any] = {"name": name, "response": {"result": result}}
-        return {"functionResponse": {**response, "id": call} if call else response}
+    return read
+
+
+def _tool_result(message: Mapping[str, Any], position: int, names: Mapping[str, str]) -> _Part:
+    call = str(message.get("tool_call_id") or "")
+    name = message.get("name") or names.get(call)
+    if not isinstance(name, str):
+        raise input_error(
+            f"messages[{position}] is the result of a call that no message before it makes; "
+            f"{_PROVIDER} wants the function's name."
+        )
+    texts: list[Any] = [part.get("text") for part in conversation.parts_of(message, position)]
+    if not all(isinstance(text, str) for text in texts):
+        raise input_error(
+            f"messages[{position}] has a part that is not text where only text can stand."
+        )
+    response: dict[str, Any] = {"name": name, "response": {"result": "\n\n".join(texts)}}
+    return {"functionResponse": {**response, "id": call} if call else response}
 
 
 def _said(message: Mapping[str, Any], position: int) -> list[_Part]:
@@ -462,9 +465,6 @@ class _CandidateAssembler(SamplesAssembler):
 
     def _is_blocked(self) -> bool:
         return bool(dict_in(self._body, "promptFeedback").get("blockReason"))
-
-    def blank(self, index: int) -> dict[str, Any]:
-        return {"index": index}
 
     def grow_answer(self, answer: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
         """Add a piece's parts to its candidate's; return what they bring of the answer."""

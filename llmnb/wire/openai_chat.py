@@ -405,9 +405,7 @@ class TextAssembler(ChatAssembler):
         grow(answer, "text", text)
         return Delta(text=text) if text else None
 
-    def finish_answer(self, answer: dict[str, Any]) -> None:
-        """Join the text."""
-        join(answer)
+    finish_answer = SamplesAssembler.finish_answer
 
 
 def _add_content(message: dict[str, Any], value: Any) -> str:
