@@ -27,7 +27,6 @@ from llmnb.keywords import AsyncLLMOptions, ListOptions, MadeWith, StreamOptions
 from llmnb.models.response_rows import ResponseRow, requests_in, response_row
 from llmnb.options import (
     ARGUMENTS,
-    Door,
     checked,
     names,
     params_in,
@@ -369,66 +368,49 @@ class AsyncLLM(MadeWith):
             requests: A list; for a stream any iterable.
             options: Those of the call.
             **streamed: Of a run that hands its outcomes over and forgets them, what it is told.
+
+        Raises:
+            TypeError: If there is no such option.
+            ConfigurationError: If one has a value that it does not take; nothing was sent.
         """
-        call = _Call(self, options)
-        if call.mode == "batch":
+        refuse_unknown(options, inspect.signature(AsyncLLM.generate).parameters, "generate()")
+        params, call = params_in(options)
+        call = checked(call)
+        if clear := call.pop("clear_project_cache", None):
+            ARGUMENTS["clear_project_cache"].checked("clear_project_cache", clear)
+            _clear(clear, settings.cache_dir(self.cache_dir))
+        if call.get("project_name") is None:
+            call.pop("project_name", None)
+        own = self._made_with()
+        # What the object was made with binds the account, an argument of a call its run.
+        account = {field: own.pop(name) for name, field in _OF_THE_ACCOUNT if name not in call}
+        call = {**own, **call}
+        asking = dataclasses.replace(
+            self._asking,
+            cache_vars=call.get("cache_vars") or {},
+            duplicates=call["duplicates"],
+            params={**self._asking.params, **with_params(None, params)},
+        )
+        is_batch = call.get("mode") == "batch"
+        taken = {name: call[name] for name in call.keys() & names("batch" if is_batch else "start")}
+        if is_batch:
             refuse_with_batch({**options, "iterate": streamed or None})
-            self.last_run = start_batch(requests, call.asking, **call.options_for("batch"))
+            self.last_run = start_batch(requests, asking, **taken)
         else:
             rows = None if streamed else len(requests)
             is_written = rows is None or rows > 1
             self.last_run = start(
                 requests,
-                call.asking,
-                account=call.account,
+                asking,
+                account=Limits(**account),
                 header=RunHeader(verb="AsyncLLM", rows=rows) if is_written else None,
                 **streamed,
-                **call.options_for("start"),
+                **taken,
             )
         return self.last_run
 
     def _stream(self, requests: Any, options: Mapping[str, Any], *, in_order: bool) -> Run:
         return cast("Run", self._start(requests, options, streams=True, in_order=in_order))
-
-
-class _Call:
-    """The options of one call: those of the `AsyncLLM`, replaced by the call's own.
-
-    Args:
-        made: The object.
-        options: Those of the call.
-
-    Raises:
-        TypeError: If there is no such option.
-        ConfigurationError: If one has a value that it does not take; nothing was sent.
-    """
-
-    def __init__(self, made: AsyncLLM, options: Mapping[str, Any]) -> None:
-        refuse_unknown(options, inspect.signature(AsyncLLM.generate).parameters, "generate()")
-        params, call = params_in(options)
-        call = checked(call)
-        cache_vars, clear = call.pop("cache_vars", None), call.pop("clear_project_cache", None)
-        if clear:
-            ARGUMENTS["clear_project_cache"].checked("clear_project_cache", clear)
-            _clear(clear, settings.cache_dir(made.cache_dir))
-        self.mode: str = call.pop("mode", "live")
-        own = made._made_with()
-        # What the object was made with binds the account, an argument of a call its run.
-        account = {field: own.pop(name) for name, field in _OF_THE_ACCOUNT if name not in call}
-        self.account = Limits(**account)
-        if call.get("project_name") is None:
-            call.pop("project_name", None)
-        self._options = {**own, **call}
-        self.asking = dataclasses.replace(
-            made._asking,
-            cache_vars=cache_vars or {},
-            duplicates=self._options["duplicates"],
-            params={**made._asking.params, **with_params(None, params)},
-        )
-
-    def options_for(self, door: Door) -> dict[str, Any]:
-        """Return the options that `start` or `start_batch` takes."""
-        return {name: self._options[name] for name in names(door) if name in self._options}
 
 
 _MADE_WITH = tuple(

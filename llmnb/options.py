@@ -34,20 +34,11 @@ from llmnb.option_kinds import (
 )
 from llmnb.records import Burst
 
-Door = Literal[
-    "call",
-    "run_tools",
-    "AsyncLLM",
-    "frames",
-    "embed",
-    "generation",
-    "GenerationMaster",
-    "configure",
-    "magics",
-    "start",
-    "plan",
-    "batch",
-]
+Door = (
+    Literal["call", "run_tools", "AsyncLLM", "frames", "embed", "generation", "GenerationMaster"]
+    | Literal["configure", "magics"]
+    | Literal["start", "plan", "batch"]
+)
 """Where options are given: the methods of models (`LLM.call`, a `LiteLLMModel`'s config),
 their `run_tools` (beside those of a call), `AsyncLLM` and its methods, ``df.llm`` and its verbs,
 ``df.llm.embed``, the functions of `llmnb.generation`, `GenerationMaster`, `configure`, ``%%llm``.

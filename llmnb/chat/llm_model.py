@@ -26,8 +26,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 from llmnb import bridge
 from llmnb.chat.messages import Conversation, Message, messages_of
 from llmnb.chat.results import LLMResult, checked_results
-from llmnb.chat.run_tools import ToolRun, run_tools
-from llmnb.chat.tools import ToolChoice, Tools, choice_body, tool_bodies
+from llmnb.chat.run_tools import ToolChoice, ToolRun, Tools, choice_body, run_tools, tool_bodies
 from llmnb.errors import ConfigurationError, LLMNBError, SchemaMismatch
 from llmnb.options import OPTIONS
 from llmnb.schemas import Output, output_of, response_format
@@ -252,15 +251,14 @@ class LLMModel(abc.ABC):
                 done = callback(last.text)
                 if inspect.isawaitable(done):
                     await done
-        text = last.messages[-1].text if last.messages else "".join(texts)
-        whole = dataclasses.replace(
-            last, text=text if last.messages or texts else last.text, restarted=False
-        )
-        if not whole.cached and whole.seconds_to_first_token is None:
-            whole = dataclasses.replace(whole, seconds_to_first_token=first)
-        if not whole.cached and whole.seconds_to_last_token is None:
-            whole = dataclasses.replace(whole, seconds_to_last_token=time.monotonic() - began)
-        return whole
+        fields: dict[str, Any] = {"text": "".join(texts)} if texts else {}
+        if last.messages:
+            fields["text"] = last.messages[-1].text
+        if not last.cached and last.seconds_to_first_token is None:
+            fields["seconds_to_first_token"] = first
+        if not last.cached and last.seconds_to_last_token is None:
+            fields["seconds_to_last_token"] = time.monotonic() - began
+        return dataclasses.replace(last, restarted=False, **fields)
 
     def _finished(
         self, result: LLMResult, output: Output | None, turns: list[Message], name: str | None

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from llmnb.errors import ConfigurationError
 from llmnb.records import AssistantTurn, ToolCall
+from llmnb.wire.untrusted import dict_in, text_in
 
 _NAMED = frozenset(("content", "role", "name", "tool_call_id", "tool_calls"))
 
@@ -138,25 +139,20 @@ def messages_of(conversation: Conversation | Mapping[str, Any]) -> list[Message]
 def _call_of(call: ToolCall | Mapping[str, Any]) -> ToolCall:
     if isinstance(call, ToolCall):
         return call
-    custom = call.get("custom") if isinstance(call, Mapping) else None
-    if isinstance(custom, Mapping) and isinstance(custom.get("name"), str):
-        return ToolCall(
-            id=str(call.get("id") or ""),
-            name=custom["name"],
-            arguments=str(custom.get("input") or ""),
-            kind="custom",
-        )
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+    fields = call if isinstance(call, Mapping) else {}
+    custom, function = dict_in(fields, "custom"), dict_in(fields, "function")
+    name = str(fields.get("id") or "")
+    if isinstance(custom.get("name"), str):
+        text = str(custom.get("input") or "")
+        return ToolCall(id=name, name=custom["name"], arguments=text, kind="custom")
+    if not isinstance(function.get("name"), str):
         raise ConfigurationError("A tool call needs a function with a name. Nothing was sent.")
-    extra = call.get("extra_content")
-    google = extra.get("google") if isinstance(extra, Mapping) else None
-    signature = google.get("thought_signature") if isinstance(google, Mapping) else None
+    google = dict_in(dict_in(fields, "extra_content"), "google")
     return ToolCall(
-        id=str(call.get("id") or ""),
+        id=name,
         name=function["name"],
         arguments=str(function.get("arguments") or ""),
-        signature=signature if isinstance(signature, str) else None,
+        signature=text_in(google, "thought_signature"),
     )
 
 

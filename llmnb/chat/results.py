@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -238,8 +238,8 @@ def checked_results(results: Any, model: str) -> Sequence[LLMResult]:
             "Nothing was kept for this row."
         )
     for result in results:
-        for name, fits in _FITS.items():
-            if (value := getattr(result, name)) is not None and not fits(value):
+        for name, kind in _KINDS.items():
+            if (value := getattr(result, name)) is not None and not _fits(value, kind):
                 raise BadReply(
                     f"{model}.acompletion returned an LLMResult whose {name} is "
                     f"{cut(repr(value), 60)}. Nothing was kept for this row."
@@ -247,31 +247,18 @@ def checked_results(results: Any, model: str) -> Sequence[LLMResult]:
     return results
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _fits(value: Any, kind: Any) -> bool:
+    if kind in (ToolCall, Message):
+        return isinstance(value, list | tuple) and all(isinstance(inner, kind) for inner in value)
+    return isinstance(value, kind) and not (kind in (int, int | float) and not 0 <= value < 2**53)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value < 2**53
-
-
-def _all_of(kind: type) -> Callable[[Any], bool]:
-    return lambda values: (
-        isinstance(values, list | tuple) and all(isinstance(value, kind) for value in values)
-    )
-
-
-_FITS: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(
-        ("text", "model", "reasoning_content", "finish_reason", "response_id"), _is_text
-    ),
-    **dict.fromkeys(("prompt_count", "completion_count", "cache_read_tokens"), _is_count),
-    "cost": lambda value: isinstance(value, int | float) and not value < 0,
-    "tool_calls": _all_of(ToolCall),
-    "messages": _all_of(Message),
-    "error": lambda value: isinstance(value, LLMNBError),
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("text", "model", "reasoning_content", "finish_reason", "response_id"), str),
+    **dict.fromkeys(("prompt_count", "completion_count", "cache_read_tokens"), int),
+    **{"cost": int | float, "tool_calls": ToolCall, "messages": Message, "error": LLMNBError},
 }
-"""Which values a result's fields may have where they are not None."""
+"""The kind of a field's value, or of the values in its list, where it is not None."""
 
 
 _SECRETS = ("api_key", "key", "token", "password", "secret", "authorization", "headers")

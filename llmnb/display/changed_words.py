@@ -118,12 +118,8 @@ def _counted(text: str) -> list[str]:
 
 def _common(old: Sequence[str], new: Sequence[str]) -> int:
     """Return how many words both begin with."""
-    count = 0
-    for left, right in zip(old, new, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
+    pairs = zip(old, new, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 Change = tuple[int, int, int, int]
@@ -131,9 +127,7 @@ Change = tuple[int, int, int, int]
 
 
 def _changes(old: list[str], new: list[str]) -> list[Change]:
-    if not old and not new:
-        return []
-    if not old or not new or len(old) * len(new) > MOST_COMPARED:
+    if len(old) * len(new) > MOST_COMPARED:
         return [(0, len(old), 0, len(new))]
     codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return [(i, j, k, m) for kind, i, j, k, m in codes if kind != "equal"]

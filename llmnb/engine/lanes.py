@@ -103,11 +103,6 @@ class Lane:
     again: deque[Turn] = field(default_factory=deque)
     """Rows that have failed and wait for another turn."""
 
-    @property
-    def is_slowed(self) -> bool:
-        """Whether its requests wait for a rate that binds the run alone."""
-        return not self.is_queued and self.reason in ("requests", "tokens")
-
     def is_waiting(self) -> bool:
         """Whether a turn waits; those at a head whose owner has left are dropped."""
         if self.waiting and not self.waiting[0].future.done():

@@ -360,7 +360,9 @@ class RequestTask(ClaimedRequest):
     def stand_aside_if_slowed(self) -> None:
         """Stand aside where a rate of its own run makes it wait for its turn."""
         lane = self.context.gate_of(self.call).lanes.by_run.get(self.context)
-        if lane is not None and self.is_waiting and lane.is_slowed:
+        if lane is None or lane.is_queued or lane.reason not in ("requests", "tokens"):
+            return
+        if self.is_waiting:
             self.stand_aside()
 
     def stand_aside(self) -> None:

@@ -547,7 +547,8 @@ class RunLoop:
     def _drop(self, requests: list[RequestTask]) -> None:
         """Cancel request tasks, but not those that other runs wait for, too."""
         for request in requests:
-            if not request.has_other_runs and request.task is not None:
+            others = any(run is not self.context for _, run in request.waiters)
+            if not others and request.task is not None:
                 request.task.cancel()
 
     async def _skip_the_rest(self) -> None:

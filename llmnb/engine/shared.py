@@ -70,11 +70,6 @@ class SharedRequest:
     def stand_aside_if_slowed(self) -> None:
         """Stand aside where only its own run holds it back; called when another run comes."""
 
-    @property
-    def has_other_runs(self) -> bool:
-        """Whether rows of other runs wait for it, too."""
-        return any(run is not self.context for _, run in self.waiters)
-
     def leave_registry(self, result: TaskResult) -> None:
         """Take no further waiters, and give those of other runs this result."""
         if self.is_aside:
@@ -164,9 +159,6 @@ class Engine:
         self.registry = InFlightRegistry()
         self.gates: dict[str, Gate] = {}
         self._targets: dict[str, Target] = {}
-        self._bound: dict[str, LimitGroup] = {}
-        """The limits of `GLOBAL_LIMITER` that bind a pool."""
-
         self.tasks: set[asyncio.Task[Any]] = set()
         """Tasks under way; each is discarded when it is done."""
 
@@ -185,16 +177,13 @@ class Engine:
     def _bind(self, target: Target, gate: Gate) -> None:
         """Have a gate keep to what the limiter says of its target now."""
         binding = GLOBAL_LIMITER.binding(target.provider, target.model)
-        before = self._bound.get(target.pool)
-        if binding == (None if before is None else before.binding):
+        before = gate.account.admission.bound
+        known = before.binding if isinstance(before, LimitGroup) else None
+        if binding == known:
             return
-        if before is not None:
-            self._bound.pop(target.pool).close()
-        if binding is None:
-            gate.bind(None)
-            return
-        bound = self._bound[target.pool] = GLOBAL_LIMITER.bind(binding, gate.advance)
-        gate.bind(bound)
+        if isinstance(before, LimitGroup):
+            before.close()
+        gate.bind(None if binding is None else GLOBAL_LIMITER.bind(binding, gate.advance))
 
     def _follow_the_limiter(self) -> None:
         """Have changes of the limiter's rates hold for runs under way."""

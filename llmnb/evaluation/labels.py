@@ -86,25 +86,14 @@ class Spellings:
             return [self.key(value) for value in values]
         try:
             # Most columns hold few labels: each is read once.
-            return list(map(_Keys(self).__getitem__, values))
+            known = {value: self.key(value) for value in dict.fromkeys(values)}
+            return list(map(known.__getitem__, values))
         except TypeError:  # a list or a mapping
             return [self.key(value) for value in values]
 
     def shown(self, key: str | None) -> str:
         """Return how a label was written first; empty where there is none."""
         return "" if key is None else self._shown[key]
-
-
-class _Keys(dict[Any, str | None]):
-    """The form in which each value is compared, filled as they are asked for."""
-
-    def __init__(self, spellings: Spellings) -> None:
-        super().__init__()
-        self._key = spellings.key
-
-    def __missing__(self, value: Any) -> str | None:
-        key = self[value] = self._key(value)
-        return key
 
 
 def numbers(values: Sequence[Any]) -> list[float | None]:

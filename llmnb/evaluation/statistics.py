@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 NORMAL_975 = 1.959963984540054
 """The point below which a normal variable lies in 97.5 % of all cases: 95 % lie within ±this."""
-
-
-First = TypeVar("First", bound=Hashable)
-Second = TypeVar("Second", bound=Hashable)
 
 
 def wilson(right: float, rows: float, z: float = NORMAL_975) -> tuple[float, float]:
@@ -90,7 +87,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return corrected
 
 
-def kappa(pairs: Mapping[tuple[First, Second], int]) -> float | None:
+def kappa(pairs: Mapping[tuple[Any, Any], int]) -> float | None:
     """Return Cohen's kappa: agreement beyond that of two who only know how often each label is.
 
     Source: J. Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20
@@ -108,14 +105,13 @@ def kappa(pairs: Mapping[tuple[First, Second], int]) -> float | None:
         0.4
     """
     rows = sum(pairs.values())
-    first: dict[Hashable, int] = {}
-    second: dict[Hashable, int] = {}
+    first, second = Counter[Any](), Counter[Any]()
     for (one, other), count in pairs.items():
-        first[one] = first.get(one, 0) + count
-        second[other] = second.get(other, 0) + count
+        first[one] += count
+        second[other] += count
     # In whole numbers, so that no rounding hides that all agree by chance.
     agreed = rows * sum(count for (one, other), count in pairs.items() if one == other)
-    by_chance = sum(count * second.get(one, 0) for one, count in first.items())
+    by_chance = sum(count * second[one] for one, count in first.items())
     if rows * rows == by_chance:
         return None
     return (agreed - by_chance) / (rows * rows - by_chance)

@@ -88,6 +88,10 @@ class Accessor:
     _is_preparing = False
     """Whether verbs are only prepared, to be awaited."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        readable_signatures(cls)
+
     def __init__(self, table: Any) -> None:
         self._table = table
 
@@ -122,13 +126,6 @@ class Accessor:
             facts(verbs),
             line("Shift-Tab behind a verb's bracket explains it.", f"margin-top:4px;{FAINT}"),
         )
-
-    def __getattr__(self, name: str) -> Any:
-        import difflib  # not before somebody mistypes
-
-        near = difflib.get_close_matches(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
-        hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
-        raise AttributeError(f".llm has no {name!r}.{hint}", name=name, obj=self)
 
     def _do(self, verb: str, *arguments: Any, **keywords: Any) -> Any:
         """Do a verb of the library, and block for what it prepares.
@@ -209,7 +206,6 @@ def _with(options: Any, **named: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------------------- frames
 
 
-@readable_signatures
 class FrameAccessor(Accessor, Generic[Answers]):
     """Questions about the rows of a frame, of whichever library."""
 
@@ -373,7 +369,6 @@ class FrameAccessor(Accessor, Generic[Answers]):
         return cast("pd.DataFrame", self._do("preview", prompt, n, options))
 
 
-@readable_signatures
 class LocalFrameAccessor(FrameAccessor[Answers]):
     """Questions about the rows of a frame that this process has, or can have, as a whole."""
 
@@ -438,7 +433,6 @@ class LocalFrameAccessor(FrameAccessor[Answers]):
         return cast("Comparison", self._do("compare", prompts, models, truth, rows, keywords))
 
 
-@readable_signatures
 class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
     """Questions about the rows of a frame.
 
@@ -788,7 +782,6 @@ class DataFrameLLM(LocalFrameAccessor["Table"], WholeTable):
 # ------------------------------------------------------------------------------- values
 
 
-@readable_signatures
 class ValuesAccessor(Accessor, Generic[Answers]):
     """Questions about the values of a series or an expression, of whichever library."""
 
@@ -880,7 +873,6 @@ class ValuesAccessor(Accessor, Generic[Answers]):
         return self._do("embed", "{}", into, _with(options, model=model))
 
 
-@readable_signatures
 class SeriesAccessor(ValuesAccessor[Answers]):
     """Questions about the values of a series."""
 
@@ -921,7 +913,6 @@ class SeriesAccessor(ValuesAccessor[Answers]):
         return cast("pd.DataFrame", self._do("preview", prompt, n, options))
 
 
-@readable_signatures
 class SeriesLLM(SeriesAccessor["Table"], WholeTable):
     """Questions about the values of a series; in a prompt ``{}`` is the value.
 

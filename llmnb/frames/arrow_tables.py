@@ -164,38 +164,26 @@ def schema_of(table: TableFile | None, columns: Sequence[str], kind: str) -> Any
         types = {}  # all its cells are texts
     else:
         types = _types(table, table.all_columns)
-    types = {name: type_ for name, type_ in types.items() if takes(kind, type_)}
+    types = {name: own for name, own in types.items() if own is not None and takes(kind, own)}
     return pyarrow.schema([(name, types.get(name) or pyarrow.string()) for name in columns])
 
 
 def _types(table: TableFile, names: Sequence[str]) -> dict[str, Any]:
-    """Return the type of each column that has one."""
-    types: dict[str, Any] = {}
-    mixed: set[str] = set()
+    """Return the type of each column that has a single one; None where no type will do."""
+    types: dict[str, set[Any]] = {name: set() for name in names}
     rows = table.rows()
     while group := list(itertools.islice(rows, _GROUP_ROWS)):
-        for name in names:
-            if name in mixed:
-                continue
+        for name, known in types.items():
             cells = [row.get(name) for row in group]
-            type_ = _type_of(cells)
-            if type_ is None or types.get(name) not in (None, type_):
-                mixed.add(name)
-            elif type_ is not _NOTHING:
-                types[name] = type_
-    return {name: type_ for name, type_ in types.items() if name not in mixed}
-
-
-_NOTHING: Any = object()
-"""The type of a column without a value."""
+            if len(known) < 2 and any(cell is not None for cell in cells):
+                known.add(_type_of(cells))
+    return {name: known.pop() for name, known in types.items() if len(known) == 1}
 
 
 def _type_of(cells: Sequence[Any]) -> Any:
     """Return the type that gives the cells back unchanged; None if there is none."""
     import pyarrow
 
-    if all(cell is None for cell in cells):
-        return _NOTHING
     try:
         array = pyarrow.array(cells)
         read_back = array.to_pylist()

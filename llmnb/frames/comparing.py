@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -18,8 +19,8 @@ from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.evaluation.comparison_card import ComparisonCard, RankedRival
-from llmnb.evaluation.comparison_score import Rival, rank
 from llmnb.evaluation.labels import Spellings, folded, label_text
+from llmnb.evaluation.scores import Rival, rank
 from llmnb.frames import overwriting
 from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
@@ -84,14 +85,15 @@ class Comparison:
         if self._card is not None:
             return self._card.html()
         models, answers = len(self.models), len(self.answers)
-        parts = [
-            headline(counted(models, "model"), f"over {counted(answers, 'row')}"),
-            _small_table(self.models, _SHOWN),
-            line("Rows on which they agree least stand first.", f"margin-top:6px;{FAINT}"),
-        ]
-        foot = line(".models and .answers are the whole tables.", f"margin-top:6px;{FAINT}")
+        style = f"margin-top:6px;{FAINT}"
         for rows in (_SHOWN, 4, 2, 1):
-            page = box(*parts, _small_table(self.answers, rows), foot)
+            page = box(
+                headline(counted(models, "model"), f"over {counted(answers, 'row')}"),
+                _small_table(self.models, _SHOWN),
+                line("Rows on which they agree least stand first.", style),
+                _small_table(self.answers, rows),
+                line(".models and .answers are the whole tables.", style),
+            )
             if len(page.encode()) <= _LARGEST_PAGE:
                 break
         return page
@@ -160,7 +162,7 @@ def comparison(
         raise ConfigurationError(f'rows= is "labelled" or "all", not {rows!r}. Nothing was sent.')
     named = _named_models(models)
     mixtures = _mixtures(_named_prompts(prompts), named, _named_settings(settings))
-    names = [", ".join(mixture.name) for mixture in mixtures]
+    names = [mixture.name for mixture in mixtures]
     _check(names, options)
     for model in named.values():  # one that cannot be asked is no row's error
         if isinstance(model, str):
@@ -207,7 +209,7 @@ def comparison(
 class _Mixture:
     """A prompt, a model and settings, with the names of those that differ among all."""
 
-    name: Sequence[str]
+    name: str
     prompt: Hashable
     fields: Mapping[str, Any]
 
@@ -222,23 +224,18 @@ def _mixtures(
             "compare() takes at least two prompts, models or settings (params=[…]). Nothing was "
             "sent."
         )
-    return [
-        _Mixture(
-            name=[
-                name
-                for name, named in ((model, models), (prompt, prompts), (setting, settings))
-                if len(named) > 1
-            ],
-            prompt=prompts[prompt],
-            fields={
-                **({} if models[model] is None else {"model": models[model]}),
-                **settings[setting],
-            },
+    mixtures = []
+    for model, prompt, setting in itertools.product(models, prompts, settings):
+        named = ((model, models), (prompt, prompts), (setting, settings))
+        fields = {} if models[model] is None else {"model": models[model]}
+        mixtures.append(
+            _Mixture(
+                name=", ".join(name for name, all_named in named if len(all_named) > 1),
+                prompt=prompts[prompt],
+                fields={**fields, **settings[setting]},
+            )
         )
-        for model in models
-        for prompt in prompts
-        for setting in settings
-    ]
+    return mixtures
 
 
 def _named_prompts(prompts: Any) -> Mapping[str, Hashable]:

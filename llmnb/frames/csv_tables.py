@@ -13,7 +13,6 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import dropwhile, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,7 +42,6 @@ _WIDE = ("utf-16", "utf-32")
 
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xd0\xde\xf0\xfe\xff")
 """Bytes that cp1252 does not use, or whose letters are very rare."""
-
 
 _STRAY = re.compile("[\udc80-\udcff]")
 """A byte that is no text in the encoding of its file."""
@@ -239,11 +237,11 @@ def _delimiter(file: IO[str], usual: str, chosen: str | None) -> str:
                 "Nothing was sent."
             )
         return chosen
-    lines = list(islice(dropwhile(str.isspace, file), 4 * _LOOKED_AT))
+    lines = list(itertools.islice(itertools.dropwhile(str.isspace, file), 4 * _LOOKED_AT))
 
     def evenness(delimiter: str) -> float:
         try:
-            rows = list(islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT))
+            rows = list(itertools.islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT))
         except csv.Error:
             return 0
         width = len(rows[0]) if rows else 0

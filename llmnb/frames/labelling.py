@@ -88,7 +88,9 @@ class Labeller(Labelled, Shown):
         self._by_key = {label_key(label): label for label in choices}
         self._wanted = n
         self._first: list[int] = []  # asked before all others, the last one first
-        self._is_reviewing = False
+        self.is_reviewing = False
+        """Whether the row at `position` has a label that may stay."""
+
         self._settled = 0  # so many of the sample's first need not be looked at
         self._touched = {rows.keys[row] for row in sample.order[:n]}
         self._lock = threading.RLock()
@@ -140,18 +142,6 @@ class Labeller(Labelled, Shown):
         act = self.rows.said(row)
         return act is None or (act.label is not None and self.known(act.label) is None)
 
-    def choice(self, label: Any) -> Label:
-        """Return the label that a value means.
-
-        Raises:
-            InputError: If it is none of the labels.
-        """
-        choice = self.known(label)
-        if choice is None:
-            known = ", ".join(repr(label) for label in self.choices[:20])
-            raise InputError(f"{label!r} is none of the labels: {known}.")
-        return choice
-
     def known(self, label: Any) -> Label | None:
         """Return the label that a value means, None where it is none of the labels."""
         return self._by_key.get(label_key(label))
@@ -169,7 +159,11 @@ class Labeller(Labelled, Shown):
             StoreError: If it could not be kept: then the same row is asked about, and
                 `save_again` tries once more.
         """
-        self._say(self.choice(label))
+        choice = self.known(label)
+        if choice is None:
+            known = ", ".join(repr(label) for label in self.choices[:20])
+            raise InputError(f"{label!r} is none of the labels: {known}.")
+        self._say(choice)
 
     def skip(self) -> None:
         """Pass over the row at `position`.
@@ -218,7 +212,7 @@ class Labeller(Labelled, Shown):
     def _go_on(self, event: Event) -> None:
         if self._first:
             self._first.pop()
-        self._is_reviewing = self._is_reviewing and bool(self._first)
+        self.is_reviewing = self.is_reviewing and bool(self._first)
         self._changed(event)
 
     def undo(self) -> None:
@@ -280,21 +274,16 @@ class Labeller(Labelled, Shown):
         """
         self._ask_first(self.differing(), is_review=True)
 
-    @property
-    def is_reviewing(self) -> bool:
-        """Whether the row at `position` has a label that may stay."""
-        return self._is_reviewing
-
     def leave(self) -> None:
         """Leave the label of the row at `position` as it is, and go on in a review."""
         with self._lock:
-            if self._is_reviewing:
+            if self.is_reviewing:
                 self._go_on(Event("left", self._first[-1], self.label_of(self._first[-1])))
 
     def _ask_first(self, rows: Sequence[int], *, is_review: bool = False) -> None:
         with self._lock:
             self._first = list(rows)[::-1]
-            self._is_reviewing = is_review and bool(rows)
+            self.is_reviewing = is_review and bool(rows)
             self._changed()
 
     # -------------------------------------------------------------------- what it came to
@@ -435,9 +424,10 @@ class Labeller(Labelled, Shown):
             )
         if unmatched := self.rows.unmatched:
             match = "matches" if unmatched == 1 else "match"
+            fields = ", ".join(visible(name, longest=40) for name in self.rows.fields)
             notes.append(
                 f"{counted(unmatched, 'label')} {match} no row of this table: rows are known by "
-                f"the content of {', '.join(visible(name, longest=40) for name in self.fields)}."
+                f"the content of {fields}."
             )
         return notes
 
@@ -450,11 +440,6 @@ class Labeller(Labelled, Shown):
                 "score or the shares of the whole."
             )
         return notes
-
-    @property
-    def fields(self) -> list[str]:
-        """The columns by whose content a row is known."""
-        return self.rows.fields
 
     def where(self) -> str:
         """Return where the labels are, in words."""
@@ -470,9 +455,6 @@ class Labeller(Labelled, Shown):
 
     def __str__(self) -> str:
         return "\n".join([self._sentence(), *self.notes(), f"{self.where()}."])
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         first, rest = self.sentences()

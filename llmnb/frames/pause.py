@@ -4,23 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
-
-
-class Timer(Protocol):
-    """Calls a function once, on a thread of its own; as `threading.Timer`."""
-
-    daemon: bool
-
-    def start(self) -> None:
-        """Begin to wait."""
-
-    def cancel(self) -> None:
-        """Never call it, where it was not called yet."""
-
-
-MakeTimer = Callable[[float, Callable[[], None]], Timer]
-"""Makes a timer of seconds and what to call."""
+from typing import Any
 
 
 class Pause:
@@ -29,16 +13,16 @@ class Pause:
     Args:
         act: What to do, on a thread of the timer's.
         seconds: How long nothing must have happened.
-        timer: What waits; another one where time is faked.
+        timer: What waits, as `threading.Timer` does; another one where time is faked.
     """
 
     def __init__(
-        self, act: Callable[[], None], seconds: float, timer: MakeTimer = threading.Timer
+        self, act: Callable[[], None], seconds: float, timer: Callable[..., Any] = threading.Timer
     ) -> None:
         self._act = act
         self._seconds = seconds
         self._make = timer
-        self._timer: Timer | None = None
+        self._timer: Any = None
         self._acting = 0
         self._lock = threading.Lock()
 

@@ -229,6 +229,10 @@ class RunRows(RowSource):
                 row.label = "" if label == f"{position:,}" else label
         return row
 
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some rows hold a text; those that ask nothing hold none."""
+        return super().find(pattern, [row for row in positions if self._numbers[row] >= 0])
+
     def _unsupported(self, number: int) -> list[str]:
         """Return the fields of an answer whose quote does not stand in its row."""
         outcome, quotes = self._outcomes[number], None if self._form is None else self._form.quotes

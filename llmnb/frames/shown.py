@@ -54,6 +54,9 @@ class Shown:
         except ImportError:
             return marimo.Html(self._repr_html_())
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         raise NotImplementedError
 

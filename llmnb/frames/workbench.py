@@ -99,7 +99,9 @@ class Workbench(Shown):
 
         self._source = source_of(table).snapshot()
         self._truth = truth
-        self._labels = Labels()
+        self.truth = Labels()
+        """What is true of the rows."""
+
         if truth is not None:
             self._read_labels()
         self.spending = Spending(budget_usd)
@@ -119,9 +121,11 @@ class Workbench(Shown):
         self.estimates: Estimates | None = None
         """What the question in the editor would take; None before that is known."""
 
-        self._question = Question()
-        self._question = self._changed_by({"prompt": prompt, **settings})
-        self._question.options(into=into)  # what cannot be asked at all is said at once
+        self.question = Question()
+        """The prompt in the editor with all that changes its answers."""
+
+        self.question = self._changed_by({"prompt": prompt, **settings})
+        self.question.options(into=into)  # what cannot be asked at all is said at once
         self.rows_from: Rows = "labelled" if self.labelled else "all"
         self.sample: list[int] = []
         """Positions of the rows that are asked as one types."""
@@ -134,16 +138,11 @@ class Workbench(Shown):
     @property
     def prompt(self) -> str:
         """The prompt in the editor; setting it asks the sample rows after a pause."""
-        return self._question.prompt
+        return self.question.prompt
 
     @prompt.setter
     def prompt(self, prompt: str) -> None:
         self.change(prompt=prompt)
-
-    @property
-    def question(self) -> Question:
-        """The prompt in the editor with all that changes its answers."""
-        return self._question
 
     def change(self, **settings: Any) -> None:
         """Change what is asked, which asks the sample rows after a pause.
@@ -161,9 +160,9 @@ class Workbench(Shown):
     def _edit(self, question: Question) -> None:
         """Put another question into the editor, which asks the sample rows after a pause."""
         with self._lock:
-            if question == self._question:
+            if question == self.question:
                 return
-            self._question, self._parked, self._error = question, None, None
+            self.question, self._parked, self._error = question, None, None
             self.revision += 1
         if any(row in question.examples for row in self.sample):
             self._choose_rows()
@@ -182,7 +181,7 @@ class Workbench(Shown):
         if "examples" in changed:
             pairs, rows = self._examples(changed["examples"])
             changed |= {"pairs": pairs, "examples": rows}
-        question = replace(self._question, **changed)
+        question = replace(self.question, **changed)
         if not isinstance(question.prompt, str):
             raise InputError(f"The prompt is a text, not {type(question.prompt).__name__}.")
         question.options()
@@ -197,7 +196,7 @@ class Workbench(Shown):
 
     def show_examples(self, rows: Mapping[int, Any]) -> None:
         """Show the labels of these rows as examples, and no other."""
-        self._edit(replace(self._question, pairs=(), examples=dict(rows)))
+        self._edit(replace(self.question, pairs=(), examples=dict(rows)))
 
     # ------------------------------------------------------------------------ reading
 
@@ -209,7 +208,7 @@ class Workbench(Shown):
     @property
     def current(self) -> Version | None:
         """The version in the editor; None where what stands there was never asked."""
-        return self._version_of(self._question)
+        return self._version_of(self.question)
 
     @property
     def spent(self) -> float:
@@ -245,13 +244,13 @@ class Workbench(Shown):
     @property
     def error(self) -> LLMNBError | None:
         """Why what stands in the editor cannot be asked; None where it can."""
-        return self._error or self._question.fault(self.columns)
+        return self._error or self.question.fault(self.columns)
 
     @property
     def code(self) -> str:
         """Lines that assign the column of answers: they run as they are, in any cell."""
         return workbench_code.code(
-            self._question,
+            self.question,
             table=self.table,
             source=self._source,
             into=self.into,
@@ -259,14 +258,9 @@ class Workbench(Shown):
         )
 
     @property
-    def truth(self) -> Labels:
-        """What is true of the rows."""
-        return self._labels
-
-    @property
     def labelled(self) -> list[int]:
         """The rows that have a label and are no example: those that scores use."""
-        return self._labels.rows(self._question.examples)
+        return self.truth.rows(self.question.examples)
 
     @property
     def rows(self) -> int:
@@ -290,12 +284,7 @@ class Workbench(Shown):
             cells = [columns.texts(name) for name in fields]
             if cells:
                 return max(cells, key=lambda texts: sum(len(text or "") for text in texts))
-        return longest_texts(self._source, rows, without=[self._labels.name, str(self.into)])
-
-    def label_text(self, row: int) -> str:
-        """Return what is true of a row; empty where that is not known."""
-        label = self._labels.of(row)
-        return "" if label is None else str(label)
+        return longest_texts(self._source, rows, without=[self.truth.name, str(self.into)])
 
     # ------------------------------------------------------------------------- asking
 
@@ -351,7 +340,7 @@ class Workbench(Shown):
         """
         if self.table_run is not None and not self.table_run.is_done:
             raise ConfigurationError("The whole table is being asked: stop that run first.")
-        question = self._question
+        question = self.question
         self._refuse(question)
         with self._errors_kept(question):
             asked, _ = self._asked.job(question)
@@ -382,11 +371,11 @@ class Workbench(Shown):
         with self._lock:
             if version is None:
                 if self._parked is not None:
-                    self._question, self._parked = self._parked, None
+                    self.question, self._parked = self._parked, None
             else:
-                if self._version_of(self._question) is None and self._question.prompt.strip():
-                    self._parked = self._question
-                self._question = version.question
+                if self._version_of(self.question) is None and self.question.prompt.strip():
+                    self._parked = self.question
+                self.question = version.question
             self._error = None
             self.revision += 1
         self.estimate_later()
@@ -441,14 +430,11 @@ class Workbench(Shown):
     def __str__(self) -> str:
         return workbench_text.text(self._about(), self._versions, self.prompt)
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
-
     def _repr_html_(self) -> str:
         return workbench_text.html(self._about(), self._versions, self.prompt)
 
     def _about(self) -> str:
-        return workbench_text.about(self.rows, len(self._labels), self.spending.text())
+        return workbench_text.about(self.rows, len(self.truth), self.spending.text())
 
     # ---------------------------------------------------------------------- inside
 
@@ -466,7 +452,7 @@ class Workbench(Shown):
             if not isinstance(self._truth, Labelled):
                 raise
             return  # the person has labelled nothing yet
-        self._labels.put(true.labels, true.name)
+        self.truth.put(true.labels, true.name)
 
     def _version_of(self, question: Question) -> Version | None:
         return next(
@@ -475,7 +461,7 @@ class Workbench(Shown):
 
     def _choose_rows(self) -> None:
         """Take the sample anew: at random, by the seed, and no examples."""
-        draw, examples = random.Random(self.seed), self._question.examples
+        draw, examples = random.Random(self.seed), self.question.examples
         pool: Sequence[int] = self.labelled
         if self.rows_from == "wrong" and (scored := self.last_scored) is not None:
             pool = [row for row in pool if not scored.is_right(row)] or pool
@@ -503,14 +489,14 @@ class Workbench(Shown):
             yield
         except LLMNBError as error:
             with self._lock:
-                if self._question == question:
+                if self.question == question:
                     self._error = error
             self._notify()
             raise
 
     def _settle(self) -> None:
         """Ask the sample rows after a pause, and say what the whole table would take."""
-        question = self._question
+        question = self.question
         current = self._version_of(question)
         is_known = current is not None and not current.missing(self.sample)
         is_fit = question.fault(self.columns) is None
@@ -523,7 +509,7 @@ class Workbench(Shown):
 
     def _begin(self, rows: Sequence[int], *, with_failed: bool) -> Version:
         self._pause.cancel()
-        question = self._question
+        question = self.question
         self._refuse(question)
         if self.spending.is_over:
             raise BudgetExceeded(
@@ -538,9 +524,9 @@ class Workbench(Shown):
                         len(self._versions) + 1,
                         question,
                         Clock.wall(),
-                        source=self._source,
-                        truth=self._labels,
-                        into=self.into,
+                        self._source,
+                        self.truth,
+                        self.into,
                     )
                     self._versions.append(version)
                 missing = version.missing(rows, with_failed=with_failed)
@@ -586,7 +572,7 @@ class Workbench(Shown):
 
     def estimate_later(self) -> None:
         """Say soon what the question in the editor would take; nothing is sent."""
-        question = self._question
+        question = self.question
 
         def work() -> None:
             self._estimate(question)
@@ -596,14 +582,14 @@ class Workbench(Shown):
 
     def _estimate(self, question: Question) -> None:
         with self._estimating:
-            if question != self._question or question.fault(self.columns) is not None:
+            if question != self.question or question.fault(self.columns) is not None:
                 return
             try:
-                labelled = self._labels.rows(question.examples)
+                labelled = self.truth.rows(question.examples)
                 self.estimates = self._asked.estimates(question, self.sample, labelled, self.seed)
             except LLMNBError as error:
                 with self._lock:
-                    if self._question == question and self._error is None:
+                    if self.question == question and self._error is None:
                         self._error = error
             except Exception:
                 logger.exception("what a prompt would take is not known; please report this")

@@ -6,7 +6,6 @@ import random
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from llmnb.display import money
 from llmnb.engine.budget import Budget, SharedBudget
@@ -63,12 +62,9 @@ class AskedTable:
         self, question: Question, rows: Sequence[int] | None = None
     ) -> tuple[Job, Callable[[int], int]]:
         """Return a question about some rows, or all, and which row of the table a request is of."""
-        further: dict[str, Any] = {}
-        if self.project_name is not None:
-            further["project_name"] = self.project_name
-        if question.has_fields and rows is None:
-            further["into"] = self.into
-        options = question.options(**further)
+        # Only the whole table is written somewhere.
+        into = self.into if question.has_fields and rows is None else None
+        options = question.options(project_name=self.project_name, into=into)
         source = self.source
         kept: Sequence[int] = range(source.rows)
         if rows is not None:
@@ -76,12 +72,8 @@ class AskedTable:
             source = source.rows_at(kept)
         asked = job(source, question.prompt, options)
         questions = asked.questions
-        if question.examples:
-            labelled = {
-                place: question.examples[row]
-                for place, row in enumerate(kept)
-                if row in question.examples
-            }
+        if examples := question.examples:
+            labelled = {place: examples[row] for place, row in enumerate(kept) if row in examples}
             questions = Questions(source.columns(), question.prompt, options, labelled=labelled)
         if rows is not None:
             wanted = set(rows)

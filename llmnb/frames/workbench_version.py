@@ -108,6 +108,7 @@ class Labels:
         return self._labels.get(row)
 
 
+@dataclass(eq=False, repr=False)
 class Version:
     """One version of a prompt, with its answers.
 
@@ -115,33 +116,28 @@ class Version:
         number: From 1.
         question: What was asked.
         made: When it was asked first, in seconds since the epoch.
+        source: The table.
+        truth: What is true of its rows.
+        into: The column of answers.
         outcomes: What became of each row that was asked, by its position in the table.
         pending: Rows that are being asked.
         empty: Rows that ask nothing: every field of the prompt is missing.
     """
 
-    def __init__(
-        self,
-        number: int,
-        question: Question,
-        made: float,
-        *,
-        source: TableSource,
-        truth: Labels,
-        into: Hashable,
-    ) -> None:
-        self.number = number
-        self.question = question
-        self.made = made
-        self.outcomes: dict[int, Outcome] = {}
-        self.pending: set[int] = set()
-        self.empty: set[int] = set()
-        self._source = source
-        self._truth = truth
-        self._into = into
-        self._output = question.output
+    number: int
+    question: Question
+    made: float
+    source: TableSource
+    truth: Labels
+    into: Hashable
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    pending: set[int] = field(default_factory=set)
+    empty: set[int] = field(default_factory=set)
+    _scored: tuple[int, Score | None] = (-1, None)
+
+    def __post_init__(self) -> None:
+        self._output = self.question.output
         self._judged = self._judged_field()
-        self._scored: tuple[int, Score | None] = (-1, None)
 
     def __repr__(self) -> str:
         return f"<Version {self.number}, {len(self.outcomes)} rows answered>"
@@ -173,7 +169,7 @@ class Version:
     @property
     def is_scored(self) -> bool:
         """Whether every labelled row that is no example was asked."""
-        rows = self._truth.rows(self.question.examples)
+        rows = self.truth.rows(self.question.examples)
         return bool(rows) and not self.missing(rows)
 
     def missing(self, rows: Sequence[int], *, with_failed: bool = False) -> list[int]:
@@ -217,7 +213,7 @@ class Version:
 
     def is_right(self, row: int) -> bool | None:
         """Return whether a row's answer is the true one; None where that cannot be said."""
-        label, outcome = self._truth.of(row), self.outcomes.get(row)
+        label, outcome = self.truth.of(row), self.outcomes.get(row)
         if label is None or outcome is None or isinstance(outcome.error, _NOT_ASKED):
             return None
         if not outcome.is_answer:
@@ -257,7 +253,7 @@ class Version:
         if output is None or not self.question.has_fields:
             return ""
         names = [name for name, _ in output.fields]
-        wanted = [name for name in (self._truth.name, str(self._into)) if name in names]
+        wanted = [name for name in (self.truth.name, str(self.into)) if name in names]
         return (wanted or names or [""])[0]
 
     def _value(self, outcome: Outcome) -> Any:
@@ -269,7 +265,7 @@ class Version:
     def _table(self, rows: Sequence[int], options: Options) -> Any:
         """Return the answers of rows as the verb would."""
         form = AnswerForm(
-            source=self._source.rows_at(rows),
+            source=self.source.rows_at(rows),
             options=options,
             positions=range(len(rows)),
             output=self._output,
@@ -277,16 +273,16 @@ class Version:
         return form.table([self.outcomes.get(row) for row in rows])
 
     def _score(self) -> Score | None:
-        truth, examples = self._truth, self.question.examples
+        truth, examples = self.truth, self.question.examples
         rows = truth.rows({})
-        options = replace(self.question.options(), into=self._into)
+        options = replace(self.question.options(), into=self.into)
         frame = self._table(rows, options)
-        column = with_suffix(self._into, self._judged) if self._judged else self._into
+        column = with_suffix(self.into, self._judged) if self._judged else self.into
         labels = [truth.of(row) for row in rows]
         shown = [
             label if row in examples else None for row, label in zip(rows, labels, strict=True)
         ]
-        table = type(self._source)(frame)
+        table = type(self.source)(frame)
         try:
             return column_score(table, column, labels, shown if examples else None)
         except InputError:

@@ -83,10 +83,6 @@ class RequestLines:
         self._is_exact = is_exact
         try:
             is_empty = not any(_texts(path))
-        except IsADirectoryError:
-            raise UnreadableFile(f"{path} is a folder, not a file of requests.") from None
-        except FileNotFoundError:
-            raise UnreadableFile(f"There is no file {path}.") from None
         except OSError as error:
             raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}.") from None
         if is_empty:

@@ -15,7 +15,7 @@ from typing import Any
 from llmnb.chat.llm_model import LLMModel, blocking, wants_single_answer
 from llmnb.chat.messages import Message, messages_of
 from llmnb.chat.results import LLMResult, result_of
-from llmnb.chat.tools import choice_body, tool_bodies
+from llmnb.chat.run_tools import choice_body, tool_bodies
 from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError
 from llmnb.options import OPTIONS, checked, names

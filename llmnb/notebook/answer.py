@@ -16,7 +16,6 @@ from llmnb.display.escape import html_text, visible, visible_lines
 from llmnb.display.html_fragments import INERT, figure_table, line
 from llmnb.display.texts import counted, cut
 from llmnb.engine.status import Clock
-from llmnb.errors import LLMNBError
 from llmnb.notebook import markdown, prompt_formats
 from llmnb.notebook.prompt_formats import Format
 from llmnb.notebook.surface import Bundle, OutputSlot
@@ -286,8 +285,6 @@ def ask(
         raise KeyboardInterrupt("Stopped: run the cell again to ask anew.")
     if outcome.error is not None:
         raise outcome.error
-    if outcome.text is None:
-        raise LLMNBError("The row has neither an answer nor an error; please report this.")
     if asking.output is not None:
         return Answer(outcome, "json", outcome.value)
-    return Answer(outcome, form, prompt_formats.read(outcome.text, form))
+    return Answer(outcome, form, prompt_formats.read(outcome.text or "", form))

@@ -43,6 +43,11 @@ _SAID = {
 }
 """What a last line says of facets whose names are ours."""
 
+_THOSE_THAT = {
+    **{name: f"were {name}" for name in ("answered", "reused", "merged")},
+    **{"empty": "ask nothing", "waiting": "wait"},
+}
+
 _SWATCHES = {ANSWERED: "done", REUSED: "reused", MERGED: "merged", FAILED: "failed"}
 
 _BEFORE_WORD = 40
@@ -240,14 +245,7 @@ def _chosen_words(explorer: Explorer) -> str:
     words = []
     if outcomes := explorer.chosen.get(OUTCOME):
         names = [OUTCOMES[number] for number in sorted(outcomes)]
-        told = {
-            "answered": "were answered",
-            "reused": "were reused",
-            "merged": "were merged",
-            "empty": "ask nothing",
-            "waiting": "wait",
-        }
-        words.append("those that " + " or ".join(told.get(name, name) for name in names))
+        words.append("those that " + " or ".join(_THOSE_THAT.get(name, name) for name in names))
     if marks := explorer.chosen.get(MARK):
         words.append(" or ".join("marked" if mark else "not marked" for mark in sorted(marks)))
     for facet in explorer.facets if explorer.has_facets else []:

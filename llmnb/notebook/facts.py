@@ -151,21 +151,20 @@ def counters(status: StatusSnapshot) -> list[str]:
 
 
 def figures(status: StatusSnapshot) -> dict[str, str]:
-    """Return tokens, pace and what was out of the ordinary by name, where there is any."""
+    """Return tokens, pace and what was out of the ordinary, by name; empty where there is none."""
     counts = status.counts
-    cut = counts.num_cut
     tokens = ""
     if counts.prompt_tokens or counts.completion_tokens:
         tokens = numbers.tokens_in_out(counts.prompt_tokens, counts.completion_tokens)
+    cut = f"{counted(counts.num_cut, 'answer')}: allow more with max_tokens"
     waited = f"{durations.span(round(status.waited_seconds))} on Retry-After"
-    texts = {
+    return {
         "tokens": tokens,
         "speed": _speed(status),
         "repeated": ", ".join(repeated(status)),
-        "cut off": f"{counted(cut, 'answer')}: allow more with max_tokens" if cut else "",
+        "cut off": cut if counts.num_cut else "",
         "waited": waited if status.waited_seconds >= 1 else "",
     }
-    return {name: text for name, text in texts.items() if text}
 
 
 def _speed(status: StatusSnapshot) -> str:

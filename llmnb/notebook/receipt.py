@@ -327,7 +327,7 @@ def _answers(entries: Sequence[Entry]) -> str:
     for share in SHARES:
         longest = LONGEST_ANSWER // share
         rows = [[visible(text, longest=longest) for text in row] for row in entry.answers]
-        table = figure_table(RowAnswer._fields, rows, ())
+        table = figure_table(("prompt", "answer", "status"), rows, ())
         if len(entries) > 1:
             table = _folded(f"Answers of {_names(entries)[-1]}", table)
         if len(table.encode()) <= MOST_BYTES_OF_ANSWERS:

@@ -112,10 +112,6 @@ class WorkbenchWidget(RequestSurface):
                 return lambda: self.reply(turn, "texts", texts=self._texts())
             case {"do": "type", "prompt": str(prompt)} if len(prompt) <= _LONGEST_PROMPT:
                 return lambda: self._type(prompt, turn)
-            case {"do": "ask"}:
-                return lambda: bench.begin_ask(with_failed=True)
-            case {"do": "score"}:
-                return lambda: bench.begin_score()
             case {"do": "edit", "version": int(number)}:
                 return lambda: bench.select(self._version(number))
             case {"do": "step", "by": 1 | -1 as by}:
@@ -128,19 +124,15 @@ class WorkbenchWidget(RequestSurface):
                 return lambda: self._unfold(number, row)
             case {"do": "code"}:
                 return lambda: self.reply(turn, "code", code=bench.code)
-        return self._setting(request) or self._run_job(request)
+        return self._setting(request) or self._simple_job(request.get("do"))
 
     def _setting(self, request: dict[str, Any]) -> Callable[[], object] | None:
         bench, settings = self.bench, workbench_settings
         match request:
             case {"do": "set", "name": str(name), "text": str(text)}:
                 return lambda: settings.put(bench, name, text)
-            case {"do": "local"}:
-                return lambda: bench.change(model=workbench_view.LOCAL_MODEL)
             case {"do": "drop_example", "which": int(which)}:
                 return lambda: settings.drop_example(bench, which)
-            case {"do": "add_label"}:
-                return lambda: settings.add_label(bench)
             case {"do": "add_pair", "told": str(told), "answer": str(answer)}:
                 return lambda: settings.add_pair(bench, told, answer)
             case {"do": "add_field", "name": str(name), "type": str(kind), "about": str(about)}:
@@ -151,19 +143,21 @@ class WorkbenchWidget(RequestSurface):
                 return lambda: settings.take_class(bench, name)
         return None
 
-    def _run_job(self, request: dict[str, Any]) -> Callable[[], object] | None:
+    def _simple_job(self, what: Any) -> Callable[[], object] | None:
+        """Return what does a request that consists of a name alone."""
         bench, run = self.bench, self.bench.table_run
-        what = request.get("do")
-        if what == "run":
-            return bench.run
-        if what == "allow":
-            return self._allow
-        if run is None or not isinstance(what, str):
-            return None
-        acts = {"pause": run.pause, "resume": run.resume, "stop": run.stop}
-        if what in acts:
-            return lambda: self._show_after(acts[what])
-        return bench.retry if what == "retry" else None
+        acts: dict[Any, Callable[[], object]] = {
+            "ask": lambda: bench.begin_ask(with_failed=True),
+            "score": bench.begin_score,
+            "local": lambda: bench.change(model=workbench_view.LOCAL_MODEL),
+            "add_label": lambda: workbench_settings.add_label(bench),
+            "run": bench.run,
+            "retry": bench.retry,
+            "allow": self._allow,
+        }
+        if run is not None and what in ("pause", "resume", "stop"):
+            return lambda: self._show_after(getattr(run, what))
+        return acts.get(what) if isinstance(what, str) else None
 
     def _type(self, prompt: str, turn: str) -> None:
         self.bench.change(prompt=prompt)

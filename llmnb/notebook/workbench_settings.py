@@ -234,17 +234,13 @@ def _properties(bench: Workbench) -> dict[str, Any]:
 
 def _put_properties(bench: Workbench, properties: dict[str, Any]) -> None:
     output = bench.question.output
-    shared = (
-        {}
-        if output is None
-        else {name: output.json_schema[name] for name in ("$defs",) if name in output.json_schema}
-    )
+    known = {} if output is None else output.json_schema
     schema = {
         "type": "object",
         "properties": properties,
         "required": list(properties),
         "additionalProperties": False,
-        **shared,
+        **{name: known[name] for name in ("$defs",) if name in known},
     }
     bench.change(schema=schema if properties else None)
 

@@ -40,7 +40,7 @@ def texts(
     rows = [
         {
             "name": f"row {visible(name, longest=40)}",
-            "truth": visible(bench.label_text(row), longest=60),
+            "truth": "" if (label := bench.truth.of(row)) is None else visible(label, longest=60),
             "text": cut_line(body or ""),
             "answers": [
                 _answer(bench, shown, place, row, unfolded or {}) for place in range(len(shown))
@@ -123,29 +123,29 @@ def _differences(bench: Workbench, version: Version) -> list[Span]:
 
 def _settings(before: Question, after: Question) -> list[tuple[str, str, str]]:
     """Return the settings that differ: name, and both values as text."""
-    changes = []
+    changes: list[tuple[str, str, str]] = []
     for name in dict.fromkeys([*before.params, *after.params]):
         old, new = before.params.get(name), after.params.get(name)
         if old != new:
-            shown = ["" if value is None else visible(value, longest=40) for value in (old, new)]
-            changes.append((name.replace("_", " "), *shown))
+            old, new = ("" if value is None else visible(value, longest=40) for value in (old, new))
+            changes.append((name.replace("_", " "), old, new))
     if before.model != after.model:
-        names = [
-            visible("".join(workbench_view.model_words(q, None)[1:2]), longest=60)
-            for q in (before, after)
-        ]
-        changes.append(("model", *names))
+        old, new = (
+            visible(workbench_view.model_words(asked, None)[1], longest=60)
+            for asked in (before, after)
+        )
+        changes.append(("model", old, new))
     if (before.pairs, before.examples) != (after.pairs, after.examples):
-        counts = [
+        old, new = (
             str(len(asked.pairs) or len(asked.examples) or "none") for asked in (before, after)
-        ]
-        changes.append(("examples", *counts))
+        )
+        changes.append(("examples", old, new))
     for name in ("system", "schema"):
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             said = "changed" if old and new else "added" if new else "removed"
             changes.append((name, "", said))
-    return [(name, old, new) for name, old, new in changes]
+    return changes
 
 
 def _only_changes(parts: Sequence[Span]) -> list[Span]:

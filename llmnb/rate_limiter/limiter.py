@@ -83,7 +83,9 @@ class GlobalRateLimiter:
         self._followers: list[Callable[[], None]] = []
 
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
-        self._trouble: Callable[[], LimiterError | None] = lambda: None
+        self._latest: State | None = None
+        """What is kept on the loop thread that was used last."""
+
         # What outlives this object holds it weakly: nobody states limits that nobody has.
         self._config.on_change = _weakly(self._on_stated, None)
 
@@ -110,7 +112,8 @@ class GlobalRateLimiter:
     @property
     def trouble(self) -> LimiterError | None:
         """Why the shared limits cannot be asked, None while all is well."""
-        return self._trouble()
+        link = None if self._latest is None else self._latest.links.get(self.url or "")
+        return None if link is None else link.lost
 
     async def try_acquire(
         self,
@@ -333,14 +336,8 @@ class GlobalRateLimiter:
             check(url)
 
     def _state(self) -> State:
-        state = bridge.per_loop(self._name, self._new_state, State.close)
-
-        def trouble() -> LimiterError | None:
-            link = state.links.get(self.url or "")
-            return None if link is None else link.lost
-
-        self._trouble = trouble
-        return state
+        self._latest = bridge.per_loop(self._name, self._new_state, State.close)
+        return self._latest
 
     def _new_state(self) -> State:
         return State(

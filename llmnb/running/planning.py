@@ -112,7 +112,7 @@ class Plan:
     def bound_by(self) -> str:
         """The limit that decides the time, in words; empty where none was given."""
         waits = self._waits()
-        return max(waits, key=lambda limit: waits[limit]) if waits else ""
+        return max(waits, key=waits.__getitem__, default="")
 
     @property
     def minutes(self) -> float | None:
@@ -268,9 +268,8 @@ def _count(
     requests: Iterable[Any], preparer: Preparer, store: ProjectStore | None
 ) -> dict[str, Any]:
     """Return the figures of a `Plan` that requests add up to, looking many up at a time."""
-    sums = dict.fromkeys(("rows", "empty", "wrong", "merged"), 0)
-    sums |= dict.fromkeys(("cached", "reused", "to_ask", "prompt_tokens"), 0)
-    saved_usd = 0.0
+    names = ("rows", "empty", "wrong", "merged", "cached", "reused", "to_ask", "prompt_tokens")
+    sums, saved_usd = dict.fromkeys(names, 0), 0.0
     seen: set[str] = set()
     remaining = iter(requests)
     while chunk := list(islice(remaining, _CHUNK_ROWS)):

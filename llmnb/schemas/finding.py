@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from llmnb.display.texts import mended_value
+from llmnb.schemas.faults import Misfit
 
 MAX_DEPTH = 100
 """Levels of nesting that are read."""
@@ -84,6 +85,26 @@ def documents(text: str) -> Iterator[Any]:
             yield read(candidate)
         except NotRead:
             continue
+
+
+def fitting(text: str, candidates: Iterable[Any], read: Callable[[Any], Any]) -> Any:
+    """Return what is read of the first candidate that fits.
+
+    Args:
+        text: In which the candidates stand.
+        candidates: JSON documents.
+        read: Returns what a document means, or raises `Misfit`.
+
+    Raises:
+        Misfit: With the faults of the first candidate, or why the text holds none.
+    """
+    first: Misfit | None = None
+    for document in candidates:
+        try:
+            return read(document)
+        except Misfit as misfit:
+            first = first or misfit
+    raise first or Misfit([why_none(text)])
 
 
 def why_none(text: str) -> str:

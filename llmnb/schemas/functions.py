@@ -86,13 +86,11 @@ def arguments(function: Callable[..., Any], text: str) -> dict[str, Any]:
         fault = f"they have {len(text):,} characters; more than {MAX_ANSWER:,} are not read"
         raise mismatch(tool.name, text, [fault])
     root = parts.at_root(reader.schema)
-    faults: tuple[str, ...] = ()
-    for document in finding.documents(text):
-        try:
-            return dict(reader.read(parts.without_filler_nulls(document, root)))
-        except Misfit as misfit:
-            faults = faults or misfit.faults
-    raise mismatch(tool.name, text, faults or [finding.why_none(text)])
+    documents = (parts.without_filler_nulls(each, root) for each in finding.documents(text))
+    try:
+        return dict(finding.fitting(text, documents, reader.read))
+    except Misfit as misfit:
+        raise mismatch(tool.name, text, misfit.faults) from None
 
 
 class _Tool:

@@ -34,17 +34,14 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 class Reader(Protocol):
     """Knows one schema and reads what fits it."""
 
-    @property
-    def schema(self) -> Schema:
-        """The schema of what models are to write."""
+    schema: Schema
+    """The schema of what models are to write."""
 
-    @property
-    def plain_schema(self) -> Schema:
-        """The schema of what `plain` returns, in which the fields have the names of columns."""
+    plain_schema: Schema
+    """The schema of what `plain` returns, in which the fields have the names of columns."""
 
-    @property
-    def has_code(self) -> bool:
-        """Whether `read` runs code of the caller's."""
+    has_code: bool
+    """Whether `read` runs code of the caller's."""
 
     def read(self, document: Any) -> Any:
         """Return the value that a JSON document means; raises `Misfit`."""
@@ -112,12 +109,10 @@ class Output:
         if len(text) > MAX_ANSWER:
             long = f"it has {len(text):,} characters; more than {MAX_ANSWER:,} are not read"
             raise mismatch(self.name, text, [long])
-        first: Misfit | None = None
-        for document in self._candidates(text):
-            try:
-                return self.reader.read(document)
-            except Misfit as misfit:
-                first = first or misfit
+        try:
+            return finding.fitting(text, self._candidates(text), self.reader.read)
+        except Misfit as misfit:
+            faults = misfit.faults
         bare = finding.without_thoughts(text)
         if self.is_wrapped and bare and not bare.startswith(_STARTS_JSON):
             # A label, a date or a sentence needs no JSON to be understood.
@@ -125,7 +120,6 @@ class Output:
                 return self.reader.read(bare)
             except Misfit:
                 pass  # what was wrong with the JSON is said below
-        faults = first.faults if first is not None else (finding.why_none(text),)
         raise mismatch(self.name, text, faults) from None
 
     def _candidates(self, text: str) -> Iterator[Any]:

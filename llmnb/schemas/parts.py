@@ -150,17 +150,19 @@ def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
     return ("array",) if "items" in schema else ()
 
 
-def admits_null(schema: Any, root: Mapping[str, Any]) -> bool:
+def admits_null(schema: Any, root: Mapping[str, Any], known: dict[int, bool] | None = None) -> bool:
     """Whether a schema lets null be the value.
+
+    Args:
+        schema: What is asked about.
+        root: The schema that it stands in.
+        known: What is known already, by the `id` of a schema.
 
     Example:
         >>> admits_null({"type": ["string", "null"]}, {}), admits_null({"enum": ["a"]}, {})
         (True, False)
     """
-    return _admits_null(schema, root, {})
-
-
-def _admits_null(schema: Any, root: Mapping[str, Any], known: dict[int, bool]) -> bool:
+    known = {} if known is None else known
     if not isinstance(schema, dict):
         return schema is True
     if id(schema) in known:
@@ -174,10 +176,10 @@ def _admits_null(schema: Any, root: Mapping[str, Any], known: dict[int, bool]) -
     if "const" in schema:
         checks.append(schema["const"] is None)
     if "$ref" in schema:
-        checks.append(_admits_null(target(schema["$ref"], root), root, known))
+        checks.append(admits_null(target(schema["$ref"], root), root, known))
     for name, combined in (("anyOf", any), ("oneOf", any), ("allOf", all)):
         if name in schema:
-            checks.append(combined([_admits_null(branch, root, known) for branch in schema[name]]))
+            checks.append(combined([admits_null(branch, root, known) for branch in schema[name]]))
     known[id(schema)] = all(checks)
     return known[id(schema)]
 

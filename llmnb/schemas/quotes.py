@@ -9,7 +9,7 @@ from typing import Any
 from llmnb.errors import ConfigurationError
 from llmnb.schemas import finding, parts
 from llmnb.schemas.faults import Misfit
-from llmnb.schemas.output import Output
+from llmnb.schemas.output import Output, Reader
 from llmnb.schemas.parts import WRAPPER, Schema
 from llmnb.schemas.strict import strict_schema
 
@@ -92,6 +92,7 @@ def quoted(output: Output) -> QuotedOutput:
         "properties": properties,
         "required": [*root.get("required", ()), *map(quote_name, names)],
     }
+    lists = {name for name in names if _is_list(properties[quote_name(name)])}
     value_schema = parts.wrap(output.value_schema) if is_single else dict(output.value_schema)
     value_schema["properties"] = columns = dict[str, Any]()
     for column, _ in output.fields:
@@ -108,7 +109,7 @@ def quoted(output: Output) -> QuotedOutput:
             "value_schema": value_schema,
             "fields": parts.columns_of(value_schema),
             "has_fields": True,
-            "reader": _QuotedReader(output, names, is_single=is_single),
+            "reader": _QuotedReader(output.reader, names, lists, is_single=is_single),
         },
         plain=output,
         quoted_fields=tuple(names.values()),
@@ -155,19 +156,15 @@ def _quote_schema(schema: Any, root: Mapping[str, Any]) -> Schema:
 class _QuotedReader:
     """Reads the quotes apart from the rest, which the form's own reader reads."""
 
-    def __init__(self, output: Output, names: Mapping[str, str], *, is_single: bool) -> None:
-        self._plain = output.reader
+    def __init__(
+        self, plain: Reader, names: Mapping[str, str], lists: set[str], *, is_single: bool
+    ) -> None:
+        self._plain = plain
         self.schema, self.plain_schema = self._plain.schema, self._plain.plain_schema
         self.has_code = self._plain.has_code
         self._names = names
+        self._lists = lists
         self._is_single = is_single
-        self._lists = {
-            name
-            for name, schema in (output.json_schema.get("properties") or {}).items()
-            if name in names and _is_list(_quote_schema(schema, output.json_schema))
-        }
-        if is_single and _is_list(_quote_schema(output.reader.schema, output.reader.schema)):
-            self._lists = {WRAPPER}
 
     def read(self, document: Any) -> dict[str, Any]:
         """Return the fields and their quotes by the names of their columns.

@@ -72,19 +72,16 @@ class _Strict:
         made = self.node({k: v for k, v in self.root.items() if k not in parts.SHARED})
         if made.get("type") != "object":
             raise _Inexpressible
+        shares = [self.root.get(keyword, {}) for keyword in parts.SHARED]
         while self.wanted:
             name = self.wanted.pop()
-            self.shared[name] = self.node(self.of_name(name))
+            schemas = [shared[name] for shared in shares if name in shared]
+            if len(schemas) != 1:
+                raise _Inexpressible
+            self.shared[name] = self.node(schemas[0])
         if self.fields > MAX_FIELDS or self.choices > MAX_CHOICES:
             raise _Inexpressible
         return {**made, "$defs": dict(sorted(self.shared.items()))} if self.shared else made
-
-    def of_name(self, name: str) -> Any:
-        shared = [self.root.get(keyword, {}) for keyword in parts.SHARED]
-        schemas = [known[name] for known in shared if name in known]
-        if len(schemas) != 1:
-            raise _Inexpressible
-        return schemas[0]
 
     def node(self, schema: Any, level: int = 0) -> Schema:
         if not isinstance(schema, dict) or not _BEYOND.isdisjoint(schema) or level > MAX_LEVELS:

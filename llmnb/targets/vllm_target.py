@@ -24,7 +24,7 @@ from llmnb.records import Delta, Limits, RawReply
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
-from llmnb.wire.openai_choices import text_of
+from llmnb.wire.openai_chat import text_of
 
 _KINDS = ("chat", "text")
 

@@ -15,8 +15,8 @@ import orjson
 from llmnb.errors import BadReply, LLMNBError, ProviderError, Stopped
 from llmnb.wire import json_bytes
 from llmnb.wire.classify import STATUS_OF_CODE
+from llmnb.wire.limits import moment_of
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, text_in
-from llmnb.wire.waits import moment_of
 
 PRICE_FACTOR = 0.5
 """Price of a request in a batch, as a fraction of its price when it is asked directly.

@@ -99,11 +99,11 @@ def load_catalog() -> Mapping[str, Provider]:
     text = resources.files("llmnb.wire").joinpath("catalog.toml").read_text(encoding="utf-8")
     catalog = {}
     for name, fields in tomllib.loads(text).items():
-        row: dict[str, Any] = {"name": name}
-        for key, value in fields.items():
-            row[key] = tuple(value) if isinstance(value, list) else value
+        row: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+        }
         row["base_url_env"] = (f"LLMNB_{name.upper()}_BASE_URL", *row.get("base_url_env", ()))
-        catalog[name] = Provider(**row)
+        catalog[name] = Provider(name=name, **row)
     return catalog
 
 

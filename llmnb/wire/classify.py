@@ -28,7 +28,7 @@ from llmnb.user_code import has_magic, key_offer
 from llmnb.wire import json_bytes
 from llmnb.wire.api_keys import mask
 from llmnb.wire.catalog import load_catalog
-from llmnb.wire.retry_after import delay_in_body, plain_retry_after, request_id, retry_after
+from llmnb.wire.limits import delay_in_body, plain_retry_after, request_id, retry_after
 from llmnb.wire.untrusted import text_in
 
 KEPT_CHARACTERS = 2000

@@ -414,20 +414,6 @@ def parts_of(message: Mapping[str, Any], position: int) -> list[Mapping[str, Any
     return list(content)
 
 
-def text_alone(parts: list[Mapping[str, Any]], position: int) -> str:
-    """Join parts that must all be text.
-
-    Raises:
-        InputError: If one of them is not.
-    """
-    texts = [part.get("text") for part in parts]
-    if not all(isinstance(text, str) for text in texts):
-        raise input_error(
-            f"messages[{position}] has a part that is not text where only text can stand."
-        )
-    return "\n\n".join(text for text in texts if isinstance(text, str))
-
-
 # --------------------------------------------------------------------------------- tools
 
 
@@ -504,6 +490,18 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
         id_of_call = str(call.get("id") or "")
         calls.append(Called(id=id_of_call, name=name, arguments=arguments, call=call))
     return calls
+
+
+def call_answered(message: Mapping[str, Any], position: int) -> str:
+    """Return the id of the call that a tool's message answers.
+
+    Raises:
+        InputError: If it does not say which.
+    """
+    name = message.get("tool_call_id")
+    if not isinstance(name, str) or not name:
+        raise input_error(f"messages[{position}] is a tool's result without a tool_call_id.")
+    return name
 
 
 def tool_calls_in(message: Mapping[str, Any]) -> Sequence[Any]:

@@ -76,9 +76,7 @@ class Dialect:
             except json_bytes.NotJSON:
                 raise _unreadable_reply(raw, "is not JSON") from None
         if type(body) is not dict:
-            raise _unreadable_reply(
-                raw, f"is a JSON {_KINDS.get(type(body), 'value')}, not an object"
-            )
+            raise _unreadable_reply(raw, "is JSON, but no object")
         if body.get("error"):
             raise error_inside(body, raw)
         reply = self.reply(body, raw)
@@ -91,12 +89,6 @@ class Dialect:
     def reply(self, body: dict[str, Any], raw: bytes) -> Reply:
         """Read a reply's object, which speaks of no error; see `parse`."""
         raise NotImplementedError
-
-
-_KINDS: dict[type, str] = {
-    **{type(None): "null", list: "list", str: "text", bool: "truth value"},
-    **dict.fromkeys((int, float), "number"),
-}
 
 
 def _unreadable_reply(raw: bytes, fault: str) -> BadReply:
@@ -123,7 +115,7 @@ def bad_reply(raw: bytes, fault: str) -> BadReply:
 
 _CLASSES = {
     "openai.chat": ("openai_chat", "OpenAIChat"),
-    "openai.text": ("openai_text", "OpenAIText"),
+    "openai.text": ("openai_chat", "OpenAIText"),
     "openai.responses": ("openai_responses", "OpenAIResponses"),
     "openai.embeddings": ("openai_embeddings", "OpenAIEmbeddings"),
     "anthropic.messages": ("anthropic_messages", "AnthropicMessages"),

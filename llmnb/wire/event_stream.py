@@ -33,8 +33,6 @@ def is_stream(raw: bytes) -> bool:
         >>> is_stream(b": ping\n\ndata: {}\n\n"), is_stream(b"\n\nid: 1\n"), is_stream(b"{}")
         (True, True, False)
     """
-    if raw[:1] == b"{":  # nearly always
-        return False
     if is_document(raw) is not False:
         return False
     return _LINE_OF_A_STREAM.search(raw.removeprefix(BYTE_ORDER_MARK)) is not None
@@ -80,13 +78,12 @@ class EventDecoder:
         ([], [b'1'], [b'2'])
     """
 
-    __slots__ = ("_data", "_ended_in_cr", "_is_first_line", "_unfinished")
+    __slots__ = ("_data", "_ended_in_cr", "_unfinished")
 
     def __init__(self) -> None:
         self._unfinished: list[bytes] = []
         self._data: list[bytes] = []
         self._ended_in_cr = False
-        self._is_first_line = True
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of every event that this chunk completes."""
@@ -108,18 +105,12 @@ class EventDecoder:
         if self._unfinished:
             lines[0] = b"".join((*self._unfinished, lines[0]))
         self._unfinished = [unfinished] if unfinished else []
-        if self._is_first_line:
-            self._is_first_line = False
-            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         return [event for line in lines if (event := self._event_after(line)) is not None]
 
     def finish(self) -> list[bytes]:
         """Return the data of an event that the end of the stream cut off, if there is any."""
         line = b"".join(self._unfinished)
         self._unfinished.clear()
-        if self._is_first_line:
-            self._is_first_line = False
-            line = line.removeprefix(BYTE_ORDER_MARK)
         if line:
             self._event_after(line)
         event = self._event_after(b"")
@@ -211,6 +202,9 @@ class EventAssembler:
         self._unreadable = 0
         """Events that could not be read."""
 
+        self._items: dict[int, dict[str, Any]] = {}
+        """The parts of the answer by their numbers: choices, items or blocks."""
+
         self._head = b""
         self._is_done = False
         self._is_document: bool | None = None
@@ -235,7 +229,7 @@ class EventAssembler:
 
     def has_begun(self) -> bool:
         """Return whether anything of an answer came."""
-        return False
+        return bool(self._items)
 
     def is_whole(self) -> bool:
         """Return whether the answer came to its end."""
@@ -246,6 +240,9 @@ class EventAssembler:
         return self._is_done
 
     # ------------------------------------------------------------------------- reading
+
+    def _in_order(self) -> list[dict[str, Any]]:
+        return [self._items[index] for index in sorted(self._items)]
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take bytes as they come; return what they bring of the answer."""
@@ -258,6 +255,7 @@ class EventAssembler:
                 self._is_document = is_document(data)
             if self._is_document is not False:
                 return []
+            data = data.removeprefix(BYTE_ORDER_MARK)
         deltas: list[Delta] = []
         for event in self._decoder.feed(data):
             deltas += self._take(event)
@@ -366,13 +364,12 @@ class SamplesAssembler(EventAssembler):
     def __init__(self, *, samples: int = 1) -> None:
         super().__init__()
         self._body = dict(self.FIXED)
-        self._answers: dict[int, dict[str, Any]] = {}
         self._samples = samples
         self._read_otherwise = frozenset((*self.READ, "index", self.END))
 
     def blank(self, index: int) -> dict[str, Any]:
         """Return an answer before its first piece."""
-        raise NotImplementedError
+        return {"index": index}
 
     def grow_answer(self, answer: dict[str, Any], piece: Mapping[str, Any]) -> Delta | None:
         """Add a piece to its answer; return what it brings, None where it brings nothing."""
@@ -380,7 +377,7 @@ class SamplesAssembler(EventAssembler):
 
     def finish_answer(self, answer: dict[str, Any]) -> None:
         """Make an answer look as it would unstreamed."""
-        raise NotImplementedError
+        join(answer)
 
     def take(self, event: dict[str, Any]) -> list[Delta]:
         """Add what one event says; return what it brings of the answers."""
@@ -393,9 +390,9 @@ class SamplesAssembler(EventAssembler):
 
     def _add(self, piece: Mapping[str, Any]) -> Delta | None:
         index = index_of(piece)
-        answer = self._answers.get(index)
+        answer = self._items.get(index)
         if answer is None:
-            answer = self._answers[index] = self.blank(index)
+            answer = self._items[index] = self.blank(index)
         if (reason := ends.reason_text(piece.get(self.END))) not in (None, self.NO_END):
             answer[self.END] = reason
         for name, value in piece.items():
@@ -410,18 +407,13 @@ class SamplesAssembler(EventAssembler):
 
     def assembled(self) -> dict[str, Any]:
         """Return the unstreamed body of what came."""
-        answers = [self._answers[index] for index in sorted(self._answers)]
-        for answer in answers:
+        if self._items:
+            self._body[self.ANSWERS] = self._in_order()
+        for answer in self._items.values():
             self.finish_answer(answer)
-        if answers:
-            self._body[self.ANSWERS] = answers
         return self._body
-
-    def has_begun(self) -> bool:
-        """Return whether anything of an answer came."""
-        return bool(self._answers)
 
     def is_whole(self) -> bool:
         """Return whether every answer came to its end."""
-        answers = self._answers.values()
+        answers = self._items.values()
         return len(answers) >= self._samples and all(answer.get(self.END) for answer in answers)

@@ -9,7 +9,6 @@ import decimal
 import enum
 import json
 import math
-import uuid
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
@@ -110,8 +109,6 @@ def _leaf(value: Any) -> str:
         return f'"{value.isoformat()}"'
     if isinstance(value, datetime.timedelta):
         return f'"{duration_text(value)}"'
-    if isinstance(value, uuid.UUID):
-        return f'"{value}"'
     return _other(value)
 
 

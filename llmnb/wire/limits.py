@@ -1,4 +1,4 @@
-"""What a reply's headers say about rate limits: one reader for each family of header names.
+"""What replies say of rate limits, and refusals of how long to wait, as each provider writes it.
 
 Header names are expected in lower case, as `RawReply.headers` has them. A reset that is a
 moment is read against the reply's own ``Date``: our clock may be wrong by an hour.
@@ -12,12 +12,136 @@ Source:
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from llmnb.records import KindOfLimit, LimitReport
-from llmnb.wire.waits import LONGEST_TEXT, duration_of, moment_of, number_of, wait_of
+
+# ------------------------------------------------------- waits: seconds, durations, dates, times
+
+_SECONDS = {
+    **dict.fromkeys(("ns",), 1e-9),
+    **dict.fromkeys(("us", "µs", "μs"), 1e-6),  # the sign "micro" and the Greek letter
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+_NUMBER = r"(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})"
+_UNIT = "|".join(sorted(_SECONDS, key=len, reverse=True))
+_PART = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![a-zµμ])\s*")
+DURATION = rf"(?:{_NUMBER}\s*(?:{_UNIT})(?![a-zµμ])\s*){{1,8}}"
+"""Pattern of one duration, such as ``1m30s`` or ``20 seconds``."""
+
+LONGEST = 366 * 86400.0
+"""Seconds; a longer wait is ignored, as a garbled header or one that means "never"."""
+
+LONGEST_TEXT = 100
+"""Characters; a longer text is no wait."""
+
+_DAWN = 1_000_000_000
+"""The year 2001 in seconds since the epoch. A larger number is a time, not a wait of 30 years."""
+
+
+def wait_of(text: str, *, now: float) -> float | None:
+    """Return how many seconds a text says to wait, None where it cannot be read.
+
+    Args:
+        text: A number of seconds, a duration (``1m30s``, ``250ms``), an HTTP
+            date, an ISO time, or a moment in seconds or milliseconds since the
+            epoch. What is past or negative means 0; what is infinite, or more
+            than a year, nothing.
+        now: Seconds since the epoch.
+
+    Example:
+        >>> wait_of("1m30s", now=0.0), wait_of("2.5", now=0.0), wait_of("soon", now=0.0)
+        (90.0, 2.5, None)
+        >>> wait_of("Thu, 01 Jan 1970 00:01:00 GMT", now=50.0)
+        10.0
+
+    Source:
+        RFC 9110, section 10.2.3 (seconds and HTTP dates); the rest as providers send it.
+    """
+    text = text.strip()
+    if len(text) > LONGEST_TEXT:
+        return None
+    seconds = duration_of(text) if text[-1:].isalpha() else None
+    if seconds is None:
+        moment = moment_of(text)
+        seconds = number_of(text) if moment is None else moment - now
+    return None if seconds is None or seconds > LONGEST else max(0.0, seconds)
+
+
+def number_of(text: str) -> float | None:
+    """Return a finite number, None for anything else.
+
+    Example:
+        >>> number_of("12"), number_of("inf"), number_of("1_0")
+        (12.0, None, None)
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    # float() also reads 1_0 and the digits of every script; no server means those.
+    return number if math.isfinite(number) and "_" not in text and text.isascii() else None
+
+
+@functools.lru_cache(maxsize=4096)
+def duration_of(text: str) -> float | None:
+    """Return the seconds of a duration with units, None where the text is none.
+
+    Example:
+        >>> duration_of("6m0s"), duration_of("1 minute 30 seconds"), duration_of("6 apples")
+        (360.0, 90.0, None)
+    """
+    text = text.strip().lower()
+    seconds, position = 0.0, 0
+    while position < len(text):
+        part = _PART.match(text, position)
+        if part is None:
+            return None
+        seconds += float(part[1]) * _SECONDS[part[2]]
+        position = part.end()
+    return seconds if position else None
+
+
+@functools.lru_cache(maxsize=256)
+def moment_of(text: str) -> float | None:
+    """Return a date or time in seconds since the epoch, None where the text is neither.
+
+    Args:
+        text: An HTTP date, an ISO time (in UTC where it has no zone), or seconds or
+            milliseconds since the epoch.
+
+    Example:
+        >>> moment_of("1970-01-01T00:01:00Z"), moment_of("1767225600"), moment_of("20")
+        (60.0, 1767225600.0, None)
+    """
+    if len(text) > LONGEST_TEXT:
+        return None
+    number = number_of(text)
+    if number is not None:
+        if number >= _DAWN * 1000:
+            return number / 1000
+        return number if number >= _DAWN else None
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = read(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return moment.timestamp()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+    return None
+
+
+# -------------------------------------------------------------------------------- rate limits
 
 _Headers = Mapping[str, str]
 
@@ -302,3 +426,127 @@ _FAMILIES: dict[str, Callable[[_Headers], Iterable[_Texts]]] = {
 
 FAMILIES = frozenset(_FAMILIES)
 """Names for `limit_headers` in the catalog, beside ``"none"``."""
+
+
+# ------------------------------------------------------------------- how long to wait
+
+_BODY_READ_BYTES = 20_000
+"""How much of a body is searched for a delay."""
+
+_IN_PROSE = re.compile(rf"\b(?:again|retry|wait)(?: (?:in|after|for))? ({DURATION})", re.IGNORECASE)
+_AS_FIELD = re.compile(
+    # With backslashes where the whole error stands as a text in another.
+    r'"(retry[-_]?(?:delay|after)(?:_(?:ms|seconds))?)\\?"\s*:\s*\\?"?\s*([^",}\]\\]{1,40})',
+    re.IGNORECASE,
+)
+_AS_MOMENT = re.compile(r'"x-ratelimit-reset"\s*:\s*"?(\d{10,13})\b', re.IGNORECASE)
+
+
+def retry_after(headers: Mapping[str, str], body: bytes, *, now: float) -> float | None:
+    """Return the seconds a refusal asks to wait, None where it does not say.
+
+    The longest of ``retry-after-ms``, ``retry-after``, the delays in the body and
+    the end of a window that is said to be used up. Where none of them is more than
+    nothing, any reset of a limit that is used up: beside a delay it would be too
+    long, as most providers tell the moment when the whole limit is free again.
+
+    Args:
+        headers: Of the reply.
+        body: Of the reply; some providers write the delay there.
+        now: Seconds since the epoch, for dates.
+
+    Returns:
+        At least 0, and as long as the server says: whether that is too long is
+        for the caller to judge.
+
+    Example:
+        >>> retry_after({"retry-after-ms": "250"}, b"", now=0.0)
+        0.25
+        >>> retry_after({}, b'{"error": {"message": "Please try again in 6m0s."}}', now=0.0)
+        360.0
+    """
+    wait = _longest(plain_retry_after(headers, now=now), delay_in_body(body, now=now))
+    if wait:
+        # A window of which it is not said that it is used up may be another than the refused one.
+        return _longest(wait, _until_reset(headers, now, only_windows=True))
+    return _longest(wait, _until_reset(headers, now))
+
+
+def plain_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Return the seconds that the ``Retry-After`` headers alone ask to wait."""
+    milliseconds = number_of(headers.get("retry-after-ms", "").strip())
+    return _longest(
+        None if milliseconds is None else max(0.0, milliseconds / 1000),
+        wait_of(headers.get("retry-after", ""), now=now),
+    )
+
+
+def delay_in_body(body: bytes, *, now: float | None = None) -> float | None:
+    """Return the seconds that a body asks to wait.
+
+    Args:
+        body: Of a refusal.
+        now: Seconds since the epoch; None leaves out what is written as a moment.
+    """
+    text = body[:_BODY_READ_BYTES].decode("utf-8", "replace")
+    fields = []
+    for name, value in _AS_FIELD.findall(text):
+        number = number_of(value.strip())
+        if number is None:
+            wait = duration_of(value)
+        else:
+            wait = max(0.0, number / (1000 if name.lower().endswith("ms") else 1))
+        fields.append(wait)
+    wait = _longest(*fields)
+    if wait:
+        return wait
+    if (match := _IN_PROSE.search(text)) is not None:
+        return _longest(wait, duration_of(match[1]))
+    if now is not None and (match := _AS_MOMENT.search(text)) is not None:
+        return _longest(wait, wait_of(match[1], now=now))
+    return wait
+
+
+def _longest(*waits: float | None) -> float | None:
+    """Return the longest of the waits, those beyond `LONGEST` left out."""
+    return max((wait for wait in waits if wait is not None and wait <= LONGEST), default=None)
+
+
+def _until_reset(
+    headers: Mapping[str, str], now: float, *, only_windows: bool = False
+) -> float | None:
+    """Return the wait until every limit that is used up is open again.
+
+    Args:
+        headers: Of the reply.
+        now: Seconds since the epoch.
+        only_windows: Whether to look at windows alone that are said to be used up: of others
+            what a request needs is there before all of the limit is. Else a limit of which
+            nothing is said but its reset is used up, too.
+    """
+    waits = []
+    for is_window, remaining, reset in resets(headers):
+        left = number_of((remaining or "").strip())
+        is_used_up = left <= 0 if left is not None else not only_windows
+        if is_used_up and (is_window or not only_windows):
+            waits.append(wait_of(reset, now=now))
+    return _longest(*waits)
+
+
+_REQUEST_IDS = (
+    *("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-amzn-requestid"),
+    *("x-groq-request-id", "cf-ray"),
+)
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    r"""Return the provider's id of a request, to quote to its support.
+
+    Example:
+        >>> request_id({"x-request-id": "req_1\x1b[2J"})
+        'req_1?[2J'
+    """
+    for name in _REQUEST_IDS:
+        if value := headers.get(name):
+            return "".join(mark if mark.isprintable() else "?" for mark in value[:200])
+    return None

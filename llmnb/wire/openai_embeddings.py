@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import math
-import sys
 from array import array
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -46,9 +45,13 @@ class OpenAIEmbeddings(Dialect):
             raise input_error("An embedding is made of texts, not of messages: give input=….")
         texts = body.pop(name)
         if not _is_embeddable(texts):
+            kind = type(texts).__name__
+            if isinstance(texts, list | tuple):
+                kinds = sorted({type(text).__name__ for text in texts})
+                kind = f"a list of {' and '.join(kinds)}" if kinds else "an empty list"
             raise input_error(
-                f"{name} is {_kind_of(texts)}; what can be embedded is a text, or a list of "
-                "texts or tokens with at least one."
+                f"{name} is {kind}; what can be embedded is a text, or a list of texts or tokens "
+                "with at least one."
             )
         body["input"] = texts
         return body
@@ -78,7 +81,7 @@ class OpenAIEmbeddings(Dialect):
         vectors = tuple(_vector(entry.get("embedding")) for entry in data)
         lengths = {len(vector) for vector in vectors if vector}
         if not lengths:
-            raise bad_reply(raw, NOT_FINITE)
+            raise bad_reply(raw, "has a vector that is not made of finite numbers")
         if len(lengths) > 1:
             raise bad_reply(raw, "has vectors of different lengths")
         return Reply(
@@ -137,7 +140,7 @@ def numbers(vector: bytes) -> list[float]:
         >>> numbers(pack([0.5, -1.0]))
         [0.5, -1.0]
     """
-    return _little_endian(array("f", vector)).tolist()
+    return array("f", vector).tolist()
 
 
 def pack(values: list[float]) -> bytes:
@@ -150,13 +153,7 @@ def pack(values: list[float]) -> bytes:
         >>> pack([1.0])
         b'\x00\x00\x80?'
     """
-    return _little_endian(array("f", values)).tobytes()
-
-
-def _little_endian(values: array[float]) -> array[float]:
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values
+    return array("f", values).tobytes()
 
 
 def _is_embeddable(texts: Any) -> bool:
@@ -164,15 +161,6 @@ def _is_embeddable(texts: Any) -> bool:
         return isinstance(texts, str)
     kind = type(texts[0])
     return kind in (str, int, list, tuple) and all(type(text) is kind for text in texts)
-
-
-def _kind_of(texts: Any) -> str:
-    if isinstance(texts, (list, tuple)) and texts:
-        return f"a list of {' and '.join(sorted({type(text).__name__ for text in texts}))}"
-    return "an empty list" if isinstance(texts, (list, tuple)) else type(texts).__name__
-
-
-NOT_FINITE = "has a vector that is not made of finite numbers"
 
 
 def _vector(embedding: Any) -> bytes:

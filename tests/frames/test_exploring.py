@@ -66,6 +66,11 @@ def test_rows_are_filtered_searched_and_marked(run, frame):
     assert ex.positions.tolist() == [0, 3, 4]
     ex.search("PAY TW")
     assert ex.positions.tolist() == [3]
+    ex.filter()
+    ex.search("is empty")  # which the list says of a row that asks nothing
+    assert ex.positions.tolist() == []
+    ex.filter(outcome=["answered", "merged"])
+    ex.search("PAY TW")
     ex.filter(outcome="merged")
     assert ex.positions.tolist() == []
     ex.filter()

@@ -254,7 +254,7 @@ def test_what_the_model_wrote_makes_no_key(sim, frame):
     answered = frame.llm.generate("Say {text}", into="said")
     labelled = answered.llm.label("mood", LABELS)
 
-    assert labelled.fields == ["text", "channel"]
+    assert labelled.rows.fields == ["text", "channel"]
 
 
 def test_what_nobody_reads_makes_no_key_either(frame):
@@ -264,7 +264,7 @@ def test_what_nobody_reads_makes_no_key_either(frame):
     frame["picture"] = [b"png"] * 12
     frame["vector"] = [np.zeros(3)] * 12
 
-    assert frame.llm.label("mood", LABELS).fields == ["text", "channel"]
+    assert frame.llm.label("mood", LABELS).rows.fields == ["text", "channel"]
     assert frame.llm.label("mood", LABELS, fields=["picture", "text"]).position is not None
 
 

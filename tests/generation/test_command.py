@@ -80,7 +80,7 @@ def test_what_cannot_begin_ends_with_two(tmp_path, capsys):
     A missing file, a missing key: a sentence, no trace.
     """
     assert main(["--requests_filepath", str(tmp_path / "nowhere.jsonl")]) == 2
-    assert "There is no file" in capsys.readouterr().err
+    assert "No such file" in capsys.readouterr().err
     assert main(["--requests_filepath", str(write(tmp_path / "a.jsonl", ["a"]))]) == 2
     assert "OPENAI_API_KEY" in capsys.readouterr().err
 

@@ -138,9 +138,9 @@ def test_a_file_without_a_request_is_an_error(sim, tmp_path, content):
 
     with pytest.raises(UnreadableFile, match="is empty"):
         process(sim, source)
-    with pytest.raises(UnreadableFile, match="There is no file"):
+    with pytest.raises(UnreadableFile, match="No such file"):
         process(sim, tmp_path / "nowhere.jsonl")
-    with pytest.raises(UnreadableFile, match="is a folder"):
+    with pytest.raises(UnreadableFile, match="Is a directory"):
         process(sim, tmp_path)
     source.write_bytes(b"{nonsense\n7\n")
     with pytest.raises(UnreadableFile, match=r"No line of .* Line 1 of asked.jsonl is not JSON"):

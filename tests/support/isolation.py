@@ -136,6 +136,5 @@ def _forget_gates(engine: Any) -> None:
         if not gate.account.claims:
             del engine.gates[pool]
             engine._targets.pop(pool, None)
-            engine._bound.pop(pool, None)
     if not engine.gates:  # the first gate has the limiter followed again
         sys.modules["llmnb.rate_limiter.limiter"].GLOBAL_LIMITER._followers = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmnb import LLM
-from llmnb.chat.tools import choice_body, tool_bodies, tool_body
+from llmnb.chat.run_tools import choice_body, tool_bodies, tool_body
 from llmnb.errors import ConfigurationError
 from llmnb.testing import SimulatedProvider
 

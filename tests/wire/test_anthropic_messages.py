@@ -8,7 +8,7 @@ import pytest
 from llmnb import errors
 from llmnb.decide.quality import objection
 from llmnb.records import UnchosenLength
-from llmnb.wire.anthropic_requests import ANSWER_TOOL
+from llmnb.wire.anthropic_messages import ANSWER_TOOL
 from llmnb.wire.dialect import dialect
 
 CLAUDE = dialect("anthropic.messages")

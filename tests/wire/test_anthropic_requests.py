@@ -9,7 +9,7 @@ import pytest
 
 from llmnb import errors
 from llmnb.decide.quality import chosen_length
-from llmnb.wire.anthropic_requests import ANSWER_TOOL, DEFAULT_LENGTH
+from llmnb.wire.anthropic_messages import ANSWER_TOOL, DEFAULT_LENGTH
 from llmnb.wire.canonical import canonical
 from llmnb.wire.dialect import dialect
 

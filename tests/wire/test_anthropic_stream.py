@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from llmnb import errors
-from llmnb.wire.anthropic_requests import ANSWER_TOOL
+from llmnb.wire.anthropic_messages import ANSWER_TOOL
 from llmnb.wire.dialect import dialect
 
 CLAUDE = dialect("anthropic.messages")

@@ -8,8 +8,7 @@ import pytest
 
 from llmnb.wire.anthropic_messages import AnthropicMessages
 from llmnb.wire.gemini import GeminiGenerate
-from llmnb.wire.openai_chat import OpenAIChat
-from llmnb.wire.openai_text import OpenAIText
+from llmnb.wire.openai_chat import OpenAIChat, OpenAIText
 
 MESSAGE = {"role": "assistant", "content": "Hi"}
 

@@ -21,8 +21,7 @@ from llmnb.wire.canonical import canonical
 from llmnb.wire.classify import classify
 from llmnb.wire.dialect import dialect
 from llmnb.wire.event_stream import EventDecoder
-from llmnb.wire.limits import FAMILIES, limit_reports
-from llmnb.wire.retry_after import request_id, retry_after
+from llmnb.wire.limits import FAMILIES, limit_reports, request_id, retry_after
 
 fuzzed = settings(
     max_examples=200,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from llmnb.wire.openai_choices import text_of
+from llmnb.wire.openai_chat import text_of
 
 
 @pytest.mark.parametrize("value", [5, 1.5, True, False, [1, 2], ["a"], [{"name": "Ada"}], {"a": 1}])

@@ -7,8 +7,14 @@ import time
 
 import pytest
 
-from llmnb.wire.retry_after import delay_in_body, request_id, retry_after
-from llmnb.wire.waits import duration_of, number_of, wait_of
+from llmnb.wire.limits import (
+    delay_in_body,
+    duration_of,
+    number_of,
+    request_id,
+    retry_after,
+    wait_of,
+)
 
 NOW = 1_767_225_600.0
 """2026-01-01T00:00:00Z, a Thursday."""

@@ -39,7 +39,6 @@ def events(*chunks: bytes) -> list[bytes]:
         (b"event: nothing\n\n", []),
         (b"database: no\ndata: a\n\n", [b"a"]),
         (b" data: no\ndata: a\n\n", [b"a"]),
-        (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
         (b"\n\n\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"b"]),
         (
             "data: Grüße 🙂 \u2028 \x0b \x85 end\n\n".encode(),
