@@ -24,14 +24,12 @@ from llmnb.records import RawReply, Usage
 
 PACKAGE = "litellm"
 
-_NEVER_LEFT = frozenset(("ConnectError", "ConnectTimeout", "ClientConnectorError", "PoolTimeout"))
-_LOST = frozenset(
-    (
-        *("ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout"),
-        *("CloseError", "LocalProtocolError", "ServerDisconnectedError", "ClientPayloadError"),
-        *("ClientOSError", "IncompleteRead"),
-    )
-)
+_NEVER_LEFT = {"ConnectError", "ConnectTimeout", "ClientConnectorError", "PoolTimeout"}
+_LOST = {
+    *("ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout"),
+    *("CloseError", "LocalProtocolError", "ServerDisconnectedError", "ClientPayloadError"),
+    *("ClientOSError", "IncompleteRead"),
+}
 _lock = threading.Lock()
 _module: Any = None
 
@@ -111,13 +109,8 @@ async def ask(
                     first = time.monotonic() - began
     except Exception as error:
         return _reply_of_error(error, time.monotonic() - began)
-    return RawReply(
-        status=200,
-        headers={},
-        body=raw,
-        first_token_seconds=first,
-        seconds=time.monotonic() - began,
-    )
+    seconds = time.monotonic() - began
+    return RawReply(status=200, headers={}, body=raw, first_token_seconds=first, seconds=seconds)
 
 
 @functools.cache
@@ -188,17 +181,10 @@ def _reply_of_error(error: Exception, seconds: float) -> RawReply:
     status = getattr(error, "status_code", None)
     if not isinstance(status, int) or not 400 <= status < 600:
         status = 500 if "litellm" in type(error).__module__ else 400
-    problem = {
-        "message": message,
-        "type": type(error).__name__,
-        "code": getattr(error, "code", None),
-    }
-    return RawReply(
-        status=status,
-        headers=_headers(error),
-        body=orjson.dumps({"error": problem}),
-        seconds=seconds,
-    )
+    code = getattr(error, "code", None)
+    problem = {"message": message, "type": type(error).__name__, "code": code}
+    body = orjson.dumps({"error": problem})
+    return RawReply(status=status, headers=_headers(error), body=body, seconds=seconds)
 
 
 def _headers(error: Exception) -> dict[str, str]:

@@ -110,14 +110,8 @@ _UNKNOWN = _Schedule((), math.inf)
 
 def _manual_schedule(into: float, out: float, read: float, written: float) -> _Schedule:
     """Return a price that a person has set, in dollars for a million tokens."""
-    rates = Rates(
-        input=into,
-        output=out,
-        cache_read=read,
-        cache_write=written,
-        cache_write_hour=written,
-        reasoning=out,
-    )
+    cached = {"cache_read": read, "cache_write": written, "cache_write_hour": written}
+    rates = Rates(input=into, output=out, reasoning=out, **cached)
     return _Schedule((rates,), math.inf, is_manual=True)
 
 
@@ -162,20 +156,17 @@ def price(provider: str, model: str, usage: Usage) -> float | None:
     return None if factor is None else dollars * factor
 
 
-_USUAL = frozenset(
-    (
-        *("default", "standard", "standard_only", "auto", "on_demand", "on-demand", "unspecified"),
-        # Capacity that was bought beforehand: its tokens are counted at the usual price.
-        "scale",
-    )
-)
+_USUAL = {
+    *("default", "standard", "standard_only", "auto", "on_demand", "on-demand", "unspecified"),
+    "scale",  # capacity that was bought beforehand: its tokens are counted at the usual price
+}
 """Words for what is sold at the usual price."""
 
 _FLEX = "flex"
 _FASTER = ("priority", "fast")
 """Two names of one tier: OpenAI renamed it in July 2026 and takes both."""
 
-_DAY_OF_MODEL = r"(?:-\d{4}-\d\d-\d\d)?$"
+_DATED = r"(?:-\d{4}-\d\d-\d\d)?$"
 _FASTER_FACTORS = (
     (r"gpt-5-mini|gpt-5\.1-codex-mini", 1.8),
     (r"gpt-4\.1(?:-mini)?", 1.75),
@@ -233,10 +224,8 @@ def tier_factor(provider: str, model: str, tier: str) -> float | None:
     if provider == "gemini":
         return _GEMINI_FASTER
     listed = _FASTER_FACTORS + (_FASTER_AT_OPENAI if provider == "openai" else ())
-    return next(
-        (factor for models, factor in listed if re.match(f"(?:{models}){_DAY_OF_MODEL}", model)),
-        None,
-    )
+    factors = (factor for models, factor in listed if re.match(f"(?:{models}){_DATED}", model))
+    return next(factors, None)
 
 
 def is_usual(tier: str | None) -> bool:
@@ -318,22 +307,21 @@ def prices_date() -> str:
     The table does not say when it was made, only from which days some prices
     hold: it is at least as new as the latest of them that has begun.
     """
+    today = datetime.now(UTC).date()
 
-    def begun() -> list[date]:
+    def latest() -> date:
         from genai_prices.data_snapshot import get_snapshot
 
-        days = [
+        days = (
             getattr(price.constraint, "start_date", None)
             for provider in get_snapshot().providers
             for model in provider.models
             if isinstance(model.prices, list)
             for price in model.prices
-        ]
-        return [day for day in days if day is not None and day <= today]
+        )
+        return max((day for day in days if day is not None and day <= today), default=today)
 
-    today = datetime.now(UTC).date()
-    none: list[date] = []
-    return max(_or_default(begun, none), default=today).isoformat()
+    return _or_default(latest, today).isoformat()
 
 
 def _dollars(per_million: float | None, otherwise: float = 0.0) -> float:

@@ -238,7 +238,7 @@ def _write_down(
 
 def _check_budget(setting: _Setting, calls: Sequence[Call]) -> None:
     """Refuse what may cost more than the budget: a batch cannot be stopped at a dollar."""
-    if setting.budget_usd is None or not calls:
+    if setting.budget_usd is None:
         return
     most = 0.0
     for call in calls:

@@ -13,7 +13,7 @@ from llmnb.display.escape import html_text
 from llmnb.display.html_fragments import strong
 from llmnb.display.texts import counted, cut
 from llmnb.evaluation.card import UNBROKEN, Card, Part, axis, foot, listed, sentence, whisker
-from llmnb.evaluation.comparison_score import Rival
+from llmnb.evaluation.scores import Rival
 
 _SHOWN = 12
 """Rivals that are shown at most."""

@@ -37,8 +37,7 @@ from llmnb.evaluation.card import (
     whisker,
     without_a_row,
 )
-from llmnb.evaluation.label_score import LabelScore
-from llmnb.evaluation.number_score import NumberScore
+from llmnb.evaluation.scores import LabelScore, NumberScore
 from llmnb.evaluation.statistics import wilson
 
 _MATRIX_LABELS = 10

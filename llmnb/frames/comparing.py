@@ -19,8 +19,8 @@ from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.evaluation.comparison_card import ComparisonCard, RankedRival
-from llmnb.evaluation.comparison_score import Rival, rank
 from llmnb.evaluation.labels import Spellings, folded, label_text
+from llmnb.evaluation.scores import Rival, rank
 from llmnb.frames import overwriting
 from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job

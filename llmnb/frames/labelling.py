@@ -142,18 +142,6 @@ class Labeller(Labelled, Shown):
         act = self.rows.said(row)
         return act is None or (act.label is not None and self.known(act.label) is None)
 
-    def choice(self, label: Any) -> Label:
-        """Return the label that a value means.
-
-        Raises:
-            InputError: If it is none of the labels.
-        """
-        choice = self.known(label)
-        if choice is None:
-            known = ", ".join(repr(label) for label in self.choices[:20])
-            raise InputError(f"{label!r} is none of the labels: {known}.")
-        return choice
-
     def known(self, label: Any) -> Label | None:
         """Return the label that a value means, None where it is none of the labels."""
         return self._by_key.get(label_key(label))
@@ -171,7 +159,11 @@ class Labeller(Labelled, Shown):
             StoreError: If it could not be kept: then the same row is asked about, and
                 `save_again` tries once more.
         """
-        self._say(self.choice(label))
+        choice = self.known(label)
+        if choice is None:
+            known = ", ".join(repr(label) for label in self.choices[:20])
+            raise InputError(f"{label!r} is none of the labels: {known}.")
+        self._say(choice)
 
     def skip(self) -> None:
         """Pass over the row at `position`.

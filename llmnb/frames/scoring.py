@@ -15,10 +15,9 @@ from llmnb.display.texts import cut
 from llmnb.engine import gc_thresholds
 from llmnb.errors import ConfigurationError
 from llmnb.evaluation.card import Carded
-from llmnb.evaluation.label_score import LabelScore, label_score
 from llmnb.evaluation.labels import Spellings, numbers
-from llmnb.evaluation.number_score import NumberScore, number_score
 from llmnb.evaluation.score_card import LabelCard, NumberCard, ScoreCard, missing_name
+from llmnb.evaluation.scores import LabelScore, NumberScore, label_score, number_score
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source, TableSource, name_of
 from llmnb.frames.template import known_cells

@@ -95,9 +95,8 @@ ADDRESS = ("api_base", "base_url", "url")
 _OF_THE_CONFIG = frozenset(
     (
         *("name", "model", "model_name", "model_list", "router_kwargs", "fallbacks", "kwargs"),
-        *("caching",),
         *("default_fallbacks", "rate_limit", "request_limit", "pass_through_router", "n"),
-        *("litellm_params", "model_info"),
+        *("litellm_params", "model_info", "caching"),
     )
 )
 _CONNECTS = ("aws_", "vertex_", "azure_", "watsonx_", "sagemaker_", "gcs_")

@@ -51,14 +51,9 @@ class LLMParams:
 
     def body(self) -> dict[str, Any]:
         """Return those that are set, as fields of a request."""
-        named = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "extra"
-        }
-        return {name: value for name, value in named.items() if value is not None} | dict(
-            self.extra
-        )
+        named = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        extra = named.pop("extra")
+        return {name: value for name, value in named.items() if value is not None} | dict(extra)
 
 
 @full_signature

@@ -139,23 +139,17 @@ def card(labeller: Labeller, rows: Rows | None, notes: str, *, is_hidden: bool) 
         given = said.label if said is not None else None
     if labeller.unsaved is not None:
         given = labeller.unsaved.label
+    choice = labeller.known(given)
     last = _last(labeller, rows, notes, is_hidden=is_hidden)
     text = cut(single_line(rows.whole_text(position), 400), 400)
     return {
         **shown,
         "item": rows.item(position),
-        "given": _index(labeller, given),
+        "given": None if choice is None else labeller.choices.index(choice),
         "review": int(labeller.is_reviewing),
         "last": last,
         "says": f"{''.join(last['parts'])} {rows.name(position)}: {visible(text)}",
     }
-
-
-def _index(labeller: Labeller, label: Any) -> int | None:
-    if label is None:
-        return None
-    choice = labeller.known(label)
-    return None if choice is None else labeller.choices.index(choice)
 
 
 def _last(labeller: Labeller, rows: Rows, notes: str, *, is_hidden: bool) -> dict[str, Any]:
@@ -188,6 +182,7 @@ def _last(labeller: Labeller, rows: Rows, notes: str, *, is_hidden: bool) -> dic
     if not labeller.sample.is_random:
         glyph, tone, parts = "clock", "wait", [*parts, "", f" {_NOT_RANDOM}"]
     foreign = 0 if event.kind else len(labeller.foreign_rows())
+    these = "it" if foreign == 1 else f"these {foreign:,}"
     return {
         "glyph": glyph,
         "tone": tone,
@@ -195,7 +190,7 @@ def _last(labeller: Labeller, rows: Rows, notes: str, *, is_hidden: bool) -> dic
         "agree": [] if is_hidden else _agreement(labeller),
         "undo": int(labeller.last is not None),
         "hide": int(is_hidden) if labeller.has_answers and labeller.last is not None else None,
-        "foreign": f"Label {_these(foreign)} again" if foreign else "",
+        "foreign": f"Label {these} again" if foreign else "",
     }
 
 
@@ -266,10 +261,6 @@ def _agreement(labeller: Labeller) -> Parts:
 
 def _shown(label: Any) -> str:
     return visible(label, longest=_NAME)
-
-
-def _these(number: int) -> str:
-    return "it" if number == 1 else f"these {number:,}"
 
 
 # ---------------------------------------------------------------------------- no rows

@@ -130,10 +130,8 @@ class HTTPTarget:
             )
         body = canonical.with_plain_numbers(written)
         decisive = canonical.canonical(body)
-        dialect, endpoint = self.dialect_name, self.endpoint
-        key = answer_key(
-            dialect=dialect, endpoint=endpoint, body=decisive, sample=sample, extra=extra
-        )
+        who: dict[str, Any] = {"dialect": self.dialect_name, "endpoint": self.endpoint}
+        key = answer_key(body=decisive, sample=sample, extra=extra, **who)
         # The canonical bytes are a good body themselves, unless a field was left out of them.
         is_whole = canonical.UNDECIDING.isdisjoint(body)
         has_tier = not is_whole and not canonical.TIERS.isdisjoint(body)
@@ -141,15 +139,10 @@ class HTTPTarget:
             if before is not None:
                 written = self.dialect.body(before, model=self.model, params=params)
             older = canonical.canonical_in_0_1(written)
-            key = RenamedKey(
-                key,
-                answer_key(
-                    dialect=dialect, endpoint=endpoint, body=older, sample=sample, extra=extra
-                ),
-            )
+            key = RenamedKey(key, answer_key(body=older, sample=sample, extra=extra, **who))
         wire = decisive if is_whole else canonical.json_body(body)
         call = Call(self, body, decisive, wire, key)
-        if dialect == "openai.embeddings":
+        if self.dialect_name == "openai.embeddings":
             call.verify = functools.partial(with_every_vector, inputs=inputs_in(body))
         return call
 

@@ -117,8 +117,6 @@ class VLLMTarget(HTTPTarget):
                 f"{self.model} reads and writes at most {self._engine.max_len} tokens together, "
                 f"and this prompt has {len(prompt)}; nothing was generated for it. "
                 "Shorten it, ask for fewer tokens, or load the model with a larger max_model_len.",
-                provider=self.provider,
-                model=self.model,
             )
         fields.setdefault("max_tokens", room)
         return prompt, self._engine.sampling(**fields)
@@ -129,14 +127,10 @@ class VLLMTarget(HTTPTarget):
         if self._engine.is_refusal(error):
             return RequestRejected(
                 f"vLLM refuses this request: {message} Nothing was generated for it.",
-                provider=self.provider,
-                model=self.model,
             )
         return ProviderError(
             f"The vLLM engine broke while it wrote: {type(error).__name__}: {message} "
             "Load the model again.",
-            provider=self.provider,
-            model=self.model,
         )
 
     def _tokens(self, body: Mapping[str, Any]) -> list[int]:
@@ -152,8 +146,6 @@ class VLLMTarget(HTTPTarget):
         raise RequestRejected(
             "A vLLM engine in this process takes one text or one list of tokens as a prompt; "
             "nothing was generated for it.",
-            provider=self.provider,
-            model=self.model,
         )
 
 

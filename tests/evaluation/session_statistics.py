@@ -19,8 +19,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from llmnb.evaluation.label_score import label_score
-from llmnb.evaluation.number_score import number_score
+from llmnb.evaluation.scores import label_score, number_score
 from llmnb.evaluation.statistics import holm, mcnemar, spearman, wilson
 
 TABLES = 400

@@ -7,7 +7,7 @@ import pytest
 
 import llmnb
 from llmnb.evaluation.comparison_card import ComparisonCard, RankedRival
-from llmnb.evaluation.comparison_score import rank
+from llmnb.evaluation.scores import rank
 
 pytestmark = pytest.mark.browser
 

@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from llmnb.evaluation.label_score import label_score
-from llmnb.evaluation.number_score import number_score
+from llmnb.evaluation.scores import label_score, number_score
 from llmnb.evaluation.statistics import holm, kappa, mcnemar, spearman, wilson
 
 # By statsmodels 0.15.0, `proportion_confint(…, method="wilson")`.
