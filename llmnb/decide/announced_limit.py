@@ -386,6 +386,11 @@ class AnnouncedLimit:
             return math.inf if self.left is None else self.left
         return self._lefts[0][0] + self.refill.inflow(now)
 
+    def allowance(self, now: float) -> float:
+        """Return how many units may be sent now without one of them being refused."""
+        self._settle(now)
+        return min(self._bounds(now, 1.0, 0.0))
+
     def _bounds(self, now: float, share: float, reserve: float) -> tuple[float, float, float]:
         """Return three bounds: as reported, of a bucket that is full now, and of one that was."""
         base, refill = self.base(now), self.refill

@@ -95,10 +95,10 @@ def sentence(text: str, margin: str = "0 0 8px") -> Part:
     return note(html_text(text), margin), wrapped(text)
 
 
-def foot(text: str) -> Part:
-    """Return a card's last line."""
+def foot(text: str, before: str = "") -> Part:
+    """Return a card's last line; `before` is HTML that stands at its head."""
     style = f"margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
-    return f'<p style="{style}">{html_text(text)}</p>', ["", *wrapped(text)]
+    return f'<p style="{style}">{before}{html_text(text)}</p>', ["", *wrapped(text)]
 
 
 def listed(title: str, rows: Sequence[Sequence[str]]) -> Part:

@@ -88,11 +88,14 @@ class ScoreCard(Card):
         if figures := self._figures():
             yield _figures_part(figures)
         yield from self._drawn()
-        more = f"The other {self.others_wrong:,}: score.wrong" if self.others_wrong else ""
         if self.wrong:
             yield listed("Wrong rows, worst first", [_WRONG_HEAD, *self.wrong])
-        html, _ = foot(" · ".join(filter(None, [more, subject])))
-        yield html, ["", more] if more else []
+        if not self.others_wrong:
+            yield foot(subject)[0], []
+            return
+        more = f"The other {self.others_wrong:,}: "
+        html, _ = foot(f" · {self._order()}{subject}", f"{more}<code>score.wrong</code>")
+        yield html, ["", f"{more}score.wrong"]
 
     @abstractmethod
     def _counts(self) -> Iterator[str]:
@@ -101,6 +104,10 @@ class ScoreCard(Card):
     @abstractmethod
     def _figures(self) -> list[tuple[str, str]]:
         """Return the figures that mean something here, with their names."""
+
+    def _order(self) -> str:
+        """Return what is to be known of the order of the wrong rows, for the last line."""
+        return ""
 
     @abstractmethod
     def _drawn(self) -> Iterator[Part]:
@@ -212,6 +219,9 @@ class LabelCard(ScoreCard):
             always = f"always “{cut(self.shown(label), 20)}” is right"
             figures.append((always, f"{_percent(share)} %"))
         return figures
+
+    def _order(self) -> str:
+        return "those without an answer stand last in it · " if self.score.missing else ""
 
     def _drawn(self) -> Iterator[Part]:
         count = len(self.score.labels)

@@ -127,6 +127,13 @@ class Accessor:
             line("Shift-Tab behind a verb's bracket explains it.", f"margin-top:4px;{FAINT}"),
         )
 
+    def __getattr__(self, name: str) -> Any:
+        import difflib  # not before somebody mistypes
+
+        near = difflib.get_close_matches(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
+        hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
+        raise AttributeError(f".llm has no {name!r}.{hint}", name=name, obj=self)
+
     def _do(self, verb: str, *arguments: Any, **keywords: Any) -> Any:
         """Do a verb of the library, and block for what it prepares.
 

@@ -179,7 +179,11 @@ class _QuotedReader:
                 quotes[quote_name(column)] = self._quote(name, rest.pop(quote_name(name), None))
             document = rest[WRAPPER] if self._is_single else rest
         value = self._plain.plain(self._plain.read(document))
-        return {**({WRAPPER: value} if self._is_single else value), **quotes}
+        if self._is_single:
+            return {WRAPPER: value, **quotes}
+        if not isinstance(value, dict):  # a schema may name properties and allow other values
+            raise Misfit(["the whole: is no object"])
+        return {**value, **quotes}
 
     def _quote(self, name: str, quote: Any) -> Any:
         if name in self._lists and isinstance(quote, str):

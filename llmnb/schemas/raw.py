@@ -64,10 +64,16 @@ class Raw:
         try:
             errors = itertools.islice(self._validator.iter_errors(document), _MOST_LOOKED_AT)
             faults = [_fault(exceptions.best_match([error]) or error) for error in errors]
-        except RecursionError:
-            faults = ["the whole: is nested too deeply to be checked"]
-        except Exception as error:  # a keyword the check itself stumbles over
-            faults = [f"its check failed: {type(error).__name__}: {single_line(str(error), 100)}"]
+        except BaseException as error:
+            # A schema that leads to itself: at the end of the stack the checking package's Rust
+            # may meet it first, whose panics are a BaseException that cannot be imported.
+            if isinstance(error, RecursionError) or type(error).__name__ == "PanicException":
+                faults = ["the whole: is nested too deeply to be checked"]
+            elif isinstance(error, Exception):  # a keyword the check itself stumbles over
+                kind = type(error).__name__
+                faults = [f"its check failed: {kind}: {single_line(str(error), 100)}"]
+            else:
+                raise
         if faults:
             raise Misfit(faults)
         return document

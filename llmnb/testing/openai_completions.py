@@ -241,7 +241,7 @@ class _Text(_Completions):
             body,
             prompts,
             max_tokens=_DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens,
-            samples=(whole_number(body, "n") or 1) * len(prompts),
+            samples=min(whole_number(body, "n") or 1, _MOST_SAMPLES) * len(prompts),
             stop=stop_texts(body),
             is_streamed=is_streamed,
             wants_usage=wants_usage,

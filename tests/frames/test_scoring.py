@@ -50,6 +50,15 @@ def test_wrong_rows_keep_their_index_and_stand_commonest_confusion_first():
     assert score.wrong.columns.tolist() == ["mood"]
 
 
+def test_the_page_says_where_the_rows_without_an_answer_stand():
+    """
+    Where not all wrong rows are shown; what gives the others can be copied.
+    """
+    frame = pd.DataFrame({"mood": ["b", None] * 20})
+    page = frame.llm.score("mood", ["a", "b"] * 20)._repr_html_()
+    assert "<code>score.wrong</code> · those without an answer stand last in it" in page
+
+
 def test_wrong_rows_stand_by_the_models_confidence_where_it_is_known():
     """
     What the model was surest of comes first.

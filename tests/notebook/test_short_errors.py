@@ -28,7 +28,7 @@ MISTAKES = {
     "several columns": ('df.llm.generate("{text}", into=["a", "b"])', "one column"),
     "a key in the call": ('df.llm.generate("{text}", api_key="k")', "llmnb.LLM(model=…, api_key="),
     "a model as address": ('llmnb.LLM("openai/m").generate("a")', "write model='openai/m'"),
-    "a text as labels": ('df.llm.classify("text", "good")', "a list of them"),
+    "a text as labels": ('df.llm.classify("text", "good")', "a list of texts"),
     "a series": ('df["text"].llm.generate("{}", modle="x")', "Did you mean"),
     "plan": ('df.llm.plan("{txet}")', "'stars'"),
     "start": ('df.llm.start("{txet}")', "'stars'"),

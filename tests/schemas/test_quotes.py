@@ -101,6 +101,15 @@ def test_what_is_no_object_with_fields_has_a_single_quote(kind, text, value, quo
     assert output.validate(text) == {"value": value, "value_quote": quote}
 
 
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"x"', '[{"a": 1}]'])
+def test_an_answer_without_fields_does_not_fit_a_schema_of_named_fields(text):
+    """
+    Though a schema that names properties without a type allows it.
+    """
+    with pytest.raises(SchemaMismatch, match="is no object"):
+        quoted(output_of({"properties": {"a": {}}})).validate(text)
+
+
 @pytest.mark.parametrize("taken", ["a_quote", "a_supported"])
 def test_a_field_that_is_called_like_a_quote_is_an_error_that_names_it(taken):
     """
