@@ -3,7 +3,7 @@
 Where a text has too many, `longest_fitting` says how much of it fits.
 
 tiktoken fetches its tables when they are first needed, and sets no timeout while
-it does. Here it may not: an encoding is only loaded when its table is already on this
+it does. So an encoding is only loaded here when its table is already on this
 machine and whole; else the count is an estimate and says so. Nothing is downloaded.
 
 Three answers, for three uses:
@@ -17,7 +17,7 @@ Three answers, for three uses:
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import importlib.util
 import math
 import os
@@ -49,6 +49,33 @@ Source:
 
 TOKENS_PER_IMAGE = 765
 """A square of 1024 pixels in high detail, by OpenAI's vision guide: 85 + 4 * 170."""
+
+_TABLES = {
+    "cl100k_base": (
+        "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+        "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+    ),
+    "o200k_base": (
+        "fb374d419588a4632f3f557e76b4b70aebbca790",
+        "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+    ),
+    "p50k_base": (
+        "ec7223a39ce59f226a68acc30dc1af2788490e15",
+        "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
+    ),
+    "r50k_base": (
+        "0ea1e91bbb3a60f729a8dc8f777fd2fc07cd8df4",
+        "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
+    ),
+}
+"""For each table its file name in tiktoken's cache (sha1 of its address) and its sha256."""
+
+_TABLE_OF = {
+    **{name: name for name in _TABLES},
+    "o200k_harmony": "o200k_base",
+    "p50k_edit": "p50k_base",
+    "gpt2": "r50k_base",  # the same merges, which tiktoken keeps in two further files
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +402,14 @@ def _encoding_of(model: str) -> str | None:
 
 def _encoder(name: str) -> Any:
     """Return tiktoken's encoding, or None when its table is not on this machine."""
+    try:
+        return _encodings[name]
+    except KeyError:
+        pass
+    if name not in _TABLE_OF:
+        raise ConfigurationError(
+            f"There is no token encoding {name!r}. There are: {', '.join(sorted(_TABLE_OF))}."
+        )
     with _lock:
         if name not in _encodings:
             _encodings[name] = _load(name)
@@ -382,27 +417,25 @@ def _encoder(name: str) -> Any:
 
 
 def _load(name: str) -> Any:
-    """Return an encoding from the first folder that holds its table whole; None without any."""
-    import tiktoken.load
+    folder = _folder_with(_TABLE_OF[name])
+    if folder is None:
+        return None
+    import tiktoken
 
-    known = tiktoken.list_encoding_names()
-    if name not in known:
-        raise ConfigurationError(
-            f"There is no token encoding {name!r}. There are: {', '.join(sorted(known))}."
-        )
+    with environment.variables({"TIKTOKEN_CACHE_DIR": str(folder)}):
+        return tiktoken.get_encoding(_TABLE_OF[name] if name == "gpt2" else name)
 
-    def refuse(address: str) -> bytes:
-        raise FileNotFoundError(address)
 
-    loader: Any = tiktoken.load
-    fetch, loader.read_file = getattr(loader, "read_file", None), refuse
-    try:
-        for folder in _folders():
-            cache = environment.variables({"TIKTOKEN_CACHE_DIR": str(folder)})
-            with contextlib.suppress(FileNotFoundError), cache:
-                return tiktoken.get_encoding(name)
-    finally:
-        loader.read_file = fetch
+def _folder_with(table: str) -> Path | None:
+    """Return the folder that holds a whole copy of a table; None without any."""
+    file, sha256 = _TABLES[table]
+    for folder in _folders():
+        try:
+            data = (folder / file).read_bytes()
+        except OSError:
+            continue
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return folder
     return None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +94,8 @@ class Encoding:
         """Run a script that knows the encoding; return what it printed as JSON."""
         begin = (
             "import json\nfrom llmnb.adapters import tokens\n"
+            f"tokens._TABLES['small'] = ({self.file!r}, {self.sha256!r})\n"
+            "tokens._TABLE_OF['small'] = 'small'\n"
             "def show(count): print(json.dumps([count.tokens, count.is_estimate]))\n"
         )
         search = os.pathsep.join([str(self.plugins), os.environ["PYTHONPATH"]])
@@ -234,9 +239,9 @@ def test_without_its_table_an_encoding_estimates_and_asks_nobody(small, listener
     assert not was_asked(listener)
 
 
-def test_a_broken_table_is_not_fetched_again(small, listener):
+def test_a_broken_table_is_not_shown_to_tiktoken(small, listener):
     """
-    The count is an estimate then, too.
+    tiktoken would delete it and fetch it again; here it is left alone.
     """
     broken = small.cache / small.file
     broken.write_bytes(TABLE[:-10])
@@ -246,7 +251,25 @@ def test_a_broken_table_is_not_fetched_again(small, listener):
     )
 
     assert counted == [1, True]
+    assert broken.exists()
     assert not was_asked(listener)
+
+
+def test_the_pinned_tables_are_tiktokens_own():
+    """
+    File names and hashes agree with the addresses and hashes in the installed tiktoken.
+    """
+    from tiktoken_ext import openai_public
+
+    source = inspect.getsource(openai_public)
+    pattern = r'"(https://[^"]+/(\w+)\.tiktoken)",\s*expected_hash="(\w+)"'
+    theirs = {
+        name: (hashlib.sha1(address.encode()).hexdigest(), sha256)
+        for address, name, sha256 in re.findall(pattern, source)
+    }
+
+    assert theirs == tokens._TABLES
+    assert set(tokens._TABLE_OF) == set(tiktoken.list_encoding_names())
 
 
 # ---------------------------------------------------------------------- requests
