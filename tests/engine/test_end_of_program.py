@@ -34,16 +34,6 @@ ENDS = """
     run = llm.start(rows)
     print("started", flush=True)
     sys.stdin.readline()
-    if how == "exit":
-        sys.exit(0)
-    if how == "error":
-        raise ValueError("mine")
-"""
-
-INTERRUPTED = """
-    run = llm.start(rows)
-    print("started", flush=True)
-    sys.stdin.readline()
 
     def tell():
         while run.status().state != "stopping":
@@ -51,6 +41,10 @@ INTERRUPTED = """
         print("stopping", flush=True)
 
     threading.Thread(target=tell, daemon=True).start()
+    if how == "exit":
+        sys.exit(0)
+    if how == "error":
+        raise ValueError("mine")
 """
 
 OTHER_THREAD = """
@@ -108,7 +102,8 @@ def test_a_program_that_ends_says_in_one_line_what_is_unfinished(how, tmp_path):
         with program(sim, tmp_path, ENDS, how) as child:
             sim.wait_received(4)
             end(child)
-            sim.release()
+            assert child.stdout.readline() == "stopping\n"
+            sim.release()  # not a moment before: a run that goes on would send the next row
             _, said = child.communicate(timeout=60)
         assert child.returncode == (how == "error")
         *before, last = said.splitlines()
@@ -171,7 +166,7 @@ def test_ctrl_c_while_the_end_waits_for_replies_ends_it_without_a_traceback(tmp_
     """
     with Laboratory(reply=lambda prompt: prompt) as sim:
         sim.hold(lambda request: request.number >= 4)
-        with program(sim, tmp_path, INTERRUPTED) as child:
+        with program(sim, tmp_path, ENDS) as child:
             sim.wait_received(8)
             end(child)
             assert child.stdout.readline() == "stopping\n"
