@@ -100,8 +100,8 @@ def text_of_tokens(numbers: Iterable[object]) -> str:
     """Return a text for a list of token numbers, which counts as that many tokens.
 
     Example:
-        >>> count_tokens(text_of_tokens([1, 20_000, 3]))
-        3
+        >>> text_of_tokens([1, 20_000, 3])
+    '   10000   3'
     """
     size = CHARACTERS_PER_TOKEN
     return "".join(f"{number!s:>{size}}"[-size:] for number in numbers)
