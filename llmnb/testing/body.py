@@ -101,7 +101,7 @@ def text_of_tokens(numbers: Iterable[object]) -> str:
 
     Example:
         >>> text_of_tokens([1, 20_000, 3])
-    '   10000   3'
+        '   10000   3'
     """
     size = CHARACTERS_PER_TOKEN
     return "".join(f"{number!s:>{size}}"[-size:] for number in numbers)
