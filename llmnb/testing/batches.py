@@ -75,7 +75,7 @@ class Batches:
         is_openai = not path[:position].endswith("/messages")
         kind, *names = path[position + 1 :].split("/")
         if not self._is_accepted(headers):
-            return failure(*(OPENAI if is_openai else ANTHROPIC).wrong_key())
+            return failure(*(OPENAI if is_openai else ANTHROPIC).mistake("wrong key"))
         if kind == "files" and method == "POST":
             return self._keep_file(raw)
         if kind == "files":

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
@@ -80,8 +81,8 @@ class Instead(Fault):
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     meaning: Meaning = "exact"
-    figures: tuple[int, ...] = ()
-    """Numbers that its text names."""
+    figures: tuple[tuple[str, int], ...] = ()
+    """Names and values of the numbers in its text."""
 
     @property
     def needs_answer(self) -> bool:
@@ -182,7 +183,7 @@ def quota() -> Fault:
 
 def context_overflow(limit: int = 8192, asked: int = 9000) -> Fault:
     """Refuse a prompt as too long."""
-    figures = (limit, asked)
+    figures = (("limit", limit), ("asked", asked))
     return Instead(name="context_overflow", status=400, meaning="context", figures=figures)
 
 
@@ -426,11 +427,7 @@ def always(fault: FaultLike) -> Rule:
         >>> with SimulatedProvider(faults=always(503)) as sim:
         ...     pass  # every request is answered with 503
     """
-    return functools.partial(_always, as_fault(fault))
-
-
-def _always(fault: Fault | None, request: SimulatedRequest) -> Fault | None:
-    return fault
+    return functools.partial(_during, -math.inf, math.inf, as_fault(fault))
 
 
 def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:

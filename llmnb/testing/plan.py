@@ -31,7 +31,7 @@ class ReplyPlan:
     """What the server is to do about one request."""
 
     status: int
-    body: bytes
+    body: bytes = b""
     content_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
@@ -68,6 +68,11 @@ class ReplyPlan:
 
     sent_tokens: int = 0
     """Output tokens that have left so far; the server counts them."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Output tokens of the whole answer."""
+        return 0 if self.answer is None else self.answer.completion_tokens
 
 
 # --------------------------------------------------------------------------------- events
