@@ -11,8 +11,7 @@ from llmnb.options import (
     Door,
     body_of,
     names,
-    params_in,
-    refuse_unknown,
+    read_keywords,
     refuse_with_batch,
     with_params,
 )
@@ -99,9 +98,8 @@ def options_of(
         >>> options_of({"max_tokens": 9}).body
         {'max_tokens': 9}
     """
-    refuse_unknown(keywords, [*KEYWORDS[known], "params"], where)
-    params, rest = params_in(keywords)
-    if params:
-        rest["params"] = with_params(rest.get("params"), params)
-    table = KEYWORDS["GenerateOptions"]
-    return Options(**{name: table[name].checked(name, value) for name, value in rest.items()})
+    taken = [*KEYWORDS[known], "params"]
+    options, fields = read_keywords(keywords, taken, where, KEYWORDS["GenerateOptions"])
+    if fields:
+        options["params"] = with_params(options.get("params"), fields)
+    return Options(**options)
