@@ -286,7 +286,7 @@ class RequestTask(ClaimedRequest):
     def _dispatch(self, gate: Gate, ticket: Ticket) -> Awaitable[Result]:
         """Send the request whose turn has come."""
         on_delta = self.next_on_delta() if self.context.streams else None
-        return Attempt(self.call, gate, ticket, self.context.backlog).send(on_delta)
+        return Attempt(self.call, gate, self.context.backlog).send(ticket, on_delta)
 
     async def _turn(self, gate: Gate, is_first: bool) -> Ticket:
         """Wait for a turn; not while paused, never once the target is disabled."""

@@ -54,7 +54,10 @@ class Run(RunHandle[list[Outcome]]):
         at_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
+        self.project = store.name
         self._index = options.index
+        if options.index is not None:
+            self.run_id = options.index.run_id
         self._loop = bridge.loop_thread().loop
         self._prepare = prepare
         self._store = store
@@ -72,11 +75,6 @@ class Run(RunHandle[list[Outcome]]):
             self._index.end({**as_json(self.status()), "error": error})
 
     # ----------------------------------------------------- from any thread: reading
-
-    @property
-    def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
-        return "" if self._index is None else self._index.run_id
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
@@ -96,7 +94,7 @@ class Run(RunHandle[list[Outcome]]):
             counts,
             row_of=self.row_of,
             state=run_loop.state,
-            project=context.store.name,
+            project=self.project,
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,
@@ -124,11 +122,6 @@ class Run(RunHandle[list[Outcome]]):
     def counts(self) -> StatusTracker:
         """A copy of the counts as they are now, without the rest of `status`."""
         return self._run_loop.context.counters.tracker_copy()
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
-        return self._run_loop.context.store.name
 
     @property
     def asked(self) -> str:
@@ -192,13 +185,15 @@ class Run(RunHandle[list[Outcome]]):
         changes = {LIMITS[name]: value for name, value in limits.items()}
         context = self._run_loop.context
         options = context.options
-        changed = dataclasses.replace(options.limits, **changes)
         # What was said of the account is what the person changes, where it was said there.
         named = {name: value for name, value in changes.items() if getattr(options.account, name)}
-        account = dataclasses.replace(options.account, **named)
         # Known at once to the next change, whichever thread makes it.
-        context.options = dataclasses.replace(options, limits=changed, account=account)
-        self._steer(lambda: self._run_loop.set_limits(changed, account))
+        context.options = dataclasses.replace(
+            options,
+            limits=dataclasses.replace(options.limits, **changes),
+            account=dataclasses.replace(options.account, **named),
+        )
+        self._steer(self._run_loop.apply_limits)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> Run:
         if self._run_loop.streamed is not None:

@@ -40,7 +40,7 @@ from llmnb.errors import (
     StoreError,
     without_money,
 )
-from llmnb.records import Limits, Outcome, Reply
+from llmnb.records import Outcome, Reply
 from llmnb.store.entry import Entry
 
 logger = logging.getLogger("llmnb")
@@ -192,11 +192,13 @@ class RunLoop:
             if self.streamed is not None:
                 self.streamed.wake()
 
-    def set_limits(self, limits: Limits, account: Limits) -> None:
-        """Hold every target to other limits from now on: this run's, and the account's."""
-        self.context.set_limits(limits, account)
+    def apply_limits(self) -> None:
+        """Hold every target to the limits in the context's options, which have changed."""
+        self.context.claim_limits()
         self.context.counters.restart_pace()
-        window = max(self._window, _window(limits.intersect(account).concurrency))
+        options = self.context.options
+        concurrency = options.limits.intersect(options.account).concurrency
+        window = max(self._window, _window(concurrency))
         self._pulls_below += window - self._window
         self._window = window
         self._room.set()
