@@ -20,7 +20,6 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import RawReply, Reply
-from llmnb.store.entry import Entry
 from llmnb.wire.dialect import tier_in
 
 
@@ -70,16 +69,11 @@ class Backlog:
 
 @dataclass(slots=True, eq=False)
 class ReceivedReply:
-    """A reply that was read, just now or from the store."""
+    """A reply that has come and was read."""
 
     call: Call
     raw: RawReply
     reply: Reply
-
-    @classmethod
-    def from_store(cls, call: Call, entry: Entry, reply: Reply) -> ReceivedReply:
-        """Return a stored answer as if it had just come."""
-        return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
 
 Result = ReceivedReply | LLMNBError

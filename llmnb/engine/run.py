@@ -115,7 +115,7 @@ class Run(RunHandle[list[Outcome]]):
             requests_per_minute=requests,
             tokens_per_minute=tokens,
             budget_usd=context.options.budget_usd,
-            waited_seconds=context.waited_seconds,
+            waited_seconds=sum(pool.gate.waited - pool.waited_before for pool in pools),
         )
 
     @property
@@ -250,8 +250,7 @@ def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
     target, gate, account = pool.target, pool.gate, pool.gate.account
     # An ended run has no lane any more; its limits are shown all the same.
     limits = account.limits(run).intersect(run.options.limits)
-    announced, announced_limits = account.announced, account.announced.limits()
-    learned = (announced_limits.requests_per_minute, account.learned_pace)
+    announced = account.announced
     return PoolStatus(
         provider=target.provider,
         model=target.model,
@@ -260,7 +259,6 @@ def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
         is_adaptive=limits.concurrency is None and account.finding is not None,
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
-        learned=limits.requests_per_minute is not None and limits.requests_per_minute in learned,
         requests_from=account.source("requests", limits.requests_per_minute),
         tokens_from=account.source("tokens", limits.tokens_per_minute),
         requests_left=announced.left("requests", now),

@@ -217,11 +217,6 @@ class RunContext:
         if not self.resumed.is_set():
             pool.gate.pause_run(self)
 
-    @property
-    def waited_seconds(self) -> float:
-        """Seconds that providers have asked this run to wait."""
-        return sum(pool.gate.waited - pool.waited_before for pool in list(self.pools.values()))
-
     def pause(self) -> None:
         """Send nothing new until `resume`."""
         self.resumed.clear()
