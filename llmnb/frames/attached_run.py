@@ -115,7 +115,8 @@ class AttachedRun(RunHandle[Any], Shown):
         self._counted_of: tuple[RunIndex | None, Counters] = None, Counters()
         """What was counted of a run that has not written its end, and its counts."""
 
-        self.about = About(traits=header.traits, empty=header.empty, shows_answers=True)
+        traits = {**header.traits, "project": header.project}
+        self.about = About(traits=traits, empty=header.empty, shows_answers=True)
         if index.is_running:
             self._done = bridge.submit(self._follow())
         else:
