@@ -18,7 +18,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from llmnb.errors import ConfigurationError
 from llmnb.option_kinds import any_number, choice, whole_number
@@ -55,19 +55,12 @@ class Fault:
     """Seconds until it shows. None: as long as the answer would have taken
     where it is billed, at once where it is not."""
 
+    is_whole: ClassVar[bool] = False
+    """Whether the answer arrives whole and right all the same."""
+
     def but(self, **changes: Any) -> Self:
         """Return the same fault with some fields changed."""
         return dataclasses.replace(self, **changes)
-
-    @property
-    def needs_answer(self) -> bool:
-        """Whether there must be an answer that it spoils."""
-        return True
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the answer arrives whole and right all the same."""
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +77,6 @@ class Instead(Fault):
     figures: tuple[tuple[str, int], ...] = ()
     """Names and values of the numbers in its text."""
 
-    @property
-    def needs_answer(self) -> bool:
-        """False: it is sent instead of an answer."""
-        return False
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Break(Fault):
@@ -101,9 +89,9 @@ class Break(Fault):
     then: Then = "reset"
 
     @property
-    def needs_answer(self) -> bool:
-        """Whether it breaks off in an answer, not before one."""
-        return self.at != "before"
+    def is_before_reply(self) -> bool:
+        """Whether not even a status is sent."""
+        return self.at == "before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,10 @@ class LedgerRow(NamedTuple):
         """Whether the client left before the reply was whole."""
         return self.end == "cancelled"
 
+    def with_end(self, **outcome: Any) -> LedgerRow:
+        """Return the row with what is known of its end."""
+        return self._replace(**outcome)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerTotals:
@@ -266,7 +270,7 @@ class Ledger:
             if not self.is_open(row):
                 return
             del self._open[row.number]
-            ended = row._replace(**outcome)
+            ended = row.with_end(**outcome)
             if self.keep_rows:
                 self._rows[row.number] = ended
             sums = self._sums

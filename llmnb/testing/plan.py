@@ -26,6 +26,16 @@ class Headers(Protocol):
         """Return a header's value."""
 
 
+def key_of(headers: Headers) -> str:
+    """Return the key in whichever header providers take it; empty without one."""
+    return (
+        headers.get("authorization", "").removeprefix("Bearer ")
+        or headers.get("api-key", "")
+        or headers.get("x-api-key", "")
+        or headers.get("x-goog-api-key", "")
+    )
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class ReplyPlan:
     """What the server is to do about one request."""
@@ -44,7 +54,7 @@ class ReplyPlan:
     """Tokens a second after the first; None sends the rest of a stream at once."""
 
     fault: Fault | None = None
-    """What is to go wrong on the way; None where the reply is sent as it is."""
+    """What was scripted for the request; the server sees to a `Break` and a `Sending`."""
 
     end: End = "finished"
     """How the request ends, if nothing else happens."""
@@ -56,9 +66,6 @@ class ReplyPlan:
     answer: WholeAnswer | None = None
     is_billed: bool = False
     """Whether the provider charges for it."""
-
-    fault_name: str | None = None
-    """What the ledger calls the fault that was scripted for the request."""
 
     was_admitted: bool = False
     """Whether it answers a request that key and limits let in."""

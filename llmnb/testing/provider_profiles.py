@@ -25,6 +25,7 @@ from llmnb.testing.faults import Instead
 from llmnb.testing.limits import LimitBucket, Refusal, RetryHint
 
 StatusAndBody = tuple[int, bytes]
+Statuses = Mapping[int, tuple[str | None, ...]]
 
 
 class Mistake(NamedTuple):
@@ -40,55 +41,6 @@ class Mistake(NamedTuple):
 
 Mistakes = Mapping[str, Mistake]
 """By what they mean."""
-
-_OPENAI: Mapping[int, tuple[str, str, str | None]] = {
-    400: ("The request could not be understood.", "invalid_request_error", None),
-    401: ("The API key given is not accepted.", "invalid_request_error", "invalid_api_key"),
-    402: ("The account's balance is insufficient.", "billing_error", "insufficient_balance"),
-    403: (
-        "Your country, region or project may not use this.",
-        "request_forbidden",
-        "unsupported_country_region_territory",
-    ),
-    404: ("No such address.", "invalid_request_error", "unknown_url"),
-    408: ("The request took too long and was given up.", "timeout", None),
-    409: ("The resource is being changed by another request.", "conflict", None),
-    413: ("The request is too large.", "invalid_request_error", "request_too_large"),
-    422: ("The request is well-formed but cannot be processed.", "invalid_request_error", None),
-    429: ("Rate limit reached for requests.", "requests", "rate_limit_exceeded"),
-    500: ("The server had an error while processing your request.", "server_error", None),
-    501: ("This is not supported.", "server_error", None),
-    503: ("That model is currently overloaded with other requests.", "server_error", None),
-}
-"""Message, type and code of each status in OpenAI's words."""
-
-_ANTHROPIC: Mapping[int, tuple[str, str]] = {
-    400: ("invalid_request_error", "The request could not be understood."),
-    401: ("authentication_error", "invalid x-api-key"),
-    402: ("billing_error", "There is a problem with the account's billing."),
-    403: ("permission_error", "The key may not use this resource."),
-    404: ("not_found_error", "No such address."),
-    413: ("request_too_large", "The request is larger than is allowed."),
-    429: ("rate_limit_error", "This request would exceed the account's rate limit."),
-    500: ("api_error", "Internal server error"),
-    503: ("api_error", "Service unavailable"),
-    504: ("timeout_error", "The request timed out."),
-    529: ("overloaded_error", "Overloaded"),
-}
-"""Type and message of each status in Anthropic's words."""
-
-_GOOGLE: Mapping[int, tuple[str, str]] = {
-    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
-    401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
-    403: ("PERMISSION_DENIED", "The caller does not have permission."),
-    404: ("NOT_FOUND", "Requested entity was not found."),
-    429: ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
-    499: ("CANCELLED", "The operation was cancelled."),
-    500: ("INTERNAL", "An internal error has occurred. Please retry."),
-    503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
-    504: ("DEADLINE_EXCEEDED", "The service is unable to finish processing within the deadline."),
-}
-"""Name and message of each status in Google's words."""
 
 _PROXY: Mapping[int, str] = {
     502: "Bad Gateway",
@@ -124,8 +76,26 @@ class ProviderProfile:
     request_id_header: ClassVar[str] = "x-request-id"
     """Name of the header with the provider's own name for a request."""
 
-    statuses: ClassVar[Mapping[int, tuple[str | None, ...]]] = _OPENAI
-    """The message, type and code of each status that its own servers send."""
+    statuses: ClassVar[Statuses] = {
+        400: ("The request could not be understood.", "invalid_request_error", None),
+        401: ("The API key given is not accepted.", "invalid_request_error", "invalid_api_key"),
+        402: ("The account's balance is insufficient.", "billing_error", "insufficient_balance"),
+        403: (
+            "Your country, region or project may not use this.",
+            "request_forbidden",
+            "unsupported_country_region_territory",
+        ),
+        404: ("No such address.", "invalid_request_error", "unknown_url"),
+        408: ("The request took too long and was given up.", "timeout", None),
+        409: ("The resource is being changed by another request.", "conflict", None),
+        413: ("The request is too large.", "invalid_request_error", "request_too_large"),
+        422: ("The request is well-formed but cannot be processed.", "invalid_request_error", None),
+        429: ("Rate limit reached for requests.", "requests", "rate_limit_exceeded"),
+        500: ("The server had an error while processing your request.", "server_error", None),
+        501: ("This is not supported.", "server_error", None),
+        503: ("That model is currently overloaded with other requests.", "server_error", None),
+    }
+    """Message, type and code of each status that its own servers send."""
 
     stream_error_status: ClassVar[int] = 500
     """The status whose error ends a stream where one strikes."""
@@ -176,7 +146,7 @@ class ProviderProfile:
             message: What is said.
             **more: `type`, `code` and `param`, where they are not those of the status.
         """
-        usual = _OPENAI.get(status, (f"Status {status}.", "error", None))
+        usual = self.statuses.get(status, (f"Status {status}.", "error", None))
         fields = dict(zip(("message", "type", "code"), usual, strict=True)) | more
         if message is not None:
             fields["message"] = message
@@ -215,12 +185,9 @@ class ProviderProfile:
 
     def retry_headers(self, wait: float, hint: RetryHint) -> dict[str, str]:
         """Return the headers that tell when to come back, never too early."""
-        headers: dict[str, str] = {}
-        if hint in ("seconds", "both"):
-            headers["retry-after"] = str(math.ceil(wait))
-        if hint in ("milliseconds", "both"):
-            headers["retry-after-ms"] = str(math.ceil(wait * 1000))
-        return headers
+        seconds = {"retry-after": str(math.ceil(wait))}
+        milliseconds = {"retry-after-ms": str(math.ceil(wait * 1000))}
+        return {"seconds": seconds, "milliseconds": milliseconds}.get(hint, seconds | milliseconds)
 
     def worded(self, fault: Instead, key: str) -> Instead:
         """Return a reply in place of an answer with this provider's body for what it means.
@@ -251,7 +218,7 @@ class ProviderProfile:
                 f"<body><center><h1>{title}</h1></center></body>\r\n</html>\r\n"
             )
             return fault.but(body=page.encode(), content_type="text/html")
-        speaker = ANTHROPIC if fault.status in _ANTHROPIC else OPENAI
+        speaker = ANTHROPIC if fault.status in ANTHROPIC.statuses else OPENAI
         return fault.but(body=speaker.error(fault.status))
 
 
@@ -259,7 +226,21 @@ class Anthropic(ProviderProfile):
     """Anthropic, which tells of limits in dates, and of waits in whole seconds and no text."""
 
     request_id_header = "request-id"
-    statuses = _ANTHROPIC
+    statuses: ClassVar[Statuses] = {
+        400: ("invalid_request_error", "The request could not be understood."),
+        401: ("authentication_error", "invalid x-api-key"),
+        402: ("billing_error", "There is a problem with the account's billing."),
+        403: ("permission_error", "The key may not use this resource."),
+        404: ("not_found_error", "No such address."),
+        413: ("request_too_large", "The request is larger than is allowed."),
+        429: ("rate_limit_error", "This request would exceed the account's rate limit."),
+        500: ("api_error", "Internal server error"),
+        503: ("api_error", "Service unavailable"),
+        504: ("timeout_error", "The request timed out."),
+        529: ("overloaded_error", "Overloaded"),
+    }
+    """Type and message of each status."""
+
     stream_error_status = 529
     mistakes: ClassVar[Mistakes] = {
         **ProviderProfile.mistakes,
@@ -286,7 +267,7 @@ class Anthropic(ProviderProfile):
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
         """Return the body of an error; a parameter's name stands before its text."""
-        kind, usual = _ANTHROPIC[status]
+        kind, usual = self.statuses[status]
         text = usual if message is None else message
         if param := more.get("param"):
             text = f"{param}: {text}"
@@ -337,7 +318,22 @@ def _retry_info(wait: float) -> dict[str, Any]:
 class Gemini(ProviderProfile):
     """Google's Gemini, which tells in the body when to come back, and of limits nowhere."""
 
-    statuses = _GOOGLE
+    statuses: ClassVar[Statuses] = {
+        400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+        401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
+        403: ("PERMISSION_DENIED", "The caller does not have permission."),
+        404: ("NOT_FOUND", "Requested entity was not found."),
+        429: ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+        499: ("CANCELLED", "The operation was cancelled."),
+        500: ("INTERNAL", "An internal error has occurred. Please retry."),
+        503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
+        504: (
+            "DEADLINE_EXCEEDED",
+            "The service is unable to finish processing within the deadline.",
+        ),
+    }
+    """Name and message of each status."""
+
     stream_error_status = 503
     mistakes: ClassVar[Mistakes] = {
         **ProviderProfile.mistakes,
@@ -362,7 +358,7 @@ class Gemini(ProviderProfile):
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
         """Return the body of an error with its `details`; a parameter stands after its text."""
-        name, usual = _GOOGLE[status]
+        name, usual = self.statuses[status]
         text = usual if message is None else message
         if param := more.get("param"):
             text = f"{text} ({param})"
@@ -389,7 +385,7 @@ class Gemini(ProviderProfile):
 
     def worded_status(self, fault: Instead) -> Instead:
         """Return a plain status in Google's words; a wait in seconds moves into the body."""
-        if fault.status not in _GOOGLE:
+        if fault.status not in self.statuses:
             return super().worded_status(fault)
         headers, details = dict(fault.headers), []
         try:

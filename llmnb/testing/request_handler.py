@@ -38,7 +38,7 @@ from llmnb.testing.openai_completions import Chat, Text
 from llmnb.testing.openai_embeddings import Embeddings
 from llmnb.testing.openai_responses import Responses
 from llmnb.testing.options import Behaviour
-from llmnb.testing.plan import EVENTS, Headers, ReplyPlan
+from llmnb.testing.plan import EVENTS, Headers, ReplyPlan, key_of
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import CREATED, SimulatedRequest
 
@@ -127,7 +127,7 @@ class RequestHandler:
             return failure(500, api.profile.error(500, text))
 
     def _decide(self, api: Api, headers: Headers, raw: bytes) -> ReplyPlan:
-        now, key = self._clock(), _key_of(headers)
+        now, key = self._clock(), key_of(headers)
         problem = None
         try:
             request = api.read(Body.of(raw))
@@ -163,7 +163,7 @@ class RequestHandler:
 
     def _plan(self, api: Api, request: SimulatedRequest, key: str, now: float) -> ReplyPlan:
         profile = api.profile
-        if not self._is_accepted(key):
+        if not self.is_accepted(key):
             return failure(*profile.mistake("wrong key"))
         if not request.model:
             return failure(*profile.malformed("You must provide a model parameter.", "model"))
@@ -175,13 +175,12 @@ class RequestHandler:
             refusal = self.limits.admit(tokens=tokens, now=now, in_flight=in_flight)
             if refusal is not None:
                 return self._refusal_plan(profile, refusal, request, now)
-        if fault is None or fault.billed or fault.needs_answer:
+        if fault is None or fault.billed or not _replaces_answer(fault):
             plan = self._answer_plan(api, request, fault, now)
         else:
             plan = ReplyPlan(status=200, delay=fault.delay or 0.0)
         plan.was_admitted = True
         if fault is not None:
-            plan.fault_name = fault.name
             _strike(plan, fault, key, profile)
         return plan
 
@@ -235,7 +234,7 @@ class RequestHandler:
     def close(self, plan: ReplyPlan, *, price_factor: float = 1.0) -> None:
         """Enter that a plan was carried out; called before its last bytes leave."""
         end: End = "refused" if plan.status == 429 else plan.end
-        has_status = not (isinstance(plan.fault, Break) and plan.fault.at == "before")
+        has_status = not (isinstance(plan.fault, Break) and plan.fault.is_before_reply)
         self._enter_end(plan, end, plan.completion_tokens, has_status, price_factor)
 
     def leave(self, plan: ReplyPlan) -> None:
@@ -262,7 +261,7 @@ class RequestHandler:
             finished=now,
             end=end,
             status=plan.status if has_status else None,
-            fault=plan.fault_name,
+            fault=None if plan.fault is None else plan.fault.name,
             billed=plan.is_billed,
             completion_tokens=completion,
             usd=usd,
@@ -275,17 +274,14 @@ class RequestHandler:
 
     # --------------------------------------------------------------- other pages
 
-    def is_accepted(self, headers: Headers) -> bool:
-        """Whether a request bears a key that is good here."""
-        return self._is_accepted(_key_of(headers))
-
     def answer_in_batch(self, path: str, headers: Headers, raw: bytes) -> ReplyPlan:
         """Answer one request of a batch, at a batch's price."""
         plan = self.receive("POST", path, headers, raw)
         self.close(plan, price_factor=PRICE_FACTOR)
         return plan
 
-    def _is_accepted(self, key: str) -> bool:
+    def is_accepted(self, key: str) -> bool:
+        """Return whether a key is good here."""
         accepted = self.behaviour.api_key
         if not accepted:
             return True
@@ -299,7 +295,7 @@ class RequestHandler:
         _, separator, name = path.partition("/models")
         if not separator or method != "GET":
             return failure(404)
-        if not self._is_accepted(_key_of(headers)):
+        if not self.is_accepted(key_of(headers)):
             return failure(*OPENAI.mistake("wrong key"))
         self.ledger.note_model_list()
         known = self.behaviour.models
@@ -315,34 +311,25 @@ class RequestHandler:
         return {"totals": dataclasses.asdict(self.ledger.totals())}
 
 
+def _replaces_answer(fault: Fault) -> bool:
+    return isinstance(fault, Instead) or (isinstance(fault, Break) and fault.is_before_reply)
+
+
 def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -> None:
-    """Apply a fault to a plan: replace the reply now, or have the server spoil it."""
-    if isinstance(fault, Bend):
-        return  # the answer is already changed
-    plan.end = "finished" if fault.is_whole else "failed"
-    if not isinstance(fault, Instead):
-        plan.fault = fault
-        return
-    instead = profile.worded(fault, key)
-    plan.stream = None
-    plan.status = instead.status
-    plan.body = instead.body
-    plan.content_type = instead.content_type
-    plan.headers.update(instead.headers)
+    """Apply a fault to a plan; a `Bend` has changed the answer already."""
+    plan.fault = fault
+    if not isinstance(fault, Bend):
+        plan.end = "finished" if fault.is_whole else "failed"
+    if isinstance(fault, Instead):
+        instead = profile.worded(fault, key)
+        plan.stream = None
+        plan.status, plan.body = instead.status, instead.body
+        plan.content_type = instead.content_type
+        plan.headers.update(instead.headers)
 
 
 def _model_card(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": CREATED, "owned_by": "llmnb-simulated"}
-
-
-def _key_of(headers: Headers) -> str:
-    """Return the key in whichever header providers take it; empty without one."""
-    return (
-        headers.get("authorization", "").removeprefix("Bearer ")
-        or headers.get("api-key", "")
-        or headers.get("x-api-key", "")
-        or headers.get("x-goog-api-key", "")
-    )
 
 
 @functools.lru_cache(maxsize=256)
