@@ -114,7 +114,8 @@ def judge(
         raise ConfigurationError(
             f"The criterion is what is judged, in words, not {criterion!r:.60}. Nothing was sent."
         )
-    call = VerbCall("judge", (criterion, column), keywords)
+    named = {"scale": scale} if against is None else {"against": against}
+    call = VerbCall("judge", (criterion, column), {**named, **keywords})
     if against is not None:
         told = verdicts.CHOICE_INSTRUCTIONS.format(criterion=criterion)
         options = _instructed(options, told, verdicts.ORDER)
