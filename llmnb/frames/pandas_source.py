@@ -16,7 +16,7 @@ from llmnb.errors import InputError
 from llmnb.evaluation.labels import number
 from llmnb.frames import overwriting
 from llmnb.frames.overwriting import VerbCall
-from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
+from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource, name_of
 from llmnb.frames.template import is_missing
 from llmnb.frames.truth import check_length, repeated
 from llmnb.schemas.parts import read_texts
@@ -57,7 +57,7 @@ class PandasSource(TableSource):
         """Return the columns of a frame, or those under which a series' values are known."""
         table = self.table
         if isinstance(table, pd.DataFrame):
-            names = list(map(str, table.columns))
+            names = list(map(name_of, table.columns))
             return Columns(len(table), names, lambda position: table.iloc[:, position].tolist())
         names = [""] if table.name is None else ["", str(table.name)]
         return Columns(len(table), names, lambda _: table.tolist())
@@ -241,7 +241,7 @@ def _fitting(value: Any, kind: str) -> Any:
     return value
 
 
-_TEXT: Any = "string" if pd.__version__.startswith("2.") else "str"
+_TEXT = "string" if pd.__version__.startswith("2.") else "str"
 """The dtype of text: pandas' own since version 3, in which missing cells compare as unequal."""
 
 _DTYPES = {
@@ -286,7 +286,7 @@ def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None)
     except UnicodeEncodeError:
         # Half a character, which Arrow's texts cannot hold.
         texts = [mended(value) if isinstance(value, str) else value for value in values]
-        return pd.Series(texts, index=index, dtype=_TEXT, name=name)
+        return pd.Series(texts, index=index, dtype=_TEXT, name=name)  # type: ignore[call-overload, no-any-return, unused-ignore]
     except (TypeError, ValueError, OverflowError):
         pass  # a number that no column of numbers can hold, or a value of another kind
     objects = [pd.NA if value is None else value for value in values]

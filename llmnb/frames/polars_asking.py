@@ -19,7 +19,7 @@ from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_source import VECTOR, PolarsSource
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import WHOLE, Keywords
+from llmnb.frames.table_source import WHOLE, Keywords, name_of
 from llmnb.running.planning import Plan
 from llmnb.user_code import warn
 
@@ -53,7 +53,7 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
     if isinstance(asked, pl.Expr):
         return _vectors(asked, into, keywords).alias(name)
     empty = _answers_only(pl.DataFrame(schema=asked.collect_schema()))
-    empty.columns().cells(column)  # an error if there is no such column
+    empty.columns().cells(name_of(column))  # an error if there is no such column
     return _with_answers(
         asked,
         _vectors(pl.col(column), into, keywords),

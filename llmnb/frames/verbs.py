@@ -72,6 +72,11 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
+    if schema is None:
+        raise ConfigurationError(
+            "extract() needs a schema that says what to take from the text: a pydantic model, a "
+            "dataclass, a TypedDict, a type or a JSON schema. Nothing was sent."
+        )
     options = options_of(keywords, "ExtractOptions", "extract()")
     options = _instructed(options, _EXTRACT, schema)
     call = VerbCall("extract", (prompt, schema), keywords)
