@@ -67,17 +67,23 @@ class Message:
                 f"A message is a Message, a text or a dictionary, not {type(message).__name__}. "
                 "Nothing was sent."
             )
+        content, calls = message.get("content"), message.get("tool_calls") or ()
+        for name, value in (("content", content), ("tool_calls", calls)):
+            if isinstance(value, Mapping) or not isinstance(value, Sequence | None):
+                raise ConfigurationError(
+                    f"A message's {name} is {type(value).__name__}, not a list. Nothing was sent."
+                )
         handed_back: dict[str, Any] = {}
         provider = None
         if isinstance(message, AssistantTurn):
             handed_back = {name: message[name] for name in message.handed_back if name in message}
             provider, message = message.provider, message.without_thoughts()
         return cls(
-            content=message.get("content"),
+            content=content,
             role=str(message.get("role") or "user"),
             name=message.get("name"),
             tool_call_id=message.get("tool_call_id"),
-            tool_calls=tuple(_call_of(call) for call in message.get("tool_calls") or ()),
+            tool_calls=tuple(map(_call_of, calls)),
             extra={name: value for name, value in message.items() if name not in _NAMED},
             handed_back=handed_back,
             provider=provider,

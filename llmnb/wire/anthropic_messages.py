@@ -177,8 +177,7 @@ def _system(own: Any, parts: list[Mapping[str, Any]]) -> Content:
 
 
 def _add_tools(fields: dict[str, Any]) -> None:
-    tools = fields.pop("tools", None)
-    if tools:
+    if tools := conversation.tools_in(fields):
         fields["tools"] = [_tool(tool, position) for position, tool in enumerate(tools)]
     choice = _choice(fields, has_tools=bool(tools))
     is_parallel = fields.pop("parallel_tool_calls", True)

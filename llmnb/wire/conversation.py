@@ -447,7 +447,25 @@ def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
     fields = inner_of(tool, "function")
     if not isinstance(fields.get("name"), str) or not fields["name"]:
         raise input_error(f"tools[{position}] is a function without a name.")
+    if not isinstance(fields.get("parameters") or {}, Mapping):
+        raise input_error(f"tools[{position}] has parameters that are no JSON schema.")
     return fields
+
+
+def tools_in(fields: dict[str, Any]) -> list[Any]:
+    """Take the tools out of the fields and return them as a list.
+
+    Raises:
+        InputError: If they are in no list.
+
+    Example:
+        >>> tools_in({"tools": ({"type": "web_search"},)}), tools_in({})
+        ([{'type': 'web_search'}], [])
+    """
+    tools = fields.pop("tools", None)
+    if tools is not None and not isinstance(tools, (list, tuple)):
+        raise input_error(f"tools is {type(tools).__name__}, not a list.")
+    return list(tools or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

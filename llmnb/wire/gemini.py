@@ -123,11 +123,14 @@ def _asked(
     )
     # An instruction in Gemini's own form stands before those among the messages.
     instruction = fields.pop("systemInstruction", None) or fields.pop("system_instruction", None)
+    if instruction is None:
+        return fields, turns, system
     if isinstance(instruction, str):
         instruction = {"parts": [{"text": instruction}]}
-    if isinstance(instruction, Mapping):
-        system = [*(instruction.get("parts") or ()), *system]
-    return fields, turns, system
+    parts = instruction.get("parts") if isinstance(instruction, Mapping) else None
+    if not isinstance(parts, (list, tuple)):
+        raise input_error("systemInstruction must be a text or {'parts': [{'text': …}]}.")
+    return fields, turns, [*parts, *system]
 
 
 # -------------------------------------------------------------------------- conversation
@@ -217,9 +220,9 @@ def _calls(calls: list[conversation.Called], *, is_signed: bool) -> list[_Part]:
 
 
 def _add_tools(fields: dict[str, Any]) -> None:
-    tools = fields.pop("tools", None)
+    tools = conversation.tools_in(fields)
     functions, own = [], []
-    for position, tool in enumerate(tools or ()):
+    for position, tool in enumerate(tools):
         function = conversation.function_of(tool, position)
         if function is None:
             own.append(tool)
