@@ -94,8 +94,7 @@ def requests():
 
 def spoilt(value):
     """Yield copies of a value in which one place holds something odd."""
-    for odd in ODD:
-        yield odd
+    yield from ODD
     places = value.items() if isinstance(value, dict) else ()
     for place, inner in enumerate(value) if isinstance(value, list) else places:
         for changed in spoilt(inner):
