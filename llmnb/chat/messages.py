@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from llmnb.errors import ConfigurationError
 from llmnb.records import AssistantTurn, ToolCall
-from llmnb.wire.untrusted import dict_in, text_in
+from llmnb.wire.json_bytes import NotJSON
+from llmnb.wire.openai_chat import tool_call
 
 _NAMED = frozenset(("content", "role", "name", "tool_call_id", "tool_calls"))
 
@@ -143,23 +144,13 @@ def messages_of(conversation: Conversation | Mapping[str, Any]) -> list[Message]
 
 
 def _call_of(call: ToolCall | Mapping[str, Any]) -> ToolCall:
-    if isinstance(call, ToolCall):
-        return call
-    fields = call if isinstance(call, Mapping) else {}
-    custom, function = dict_in(fields, "custom"), dict_in(fields, "function")
-    name = str(fields.get("id") or "")
-    if isinstance(custom.get("name"), str):
-        text = str(custom.get("input") or "")
-        return ToolCall(id=name, name=custom["name"], arguments=text, kind="custom")
-    if not isinstance(function.get("name"), str):
+    try:
+        made = call if isinstance(call, ToolCall) else tool_call(call)
+    except NotJSON:
+        raise ConfigurationError("A tool call's arguments are no JSON. Nothing was sent.") from None
+    if made is None:
         raise ConfigurationError("A tool call needs a function with a name. Nothing was sent.")
-    google = dict_in(dict_in(fields, "extra_content"), "google")
-    return ToolCall(
-        id=name,
-        name=function["name"],
-        arguments=str(function.get("arguments") or ""),
-        signature=text_in(google, "thought_signature"),
-    )
+    return made
 
 
 def _call_body(call: ToolCall) -> dict[str, Any]:

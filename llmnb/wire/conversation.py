@@ -8,6 +8,7 @@ from typing import Any
 
 from llmnb.errors import InputError
 from llmnb.wire import json_bytes
+from llmnb.wire.untrusted import dict_in, text_in
 
 _ANSWERLESS = ("store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 """Fields that change no answer, and that only OpenAI knows."""
@@ -508,6 +509,12 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
         id_of_call = str(call.get("id") or "")
         calls.append(Called(id=id_of_call, name=name, arguments=arguments, call=call))
     return calls
+
+
+def signature_of(call: Mapping[str, Any]) -> str | None:
+    """Return Gemini's sealed thoughts before a call, as Google's own OpenAI interface has them."""
+    google = dict_in(dict_in(call, "extra_content"), "google")
+    return text_in(google, "thought_signature")
 
 
 def call_answered(message: Mapping[str, Any], position: int) -> str:

@@ -95,11 +95,11 @@ def requests():
 def spoilt(value):
     """Yield copies of a value in which one place holds something odd."""
     yield from ODD
-    places = value.items() if isinstance(value, dict) else ()
-    for place, inner in enumerate(value) if isinstance(value, list) else places:
+    positions = value.items() if isinstance(value, dict) else ()
+    for position, inner in enumerate(value) if isinstance(value, list) else positions:
         for changed in spoilt(inner):
             copied = copy.copy(value)
-            copied[place] = changed
+            copied[position] = changed
             yield copied
 
 
