@@ -27,11 +27,11 @@ from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
 from llmnb.keywords import BatchOptions
+from llmnb.options import OPTIONS, names
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
-from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.batches import PRICE_FACTOR, name_of, split
@@ -49,7 +49,9 @@ class _Setting:
     good_finish: tuple[str, ...]
 
 
-@full_signature
+_DEFAULTS = {name: OPTIONS[name].default for name in names("batch")}
+
+
 def start_batch(
     requests: Iterable[Any],
     asking: Asking,
@@ -63,14 +65,14 @@ def start_batch(
     Args:
         requests: Request dictionaries, all for one model.
         asking: Who is asked.
-        **keywords: See `llmnb.options`.
+        **keywords: See `llmnb.options`; they have been checked.
 
     Raises:
         ConfigurationError: If the model has no batch API, or several models are named.
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
-    options = taken("BatchOptions", keywords, "start_batch()")
+    options = {**_DEFAULTS, **keywords}
     preparer = Preparer(asking)
     target, *further = preparer.defaults
     if further:
