@@ -120,8 +120,8 @@ class WidgetPage:
         )
         state = {"snapshot": widget.snapshot}
         model = {"id": name, "esm": widget.script(), "css": widget.style()}
-        place = {"width": width, "inShadow": in_shadow}
-        self.page.evaluate(RENDER, {**model, **place, "state": state})
+        frame = {"width": width, "inShadow": in_shadow}
+        self.page.evaluate(RENDER, {**model, **frame, "state": state})
         self.until(lambda: name in self._heard)
         self._carry()
         return self.page.locator(f"#{name}")
