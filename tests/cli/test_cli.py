@@ -368,7 +368,6 @@ def interrupted_write(self, row, added={}):
     write(self, row, added)
     if len(written) == 10:
         signal.raise_signal(signal.SIGINT)
-        print("interrupted", flush=True)
 
 CSVSink.write = interrupted_write
 sys.exit(main(sys.argv[1:]))
@@ -384,8 +383,6 @@ def test_ctrl_c_between_two_rows_leaves_each_answer_in_its_row(sim, table, tmp_p
     command += ["--model", "openai/m", "--out", str(out), "--concurrency", "30"]
     sim.hold(lambda request: int(request.prompt.removeprefix("row ")) >= 20)
     with started(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout.readline() == "interrupted\n"
-        sim.release()
         _, said = child.communicate(timeout=60)
 
     assert child.returncode == 130, said
