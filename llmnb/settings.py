@@ -202,6 +202,11 @@ def project_name(argument: str | None = None) -> str:
     return _current.project_name or environment("LLMNB_PROJECT") or DEFAULT_PROJECT
 
 
+def budget_usd(argument: float | None = None) -> float | None:
+    """Return the dollars that a run may spend; None where nobody has said."""
+    return _current.budget_usd if argument is None else argument
+
+
 def cache_dir(argument: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder that holds all projects, made absolute."""
     chosen = argument or _current.cache_dir or environment("LLMNB_CACHE_DIR") or DEFAULT_CACHE_DIR

@@ -72,7 +72,7 @@ class Questions(InMemory):
             texts = self._read_conversations(prompt, options.messages, columns)
         else:
             texts = {}
-            for own in dict.fromkeys(prompts or [prompt]):
+            for own in prompts or [prompt]:
                 template = _template(own, columns, is_constant_fine=images is not None)
                 templates[own] = template
                 for name in template.fields:

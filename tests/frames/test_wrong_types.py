@@ -21,6 +21,15 @@ def test_a_model_that_is_none_is_refused_in_a_sentence(model):
         TABLE.llm.generate("{text}", model=model, progress=False)
 
 
+@pytest.mark.parametrize("prompt", [["{text}", "{text}!"], TABLE["text"], {"text": "a"}, 5])
+def test_a_prompt_that_is_none_is_refused_in_a_sentence(prompt):
+    """
+    A list of prompts, a series or a dictionary, though none of them can be a column's name.
+    """
+    with pytest.raises(InputError, match="A prompt is a column's name or a text with names"):
+        TABLE.llm.generate(prompt, model="openai/m", progress=False)
+
+
 @pytest.mark.parametrize("given", [{"model": 1}, {"url": 1}, {"url": b"http://127.0.0.1"}])
 def test_an_llm_takes_texts_only(given):
     """
