@@ -50,6 +50,7 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         self._job = EmbeddingJob(texts, order, on_text)
         self._inner = self._job.begin()
         self._inner.owner = self
+        self.project = self._inner.project
         self._done = bridge.submit(self._job.finish(self._inner))
         self._set_last_run()
 

@@ -276,17 +276,15 @@ class Counters:
             **known_to_the_run: Fields of `StatusSnapshot` that are not counted here: its `state`
                 and `project`, and others.
         """
-        causes = self.causes(row_of)
         return StatusSnapshot(
             completed=counts.num_rows_done,
             counts=counts,
-            failures=frozen({cause.kind: cause.rows for cause in causes}),
             seconds=self.seconds,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,
             ended_at=self.ended_at,
-            causes=causes,
+            causes=self.causes(row_of),
             pace=self._pace,
             **known_to_the_run,
         )
@@ -340,9 +338,13 @@ class Counters:
 
     def _on_retried_row(self, error: LLMNBError) -> None:
         """Uncount a failed row, which a retry has answered."""
-        known = self._causes.pop(type(error).__name__)
+        known = self._causes.get(type(error).__name__)
+        if known is None:
+            return  # what came later is counted all the same
         if known.rows > 1:
             self._causes[known.kind] = dataclasses.replace(known, rows=known.rows - 1)
+        else:
+            del self._causes[known.kind]
 
     def _begin_slice(self, now: float) -> None:
         """Begin the slice that this moment lies in."""
