@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from llmnb import bridge
 from llmnb.batches import persistence
 from llmnb.batches.persistence import AT_ONCE
-from llmnb.batches.poller import BatchPoller
+from llmnb.batches.poller import BatchPoller, report_left
 from llmnb.batches.records import FOLDER, BatchRow, Record, error_of
 from llmnb.display.texts import single_line
 from llmnb.engine.counters import Counters
@@ -23,8 +22,6 @@ from llmnb.records import Outcome
 from llmnb.store import search
 from llmnb.store.project import ProjectStore
 from llmnb.targets.target import HTTPTarget
-
-logger = logging.getLogger("llmnb")
 
 AskAgain = Callable[
     [list[BatchRow], Callable[[Outcome], None], Mode | None], RunHandle[list[Outcome]]
@@ -176,14 +173,10 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def stop(self) -> None:
         """Wait no longer; the batches go on at the provider, and `llmnb.attach` finds them."""
-        if self.run_id and not (self._is_stopping or self.is_done):
-            # Who interrupts a script sees nothing else of the run.
-            logger.warning(
-                "Batch run %s goes on at the provider and will be billed: llmnb.attach(%r) or the "
-                "same call again waits for it.",
-                self.run_id,
-                self.run_id,
-            )
+        left = [poller.part for poller in self._pollers.values() if poller.part.is_open]
+        if left and not (self._is_stopping or self.is_done):
+            # Who interrupts a script sees nothing else of it.
+            report_left(self.run_id or left[0].folder.name, left)
         self._is_stopping = True
 
         def leave() -> None:
