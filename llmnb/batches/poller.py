@@ -308,13 +308,11 @@ def _names_of_others(part: Part) -> set[str]:
 
 def report_left(run_id: str, parts: Iterable[Part]) -> None:
     """Say in a line that nobody waits for parts of a run any longer, and what to type to go on."""
-    is_submitted = all(part.standing.state == "submitted" for part in parts)
-    logger.warning(
-        "Batch run %s %s: llmnb.attach(%r) or the same call again waits for it.",
-        run_id,
-        "goes on at the provider and will be billed" if is_submitted else "may not be submitted yet",
-        run_id,
-    )
+    where = "may not be submitted yet"
+    if all(part.standing.state == "submitted" for part in parts):
+        where = "goes on at the provider and will be billed"
+    text = "Batch run %s %s: llmnb.attach(%r) or the same call again waits for it."
+    logger.warning(text, run_id, where, run_id)
 
 
 def pollers() -> dict[str, BatchPoller]:
