@@ -46,9 +46,6 @@ class Saves(Protocol):
     def commit(self, entries: Sequence[Entry], *, is_bought: bool) -> None:
         """Save entries in one commit, and what waits in the index. Raises `StoreError`."""
 
-    def write_index(self) -> None:
-        """Write what waits in the index. Raises `StoreError`."""
-
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -61,15 +58,14 @@ class Job:
     is_bought: bool = True
     """False for copies from another project."""
 
-    loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[None] | None = None
+    """What somebody awaits until it is saved, on its own loop."""
 
 
 class Writer:
     """The writing thread of one process."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._saving = 0
@@ -127,11 +123,8 @@ class Writer:
         for (_, is_bought), group in groups.items():
             error: LLMNBError | None = None
             try:
-                store, entries = group[0].store, [job.entry for job in group if job.entry]
-                if entries:
-                    store.commit(entries, is_bought=is_bought)
-                else:
-                    store.write_index()
+                entries = [job.entry for job in group if job.entry]
+                group[0].store.commit(entries, is_bought=is_bought)
             except LLMNBError as caught:
                 error = caught
             except Exception as caught:  # the thread must outlive a fault of ours
@@ -144,8 +137,8 @@ def _notify(jobs: list[Job], error: LLMNBError | None) -> None:
     """Resolve the futures of a group, with one call into each loop."""
     loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for job in jobs:
-        if job.loop is not None and job.future is not None:
-            loops.setdefault(job.loop, []).append(job.future)
+        if job.future is not None:
+            loops.setdefault(job.future.get_loop(), []).append(job.future)
     for loop, futures in loops.items():
         try:
             loop.call_soon_threadsafe(_resolve, futures, error)
@@ -165,19 +158,15 @@ def _resolve(futures: list[asyncio.Future[None]], error: LLMNBError | None) -> N
 
 _lock = threading.Lock()
 _writer: Writer | None = None
-_MUST_LOOK = not hasattr(os, "register_at_fork")
-"""Whether the system reports no forks, so that each call compares the process's id."""
 
 
 def writer() -> Writer:
     """Return this process's writer, started on first use and after a fork."""
     global _writer
-    if _writer is not None and not _MUST_LOOK:
-        return _writer
-    with _lock:
-        if _writer is None or _writer.pid != os.getpid():
-            _writer = Writer()
-        return _writer
+    if _writer is None:
+        with _lock:
+            _writer = _writer or Writer()
+    return _writer
 
 
 def _after_fork() -> None:
@@ -192,5 +181,5 @@ if hasattr(os, "register_at_fork"):
 
 @bridge.at_exit
 def _flush_at_exit() -> None:
-    if _writer is not None and _writer.pid == os.getpid():
+    if _writer is not None:
         _writer.flush(30.0)
