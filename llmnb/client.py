@@ -29,8 +29,7 @@ from llmnb.options import (
     ARGUMENTS,
     checked,
     names,
-    params_in,
-    refuse_unknown,
+    read_keywords,
     refuse_with_batch,
     with_params,
 )
@@ -131,8 +130,8 @@ class AsyncLLM(MadeWith):
         **options: Unpack[AsyncLLMOptions],
     ) -> None:
         api_key, url = secret(api_key), secret_url(url)
-        refuse_unknown(options, inspect.signature(AsyncLLM).parameters, "AsyncLLM()")
-        params, own = params_in(options)
+        known = inspect.signature(AsyncLLM).parameters
+        own, params = read_keywords(options, known, "AsyncLLM()")
         is_named = not isinstance(api_provider, _Default)
         self.api_provider: str | None = str(api_provider) if is_named and api_provider else None
         self.model = model
@@ -373,9 +372,8 @@ class AsyncLLM(MadeWith):
             TypeError: If there is no such option.
             ConfigurationError: If one has a value that it does not take; nothing was sent.
         """
-        refuse_unknown(options, inspect.signature(AsyncLLM.generate).parameters, "generate()")
-        params, call = params_in(options)
-        call = checked(call)
+        known = inspect.signature(AsyncLLM.generate).parameters
+        call, params = read_keywords(options, known, "generate()")
         if clear := call.pop("clear_project_cache", None):
             ARGUMENTS["clear_project_cache"].checked("clear_project_cache", clear)
             _clear(clear, settings.cache_dir(self.cache_dir))

@@ -13,7 +13,7 @@ from llmnb.engine.run import Run
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.keywords import MasterOptions
 from llmnb.models.llm import LLM, request_of
-from llmnb.options import OPTIONS, RETRIES, checked, params_in, refuse_unknown, with_params
+from llmnb.options import OPTIONS, RETRIES, checked, read_keywords, with_params
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
@@ -70,7 +70,7 @@ class GenerationMaster:
         if not llms:
             raise ConfigurationError("GenerationMaster needs at least one model in llms.")
         known = inspect.signature(GenerationMaster).parameters
-        refuse_unknown(options, known, "GenerationMaster()")
+        own, params = read_keywords(options, known, "GenerationMaster()")
         if isinstance(input_text_list, str):
             raise ConfigurationError(
                 "GenerationMaster takes a list of texts, such as ['…']. Nothing was sent."
@@ -82,12 +82,11 @@ class GenerationMaster:
         self.max_retries = max_retries
         self.time_limit = time_limit
         self.hedge_after = hedge_after
-        params, own = params_in(options)
         self._params = with_params(None, params)
-        self._options = {**own, "time_limit": time_limit, "hedge_after": hedge_after}
+        self._options = own | checked({"time_limit": time_limit, "hedge_after": hedge_after})
         OPTIONS["max_concurrent_requests"].checked("num_workers", num_workers)
         RETRIES.checked("max_retries", max_retries)
-        checked({**self._options, "progress": bars})
+        checked({"progress": bars})
         self.last_run: Run | None = None
         self._bars = bars
 

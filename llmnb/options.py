@@ -532,6 +532,40 @@ def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -
             raise UnknownOption(f"{where} has no keyword {name!r}. {hint} Nothing was sent.")
 
 
+def read_keywords(
+    keywords: Mapping[str, Any],
+    known: Collection[str],
+    where: str,
+    table: Mapping[str, Option] = OPTIONS,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide what a function was given as ``**options``; return options, and fields of a request.
+
+    Options are as the engine takes them; the fields go to `with_params`, which checks them.
+
+    Args:
+        keywords: What it was given.
+        known: The names that it takes.
+        where: What it is called in messages, such as ``"generate()"``.
+        table: The options that are checked; what is in neither table is returned as it is.
+
+    Raises:
+        UnknownOption: If there is no such keyword; the message names the nearest.
+        ConfigurationError: If an option has a value that it does not take; nothing was sent.
+
+    Example:
+        >>> read_keywords({"max_tokens": 9, "share": "A"}, ["max_tokens", "share"], "f()")
+        ({'share': ['A']}, {'max_tokens': 9})
+    """
+    refuse_unknown(keywords, known, where)
+    options, fields = {}, {}
+    for name, value in keywords.items():
+        if name in PARAMS:
+            fields[name] = value
+        else:
+            options[name] = table[name].checked(name, value) if name in table else value
+    return options, fields
+
+
 def refuse_with_batch(options: Mapping[str, Any]) -> None:
     """Refuse what a batch cannot do, which takes up to a day.
 
@@ -607,17 +641,6 @@ def with_params(
         if known is None:
             body[field] = wanted
     return body
-
-
-def params_in(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide keywords into fields of `PARAMS` and the rest.
-
-    Example:
-        >>> params_in({"max_tokens": 9, "share": True})
-        ({'max_tokens': 9}, {'share': True})
-    """
-    fields = {name: value for name, value in options.items() if name in PARAMS}
-    return fields, {name: options[name] for name in options if name not in PARAMS}
 
 
 # ------------------------------------------------------------------------------- words

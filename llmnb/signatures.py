@@ -26,9 +26,7 @@ from llmnb.options import (
     SHORT,
     UNCHANGED,
     Option,
-    checked,
     names,
-    refuse_unknown,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,27 +132,6 @@ KEYWORDS: Mapping[str, Mapping[str, Option]] = {
     **FRAME_KEYWORDS,
 }
 """All lists of keywords by the name of their type; those of no table in `llmnb.keywords`."""
-
-
-def taken(keywords: str, options: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return what a function was given as ``**options``, checked, with defaults for the rest.
-
-    Args:
-        keywords: The name of its list in `KEYWORDS`.
-        options: What it was given.
-        where: What it is called in messages, such as ``"start()"``.
-
-    Raises:
-        TypeError: If there is no such keyword; the message names the nearest.
-        ConfigurationError: If one has a value that it does not take; nothing was sent.
-
-    Example:
-        >>> taken("PlanOptions", {"max_requests_per_minute": "5 per second"}, "plan()")["share"]
-        True
-    """
-    known = KEYWORDS[keywords]
-    refuse_unknown(options, known, where)
-    return {**{name: option.default for name, option in known.items()}, **checked(options)}
 
 
 class _Readable(str):

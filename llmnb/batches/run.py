@@ -67,6 +67,7 @@ class BatchRun(RunHandle[list[Outcome]]):
     ) -> None:
         super().__init__()
         self._record = record
+        self.run_id, self.project = record.run_id, store.name
         self._target = target
         self._store = store
         self._rows = rows
@@ -84,16 +85,6 @@ class BatchRun(RunHandle[list[Outcome]]):
         self._set_last_run()
 
     # --------------------------------------------------------------------- reading
-
-    @property
-    def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds it; empty where nothing had to be submitted."""
-        return self._record.run_id
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
-        return self._store.name
 
     @property
     def folder(self) -> Path:

@@ -27,11 +27,11 @@ from llmnb.engine.status import Clock
 from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
 from llmnb.keywords import BatchOptions
+from llmnb.options import OPTIONS, names
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
-from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.targets.target import HTTPTarget
 from llmnb.wire.batches import PRICE_FACTOR, name_of, split
@@ -49,7 +49,9 @@ class _Setting:
     good_finish: tuple[str, ...]
 
 
-@full_signature
+_DEFAULTS = {name: OPTIONS[name].default for name in names("batch")}
+
+
 def start_batch(
     requests: Iterable[Any],
     asking: Asking,
@@ -63,14 +65,14 @@ def start_batch(
     Args:
         requests: Request dictionaries, all for one model.
         asking: Who is asked.
-        **keywords: See `llmnb.options`.
+        **keywords: See `llmnb.options`; they have been checked.
 
     Raises:
         ConfigurationError: If the model has no batch API, or several models are named.
         BudgetExceeded: If it may cost more than the budget.
         StoreError: If it cannot be written down. In each case nothing was submitted.
     """
-    options = taken("BatchOptions", keywords, "start_batch()")
+    options = {**_DEFAULTS, **keywords}
     preparer = Preparer(asking)
     target, *further = preparer.defaults
     if further:
@@ -123,11 +125,11 @@ def _start_prepared(
     # Two runs that begin at once must not both see that no run asks a row yet.
     with locked(folder / records.LOCK):
         # Read before the store: what is not open any more has kept its answers by now.
-        under_way = list(records.open_parts(folder))
+        open_parts = list(records.open_parts(folder))
         if use_cache:
             asked = dict(enumerate(rows))
             known = stored_outcomes(asked, store.lookup, target, setting.good_finish)
-        joined = _join(setting, under_way, rows, known)
+        joined = _join(setting, open_parts, rows, known)
         record, own = _write_down(setting, folder, rows, known)
     parts = [*((part, record) for part in own), *joined]
 
@@ -165,7 +167,7 @@ def _start_prepared(
 
 def _join(
     setting: _Setting,
-    under_way: Iterable[tuple[Record, Part, set[str]]],
+    open_parts: Iterable[tuple[Record, Part, set[str]]],
     rows: Sequence[BatchRow],
     known: Mapping[int, Outcome],
 ) -> list[tuple[Part, Record]]:
@@ -174,7 +176,7 @@ def _join(
     wanted = {row.key for row in waiting}
     part_of: dict[str, str] = {}
     joined = []
-    for record, part, keys in under_way:
+    for record, part, keys in open_parts:
         shared = wanted & keys - part_of.keys()
         if shared and (record.project == setting.store.name or setting.store.share is True):
             part_of.update((key, part.name) for key in shared if key)

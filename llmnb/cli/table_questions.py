@@ -14,7 +14,7 @@ from llmnb.frames.table_files import Row, TableFile
 from llmnb.frames.tables import JSONLTable, error_of, open_table
 from llmnb.frames.template import Template, ambiguous_column, conversation, prompt_template
 from llmnb.generation.lines import unwrap
-from llmnb.options import ROWS, Door, names, with_params
+from llmnb.options import ROWS, Door, checked, names, with_params
 from llmnb.running.asking import Asking
 from llmnb.signatures import add_options
 
@@ -172,7 +172,7 @@ def asking(options: argparse.Namespace) -> Asking:
 
 def options_for(options: argparse.Namespace, door: Door) -> dict[str, Any]:
     """Return those of the typed options that `start` or `plan` takes."""
-    return {name: value for name, value in vars(options).items() if name in names(door)}
+    return checked({name: value for name, value in vars(options).items() if name in names(door)})
 
 
 def announce(model: str | None, url: str | None) -> None:

@@ -145,7 +145,7 @@ class AnnouncedLimit:
         """Set where a window has ended and nothing was reported since."""
 
         for request in log:
-            self.on_sent(request, self.cost(request), take=False)
+            self.on_sent(request, self.cost(request.tokens, request.estimate), take=False)
             if request.is_refused:
                 self.on_refused(request.number)
 
@@ -156,15 +156,19 @@ class AnnouncedLimit:
 
     # ------------------------------------------------------------------------- ours
 
-    def cost(self, request: SentRequest) -> float:
-        """Return what a request takes of this limit."""
+    def cost(self, tokens: float, estimate: float) -> float:
+        """Return what a request takes of this limit.
+
+        Args:
+            tokens: What it is charged with.
+            estimate: What we count for it.
+        """
         if self.kind == "requests":
             return 1.0
-        return request.tokens if self.charge is None else self.charge.of(self.part(request))
+        return tokens if self.charge is None else self.charge.of(self.part(estimate))
 
-    def part(self, request: SentRequest) -> float:
+    def part(self, estimate: float) -> float:
         """Return what we count of a request, of the tokens that this limit is about."""
-        estimate = request.estimate
         if self.kind == "tokens" or not isinstance(estimate, Estimate):
             return estimate
         return estimate.prompt if self.kind == "input" else estimate.answer

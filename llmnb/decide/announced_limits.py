@@ -116,7 +116,7 @@ class AnnouncedLimits:
         if self._first_since_pause is not None:
             self._sent_since_pause += 1
         for limit in self.by_kind.values():
-            limit.on_sent(request, limit.cost(request))
+            limit.on_sent(request, limit.cost(tokens, estimate))
         log = self._log
         log.append(request)
         while log[0].is_answered or len(log) > _REMEMBERED:
@@ -172,7 +172,7 @@ class AnnouncedLimits:
         if report.kind != "requests" and report.left is not None and not request.is_refused:
             charge = self.charge if limit.charge is None else limit.charge
             charge.on_left(
-                *(limit.part(request), request.number, request.sent, report.left),
+                *(limit.part(request.estimate), request.number, request.sent, report.left),
                 rate=limit.refill.rate,
                 grain=report.grain,
             )
@@ -189,7 +189,7 @@ class AnnouncedLimits:
             limit = self.by_kind.get((report.kind, report.period))
             if limit is None or report.left is None:
                 continue
-            cost = limit.cost(request)
+            cost = limit.cost(request.tokens, request.estimate)
             if report.left < (cost if report.kind == "requests" else _MISJUDGED * cost):
                 is_covered = False
                 if not is_first:
@@ -214,7 +214,7 @@ class AnnouncedLimits:
             self._sent_since_pause -= 1
         for limit in self.by_kind.values():
             if not was_sent or request.is_refused:
-                limit.give_back(limit.cost(request))
+                limit.give_back(limit.cost(request.tokens, request.estimate))
                 if not was_sent:
                     limit.on_refused(request.number)
             elif used is not None and limit.kind == "tokens":
@@ -256,10 +256,9 @@ class AnnouncedLimits:
             or all(limit.is_over(now) for limit in self.by_kind.values())
         ):
             return 0.0  # every limit a minute is whole again, and only another reply tells more
-        request = SentRequest(-1, now, tokens, estimate)
         longest, is_open = 0.0, self._is_open(now)
         for limit in self.by_kind.values():
-            cost, delay = limit.cost(request), 0.0
+            cost, delay = limit.cost(tokens, estimate), 0.0
             if limit.refill.is_longer:
                 left = math.inf if limit.left is None else limit.left
                 if limit.uncounted > 0 and limit.uncounted + cost > left:

@@ -92,18 +92,9 @@ class Estimate(float):
         return estimate
 
 
-class _Parts(NamedTuple):
-    """Tokens of one request."""
-
-    prompt: float
-    answer: float
-
-    @classmethod
-    def of(cls, estimate: float) -> _Parts:
-        """Return the parts of an estimate; what is not known by its parts is all prompt."""
-        if isinstance(estimate, Estimate):
-            return cls(estimate.prompt, estimate.answer)
-        return cls(estimate, 0.0)
+def _by_parts(tokens: float) -> Estimate:
+    """Return an estimate; what is not known by its parts is all prompt."""
+    return tokens if isinstance(tokens, Estimate) else Estimate(tokens, tokens, 0.0)
 
 
 class _Weights:
@@ -123,19 +114,21 @@ class _Weights:
         self._pp = self._aa = 1.0
         self._pa = 0.0
 
-    def _counted(self, parts: _Parts) -> _Parts:
+    def counted(self, estimate: Estimate) -> tuple[float, float]:
+        """Return the tokens of prompt and answer that count, where both weigh 1."""
+        prompt, answer = estimate.prompt, estimate.answer
         if not self.takes_larger:
-            return parts
-        return _Parts(parts.prompt, 0.0) if parts.prompt >= parts.answer else _Parts(0.0, parts[1])
+            return prompt, answer
+        return (prompt, 0.0) if prompt >= answer else (0.0, answer)
 
-    def of(self, parts: _Parts) -> float:
+    def of(self, estimate: Estimate) -> float:
         """Return what a request costs."""
-        prompt, answer = self._counted(parts)
+        prompt, answer = self.counted(estimate)
         return self.prompt * prompt + self.answer * answer
 
-    def learn(self, parts: _Parts, cost: float, out_by: float) -> None:
+    def learn(self, estimate: Estimate, cost: float, out_by: float) -> None:
         """Learn what one request cost, known to so many tokens."""
-        prompt, answer = self._counted(parts)
+        prompt, answer = self.counted(estimate)
         missed = cost - self.prompt * prompt - self.answer * answer
         self.error += 0.2 * ((missed / max(1.0, cost)) ** 2 - self.error)
         of_prompt = self._pp * prompt + self._pa * answer
@@ -164,7 +157,7 @@ class _Left(NamedTuple):
 
     left: float
     sent: float
-    parts: _Parts
+    estimate: Estimate
 
 
 class TokenCharge:
@@ -211,7 +204,7 @@ class TokenCharge:
         """Return what a request is charged with; an `Estimate` by its parts."""
         if self._weights is None:
             return tokens * self.factor
-        return self._weights.of(_Parts.of(tokens)) * self.factor
+        return self._weights.of(_by_parts(tokens)) * self.factor
 
     def on_sent(self, charged: float, now: float) -> None:
         """Note a request at the moment it goes.
@@ -242,7 +235,7 @@ class TokenCharge:
             return
         if block > self._block_number:
             self._block_number, self._block = block, []
-        self._block.append(_Left(left, sent, _Parts.of(estimate)))
+        self._block.append(_Left(left, sent, _by_parts(estimate)))
         if len(self._block) < BLOCK:
             return
         ordered = sorted(self._block, key=lambda request: -request.left)
@@ -253,29 +246,29 @@ class TokenCharge:
         if seconds >= REACH / 4 or fell <= 4 * max(grain, rate * seconds):
             return
         costs = [
-            (after.parts, before.left - after.left) for before, after in itertools.pairwise(ordered)
+            (after.estimate, before.left - after.left)
+            for before, after in itertools.pairwise(ordered)
         ]
-        weights = self._learn(costs, estimate, out_by=max(grain, rate * seconds / BLOCK))
-        self.factor = _rest(fell, sum(weights.of(parts) for parts, _ in costs))
-        whole = max if self._candidates[0].takes_larger else sum
-        if fell >= sum(whole(parts) for parts, _ in costs):
+        weights = self._learn(costs, out_by=max(grain, rate * seconds / BLOCK))
+        self.factor = _rest(fell, sum(weights.of(request) for request, _ in costs))
+        if fell >= sum(sum(self._candidates[0].counted(request)) for request, _ in costs):
             self.is_before = True
 
-    def _learn(self, costs: Sequence[tuple[_Parts, float]], like: float, out_by: float) -> _Weights:
+    def _learn(self, costs: Sequence[tuple[Estimate, float]], out_by: float) -> _Weights:
         """Learn what requests cost; return the form that errs less, the likelier if both are good.
 
         Args:
-            costs: The parts of each request, and what it cost.
-            like: What we count for one of them: the larger part or both.
+            costs: What we count for each request, the larger part or both, and what it cost.
             out_by: Tokens by which a cost may be out.
         """
         if not self._candidates:
             larger, both = _Weights(takes_larger=True), _Weights(takes_larger=False)
-            takes_larger = isinstance(like, Estimate) and like < like.prompt + like.answer
+            like = costs[-1][0]
+            takes_larger = like < like.prompt + like.answer
             self._candidates = (larger, both) if takes_larger else (both, larger)
-        for parts, cost in costs:
+        for estimate, cost in costs:
             for weights in self._candidates:
-                weights.learn(parts, cost, max(1.0, out_by, _OUT_BY * cost))
+                weights.learn(estimate, cost, max(1.0, out_by, _OUT_BY * cost))
         first, second = self._candidates
         self._weights = second if second.error < 0.5 * first.error else first
         return self._weights
@@ -317,10 +310,10 @@ class TokenCharge:
         self.is_before = True
         self._accepted = max(0.0, self._accepted - charged / self.factor)
         if requested:
-            parts = _Parts.of(estimate)
-            if requested >= self.of(estimate) or min(parts) > 0:
-                weights = self._learn([(parts, requested)], estimate, out_by=1.0)
-                self.factor = max(1.0, _rest(requested, weights.of(parts)))
+            request = _by_parts(estimate)
+            if requested >= self.of(request) or min(request.prompt, request.answer) > 0:
+                weights = self._learn([(request, requested)], out_by=1.0)
+                self.factor = max(1.0, _rest(requested, weights.of(request)))
             # else it may speak of one request that is smaller than others
         elif now - self._refused_at >= REACH:
             is_first = self._refused_at == -math.inf

@@ -437,8 +437,7 @@ class Chance:
     Example:
         >>> chance = Chance()
         >>> def refused_among_fifty(per_minute):
-        ...     for _ in range(49):
-        ...         chance.on_success()
+        ...     chance.accepted += 49
         ...     return chance.on_refusal() or chance.proven(per_minute)
         >>> paces = range(600, 380, -10)  # slower and slower
         >>> next(pace for pace in map(refused_among_fifty, paces) if pace)
@@ -451,8 +450,8 @@ class Chance:
         self._share = 0.0
         """Refusals by chance among all replies; 0 where none is known to be."""
 
-        self._accepted = 0
-        """Answers since the last refusal."""
+        self.accepted = 0
+        """Answers since the last refusal; counted by `Pace`."""
 
         self._gaps: list[int] = []
         """Answers before each refusal, since they were last looked at."""
@@ -468,13 +467,9 @@ class Chance:
         """Whether some refusals are known to come by chance."""
         return self._share > 0
 
-    def on_success(self) -> None:
-        """Note an answer."""
-        self._accepted += 1
-
     def on_refusal(self) -> bool:
         """Note a refusal; return whether it says nothing."""
-        gap, self._accepted = self._accepted, 0
+        gap, self.accepted = self.accepted, 0
         if not self.is_known and self._before is None:
             return False
         self._gaps.append(gap)
@@ -565,7 +560,7 @@ class Pace:
     def on_success(self, now: float) -> None:
         """Note an answer; after a long calm the pace rises a little."""
         self._accepted += 1
-        self.chance.on_success()
+        self.chance.accepted += 1
         if self.per_minute is not None and now - self._since > self._patience:
             self.chance.on_calm()
             if self.per_minute > self._safe:  # the last probe met nobody
@@ -633,9 +628,6 @@ class Finding:
         self._most = most
         self._slots = Adaptive(start=start, most=most)
         self._pace = Pace()
-        self._levels: dict[int, int] = {}
-        """How many were in flight when each request in flight was sent."""
-
         self._carried = 0
         """Most in flight that the server is seen to take since the last refusal."""
 
@@ -658,40 +650,36 @@ class Finding:
         usual = self._slots.crowding.usual
         return None if usual is None else math.exp(usual)
 
-    def on_start(self, in_flight: int) -> int:
-        """Note a request that is sent; return its number, for the calls below.
+    def on_start(self) -> int:
+        """Note a request that is sent; return its number, for the calls below."""
+        return self._slots.on_start()
 
-        Args:
-            in_flight: Requests in flight, this one included.
-        """
-        sequence = self._slots.on_start()
-        self._levels[sequence] = in_flight
-        return sequence
-
-    def on_success(self, sequence: int, seconds: float, in_flight: int, now: float) -> None:
+    def on_success(
+        self, sequence: int, level: int, seconds: float, in_flight: int, now: float
+    ) -> None:
         """Note an answer.
 
         Args:
             sequence: The request's number.
+            level: Requests in flight as it was sent, itself included.
             seconds: How long it took.
             in_flight: Requests in flight, this one included.
             now: The time.
         """
-        level = self._levels.pop(sequence, 0)
         if level > self._carried and now - seconds > self._refused_at:
             self._carried = level
         self._slots.on_success(sequence, seconds, in_flight)
         self._pace.on_success(now)
 
-    def on_refusal(self, sequence: int, sent_at: float, now: float) -> None:
+    def on_refusal(self, sequence: int, level: int, sent_at: float, now: float) -> None:
         """Note that a request was rate limited.
 
         Args:
             sequence: The request's number.
+            level: Requests in flight as it was sent, itself included.
             sent_at: When it was sent.
             now: The time.
         """
-        level = self._levels.pop(sequence, 0)
         if self._pace.chance.on_refusal():
             return
         self._refused_at = now
@@ -703,7 +691,3 @@ class Finding:
         self._pace.on_refusal(sent_at, now, may_begin=self._relapses >= RELAPSES)
         if not had_pace and self._pace.per_minute is not None:
             self._slots = Adaptive(start=min(PACED_SLOTS, self._most), most=self._most)
-
-    def on_end(self, sequence: int) -> None:
-        """Forget a request that has ended, however."""
-        self._levels.pop(sequence, None)

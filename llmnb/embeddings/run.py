@@ -163,6 +163,7 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
             )
             self._at_end = stack.pop_all()
         self._inner.owner = self
+        self.project = project.name
         self._done = bridge.submit(self._finish())
         self._set_last_run()
 

@@ -54,9 +54,9 @@ class TextStore(ProjectStore):
         entries = self.lookup([text.key for text in texts])
         answers = ((text.key, stored_answer([text.call], entries)) for text in texts if text.call)
         return {
-            key: (answer[1], answer[2].vectors[0])
+            key: (answer.entry, answer.reply.vectors[0])
             for key, answer in answers
-            if answer is not None and answer[2].vectors
+            if answer is not None and answer.reply.vectors
         }
 
     async def aput(self, entry: Entry) -> None:

@@ -149,8 +149,7 @@ class AccountLimits:
         if used > 0 and self.announced.charge.is_before:
             used = max(used, ticket.reserved)  # the provider has counted what was reserved
         self.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
-        if ticket.sent is not None:
-            self.announced.on_end(ticket.sent, used=used, was_sent=was_sent)
+        self.announced.on_end(ticket.sent, used=used, was_sent=was_sent)
         return used
 
     def pause(self, until: float, now: float) -> float:
@@ -174,26 +173,24 @@ class AccountLimits:
             error: What the reply means; None for a good one.
         """
         is_refused = isinstance(error, RateLimited)
-        if ticket.sent is not None:
-            self.announced.on_reply(
-                *(ticket.sent, reports, now), is_refused=is_refused, is_good=error is None
-            )
+        self.announced.on_reply(
+            *(ticket.sent, reports, now), is_refused=is_refused, is_good=error is None
+        )
         if isinstance(error, RateLimited):
             self._learn_charge(error, ticket, now)
 
     def _learn_charge(self, error: RateLimited, ticket: Ticket, now: float) -> None:
         """Learn from a refusal what the provider counts, where a limit of tokens is known."""
-        per_minute = self.limits(None if ticket.lane is None else ticket.lane.run).tokens_per_minute
+        per_minute = self.limits(ticket.lane.run).tokens_per_minute
         kind, requested = limit_in_refusal(error.details.body or "")
         if per_minute is None or ticket.reserved <= 0 or kind == "requests":
             return
         if requested is None and self.announced.limits().tokens_per_minute is not None:
             return  # what is left is known; somebody else may have taken it
-        estimate = ticket.reserved if ticket.sent is None else ticket.sent.estimate
         self.announced.charge.on_refusal(
-            *(estimate, ticket.reserved, per_minute / 60.0, now, requested)
+            *(ticket.sent.estimate, ticket.reserved, per_minute / 60.0, now, requested)
         )
-        for admission in (self.admission, None if ticket.lane is None else ticket.lane.admission):
+        for admission in (self.admission, ticket.lane.admission):
             if admission is not None and admission.tokens is not None:
                 admission.tokens.drain(now, ticket.reserved)
 
@@ -206,7 +203,7 @@ class AccountLimits:
             now: The time.
         """
         if ticket.finding is not None:
-            ticket.finding.on_success(ticket.sequence, seconds, self.sharing, now)
+            ticket.finding.on_success(ticket.sequence, ticket.level, seconds, self.sharing, now)
         elif self.pace is not None:
             self.pace.on_success(now)
         return self._has_changed(ticket.finding or self.pace, now)
@@ -214,7 +211,7 @@ class AccountLimits:
     def on_refusal(self, ticket: Ticket, now: float) -> bool:
         """Learn from a refusal; return whether the limits changed."""
         if ticket.finding is not None:
-            ticket.finding.on_refusal(ticket.sequence, ticket.began, now)
+            ticket.finding.on_refusal(ticket.sequence, ticket.level, ticket.began, now)
         elif (
             self.pace is not None
             and not self.announced.limits().has_rate

@@ -20,7 +20,6 @@ from llmnb.errors import (
     Unsent,
 )
 from llmnb.records import RawReply, Reply
-from llmnb.store.entry import Entry
 from llmnb.wire.dialect import tier_in
 
 
@@ -70,16 +69,11 @@ class Backlog:
 
 @dataclass(slots=True, eq=False)
 class ReceivedReply:
-    """A reply that was read, just now or from the store."""
+    """A reply that has come and was read."""
 
     call: Call
     raw: RawReply
     reply: Reply
-
-    @classmethod
-    def from_store(cls, call: Call, entry: Entry, reply: Reply) -> ReceivedReply:
-        """Return a stored answer as if it had just come."""
-        return cls(call, RawReply(status=200, headers={}, body=entry.raw), reply)
 
 
 Result = ReceivedReply | LLMNBError
@@ -88,29 +82,29 @@ Result = ReceivedReply | LLMNBError
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One admitted request; `send` sends it and settles its slot in every case.
+    """One request; `send` sends it once it is admitted, and settles its slot in every case.
 
     Args:
         call: What to ask.
-        gate: Where it was admitted.
-        ticket: With what.
+        gate: Where it is admitted.
         backlog: Answers on their way to the disk: while they are many, slots are kept.
     """
 
     call: Call
     gate: Gate
-    ticket: Ticket
     backlog: Backlog
-    began: float = field(default=0.0, init=False)
+    ticket: Ticket = field(init=False)
 
-    async def send(self, on_delta: OnDelta | None) -> Result:
+    async def send(self, ticket: Ticket, on_delta: OnDelta | None) -> Result:
         """Return what was read, or the error that came instead.
 
         Args:
+            ticket: With what it was admitted.
             on_delta: Gets the pieces of the answer; None asks for it in one piece.
         """
-        target, gate, ticket = self.call.target, self.gate, self.ticket
-        self.began = gate.clock()
+        self.ticket = ticket
+        target, gate = self.call.target, self.gate
+        began = gate.clock()
         used, was_sent = ticket.reserved, True
         try:
             raw = await target.send(self.call, on_delta=on_delta)
@@ -128,7 +122,7 @@ class Attempt:
                 # A reply that names no service tier is of the one that was asked for.
                 reply.usage = usage = dataclasses.replace(usage, tier=tier)
             used = target.used(ticket.reserved, usage)
-            gate.on_success(ticket, gate.clock() - self.began)
+            gate.on_success(ticket, gate.clock() - began)
             return ReceivedReply(self.call, raw, reply)
         except LLMNBError as error:
             if isinstance(error, Unsent):

@@ -276,17 +276,15 @@ class Counters:
             **known_to_the_run: Fields of `StatusSnapshot` that are not counted here: its `state`
                 and `project`, and others.
         """
-        causes = self.causes(row_of)
         return StatusSnapshot(
             completed=counts.num_rows_done,
             counts=counts,
-            failures=frozen({cause.kind: cause.rows for cause in causes}),
             seconds=self.seconds,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,
             ended_at=self.ended_at,
-            causes=causes,
+            causes=self.causes(row_of),
             pace=self._pace,
             **known_to_the_run,
         )

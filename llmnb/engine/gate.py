@@ -247,48 +247,39 @@ class Gate:
         lane.in_flight += 1
         if lane.admission is not None:
             lane.admission.admit(tokens, now)
-        finding, sequence = None, 0
-        if lane.is_sharing:
-            account.sharing += 1
-            finding = account.finding
-            if finding is not None:
-                sequence = finding.on_start(account.sharing)
+        account.admission.admit(tokens, now)
+        sent = account.announced.on_sent(now, tokens, estimate)
         recovery = health.recovery
+        # In the order of the fields: by name this costs twice as much.
+        ticket = Ticket(tokens, lane, sent, now, row, is_probe, recovery, lane.is_sharing)
         if recovery is not None:
             recovery.in_flight += 1
-        # In the order of the fields: by name this costs twice as much.
-        ticket = Ticket(
-            *(tokens, sequence, now, is_probe, False, False, row, recovery, lane, finding),
-            lane.is_sharing,
-        )
-        account.admission.admit(tokens, now)
-        ticket.sent = account.announced.on_sent(now, tokens, estimate)
-        if recovery is not None:
             ticket.in_flight = self.in_flight
+        if lane.is_sharing:
+            account.sharing += 1
+            if account.finding is not None:
+                ticket.finding, ticket.level = account.finding, account.sharing
+                ticket.sequence = account.finding.on_start()
         return ticket
 
     def release(self, ticket: Ticket, *, used: float, was_sent: bool) -> None:
         """Give a slot back; the next in the queue is admitted at once."""
         lane, account, lanes = ticket.lane, self.account, self.lanes
         used = account.release(ticket, used=used, was_sent=was_sent)
-        if lane is not None:
-            lane.in_flight -= 1
-            if lane.admission is not None:
-                lane.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
-                if lanes.by_run.get(lane.run) is not lane:
-                    lanes.wake_heir(lane.admission)
+        lane.in_flight -= 1
+        if lane.admission is not None:
+            lane.admission.release(reserved=ticket.reserved, used=used, was_sent=was_sent)
+            if lanes.by_run.get(lane.run) is not lane:
+                lanes.wake_heir(lane.admission)
         if ticket.is_sharing:
             account.sharing -= 1
-        if ticket.finding is not None:
-            ticket.finding.on_end(ticket.sequence)
         self.health.on_release(ticket)
-        if lane is not None:
-            if lane.waiting or lane.again:
-                # Lanes without limits of their own are let in from the crowd, each in its turn.
-                if lane.admission is not None and lane not in lanes.crowded:
-                    lanes.wake(lane)
-            elif not lane.in_flight and lane.run not in account.claims:
-                lanes.by_run.pop(lane.run, None)
+        if lane.waiting or lane.again:
+            # Lanes without limits of their own are let in from the crowd, each in its turn.
+            if lane.admission is not None and lane not in lanes.crowded:
+                lanes.wake(lane)
+        elif not lane.in_flight and lane.run not in account.claims:
+            lanes.by_run.pop(lane.run, None)
         if lanes.ring or lanes.crowded:
             self.advance()
 

@@ -96,7 +96,7 @@ def outermost(run: RunHandle[Any] | None) -> RunHandle[Any] | None:
 class RunHandle(abc.ABC, Generic[T]):
     """A run as its owner holds it; `T` is what it results in.
 
-    Subclasses set `_done`, the future of the run's end, in their constructors.
+    Subclasses set `project`, and `_done`, the future of the run's end, in their constructors.
     """
 
     is_batch = False
@@ -110,6 +110,12 @@ class RunHandle(abc.ABC, Generic[T]):
 
     unit = "rows"
     """What is counted."""
+
+    run_id = ""
+    """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
+
+    project: str
+    """Name of the project that keeps the answers."""
 
     owner: RunHandle[Any] | None = None
     """The run that this one is a part of, where it is not the person's own."""
@@ -146,16 +152,6 @@ class RunHandle(abc.ABC, Generic[T]):
     def counts(self) -> StatusTracker:
         """A copy of the counts as they are now, without the rest of `status`."""
         return self.status().counts
-
-    @property
-    def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
-        return ""
-
-    @property
-    @abc.abstractmethod
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
 
     @property
     @abc.abstractmethod
@@ -367,15 +363,10 @@ AnyRun = RunHandle[Any]
 class RunWrapper(RunHandle[T]):
     """A run that an inner one carries out, and that is steered by steering that one.
 
-    Subclasses set `_inner` in their constructors.
+    Subclasses set `_inner` and `project` in their constructors.
     """
 
     _inner: AnyRun
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
-        return self._inner.project
 
     @property
     def asked(self) -> str:

@@ -32,10 +32,33 @@ class Ticket:
     reserved: float
     """Tokens it was admitted with."""
 
-    sequence: int = 0
+    lane: Lane
+    """The queue it came from."""
+
+    sent: SentRequest
+    """What the announced limits know of it."""
+
     began: float = 0.0
+    row: Hashable = None
+    """What tells its row from others."""
+
     is_probe: bool = False
     """Whether it is the one that tries whether a failing target has recovered."""
+
+    recovery: SlowStart | None = None
+    """The slow start that it takes a slot of."""
+
+    is_sharing: bool = False
+    """Whether it counts among the slots that are found by trying."""
+
+    finding: Finding | None = None
+    """What learns from it; None where its run or the account names the slots."""
+
+    sequence: int = 0
+    """Its number there."""
+
+    level: int = 0
+    """Requests in flight that share those slots as it was sent, itself included."""
 
     is_reported: bool = False
     """Whether the breaker knows how it ended."""
@@ -43,26 +66,8 @@ class Ticket:
     is_excused: bool = False
     """Whether it failed by the fault of a target that was coming back from an outage."""
 
-    row: Hashable = None
-    """What tells its row from others."""
-
-    recovery: SlowStart | None = None
-    """The slow start that it takes a slot of."""
-
-    lane: Lane | None = None
-    """The queue it came from."""
-
-    finding: Finding | None = None
-    """What learns from it; None where its run or the account names the slots."""
-
-    is_sharing: bool = False
-    """Whether it counts among the slots that are found by trying."""
-
     is_repeat: bool = False
     """Whether its row had failed before."""
-
-    sent: SentRequest | None = None
-    """What the announced limits know of it."""
 
     in_flight: int = 0
     """Requests in flight as it was sent, itself included; counted during a slow start only."""

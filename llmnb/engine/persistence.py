@@ -16,35 +16,30 @@ from llmnb.records import SIMULATED, Outcome
 from llmnb.store.entry import Entry
 
 
-async def save_reply(
-    context: RunContext, received: ReceivedReply, outcome: Outcome, *, is_stored: bool
-) -> Entry | None:
+async def save_reply(context: RunContext, received: ReceivedReply, outcome: Outcome) -> Entry:
     """Commit a raw reply, price it, and judge whether it is a good answer.
 
     Args:
         context: The run.
         received: What came.
         outcome: Gets the reply, its price, and an error where it is no good answer.
-        is_stored: Whether it comes from the store: then it costs nothing and is saved already.
 
     Returns:
         What was saved.
     """
     call, raw, reply = received.call, received.raw, received.reply
     target, usage = call.target, reply.usage
-    usd = 0.0 if is_stored else target.price(usage, reply.model)
+    usd = target.price(usage, reply.model)
     outcome.reply, outcome.usd = reply, usd
     outcome.first_token_seconds = raw.first_token_seconds
     outcome.simulated = SIMULATED in raw.headers
-    entry = None
-    if not is_stored:
-        name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
-        context.counters.enter_reply(usage, usd, outcome.simulated)
-        context.counters.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
-        entry = new_entry(target, call.key, call.canonical, raw.body, outcome)
-        if cost_events.listeners:
-            cost_events.publish_answer(entry, usage, context.store.name)
-        await _commit(context, entry)
+    name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
+    context.counters.enter_reply(usage, usd, outcome.simulated)
+    context.counters.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
+    entry = new_entry(target, call.key, call.canonical, raw.body, outcome)
+    if cost_events.listeners:
+        cost_events.publish_answer(entry, usage, context.store.name)
+    await _commit(context, entry)
     outcome.error = objection(reply, call.body, raw.body, context.options.good_finish)
     return entry
 
@@ -128,7 +123,7 @@ def stored_answer(
         is_good = reply.quality == "good"
         error = None if is_good else objection(reply, call.body, entry.raw, good_finish)
         if error is None:
-            return call, entry, reply, None
+            return StoredAnswer(call, entry, reply)
         if ended_oddly is None and isinstance(error, UnknownEnd):
-            ended_oddly = call, entry, reply, error
+            ended_oddly = StoredAnswer(call, entry, reply, error)
     return ended_oddly

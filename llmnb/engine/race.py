@@ -82,7 +82,7 @@ class RacingTask(RequestTask):
         others = [call for call in self.left if call is not self.call] or [self.call]
         failed: list[tuple[LLMNBError, Call]] = []
         sent_at = clock()
-        self._begin(self.call, gate, ticket, is_sent=True)
+        self._begin(self.call, gate, ticket)
         try:
             while True:
                 failed += self._take_failed()
@@ -116,11 +116,10 @@ class RacingTask(RequestTask):
                 self._reserved = 0.0
             self._leader, self._running = None, {}  # circles, and the collector is slow meanwhile
 
-    def _begin(self, call: Call, gate: Gate, ticket: Ticket, *, is_sent: bool) -> None:
+    def _begin(self, call: Call, gate: Gate, ticket: Ticket | None) -> None:
         """Let a request run; a task of its own: others are let in before its row goes on."""
-        on_delta = self.next_on_delta()
-        racer = _Racer(call, gate, ticket, self.context.backlog, self, on_delta, is_sent)
-        task = asyncio.get_running_loop().create_task(racer.run())
+        racer = _Racer(call, gate, self.context.backlog, self, self.next_on_delta())
+        task = asyncio.get_running_loop().create_task(racer.run(ticket))
         task.add_done_callback(lambda _: self._wakeup.set())
         self._running[task] = racer
 
@@ -178,7 +177,7 @@ class RacingTask(RequestTask):
             gate = context.gate_of(call)
             is_open = not context.why_disabled(call.target.pool) and not gate.is_throttled(context)
             if is_open and self._can_afford(call):
-                self._begin(call, gate, Ticket(call.target.charge(call)), is_sent=False)
+                self._begin(call, gate, None)
 
     def count_hedge(self) -> None:
         """Count a redundant request that is about to be sent."""
@@ -254,26 +253,30 @@ class _Racer(Attempt):
 
     task: RacingTask
     on_delta: OnDelta
-    is_sent: bool
+    is_sent: bool = field(default=False, init=False)
     first_token: float | None = field(default=None, init=False)
     """When the first token came, by the gates' clock."""
 
-    async def run(self) -> Result:
-        """Send the request, a redundant one before all of its run who wait for a slot."""
-        if not self.is_sent:
-            gate, tokens = self.gate, self.ticket.reserved
+    async def run(self, ticket: Ticket | None) -> Result:
+        """Send the request, a redundant one before all of its run who wait for a slot.
+
+        Args:
+            ticket: With what it was admitted; None: it is redundant, and waits for a slot.
+        """
+        if ticket is None:
+            gate, tokens = self.gate, self.call.target.charge(self.call)
             try:
-                self.ticket = await gate.admit(
+                ticket = await gate.admit(
                     tokens, run=self.task.context, is_first=True, row=self.call.key
                 )
             except LLMNBError as error:
                 return error
             if (disabled := self.task.disabled_error(self.call)) is not None:
-                gate.release(self.ticket, used=0.0, was_sent=False)
+                gate.release(ticket, used=0.0, was_sent=False)
                 return disabled
-            self.is_sent = True
             self.task.count_hedge()
-        return await self.send(self._take)
+        self.is_sent = True
+        return await self.send(ticket, self._take)
 
     def _take(self, delta: Delta) -> None:
         if self.first_token is None:

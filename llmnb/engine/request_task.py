@@ -24,7 +24,7 @@ from llmnb.engine.lanes import Ticket
 from llmnb.engine.persistence import save_reply, save_unread, stored_answer
 from llmnb.engine.row_claim import NEVER, AnsweredMeanwhile, AskedElsewhere, ClaimedRequest
 from llmnb.engine.row_errors import copy_of
-from llmnb.engine.shared import TaskResult
+from llmnb.engine.shared import StoredAnswer, TaskResult
 from llmnb.engine.status import Clock
 from llmnb.engine.target import Call, OnDelta
 from llmnb.errors import (
@@ -45,7 +45,7 @@ from llmnb.errors import (
     Unsent,
     without_money,
 )
-from llmnb.records import Delta, Outcome
+from llmnb.records import Delta, Outcome, Reply
 
 logger = logging.getLogger("llmnb")
 
@@ -96,7 +96,7 @@ class RequestTask(ClaimedRequest):
     def __post_init__(self) -> None:
         self.call = self.left[0]
         if self.stored is not None:
-            self._misfit = self.stored.raw.body
+            self._misfit = self.stored.entry.raw
 
     # ------------------------------------------------------------------- the whole task
 
@@ -286,7 +286,7 @@ class RequestTask(ClaimedRequest):
     def _dispatch(self, gate: Gate, ticket: Ticket) -> Awaitable[Result]:
         """Send the request whose turn has come."""
         on_delta = self.next_on_delta() if self.context.streams else None
-        return Attempt(self.call, gate, ticket, self.context.backlog).send(on_delta)
+        return Attempt(self.call, gate, self.context.backlog).send(ticket, on_delta)
 
     async def _turn(self, gate: Gate, is_first: bool) -> Ticket:
         """Wait for a turn; not while paused, never once the target is disabled."""
@@ -474,10 +474,10 @@ class RequestTask(ClaimedRequest):
 
     # ----------------------------------------------------- saved before it is shown, repaired
 
-    async def _save(self, received: ReceivedReply) -> TaskResult:
+    async def _save(self, received: ReceivedReply | StoredAnswer) -> TaskResult:
         """Save an answer before it is shown; have one that misses its schema repaired, once."""
         call, reply = received.call, received.reply
-        outcome, result, misfit = await self._saved(received, call, received is self.stored)
+        outcome, result, misfit = await self._saved(received, call)
         if misfit is not None:
             if call.repair is None:
                 outcome.error = misfit
@@ -488,18 +488,22 @@ class RequestTask(ClaimedRequest):
         return result
 
     async def _saved(
-        self, received: ReceivedReply, asked: Call, is_stored: bool
+        self, received: ReceivedReply | StoredAnswer, asked: Call
     ) -> tuple[Outcome, TaskResult, SchemaMismatch | None]:
         """Save an answer and read its value; return what is known, and why the value does not fit.
 
         Args:
-            received: The answer.
+            received: The answer; one from the store is saved already.
             asked: The call that says what value is wanted.
-            is_stored: Whether the answer comes from the store.
         """
         self._is_answered = True
-        outcome = self._outcome(received.call)
-        entry = await save_reply(self.context, received, outcome, is_stored=is_stored)
+        entry = None
+        if isinstance(received, StoredAnswer):
+            outcome = received.outcome(self.row)
+            outcome.attempts, outcome.hedged = self._requests, self.is_hedged
+        else:
+            outcome = self._outcome(received.call)
+            entry = await save_reply(self.context, received, outcome)
         misfit = None
         if outcome.error is None and asked.check is not None:
             try:
@@ -516,8 +520,8 @@ class RequestTask(ClaimedRequest):
             call: What it answers.
             repair: Asks to mend it.
         """
-        received = await self._stored_repair(repair)
-        if received is not None and not await _fits(call, received):
+        received: ReceivedReply | StoredAnswer | None = await self._stored_repair(repair)
+        if received is not None and not await _fits(call, received.reply):
             # An earlier run ended with this misfit: the row is asked again, from its beginning
             # where that is stored as well.
             received = None
@@ -525,19 +529,20 @@ class RequestTask(ClaimedRequest):
                 self.stored = None
                 self._turn_to(call)
                 return await self._save(await self._ask())
-        self.context.counters.tracker.num_repaired += 1
         self._turn_to(repair)
-        is_stored = received is not None
         if received is None:
+            self.context.counters.tracker.num_repaired += 1
             try:
                 received = await self._ask()
             except AnsweredMeanwhile as meanwhile:
-                received, is_stored = ReceivedReply.from_store(*meanwhile.stored[:3]), True
-        outcome, result, misfit = await self._saved(received, call, is_stored)
-        paid = first.usd, outcome.usd
-        outcome.usd = None if paid[0] is None or paid[1] is None else paid[0] + paid[1]
-        if is_stored:
+                received = meanwhile.stored
+        outcome, result, misfit = await self._saved(received, call)
+        outcome.usd = _sum(first.usd, outcome.usd)
+        outcome.saved_usd = _sum(first.saved_usd, outcome.saved_usd)
+        if isinstance(received, StoredAnswer):
             outcome.seconds = first.seconds
+            if not first.is_cached:
+                outcome.source = "sent"
         outcome.error = outcome.error or misfit
         return result
 
@@ -547,19 +552,23 @@ class RequestTask(ClaimedRequest):
         self.left = [call]
         self._is_answered = False
 
-    async def _stored_repair(self, call: Call) -> ReceivedReply | None:
+    async def _stored_repair(self, call: Call) -> StoredAnswer | None:
         """Return a repaired answer that was bought in an earlier run."""
         if not self.context.options.use_cache:
             return None
         entries = await self.context.look_up([call.key])
-        stored = stored_answer([call], entries, self.context.options.good_finish)
-        return None if stored is None else ReceivedReply.from_store(*stored[:3])
+        return stored_answer([call], entries, self.context.options.good_finish)
 
 
-async def _fits(call: Call, received: ReceivedReply) -> bool:
+def _sum(first: float | None, second: float | None) -> float | None:
+    """Return the sum of two amounts, None where one is not known."""
+    return None if first is None or second is None else first + second
+
+
+async def _fits(call: Call, reply: Reply) -> bool:
     """Whether a repaired answer has the form that the row asks for."""
     try:
-        await call.value_of(received.reply)
+        await call.value_of(reply)
     except SchemaMismatch:
         return False
     return True

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmnb.engine.attempt import ReceivedReply
 from llmnb.engine.persistence import stored_answer
 from llmnb.engine.run_context import Asker, RunContext
 from llmnb.engine.shared import SharedRequest, StoredAnswer, engine
@@ -33,7 +32,7 @@ class AnsweredMeanwhile(Exception):
     """Another process has asked the row, and its answer is in the store."""
 
     def __init__(self, stored: StoredAnswer) -> None:
-        super().__init__(stored[1].key)
+        super().__init__(stored.entry.key)
         self.stored = stored
 
 
@@ -50,7 +49,7 @@ class ClaimedRequest(SharedRequest):
 
     context: RunContext
     left: list[Call]
-    stored: ReceivedReply | None
+    stored: StoredAnswer | None
     seen: int
     _waits_on: asyncio.Future[Any] | None = field(default=None, init=False)
     _misfit: bytes | None = field(default=None, init=False)

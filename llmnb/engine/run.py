@@ -54,7 +54,10 @@ class Run(RunHandle[list[Outcome]]):
         at_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
+        self.project = store.name
         self._index = options.index
+        if options.index is not None:
+            self.run_id = options.index.run_id
         self._loop = bridge.loop_thread().loop
         self._prepare = prepare
         self._store = store
@@ -72,11 +75,6 @@ class Run(RunHandle[list[Outcome]]):
             self._index.end({**as_json(self.status()), "error": error})
 
     # ----------------------------------------------------- from any thread: reading
-
-    @property
-    def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
-        return "" if self._index is None else self._index.run_id
 
     def status(self) -> StatusSnapshot:
         """Return a frozen picture of the run as it is now."""
@@ -96,7 +94,7 @@ class Run(RunHandle[list[Outcome]]):
             counts,
             row_of=self.row_of,
             state=run_loop.state,
-            project=context.store.name,
+            project=self.project,
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,
@@ -117,18 +115,13 @@ class Run(RunHandle[list[Outcome]]):
             requests_per_minute=requests,
             tokens_per_minute=tokens,
             budget_usd=context.options.budget_usd,
-            waited_seconds=context.waited_seconds,
+            waited_seconds=sum(pool.gate.waited - pool.waited_before for pool in pools),
         )
 
     @property
     def counts(self) -> StatusTracker:
         """A copy of the counts as they are now, without the rest of `status`."""
         return self._run_loop.context.counters.tracker_copy()
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
-        return self._run_loop.context.store.name
 
     @property
     def asked(self) -> str:
@@ -192,13 +185,15 @@ class Run(RunHandle[list[Outcome]]):
         changes = {LIMITS[name]: value for name, value in limits.items()}
         context = self._run_loop.context
         options = context.options
-        changed = dataclasses.replace(options.limits, **changes)
         # What was said of the account is what the person changes, where it was said there.
         named = {name: value for name, value in changes.items() if getattr(options.account, name)}
-        account = dataclasses.replace(options.account, **named)
         # Known at once to the next change, whichever thread makes it.
-        context.options = dataclasses.replace(options, limits=changed, account=account)
-        self._steer(lambda: self._run_loop.set_limits(changed, account))
+        context.options = dataclasses.replace(
+            options,
+            limits=dataclasses.replace(options.limits, **changes),
+            account=dataclasses.replace(options.account, **named),
+        )
+        self._steer(self._run_loop.apply_limits)
 
     def _ask_again(self, failed: list[Outcome], mode: Mode | None) -> Run:
         if self._run_loop.streamed is not None:
@@ -255,8 +250,7 @@ def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
     target, gate, account = pool.target, pool.gate, pool.gate.account
     # An ended run has no lane any more; its limits are shown all the same.
     limits = account.limits(run).intersect(run.options.limits)
-    announced, announced_limits = account.announced, account.announced.limits()
-    learned = (announced_limits.requests_per_minute, account.learned_pace)
+    announced = account.announced
     return PoolStatus(
         provider=target.provider,
         model=target.model,
@@ -265,7 +259,6 @@ def _pool_status(pool: Pool, now: float, run: RunContext) -> PoolStatus:
         is_adaptive=limits.concurrency is None and account.finding is not None,
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
-        learned=limits.requests_per_minute is not None and limits.requests_per_minute in learned,
         requests_from=account.source("requests", limits.requests_per_minute),
         tokens_from=account.source("tokens", limits.tokens_per_minute),
         requests_left=announced.left("requests", now),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from llmnb.decide.hedge import Hedger
@@ -205,9 +205,8 @@ class RunContext:
             self._claim_limits(pool)
         return pool.gate
 
-    def set_limits(self, limits: Limits, account: Limits) -> None:
-        """Hold every pool to other limits from now on: this run's, and the account's."""
-        self.options = replace(self.options, limits=limits, account=account)
+    def claim_limits(self) -> None:
+        """Hold every pool to the limits in `options`, which have changed."""
         for pool in self.pools.values():
             self._claim_limits(pool)
 
@@ -217,11 +216,6 @@ class RunContext:
         pool.gate.claim(self, options.limits, account)
         if not self.resumed.is_set():
             pool.gate.pause_run(self)
-
-    @property
-    def waited_seconds(self) -> float:
-        """Seconds that providers have asked this run to wait."""
-        return sum(pool.gate.waited - pool.waited_before for pool in list(self.pools.values()))
 
     def pause(self) -> None:
         """Send nothing new until `resume`."""

@@ -19,7 +19,6 @@ from llmnb import bridge
 from llmnb.decide.admission import DEFAULT_CONCURRENCY
 from llmnb.display import texts
 from llmnb.engine import gc_thresholds, request_log, row_errors
-from llmnb.engine.attempt import ReceivedReply
 from llmnb.engine.handover import OutcomeStream
 from llmnb.engine.persistence import stored_answer
 from llmnb.engine.race import RacingTask
@@ -27,7 +26,7 @@ from llmnb.engine.request_task import RequestTask
 from llmnb.engine.row_claim import NEVER
 from llmnb.engine.row_errors import copy_of
 from llmnb.engine.run_context import RunContext, RunOptions, Store
-from llmnb.engine.shared import DRAIN_SECONDS, TaskResult, engine
+from llmnb.engine.shared import DRAIN_SECONDS, StoredAnswer, TaskResult, engine
 from llmnb.engine.source import CHUNK_ROWS, InputSource, get_ready, open_source
 from llmnb.engine.status import State
 from llmnb.engine.target import Call, Prepare, Row
@@ -40,7 +39,7 @@ from llmnb.errors import (
     StoreError,
     without_money,
 )
-from llmnb.records import Limits, Outcome, Reply
+from llmnb.records import Outcome
 from llmnb.store.entry import Entry
 
 logger = logging.getLogger("llmnb")
@@ -192,11 +191,13 @@ class RunLoop:
             if self.streamed is not None:
                 self.streamed.wake()
 
-    def set_limits(self, limits: Limits, account: Limits) -> None:
-        """Hold every target to other limits from now on: this run's, and the account's."""
-        self.context.set_limits(limits, account)
+    def apply_limits(self) -> None:
+        """Hold every target to the limits in the context's options, which have changed."""
+        self.context.claim_limits()
         self.context.counters.restart_pace()
-        window = max(self._window, _window(limits.intersect(account).concurrency))
+        options = self.context.options
+        concurrency = options.limits.intersect(options.account).concurrency
+        window = max(self._window, _window(concurrency))
         self._pulls_below += window - self._window
         self._window = window
         self._room.set()
@@ -260,19 +261,11 @@ class RunLoop:
                 if stored is None:
                     self._ask(number, row, row.call)
                 else:
-                    self._serve(number, row, *stored)
+                    self._serve(number, row, stored)
 
-    def _serve(
-        self,
-        number: int,
-        row: Row,
-        call: Call,
-        entry: Entry,
-        reply: Reply,
-        error: LLMNBError | None,
-        value: Any = _UNREAD,
-    ) -> None:
+    def _serve(self, number: int, row: Row, stored: StoredAnswer, value: Any = _UNREAD) -> None:
         """Give a row what the store holds of it."""
+        call, error = stored.call, stored.error
         if error is not None:
             value = None
             if call.target.is_free:
@@ -282,47 +275,31 @@ class RunLoop:
             value = None
         elif value is _UNREAD:
             if call.checks_in_thread:
-                serving = self._serve_checked(number, row, call, entry, reply)
+                serving = self._serve_checked(number, row, stored)
                 self._engine.look_after(self._loop.create_task(serving))
                 return
             try:
-                value = call.check(reply)
+                value = call.check(stored.reply)
             except SchemaMismatch:
                 # What was bought is repaired, not bought anew.
-                self._ask(number, row, call, ReceivedReply.from_store(call, entry, reply))
+                self._ask(number, row, call, stored)
                 return
-        self._finish(
-            Outcome(
-                row=number,
-                reply=reply,
-                error=error,
-                value=value,
-                key=call.key,
-                provider=call.target.provider,
-                model=call.target.model,
-                source="cached" if entry.reused_from is None else "reused",
-                simulated=entry.simulated,
-                usd=0.0,
-                saved_usd=entry.usd,
-                metadata=row.metadata,
-                tag=row.tag,
-            )
-        )
+        outcome = stored.outcome(number)
+        outcome.value, outcome.metadata, outcome.tag = value, row.metadata, row.tag
+        self._finish(outcome)
 
-    async def _serve_checked(
-        self, number: int, row: Row, call: Call, entry: Entry, reply: Reply
-    ) -> None:
+    async def _serve_checked(self, number: int, row: Row, stored: StoredAnswer) -> None:
         """Give a row what the store holds of it, once foreign code has read it."""
         try:
-            value = await call.value_of(reply)
+            value = await stored.call.value_of(stored.reply)
         except Exception:  # its request task comes upon the same, and reports it
             value = _UNREAD
         if number not in self._items:
             return
         if value is _UNREAD:
-            self._ask(number, row, call, ReceivedReply.from_store(call, entry, reply))
+            self._ask(number, row, stored.call, stored)
         else:
-            self._serve(number, row, call, entry, reply, None, value)
+            self._serve(number, row, stored, value)
 
     # ------------------------------------------------------------------- rows that are asked
 
@@ -331,7 +308,7 @@ class RunLoop:
         number: int,
         row: Row,
         call: Call,
-        stored: ReceivedReply | None = None,
+        stored: StoredAnswer | None = None,
         seen: int | None = None,
     ) -> None:
         """Let a row wait for an identical request in flight, or ask it by a task of its own.
@@ -388,7 +365,7 @@ class RunLoop:
             self._ask(number, row, call, seen=NEVER)
             return
         if result.stored is not None:
-            self._serve(number, row, *result.stored)
+            self._serve(number, row, result.stored)
             return
         assert outcome is not None
         if is_merged:
@@ -398,7 +375,7 @@ class RunLoop:
                 error=None if error is None else copy_of(error),
                 source="merged",
                 usd=0.0,
-                saved_usd=outcome.usd,
+                saved_usd=outcome.usd or outcome.saved_usd,
                 attempts=0,
                 hedged=False,
             )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmnb import bridge
 from llmnb.engine.gate import Gate
@@ -21,9 +21,31 @@ from llmnb.store.entry import Entry
 DRAIN_SECONDS = 10.0
 """Requests in flight at a stop, or at the process's end, are finished and stored for so long."""
 
-StoredAnswer = tuple[Call, Entry, Reply, LLMNBError | None]
-"""What the store holds of a row; the error says why it is no good answer, though it is not bought
-again."""
+
+class StoredAnswer(NamedTuple):
+    """What the store holds of a row."""
+
+    call: Call
+    entry: Entry
+    reply: Reply
+    error: LLMNBError | None = None
+    """Why it is no good answer, though it is not bought again."""
+
+    def outcome(self, row: int) -> Outcome:
+        """Return the outcome of a row that it answers, at no cost."""
+        entry, target = self.entry, self.call.target
+        return Outcome(
+            row=row,
+            reply=self.reply,
+            error=self.error,
+            key=self.call.key,
+            provider=target.provider,
+            model=target.model,
+            source="cached" if entry.reused_from is None else "reused",
+            simulated=entry.simulated,
+            usd=0.0,
+            saved_usd=entry.usd,
+        )
 
 
 @dataclass(slots=True, eq=False)

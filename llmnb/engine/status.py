@@ -172,9 +172,6 @@ class PoolStatus:
     """Limit in force; None where none is known."""
 
     tokens_per_minute: float | None = None
-    learned: bool = False
-    """Whether the limits were read from the provider's headers."""
-
     requests_from: str = ""
     """Where the limit of requests comes from: "given", "announced", "found" by trying, or ""."""
 
@@ -276,9 +273,6 @@ class StatusSnapshot:
 
     counts: StatusTracker = dataclasses.field(default_factory=StatusTracker)
     """A copy of the counters."""
-
-    failures: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
-    """Rows failed, by the kind of error."""
 
     waiting_on: str = ""
     """Why the run is not faster, in words; empty when it is done."""
@@ -435,7 +429,6 @@ class StatusSnapshot:
             state=state,
             **{name: sum(getattr(status, name) for status in snapshots) for name in _ADDED},
             counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
-            failures=_added(snapshot.failures for snapshot in snapshots),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
             seconds=seconds,
             project=snapshots[0].project,
@@ -452,6 +445,11 @@ class StatusSnapshot:
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
         )
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Rows failed, by the kind of error."""
+        return {cause.kind: cause.rows for cause in self.causes}
 
     @property
     def paced_seconds(self) -> float:
@@ -568,7 +566,7 @@ def as_json(status: StatusSnapshot) -> dict[str, Any]:
         for field in dataclasses.fields(status)
         if field.name not in _LEFT_OUT
     }
-    return values | {"failures": dict(status.failures), "models": dict(status.models)}
+    return values | {"models": dict(status.models)}
 
 
 def from_json(values: Mapping[str, Any]) -> StatusSnapshot:
@@ -584,8 +582,7 @@ def from_json(values: Mapping[str, Any]) -> StatusSnapshot:
         3
     """
     known = dict(values)
-    for name in ("failures", "models"):
-        known[name] = frozen(known.get(name) or {})
+    known["models"] = frozen(known.get("models") or {})
     for name, kind in _LISTS.items():
         known[name] = tuple(_made(kind, item) for item in known.get(name) or ())
     known["counts"] = _made(StatusTracker, known.get("counts") or {})

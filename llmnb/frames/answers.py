@@ -72,14 +72,19 @@ class AnswerForm:
     def table(self, outcomes: Outcomes) -> Table:
         """Return the answers so far, n rows for the table's n rows."""
         with gc_thresholds.raised():
-            fields = self._fields()
-            output = self.output
-            answers = self._answer_fields(outcomes)
+            fields, output = self._fields(), self.output
+            answers = [] if output is None else self._answer_fields(outcomes, output)
             if self.quotes is not None:
                 answers = self.quotes.looked_up(answers)
-            columns = {field.name: self._column(field, outcomes, answers) for field in fields}
-            if (prompts := self._prompts()) is not None:
-                columns = {"prompt": AnswerColumn(prompts, "string"), **columns}
+            columns: dict[Hashable, AnswerColumn] = {}
+            prompts = self.prompts
+            if self.options.details == "full" and self.prompt_of is not None:
+                rendered = [self.prompt_of(row) for row in self.positions]
+                prompts = in_rows(rendered, self.positions, self.source.rows)
+            if prompts is not None:
+                columns["prompt"] = AnswerColumn(prompts, "string")
+            for field in fields:
+                columns[field.name] = self._column(field, outcomes, answers)
             if self.prompts is not None:
                 error = with_suffix(self.options.name, "error")
                 if error in columns and not any(columns[error].values):
@@ -93,7 +98,9 @@ class AnswerForm:
 
     def notes(self, outcomes: Outcomes) -> dict[str, str]:
         """Return what a receipt tells of the answers, by name: how many quotes were found."""
-        return {} if self.quotes is None else self.quotes.counted(self._answer_fields(outcomes))
+        if self.quotes is None:
+            return {}
+        return self.quotes.counted(self._answer_fields(outcomes, self.quotes.output))
 
     def recipe(self) -> dict[str, Any]:
         """Return in values of JSON how the columns are made; empty where that cannot be said."""
@@ -108,17 +115,8 @@ class AnswerForm:
         )
         return prompt + [field.name for field in self._fields()]
 
-    def _prompts(self) -> Sequence[str | None] | None:
-        """Return the prompt of every row, rendered only now; None where none are shown."""
-        if self.options.details != "full" or self.prompt_of is None:
-            return self.prompts
-        prompts = [self.prompt_of(row) for row in self.positions]
-        return in_rows(prompts, self.positions, self.source.rows)
-
-    def _answer_fields(self, outcomes: Outcomes) -> Sequence[Mapping[str, Any]]:
-        """Return the fields of structured answers, empty where there is none."""
-        if (output := self.output) is None:
-            return []
+    def _answer_fields(self, outcomes: Outcomes, output: Output) -> Sequence[Mapping[str, Any]]:
+        """Return the fields of structured answers, none where a row has no answer."""
         return [
             output.as_mapping(row.value) if row is not None and row.is_answer else {}
             for row in outcomes

@@ -110,11 +110,13 @@ class AttachedRun(RunHandle[Any], Shown):
         super().__init__()
         self._index = index
         self._header = header = index.header
+        self.run_id, self.project = header.run_id, header.project
         self._output: Output | None = output_in(header.form, schema) if header.form else None
         self._counted_of: tuple[RunIndex | None, Counters] = None, Counters()
         """What was counted of a run that has not written its end, and its counts."""
 
-        self.about = About(traits=header.traits, empty=header.empty, shows_answers=True)
+        traits = {**header.traits, "project": header.project}
+        self.about = About(traits=traits, empty=header.empty, shows_answers=True)
         if index.is_running:
             self._done = bridge.submit(self._follow())
         else:
@@ -139,19 +141,9 @@ class AttachedRun(RunHandle[Any], Shown):
         return self._index
 
     @property
-    def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds it again."""
-        return self._header.run_id
-
-    @property
     def root(self) -> Path:
         """Folder of all projects, where it stands."""
         return self._index.project.root
-
-    @property
-    def project(self) -> str:
-        """Name of the project that keeps the answers."""
-        return self._header.project
 
     @property
     def asked(self) -> str:

@@ -222,7 +222,7 @@ def _question(
     travels = {
         **keywords,
         "model": models[0] if len(models) == 1 else models,
-        "params": dict(options.body) or None,
+        "params": options.params or None,
         "project_name": settings.project_name(options.project_name),
         "overwrite": True,  # looked at here, where the whole table is known
         "progress": False,

@@ -54,7 +54,6 @@ def pack(status: StatusSnapshot) -> bytes:
     return pickle.dumps(
         dataclasses.replace(
             status,
-            failures=dict(status.failures),
             models=dict(status.models),
             latencies=status.latencies[-_LATENCIES_SENT:],
             samples=(),

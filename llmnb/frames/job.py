@@ -68,8 +68,9 @@ class Job(PreparedVerb):
             from llmnb.batches.start import start_batch
 
             batch = start_batch(self.questions, self.asking, **self.options.for_door("batch"))
-            if batch.run_id and self.form.recipe():
-                write_table(batch.folder, self._header(), self.questions.positions)
+            header = self._header()
+            if batch.run_id and header.form:
+                write_table(batch.folder, header, self.questions.positions)
             run: RunHandle[list[Outcome]] = batch
         else:
             run = start(
@@ -85,7 +86,7 @@ class Job(PreparedVerb):
             )
         questions, options = self.questions, self.options
         about = About(
-            traits=_traits(self, run.project),
+            traits={**self._traits(), "project": run.project},
             empty=questions.empty,
             shows_answers=options.progress is not False,
         )
@@ -94,7 +95,7 @@ class Job(PreparedVerb):
             questions,
             self.form.table,
             on_error=options.on_error,
-            warns_of_cut=chosen_length(options.body) is None,
+            warns_of_cut=chosen_length(options.params) is None,
             about=about,
             form=self.form,
         )
@@ -109,9 +110,20 @@ class Job(PreparedVerb):
             rows=questions.rows,
             group=questions.group,
             form=self.form.recipe(),
-            traits=_traits(self, ""),
+            traits=self._traits(),
             empty=questions.empty,
         )
+
+    def _traits(self) -> dict[str, str]:
+        """Return what may tell this run from others of the same cell, in words."""
+        options = self.options
+        models = options.model if isinstance(options.model, list | tuple) else [options.model]
+        traits = {"model": ", ".join([str(getattr(model, "model", model)) for model in models])}
+        for name, value in options.params.items():
+            traits[name] = f"{value:g}" if isinstance(value, float) else str(value)
+        if options.system:
+            traits["system"] = str(options.system)
+        return {**traits, "prompt": self.questions.prompt}
 
     def finish(self) -> Any:
         """Block until it is done, showing how far it is, and return what it gives.
@@ -151,20 +163,6 @@ class Job(PreparedVerb):
         questions = self.questions.first(rows)
         form = dataclasses.replace(self.form, positions=questions.positions)
         return dataclasses.replace(self, questions=questions, form=form).start()
-
-
-def _traits(asked: Job, project: str) -> dict[str, str]:
-    """Return what may tell this run from others of the same cell, in words."""
-    options = asked.options
-    models = options.model if isinstance(options.model, list | tuple) else [options.model]
-    traits = {"model": ", ".join(str(getattr(model, "model", model)) for model in models)}
-    traits |= {
-        name: f"{value:g}" if isinstance(value, float) else str(value)
-        for name, value in options.body.items()
-    }
-    if options.system:
-        traits["system"] = str(options.system)
-    return {**traits, "prompt": asked.questions.prompt, "project": project}
 
 
 def _at_batch_price(live: Plan) -> Plan:
@@ -246,7 +244,7 @@ def job(
     call = call or VerbCall("generate", (prompt,), {"into": options.into})
     source.check_columns(form.names, into=options.into, overwrite=options.overwrite, call=call)
     asking = Asking(
-        model=options.model, params=options.body, duplicates=options.duplicates, output=output
+        model=options.model, params=options.params, duplicates=options.duplicates, output=output
     )
     return Job(questions=questions, asking=asking, options=options, form=form, verb=call.verb)
 

@@ -9,10 +9,8 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames.keywords import FrameOptions
 from llmnb.options import (
     Door,
-    body_of,
     names,
-    params_in,
-    refuse_unknown,
+    read_keywords,
     refuse_with_batch,
     with_params,
 )
@@ -53,23 +51,11 @@ class Options(FrameOptions):
                 "images= goes with a prompt: in messages=… pictures are parts of the messages. "
                 "Nothing was sent."
             )
-        n = body_of(self.params).get("n") or 1
-        if n not in (1, self.n):
-            raise ConfigurationError(
-                f"A cell has room for one answer: write n={n!r} beside params, and not in it, for "
-                "a list of them in each. Nothing was sent."
-            )
 
     @property
     def name(self) -> Hashable:
         """Name of the column of answers."""
         return "response" if self.into is None else self.into
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The fields of the request's body; several answers to a row are requests of their own."""
-        body = body_of(self.params)
-        return {name: value for name, value in body.items() if name != "n" or value in (1, None)}
 
     def for_door(self, door: Door) -> dict[str, Any]:
         """Return the options of `start`, `plan` or `start_batch`, beside who is asked."""
@@ -96,12 +82,18 @@ def options_of(
         >>> options_of({"max_rpm": 5})
         Traceback (most recent call last):
         llmnb.errors.UnknownOption: .llm has no keyword 'max_rpm'...
-        >>> options_of({"max_tokens": 9}).body
+        >>> options_of({"max_tokens": 9}).params
         {'max_tokens': 9}
     """
-    refuse_unknown(keywords, [*KEYWORDS[known], "params"], where)
-    params, rest = params_in(keywords)
-    if params:
-        rest["params"] = with_params(rest.get("params"), params)
-    table = KEYWORDS["GenerateOptions"]
-    return Options(**{name: table[name].checked(name, value) for name, value in rest.items()})
+    taken = [*KEYWORDS[known], "params"]
+    options, fields = read_keywords(keywords, taken, where, KEYWORDS["GenerateOptions"])
+    options["params"] = body = with_params(options.get("params"), fields)
+    n = body.get("n")
+    if n not in (None, 1, options.get("n", 1)):
+        raise ConfigurationError(
+            f"A cell has room for one answer: write n={n!r} beside params, and not in it, for "
+            "a list of them in each. Nothing was sent."
+        )
+    if n not in (None, 1):
+        del body["n"]  # several answers to a row are requests of their own
+    return Options(**options)

@@ -71,10 +71,13 @@ class Questions(InMemory):
         if options.messages is not None:
             texts = self._read_conversations(prompt, options.messages, columns)
         else:
+            texts = {}
             for own in dict.fromkeys(prompts or [prompt]):
-                templates[own] = _template(own, columns, is_constant_fine=images is not None)
-            fields = itertools.chain.from_iterable(each.fields for each in templates.values())
-            texts = {name: columns.texts(name) for name in dict.fromkeys(fields)}
+                template = _template(own, columns, is_constant_fine=images is not None)
+                templates[own] = template
+                for name in template.fields:
+                    if name not in texts:
+                        texts[name] = columns.texts(name)
             self.text = _renderer(templates[prompt], texts)
         shown = dict(texts)
         self._files_root = options.files_root
@@ -90,7 +93,9 @@ class Questions(InMemory):
             shown |= cells
             self._system = _renderer(system, cells)
         self._shown = list(shown.values())
-        self._example_turns = _example_turns(options.examples or (), templates.get(prompt))
+        self._example_turns: list[dict[str, Any]] = []
+        if options.examples:
+            self._example_turns = _example_turns(options.examples, templates.get(prompt))
         self._samples = options.n
         self._variants = tuple(variants)
         self._texts: Sequence[Callable[[int], str | None]] = [
@@ -98,10 +103,11 @@ class Questions(InMemory):
         ] or [self.text] * len(self._variants)
         """Returns the prompt of a row for each variant, None where it asks nothing."""
 
-        self._labelled = [
-            _labelled_turns(text, labelled) if labelled else {} for text in self._texts
-        ]
-        """The turns of rows whose answers are known, for each variant."""
+        self._labelled: list[dict[int, list[dict[str, Any]]]] = []
+        """The turns of rows whose answers are known, for each variant; empty where none are."""
+
+        if labelled:
+            self._labelled = [_labelled_turns(text, labelled) for text in self._texts]
 
         self.group = options.n * len(self._variants)
         """Requests for every row that asks something."""
@@ -201,9 +207,10 @@ class Questions(InMemory):
     def _request(self, row: int, number: int = 0) -> Any:
         variant = self._variants[number]
         before = self._example_turns
-        if labelled := self._labelled[number]:
+        if self._labelled:
             # A row never has its own answer before it.
-            others = [turns for example, turns in labelled.items() if example != row]
+            known = self._labelled[number].items()
+            others = [turns for example, turns in known if example != row]
             before = [*before, *itertools.chain.from_iterable(others)]
         if self._system is not None and (system := self._system(row)):
             before = [{"role": "system", "content": system}, *before]

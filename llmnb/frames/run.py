@@ -53,6 +53,7 @@ class TableRun(RunWrapper[T]):
         self.form = form
         self.about = about or self.about
         self._run = run
+        self.run_id, self.project = run.run_id, run.project
         run.row_of = questions.row_of
         self.questions = questions
         self._shape = shape
@@ -122,11 +123,6 @@ class TableRun(RunWrapper[T]):
     def notes(self) -> Mapping[str, str]:
         """Return further lines of its receipt, by name."""
         return {} if self.form is None else self.form.notes(self._run.partial())
-
-    @property
-    def run_id(self) -> str:
-        """Name by which `llmnb.attach` finds it again, in another kernel or another day."""
-        return self._run.run_id
 
     def _repr_html_(self) -> str:
         return self._inner._repr_html_()

@@ -23,7 +23,7 @@ from llmnb.generation.parallel import MAX_ATTEMPTS, Batch
 from llmnb.generation.recipients import limits_for
 from llmnb.generation.results import Pump, ResultsFile
 from llmnb.keywords import FileOptions
-from llmnb.options import refuse_unknown
+from llmnb.options import read_keywords
 from llmnb.progress import aattend, attend
 from llmnb.rates import Rate
 from llmnb.records import secret
@@ -186,7 +186,7 @@ class _File(Batch):
         options: Mapping[str, object],
     ) -> None:
         known = inspect.signature(process_api_requests_from_file).parameters
-        refuse_unknown(options, known, "process_api_requests_from_file()")
+        named, params = read_keywords(options, known, "process_api_requests_from_file()")
         source = Path(requests_filepath)
         lines = RequestLines(source)
         self._first = lines.first()
@@ -196,8 +196,8 @@ class _File(Batch):
             else source.with_name(f"{source.stem}_results{source.suffix}")
         )
         self._results.spare(source)
-        options = {"allow_urls": False, **options}
-        super().__init__(lines, self._first, request_url, api_key, encoding, options)
+        named.setdefault("allow_urls", False)
+        super().__init__(lines, self._first, request_url, api_key, encoding, named, params)
 
     @contextlib.contextmanager
     def writing(

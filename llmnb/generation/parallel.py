@@ -18,7 +18,7 @@ from llmnb.generation.recipients import asking_for
 from llmnb.generation.window import Fitter
 from llmnb.keywords import ParallelOptions
 from llmnb.models.response_rows import ResponseRow, requests_in, response_row
-from llmnb.options import checked, names, params_in, refuse_unknown, with_params
+from llmnb.options import checked, names, read_keywords, with_params
 from llmnb.progress import Bars, aattend, attended
 from llmnb.rates import Rate
 from llmnb.records import secret
@@ -131,7 +131,8 @@ class Batch:
         request_url: A base or a full endpoint for requests that name none.
         api_key: Key for that address.
         encoding: Encoding that counts tokens of models there is no better one for.
-        options: Options by name, as `KEYWORDS` lists them.
+        options: Options by name, as `KEYWORDS` lists them; they have been checked.
+        params: Fields of the request.
 
     Raises:
         ConfigurationError: If an option has a value that it does not take; nothing was sent.
@@ -145,24 +146,23 @@ class Batch:
         api_key: str | None,
         encoding: str,
         options: Mapping[str, Any],
+        params: Mapping[str, Any],
     ) -> None:
-        params, named = params_in(options)
-        named = {"truncate": "end", "progress": "auto", **checked(named)}
-        self.bars: Bars = named["progress"]
+        self.bars: Bars = options.get("progress", "auto")
         of_asking = ("api_provider", "gen_type", "duplicates", "allow_urls")
         self._asking = asking_for(
             first,
             request_url=request_url,
             api_key=api_key,
             params=with_params(None, params),
-            **{name: named[name] for name in of_asking if name in named},
+            **{name: options[name] for name in of_asking if name in options},
         )
         self._options = {
             "cooldown": COOLDOWN_SECONDS,
-            **{name: named[name] for name in names("start") if name in named},
+            **{name: options[name] for name in names("start") if name in options},
         }
         self.requests = requests
-        side = named["truncate"]
+        side = options.get("truncate", "end")
         self._fitter = None if side is None else Fitter(self._asking, side, encoding=encoding)
         self.cut = 0
         """Requests that were cut to their model's window."""
@@ -183,16 +183,13 @@ class Batch:
             level: How much the log says; see `openai_parallel_generate`.
             **further: Options of the run that the caller does not choose.
         """
+        own = {
+            "max_requests_per_minute": limits[0],
+            "max_tokens_per_minute": limits[1],
+            "max_attempts": max_attempts,
+        }
         with _request_log(level):
-            yield start(
-                self,
-                self._asking,
-                max_requests_per_minute=limits[0],
-                max_tokens_per_minute=limits[1],
-                max_attempts=max_attempts,
-                **self._options,
-                **further,
-            )
+            yield start(self, self._asking, **checked(own), **self._options, **further)
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -224,12 +221,11 @@ def _batch(
         ConfigurationError: If something else is given, or an option has no such value.
     """
     known = inspect.signature(openai_parallel_generate).parameters
-    refuse_unknown(options, known, "openai_parallel_generate()")
-    checked(options)
+    named, params = read_keywords(options, known, "openai_parallel_generate()")
     if not (listed := requests_in(requests, "openai_parallel_generate()")):
         return None
     first = next((request for request in listed if isinstance(request, Mapping)), None)
-    return Batch(listed, first, request_url, api_key, encoding, options)
+    return Batch(listed, first, request_url, api_key, encoding, named, params)
 
 
 def _rows(batch: Batch, run: Run) -> list[ResponseRow]:

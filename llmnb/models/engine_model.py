@@ -142,15 +142,18 @@ _OF_RUNS = frozenset(names("call")) - {"n", *_OF_ASKING}
 
 
 def options_in(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide keywords of a call into options of its run and fields of its request.
+    """Divide keywords of a call into options of its run, checked, and fields of its request.
 
     What is no option, such as OpenAI's ``store``, is a field.
+
+    Raises:
+        ConfigurationError: If an option has a value that it does not take; nothing was sent.
 
     Example:
         >>> options_in({"use_cache": False, "store": True})
         ({'use_cache': False}, {'store': True})
     """
-    options = {name: value for name, value in keywords.items() if name in _OF_RUNS}
+    options = checked({name: keywords[name] for name in keywords if name in _OF_RUNS})
     return options, {name: value for name, value in keywords.items() if name not in _OF_RUNS}
 
 

@@ -14,7 +14,7 @@ from llmnb.adapters.vllm_engine import Engine
 from llmnb.keywords import RequestParams
 from llmnb.models.llm import LLM, LLMParams
 from llmnb.option_kinds import PATH
-from llmnb.options import Option, params_in, with_params
+from llmnb.options import PARAMS, Option, with_params
 from llmnb.records import UnchosenLength
 from llmnb.signatures import full_signature
 from llmnb.targets.endpoint import Endpoint, register_model
@@ -160,7 +160,7 @@ class VLLMModel(LLM):
         project_name: str | None = None,
         **engine_options: Any,
     ) -> None:
-        beside, engine_options = params_in(engine_options)
+        beside = {name: engine_options.pop(name) for name in PARAMS if name in engine_options}
         llm_params = with_params(llm_params, beside, "llm_params")
         if isinstance(model, Engine):
             self.engine = model

@@ -15,9 +15,8 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import traitlets
 
@@ -29,10 +28,11 @@ from llmnb.errors import InputError, StoreError
 from llmnb.notebook import cache_view
 from llmnb.notebook.request_surface import RequestSurface
 from llmnb.notebook.surface import Bundle
-from llmnb.store import clearing, layout, projects, search, transfer
+from llmnb.store import clearing, layout, projects, transfer
 from llmnb.store.entry import Entry
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.projects import ProjectSummary
+from llmnb.store.search import answer, find, find_answer
 
 logger = logging.getLogger("llmnb")
 
@@ -243,32 +243,18 @@ class CacheManager(RequestSurface):
 
     # ------------------------------------------------------------------- from the page
 
-    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
-        """Return what does a request of the page; None where it is none."""
-        match request:
-            case {"do": "look"}:
-                return self.look
-            case {"do": "open", "project": str(name), "search": str(text), "page": int(page)}:
-                return lambda: self._send_page(name, text, page, turn)
-            case {"do": "weigh", "project": str() | None as chosen}:
-                return lambda: self._send_question(chosen, turn)
-            case {"do": "clear", "project": str() | None as chosen}:
-                return lambda: self.clear(chosen)
-            case {"do": "undo", "gone": [str(), *_] as tokens}:
-                return lambda: self.undo(*map(str, tokens))
-            case {"do": "export", "project": str() | None as chosen, "format": str(to)} if (
-                to in _EXPORTS
-            ):
-                return lambda: self._export(chosen, to, turn)
-            case {"do": "answer", "project": str(name), "key": str(key)}:
-                return lambda: self.reply(
-                    turn, "answer", text=search.answer(self._find_answer(name, key))
-                )
-            case {"do": "forget", "project": str(name), "key": str(key)}:
-                return lambda: self._forget(name, key)
-            case {"do": "close"}:
-                return self.close
-        return None
+    def _do_look(self) -> None:
+        self.look()
+
+    def _do_clear(self, project: str | None) -> None:
+        self.clear(project)
+
+    def _do_undo(self, gone: list[Any]) -> None:
+        if tokens := [token for token in gone if type(token) is str]:
+            self.undo(*tokens)
+
+    def _do_close(self) -> None:
+        self.close()
 
     def _find_project(self, name: str) -> ProjectPaths:
         project = layout.find_project(self._root, name)
@@ -280,32 +266,36 @@ class CacheManager(RequestSurface):
         return project
 
     def _find_answer(self, name: str, key: str) -> Entry:
-        entry = search.find_answer(self._find_project(name), key)
+        entry = find_answer(self._find_project(name), key)
         if entry is None:
             raise InputError("This answer is not kept any more.")
         return entry
 
-    def _send_page(self, name: str, text: str, number: int, turn: str) -> None:
-        project = self._find_project(name)
-        page = search.find(project, text, page=number)
-        self.reply(turn, "page", page=cache_view.page_view(page, project.name, Clock.wall()))
+    def _do_open(self, project: str, search: str, page: int, turn: str) -> None:
+        paths = self._find_project(project)
+        found = find(paths, search, page=page)
+        self.reply(turn, "page", page=cache_view.page_view(found, paths.name, Clock.wall()))
 
-    def _send_question(self, name: str | None, turn: str) -> None:
-        if name is None:
+    def _do_weigh(self, project: str | None, turn: str) -> None:
+        if project is None:
             question = cache_view.clear_all_question(self._summaries(), Clock.wall())
         else:
-            weight = clearing.weigh(self._find_project(name))
+            weight = clearing.weigh(self._find_project(project))
             question = cache_view.clear_question(weight, Clock.wall())
         self.reply(turn, "weighed", question=question)
 
-    def _export(self, name: str | None, to: str, turn: str) -> None:
-        exported = self._stored() if name is None else [self._find_project(name)]
+    def _do_answer(self, project: str, key: str, turn: str) -> None:
+        self.reply(turn, "answer", text=answer(self._find_answer(project, key)))
+
+    def _do_export(self, project: str | None, format: Literal["csv", "jsonl"], turn: str) -> None:
+        exported = self._stored() if project is None else [self._find_project(project)]
         folder = Path.cwd()
         count, written = 0, ""
         try:
-            for project in exported:
-                path = _free_path(folder, f"{project.folder.name.rpartition('-')[0]}-answers", to)
-                count += _EXPORTS[to](project, path)
+            for paths in exported:
+                stem = f"{paths.folder.name.rpartition('-')[0]}-answers"
+                path = _free_path(folder, stem, format)
+                count += _EXPORTS[format](paths, path)
                 written = path.name
         except OSError as error:
             raise StoreError(f"{folder} cannot be written to: {error.strerror}.") from None
@@ -317,9 +307,9 @@ class CacheManager(RequestSurface):
         ]
         self.reply(turn, "exported", parts=parts)
 
-    def _forget(self, name: str, key: str) -> None:
-        self._find_answer(name, key)
-        clearing.forget(self._find_project(name), key)
+    def _do_forget(self, project: str, key: str) -> None:
+        self._find_answer(project, key)
+        clearing.forget(self._find_project(project), key)
         self.look()
 
 

@@ -160,35 +160,35 @@ class ExplorerWidget(RequestSurface):
         answer = self._explorer.row(self._checked(position))["answer"]
         self.reply(turn, "answer", text=answer or "")
 
-    def _do_search(self, _turn: str, text: str) -> None:
+    def _do_search(self, text: str) -> None:
         self._explorer.begin_search(text)
 
-    def _do_stop(self, _turn: str) -> None:
+    def _do_stop(self) -> None:
         self._explorer.stop()
 
-    def _do_clear(self, _turn: str) -> None:
+    def _do_clear(self) -> None:
         self._explorer.filter()
 
-    def _do_outcome(self, _turn: str, value: int) -> None:
+    def _do_outcome(self, value: int) -> None:
         if 0 <= value < len(OUTCOMES):
             self._explorer.choose(OUTCOME, value)
 
-    def _do_marked(self, _turn: str) -> None:
+    def _do_marked(self) -> None:
         self._explorer.choose(MARK, IS_MARKED)
 
-    def _do_choose(self, _turn: str, facet: str, value: int) -> None:
+    def _do_choose(self, facet: str, value: int) -> None:
         for own in self._explorer.facets:
             if name_shown(own.name) == facet and 0 <= value < len(own.values):
                 self._explorer.choose(own.name, value)
 
-    def _do_facet(self, _turn: str, name: str) -> None:
+    def _do_facet(self, name: str) -> None:
         self._opened = name
         self._tell_state()
 
     def _do_values(self, turn: str, name: str, text: str) -> None:
         self.reply(turn, "values", values=view.values(self._explorer, name, text[:200]))
 
-    def _do_mark(self, _turn: str, position: int, on: bool) -> None:
+    def _do_mark(self, position: int, on: bool) -> None:
         self._explorer.mark(self._checked(position), on)
 
     def _do_correct(self, turn: str, position: int, texts: list[Any]) -> None:
@@ -202,7 +202,7 @@ class ExplorerWidget(RequestSurface):
         self._explorer.take_back(self._checked(position))
         self._do_row(turn, position)
 
-    def _do_retry(self, _turn: str, position: int) -> None:
+    def _do_retry(self, position: int) -> None:
         self._explorer.source.retry(self._checked(position))
         self._explorer.refresh()
         self._wanted.set()

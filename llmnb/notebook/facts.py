@@ -80,7 +80,7 @@ def row_counts(status: StatusSnapshot) -> RowCounts:
         >>> from llmnb.engine.status import StatusSnapshot, StatusTracker
         >>> counts = StatusTracker(num_tasks_succeeded=5, num_cached=2, num_tasks_failed=1)
         >>> rows = row_counts(StatusSnapshot(
-        ...     state="running", total=20, launched=12, completed=9, counts=counts, failures={},
+        ...     state="running", total=20, launched=12, completed=9, counts=counts,
         ...     waiting_on="", in_flight=3, seconds=1.0, project="p", models={}, simulated=False,
         ... ))
         >>> rows.answered, rows.reused, rows.merged, rows.failed, rows.completed

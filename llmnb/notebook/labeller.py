@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -67,8 +68,8 @@ class LabellerWidget(RequestSurface):
 
     # ------------------------------------------------------------------- from the page
 
-    def job(self, request: dict[str, Any], turn: str) -> Callable[[], None] | None:
-        """Return what does a request; one that speaks of a row which has gone by does nothing."""
+    def act(self, name: str) -> Callable[..., object] | None:
+        """Return what does the requests of a name."""
         labeller = self.labeller
         acts: dict[str, Callable[[], None]] = {
             "skip": labeller.leave if labeller.is_reviewing else labeller.skip,
@@ -79,38 +80,25 @@ class LabellerWidget(RequestSurface):
             "foreign": labeller.ask_again,
             "more": labeller.more,
         }
-        match request:
-            case {"do": "look"}:
-                return lambda: self._send_all(turn)
-            case {"do": "text", "shown": int(shown)} if self._rows is not None and shown > 0:
-                return lambda: self._send_text(turn, shown)
-            case {"do": "hide", "on": bool(is_hidden)}:
-                return lambda: self._hide(is_hidden)
-            case {"do": "give", "label": int(index), "step": int(step)} if (
-                0 <= index < len(labeller.choices)
-            ):
-                return self._at(step, lambda: labeller.give(labeller.choices[index]))
-            case {"do": str(what), "step": int(step)} if what in acts:
-                return self._at(step, acts[what])
-        return None
+        return functools.partial(self._at, acts[name]) if name in acts else super().act(name)
 
-    def _at(self, step: int, act: Callable[[], None]) -> Callable[[], None]:
-        """Return what acts if nothing was done since a page has shown that step."""
+    def _at(self, act: Callable[[], None], step: int) -> None:
+        """Act if nothing was done since a page has shown that step."""
+        if self.labeller.step != step:
+            self._tell_view()
+            return
+        try:
+            act()
+        except StoreError:
+            if self.labeller.unsaved is None:
+                raise  # not of a label: nothing on the card says so yet
 
-        def acted() -> None:
-            if self.labeller.step != step:
-                self._tell_view()
-                return
-            try:
-                act()
-            except StoreError:
-                if self.labeller.unsaved is None:
-                    raise  # not of a label: nothing on the card says so yet
+    def _do_give(self, label: int, step: int) -> None:
+        if 0 <= label < len(self.labeller.choices):
+            self._at(lambda: self.labeller.give(self.labeller.choices[label]), step)
 
-        return acted
-
-    def _hide(self, is_hidden: bool) -> None:
-        self._is_hidden = is_hidden
+    def _do_hide(self, on: bool) -> None:
+        self._is_hidden = on
         self._tell_view()
 
     # --------------------------------------------------------------------- to the page
@@ -118,16 +106,16 @@ class LabellerWidget(RequestSurface):
     def _view(self) -> dict[str, Any]:
         return labeller_view.card(self.labeller, self._rows, self._notes, is_hidden=self._is_hidden)
 
-    def _send_all(self, turn: str) -> None:
+    def _do_look(self, turn: str) -> None:
         self.reply(turn, "labels", labels=labeller_view.choices(self.labeller))
         self.reply(turn, "view", view=self._view())
 
     def _tell_view(self) -> None:
         self.tell("view", view=self._view())
 
-    def _send_text(self, turn: str, shown: int) -> None:
+    def _do_text(self, turn: str, shown: int) -> None:
         row = self.labeller.position
-        if self._rows is not None and row is not None:
+        if self._rows is not None and row is not None and shown > 0:
             whole = self._rows.whole_text(row)
             self.reply(turn, "text", text=spans.block(whole, shown=shown))
 

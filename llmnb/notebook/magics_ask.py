@@ -148,13 +148,15 @@ class LLMMagics(Magics):
     def _run_options(self, args: argparse.Namespace) -> dict[str, Any]:
         """Return the options of a run, from the line and from this notebook's settings."""
         of_line = {"max_wait": args.max_wait, "good_finish": args.good_finish, "burst": args.burst}
-        return {
-            "project_name": self.project_name or None,
-            "use_cache": not args.no_cache,
-            "budget_usd": self.budget,
-            **self.limits,
-            **checked({name: value for name, value in of_line.items() if value is not None}),
-        }
+        return checked(
+            {
+                "project_name": self.project_name or None,
+                "use_cache": not args.no_cache,
+                "budget_usd": self.budget,
+                **self.limits,
+                **{name: value for name, value in of_line.items() if value is not None},
+            }
+        )
 
     def _setting(self, name: str, on_line: Any) -> Any:
         """Return a setting: of the line, else of this object, else of `llmnb.configure`."""

@@ -11,7 +11,8 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar, get_origin
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 from llmnb.display.escape import visible
 from llmnb.display.texts import single_line
@@ -30,10 +31,10 @@ class RequestSurface(Surface):
 
     A request is a dictionary: ``do`` says what is wanted, ``turn`` is what the page calls it. The
     page gets any number of replies with that turn, then one whose ``kind`` is ``"done"``, or
-    ``"fault"`` with a ``text`` of what went wrong. Nothing that a page sends is believed: `job`
-    looks at it before anything is done.
+    ``"fault"`` with a ``text`` of what went wrong. Nothing that a page sends is believed: it is
+    looked at before anything is done.
 
-    A subclass says what is done (methods ``_do_…``, or `job`) and what stands where no widget shows
+    A subclass says what is done (methods ``_do_…``, or `act`) and what stands where no widget shows
     (`static`); what it has opened it gives back in `on_close`.
     """
 
@@ -53,20 +54,14 @@ class RequestSurface(Surface):
 
     # --------------------------------------------------------------- of each subclass
 
-    def job(self, request: dict[str, Any], turn: str) -> Callable[[], object] | None:
-        """Return what does a request; None where it is none. What it raises is told the page.
+    def act(self, name: str) -> Callable[..., object] | None:
+        """Return what does the requests of a name: the method ``_do_NAME``; None: nothing.
 
-        It is the method ``_do_…`` with the request's name, if the request has values of just the
-        types of its arguments; blanks in a name are underscores.
+        Its arguments without a default are taken from the request, if each has just the type that
+        is annotated; ``turn`` is one only where it replies. What it raises is told the page.
         """
-        act = getattr(self, f"_do_{request.get('do')}".replace(" ", "_"), None)
-        if act is None:
-            return None
-        _, *parameters = inspect.signature(act, eval_str=True).parameters.values()
-        wanted = {own.name: get_origin(own.annotation) or own.annotation for own in parameters}
-        values = {name: value for name, value in request.items() if name not in ("do", "turn")}
-        has_types = {name: type(value) for name, value in values.items()} == wanted
-        return functools.partial(act, turn, **values) if has_types else None
+        act: Callable[..., object] | None = getattr(self, f"_do_{name}", None)
+        return act
 
     def on_close(self) -> None:
         """Give back what was opened."""
@@ -78,11 +73,25 @@ class RequestSurface(Surface):
             return
         turn = content.get("turn")
         turn = turn if isinstance(turn, str) and len(turn) <= LONGEST_TURN else ""
-        job = self.job(content, turn)
-        if job is not None:
+        if (job := self.job(content, turn)) is not None:
             wanted = content["do"]
             only = f"{turn.partition('#')[0]} {wanted}" if wanted in self.overtaken else ""
             self._jobs.put(lambda: self._try(job, turn), only=only)
+
+    def job(self, request: dict[str, Any], turn: str) -> Callable[[], object] | None:
+        """Return what does a request; None where it is none."""
+        act = self.act(str(request.get("do")))
+        if act is None:
+            return None
+        values: dict[str, object] = {}
+        for name, wanted in inspect.signature(act, eval_str=True).parameters.items():
+            if name == "turn":
+                values[name] = turn
+            elif wanted.default is wanted.empty and wanted.kind is not wanted.VAR_KEYWORD:
+                if name not in request or not _fits(request[name], wanted.annotation):
+                    return None
+                values[name] = request[name]
+        return functools.partial(act, **values)
 
     def _try(self, job: Callable[[], object], turn: str) -> None:
         try:
@@ -137,3 +146,13 @@ class RequestSurface(Surface):
         for output in self._outputs:
             output.finish(static, is_live=False)
         super().close()
+
+
+def _fits(value: object, annotation: Any) -> bool:
+    """Whether a value has just the type that an annotation names, or is one of its literals."""
+    kind, parts = get_origin(annotation), get_args(annotation)
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is Literal:
+        return any(type(value) is type(part) and value == part for part in parts)
+    return type(value) is (kind or annotation)

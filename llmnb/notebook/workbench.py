@@ -6,13 +6,14 @@ page wishes. Texts of rows, prompts and answers travel as messages: none is part
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from llmnb.errors import InputError
 from llmnb.frames.pause import Pause
-from llmnb.frames.workbench import Workbench
+from llmnb.frames.workbench import Rows, Workbench
 from llmnb.frames.workbench_version import Version
 from llmnb.notebook import workbench_settings, workbench_texts, workbench_view
 from llmnb.notebook.job_queue import JobQueue
@@ -104,70 +105,52 @@ class WorkbenchWidget(RequestSurface):
 
     # ----------------------------------------------------------------------- from pages
 
-    def job(self, request: dict[str, Any], turn: str) -> Callable[[], object] | None:
-        """Return what does a request; None where it is none."""
-        bench = self.bench
-        match request:
-            case {"do": "look"}:
-                return lambda: self.reply(turn, "texts", texts=self._texts())
-            case {"do": "type", "prompt": str(prompt)} if len(prompt) <= _LONGEST_PROMPT:
-                return lambda: self._type(prompt, turn)
-            case {"do": "edit", "version": int(number)}:
-                return lambda: bench.select(self._version(number))
-            case {"do": "step", "by": 1 | -1 as by}:
-                return lambda: bench.step(by)
-            case {"do": "pick", "version": int(number)}:
-                return lambda: self._pick(number)
-            case {"do": "rows", "of": "labelled" | "all" | "wrong" | None as rows}:
-                return lambda: bench.other_rows(rows)
-            case {"do": "unfold", "version": int(number), "row": int(row)}:
-                return lambda: self._unfold(number, row)
-            case {"do": "code"}:
-                return lambda: self.reply(turn, "code", code=bench.code)
-        return self._setting(request) or self._simple_job(request.get("do"))
-
-    def _setting(self, request: dict[str, Any]) -> Callable[[], object] | None:
-        bench, settings = self.bench, workbench_settings
-        match request:
-            case {"do": "set", "name": str(name), "text": str(text)}:
-                return lambda: settings.put(bench, name, text)
-            case {"do": "drop_example", "which": int(which)}:
-                return lambda: settings.drop_example(bench, which)
-            case {"do": "add_pair", "told": str(told), "answer": str(answer)}:
-                return lambda: settings.add_pair(bench, told, answer)
-            case {"do": "add_field", "name": str(name), "type": str(kind), "about": str(about)}:
-                return lambda: settings.add_field(bench, name, kind, about)
-            case {"do": "drop_field", "name": str(name)}:
-                return lambda: settings.drop_field(bench, name)
-            case {"do": "take_class", "name": str(name)}:
-                return lambda: settings.take_class(bench, name)
-        return None
-
-    def _simple_job(self, what: Any) -> Callable[[], object] | None:
-        """Return what does a request that consists of a name alone."""
-        bench, run = self.bench, self.bench.table_run
-        acts: dict[Any, Callable[[], object]] = {
-            "ask": lambda: bench.begin_ask(with_failed=True),
+    def act(self, name: str) -> Callable[..., object] | None:
+        """Return what does the requests of a name."""
+        bench, settings, run = self.bench, workbench_settings, self.bench.table_run
+        if run is not None and name in ("pause", "resume", "stop"):
+            return functools.partial(self._show_after, getattr(run, name))
+        acts: dict[str, Callable[..., object]] = {
+            "ask": functools.partial(bench.begin_ask, with_failed=True),
             "score": bench.begin_score,
-            "local": lambda: bench.change(model=workbench_view.LOCAL_MODEL),
-            "add_label": lambda: workbench_settings.add_label(bench),
+            "local": functools.partial(bench.change, model=workbench_view.LOCAL_MODEL),
             "run": bench.run,
             "retry": bench.retry,
-            "allow": self._allow,
+            "set": functools.partial(settings.put, bench),
+            "drop_example": functools.partial(settings.drop_example, bench),
+            "add_label": functools.partial(settings.add_label, bench),
+            "add_pair": functools.partial(settings.add_pair, bench),
+            "add_field": functools.partial(settings.add_field, bench),
+            "drop_field": functools.partial(settings.drop_field, bench),
+            "take_class": functools.partial(settings.take_class, bench),
         }
-        if run is not None and what in ("pause", "resume", "stop"):
-            return lambda: self._show_after(getattr(run, what))
-        return acts.get(what) if isinstance(what, str) else None
+        return acts.get(name) or super().act(name)
 
-    def _type(self, prompt: str, turn: str) -> None:
-        self.bench.change(prompt=prompt)
-        self.reply(turn, "typed", rev=self.bench.revision)
+    def _do_look(self, turn: str) -> None:
+        self.reply(turn, "texts", texts=self._texts())
+
+    def _do_code(self, turn: str) -> None:
+        self.reply(turn, "code", code=self.bench.code)
+
+    def _do_type(self, prompt: str, turn: str) -> None:
+        if len(prompt) <= _LONGEST_PROMPT:
+            self.bench.change(prompt=prompt)
+            self.reply(turn, "typed", rev=self.bench.revision)
+
+    def _do_edit(self, version: int) -> None:
+        self.bench.select(self._version(version))
+
+    def _do_step(self, by: Literal[1, -1]) -> None:
+        self.bench.step(by)
+
+    def _do_rows(self, of: Rows | None) -> None:
+        self.bench.other_rows(of)
 
     def _show_after(self, act: Callable[[], object]) -> None:
         act()
         self._on_change()
 
-    def _allow(self) -> None:
+    def _do_allow(self) -> None:
         self.bench.budget_usd += self.bench.budget_usd or 0.25
 
     def _version(self, number: int) -> Version:
@@ -176,19 +159,19 @@ class WorkbenchWidget(RequestSurface):
                 return version
         raise InputError("There is no such version.")
 
-    def _pick(self, number: int) -> None:
-        self._version(number)
+    def _do_pick(self, version: int) -> None:
+        self._version(version)
         shown = workbench_view.shown_versions(self.bench, self._picked)
-        numbers = [version.number for version in shown if version is not self.bench.current]
-        if number in numbers:
-            numbers.remove(number)
+        numbers = [each.number for each in shown if each is not self.bench.current]
+        if version in numbers:
+            numbers.remove(version)
         else:
-            numbers = [*numbers, number][-(workbench_view.ACROSS - 1) :]
+            numbers = [*numbers, version][-(workbench_view.ACROSS - 1) :]
         self._picked = numbers
         self._on_change()
 
-    def _unfold(self, number: int, row: int) -> None:
-        self._version(number)
-        key = number, row
+    def _do_unfold(self, version: int, row: int) -> None:
+        self._version(version)
+        key = version, row
         self._unfolded[key] = self._unfolded.get(key, workbench_texts.ANSWER_SHOWN) + _UNFOLDED
         self._on_change()

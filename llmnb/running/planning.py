@@ -18,11 +18,11 @@ from llmnb.display.texts import counted, cut
 from llmnb.engine.target import Call
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import PlanOptions
+from llmnb.options import OPTIONS, names
 from llmnb.records import Limits, Usage
 from llmnb.running.asking import Asking, Duplicates
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import limits_in, names_of
-from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 
 UNLIMITED_ANSWER = 256
@@ -210,7 +210,9 @@ class Plan:
         )
 
 
-@full_signature
+_DEFAULTS = {name: OPTIONS[name].default for name in names("plan")}
+
+
 def plan(
     requests: Iterable[Any],
     asking: Asking,
@@ -221,7 +223,7 @@ def plan(
     Args:
         requests: Request dictionaries as for `start`; None stands for a row that asks nothing.
         asking: Who would be asked.
-        **keywords: See `llmnb.options`.
+        **keywords: See `llmnb.options`; they have been checked.
 
     Raises:
         ConfigurationError: If the model, provider or address is wrong.
@@ -231,7 +233,7 @@ def plan(
         >>> figures.rows, figures.empty, figures.merged, figures.to_ask
         (3, 1, 1, 1)
     """
-    options = taken("PlanOptions", keywords, "plan()")
+    options = {**_DEFAULTS, **keywords}
     preparer = Preparer(asking, needs_keys=False)
     targets = preparer.defaults
     store = open_project(options["project_name"], options["cache_dir"], share=options["share"])

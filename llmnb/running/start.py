@@ -18,19 +18,20 @@ from llmnb.engine.source import InputSource
 from llmnb.engine.status import Clock
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import StartOptions
+from llmnb.options import OPTIONS, names
 from llmnb.rate_limiter import GLOBAL_LIMITER
 from llmnb.records import Delta, Limits, Outcome, Usage
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer, names_its_model
-from llmnb.signatures import full_signature, taken
 from llmnb.store.project import ProjectStore, open_project
 from llmnb.store.run_index import RunHeader, new_run_id
 from llmnb.store.run_index_writer import RunIndexWriter
 from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.target import HTTPTarget
 
+_DEFAULTS = {name: OPTIONS[name].default for name in names("start")}
 
-@full_signature
+
 def start(
     requests: Iterable[Any] | AsyncIterable[Any] | InputSource,
     asking: Asking,
@@ -62,12 +63,12 @@ def start(
         header: What is to be written down of it, so that it can be listed and taken up later;
             None: nothing.
         row_of: Which row of the caller's table a request belongs to; None: its own number.
-        **keywords: See `llmnb.options`.
+        **keywords: See `llmnb.options`; they have been checked.
 
     Raises:
         ConfigurationError: Before anything is sent.
     """
-    options = taken("StartOptions", keywords, "start()")
+    options = {**_DEFAULTS, **keywords}
     preparer = Preparer(asking)
     GLOBAL_LIMITER.check()
     is_elsewhere = (

@@ -6,75 +6,73 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from llmnb.testing.answers import AnswerPart, WholeAnswer
-from llmnb.testing.plan import Stream, StreamWriter, named_event
+from llmnb.testing.api import FRAME, TOKEN, Api, Events
+from llmnb.testing.body import Body, Rejected, text_of
 from llmnb.testing.provider_profiles import ANTHROPIC
-from llmnb.testing.request import (
-    Rejected,
-    SimulatedRequest,
-    count_tokens,
-    joined_texts,
-    of_turns,
-    stop_texts,
-    tokens_of,
-    whole_number,
-)
-
-NAME = "messages"
-PROFILE = ANTHROPIC
+from llmnb.testing.request import SimulatedRequest, tokens_of
 
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
-def read(body: Mapping[str, Any]) -> SimulatedRequest:
-    """Understand the body of a request for a message."""
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise Rejected("Field required", "messages")
-    max_tokens = whole_number(body, "max_tokens")
-    if max_tokens is None:
-        raise Rejected("Field required", "max_tokens")
-    turns = []
-    for position, message in enumerate(messages):
-        role = message.get("role") if isinstance(message, dict) else None
-        if role not in ("user", "assistant"):
-            raise Rejected("Input should be 'user' or 'assistant'", f"messages.{position}.role")
-        turns.append((role, _text(message.get("content"), f"messages.{position}.content")))
-    system = body.get("system")
-    before = [{"role": "system", "content": system}] if system else []
-    return of_turns(
-        NAME,
-        body,
-        turns,
-        messages,
-        identity=[*before, *messages],
-        more_tokens=count_tokens(_text(system or "", "system")),
-        max_tokens=max_tokens,
-        stop=stop_texts(body, "stop_sequences"),
-        is_streamed=body.get("stream") is True,
-        wants_usage=True,
-    )
+class Messages(Api):
+    """Messages."""
+
+    name = "messages"
+    path_end = "/messages"
+    profile = ANTHROPIC
+
+    def read(self, body: Body) -> SimulatedRequest:
+        """Return what the body of a request for a message asks for."""
+        messages = body.filled_list("messages", "Field required")
+        max_tokens = body.whole_number("max_tokens")
+        if max_tokens is None:
+            raise Rejected("Field required", "max_tokens")
+        turns = []
+        for position, message in enumerate(messages):
+            role = message.get("role") if isinstance(message, dict) else None
+            if role not in ("user", "assistant"):
+                raise Rejected("Input should be 'user' or 'assistant'", f"messages.{position}.role")
+            turns.append((role, _text(message.get("content"), f"messages.{position}.content")))
+        system = body.get("system")
+        before = [{"role": "system", "content": system}] if system else []
+        return self.of_turns(
+            body,
+            turns,
+            messages,
+            identity=[*before, *messages],
+            system=_text(system or "", "system"),
+            max_tokens=max_tokens,
+            stop=body.stop_texts("stop_sequences"),
+        )
+
+    def reply(self, request: SimulatedRequest, answer: WholeAnswer) -> dict[str, Any]:
+        """Return the body of a message."""
+        body = _head(request) | {"content": _blocks(answer)} | _closing(answer)
+        if answer.has_usage:
+            body["usage"] = _usage(answer, answer.completion_tokens)
+        return body
+
+    def events(self, request: SimulatedRequest, answer: WholeAnswer) -> Events:
+        """Yield a message's head, its blocks piece by piece, why it ended, and its end."""
+        head = _head(request)
+        closing: dict[str, Any] = {"delta": _closing(answer)}
+        if answer.has_usage:
+            head["usage"] = _usage(answer, 1)
+            closing["usage"] = {"output_tokens": answer.completion_tokens}
+        yield FRAME, {"type": "message_start", "message": head}
+        for index, block in enumerate(_blocks(answer)):
+            yield from _block_events(index, block)
+        yield FRAME, {"type": "message_delta", **closing}
+        yield FRAME, {"type": "message_stop"}
 
 
 def _text(content: object, name: str) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise Rejected("Input should be a valid string or list", name)
-    return joined_texts(content)
-
-
-def write(request: SimulatedRequest, answer: WholeAnswer) -> bytes:
-    """Return the body of a message."""
-    body = _head(request) | {"content": _blocks(answer)} | _closing(answer)
-    if answer.has_usage:
-        body["usage"] = _usage(answer, answer.completion_tokens)
-    return orjson.dumps(body)
+    return text_of(content, name, "Input should be a valid string or list")
 
 
 def _head(request: SimulatedRequest) -> dict[str, Any]:
@@ -124,27 +122,8 @@ def _usage(answer: WholeAnswer, output: int) -> dict[str, Any]:
     }
 
 
-def stream(request: SimulatedRequest, answer: WholeAnswer) -> Stream:
-    """Return a message as events: its head, its blocks piece by piece, why it ended, its end."""
-    writer = StreamWriter()
-    head = _head(request)
-    closing: dict[str, Any] = {"delta": _closing(answer)}
-    if answer.has_usage:
-        head["usage"] = _usage(answer, 1)
-        closing["usage"] = {"output_tokens": answer.completion_tokens}
-    _add(writer, "message_start", message=head)
-    for index, block in enumerate(_blocks(answer)):
-        _stream_block(writer, index, block)
-    _add(writer, "message_delta", **closing)
-    _add(writer, "message_stop")
-    return writer.finish(error=ANTHROPIC.stream_error)
-
-
-def _add(writer: StreamWriter, kind: str, **fields: Any) -> None:
-    writer.add(named_event({"type": kind, **fields}))
-
-
-def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> None:
+def _block_events(index: int, block: dict[str, Any]) -> Events:
+    """Yield a block: empty, token by token, its end."""
     kind = block["type"]
     if kind == "tool_use":
         blank, text = {**block, "input": {}}, orjson.dumps(block["input"]).decode()
@@ -154,13 +133,13 @@ def _stream_block(writer: StreamWriter, index: int, block: dict[str, Any]) -> No
         blank, text, delta = {**block, field: ""}, block[field], f"{kind}_delta"
         if kind == "thinking":
             blank["signature"] = ""
-    _add(writer, "content_block_start", index=index, content_block=blank)
+    deltas = {"type": "content_block_delta", "index": index}
+    yield FRAME, {"type": "content_block_start", "index": index, "content_block": blank}
     if index == 0:
-        _add(writer, "ping")
+        yield FRAME, {"type": "ping"}
     for token in tokens_of(text):
-        content = {"type": delta, field: token}
-        writer.token(named_event({"type": "content_block_delta", "index": index, "delta": content}))
+        yield TOKEN, {**deltas, "delta": {"type": delta, field: token}}
     if kind == "thinking":
         signature = {"type": "signature_delta", "signature": block["signature"]}
-        _add(writer, "content_block_delta", index=index, delta=signature)
-    _add(writer, "content_block_stop", index=index)
+        yield FRAME, {**deltas, "delta": signature}
+    yield FRAME, {"type": "content_block_stop", "index": index}

@@ -6,107 +6,96 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
 from llmnb.testing.answers import AnswerChoice, AnswerPart, WholeAnswer
-from llmnb.testing.plan import Stream, StreamWriter, event
-from llmnb.testing.provider_profiles import GEMINI, ProviderProfile
-from llmnb.testing.request import (
-    Rejected,
-    SimulatedRequest,
-    count_tokens,
-    joined_texts,
-    of_turns,
-    stop_texts,
-    tokens_of,
-    whole_number,
-)
+from llmnb.testing.api import FRAME, TOKEN, Api, Events
+from llmnb.testing.body import Body, Rejected, text_of
+from llmnb.testing.provider_profiles import GEMINI
+from llmnb.testing.request import SimulatedRequest, tokens_of
 
+_PATH = re.compile(r"/models/([^/]+):(generateContent|streamGenerateContent)\Z")
 _MOST_SAMPLES = 8
 _FINISH_REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeminiEndpoint:
-    """One model's endpoint; the path says which, and whether the answer is streamed."""
+@dataclass(frozen=True, kw_only=True)
+class Generate(Api):
+    """One model's generateContent; the path says which, and whether the answer is streamed."""
 
-    NAME: ClassVar[str] = "generate"
-    PROFILE: ClassVar[ProviderProfile] = GEMINI
+    name = "generate"
+    profile = GEMINI
 
-    model: str
+    model: str = ""
     is_streamed: bool = False
 
-    def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
-        """Understand a body."""
-        contents = body.get("contents")
-        if not isinstance(contents, list) or not contents:
-            raise Rejected("contents is not specified", "contents")
+    def at(self, path: str) -> Api | None:
+        """Return the API of the model that stands in a path."""
+        if (match := _PATH.search(path)) is None:
+            return None
+        is_streamed = match[2] == "streamGenerateContent"
+        return Generate(model=unquote(match[1]), is_streamed=is_streamed)
+
+    def read(self, body: Body) -> SimulatedRequest:
+        """Return what a body asks for."""
+        contents = body.filled_list("contents", "contents is not specified")
         turns = []
         for position, content in enumerate(contents):
             text = _text(content, f"contents[{position}]")
             role = content.get("role") or "user"
             if role not in ("user", "model", "function"):
-                raise Rejected(
-                    "Please use a valid role: user, model.", f"contents[{position}].role"
-                )
+                name = f"contents[{position}].role"
+                raise Rejected("Please use a valid role: user, model.", name)
             turns.append((role, text))
         system = body.get("systemInstruction") or body.get("system_instruction")
         system_text = _text(system, "systemInstruction") if system else ""
         all_turns = [("system", system_text), *turns] if system_text else turns
-        settings = body.get("generationConfig") or {}
-        return of_turns(
-            self.NAME,
+        settings = Body(body.get("generationConfig") or {})
+        return self.of_turns(
             body,
             turns,
             contents,
             identity=[{"role": role, "content": text} for role, text in all_turns],
-            more_tokens=count_tokens(system_text),
+            system=system_text,
             model=self.model,
-            max_tokens=whole_number(settings, "maxOutputTokens"),
-            samples=min(whole_number(settings, "candidateCount") or 1, _MOST_SAMPLES),
-            stop=stop_texts(settings, "stopSequences"),
+            max_tokens=settings.whole_number("maxOutputTokens"),
+            samples=min(settings.whole_number("candidateCount") or 1, _MOST_SAMPLES),
+            stop=settings.stop_texts("stopSequences"),
             is_streamed=self.is_streamed,
-            wants_usage=True,
         )
 
-    def write(self, request: SimulatedRequest, answer: WholeAnswer) -> bytes:
+    def reply(self, request: SimulatedRequest, answer: WholeAnswer) -> dict[str, Any]:
         """Return the body of a whole answer."""
         candidates = [
             _candidate(index, [_part(part, part.text) for part in _parts(choice)], _reason(choice))
             for index, choice in enumerate(answer.choices)
         ]
-        return orjson.dumps(_response(request, candidates, answer))
+        return _response(request, candidates, answer)
 
-    def stream(self, request: SimulatedRequest, answer: WholeAnswer) -> Stream:
-        """Return an answer in chunks, each a body of its own; the last says why it ended."""
-        writer = StreamWriter()
-
-        def chunk(candidates: list[dict[str, Any]], whole: WholeAnswer | None = None) -> bytes:
-            return event(_response(request, candidates, whole))
-
+    def events(self, request: SimulatedRequest, answer: WholeAnswer) -> Events:
+        """Yield an answer in chunks, each a body of its own; the last says why it ended."""
         for index, choice in enumerate(answer.choices):
             for part in _parts(choice):
                 # A call comes whole, everything else token by token.
                 for text in [part.text] if part.kind == "call" else tokens_of(part.text):
-                    writer.token(chunk([_candidate(index, [_part(part, text)], None)]))
+                    candidate = _candidate(index, [_part(part, text)], None)
+                    yield TOKEN, _response(request, [candidate], None)
         last = [
             _candidate(index, [], _reason(choice)) for index, choice in enumerate(answer.choices)
         ]
-        writer.add(chunk(last, answer))
-        return writer.finish(error=GEMINI.stream_error)
+        yield FRAME, _response(request, last, answer)
 
 
 def _text(content: object, name: str) -> str:
     parts = content.get("parts") if isinstance(content, dict) else None
-    if isinstance(parts, dict):
-        parts = [parts]
-    if not isinstance(parts, list):
-        raise Rejected(f"Invalid value at '{name}'", f"{name}.parts")
-    return joined_texts(parts)
+    parts = [parts] if isinstance(parts, dict) else parts
+    is_list = isinstance(parts, list)
+    return text_of(parts if is_list else None, f"{name}.parts", f"Invalid value at '{name}'")
 
 
 def _parts(choice: AnswerChoice) -> list[AnswerPart]:

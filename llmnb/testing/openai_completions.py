@@ -11,92 +11,101 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import orjson
-
 from llmnb.testing.answers import AnswerChoice, WholeAnswer, logprob, token_logprobs
-from llmnb.testing.plan import DONE, Stream, event
-from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
-from llmnb.testing.request import (
-    CREATED,
-    Rejected,
-    SimulatedRequest,
-    joined_texts,
-    of_prompts,
-    of_turns,
-    prompts_in,
-    stop_texts,
-    tokens_of,
-    whole_number,
-)
+from llmnb.testing.api import FRAME, TOKEN, Api, Events
+from llmnb.testing.body import Body, Rejected, text_of
+from llmnb.testing.request import CREATED, SimulatedRequest, tokens_of
 
-_TOKENS_PER_CONVERSATION = 3
 _MOST_SAMPLES = 128
 _DEFAULT_MAX_TOKENS = 16
 """What the real API cuts a text completion at when it is not told."""
 
 
-class _Completions:
+class _Completions(Api):
     """What both have in common: the frame of a reply, its usage, its stream."""
 
-    PROFILE: ClassVar[ProviderProfile] = OPENAI
-    NAME: ClassVar[str]
+    end_marker = b"data: [DONE]\n\n"
     id_prefix: ClassVar[str]
     objects: ClassVar[tuple[str, str]]
     """What a whole reply calls itself, and what a chunk does."""
 
     tail: ClassVar[Mapping[str, Any]] = {}
     usage_details: ClassVar[Mapping[str, Any]] = {}
-    opening: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    opening: ClassVar[Mapping[str, Any] | None] = None
     """What a stream tells of each choice before its first token."""
 
     last: ClassVar[Mapping[str, Any]]
     """What stands in the chunk that tells why a choice ended."""
 
-    def choice(self, request: SimulatedRequest, index: int, choice: AnswerChoice) -> dict[str, Any]:
-        """Return what stands in one choice of a whole reply, log-probabilities among it."""
+    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
+        """Return what stands in one choice of a whole reply."""
         raise NotImplementedError
 
-    def deltas(
-        self, request: SimulatedRequest, index: int, choice: AnswerChoice
-    ) -> Iterator[dict[str, Any]]:
-        """Yield what stands in the choice of each chunk, log-probabilities among it."""
+    def delta(self, token: str) -> dict[str, Any]:
+        """Return what stands in the choice of a chunk that carries a token of the text."""
         raise NotImplementedError
 
-    def write(self, request: SimulatedRequest, answer: WholeAnswer) -> bytes:
+    def later_deltas(self, choice: AnswerChoice) -> Iterator[dict[str, Any]]:
+        """Yield what stands in the chunks that follow the text."""
+        yield from ()
+
+    def logprobs(
+        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
+    ) -> dict[str, Any]:
+        """Return the log-probabilities of tokens."""
+        raise NotImplementedError
+
+    def reply(self, request: SimulatedRequest, answer: WholeAnswer) -> dict[str, Any]:
         """Return the body of a completion."""
         body = self._head(request, self.objects[0])
         body["choices"] = [
-            self.choice(request, index, choice)
-            | {"index": index, "finish_reason": choice.finish_reason}
+            {
+                **self.whole(choice),
+                "logprobs": self._logprobs(request, choice.token_texts),
+                "index": index,
+                "finish_reason": choice.finish_reason,
+            }
             for index, choice in enumerate(answer.choices)
         ]
         if answer.has_usage:
             body["usage"] = self._usage(answer)
-        return orjson.dumps({**body, **self.tail})
+        return {**body, **self.tail}
 
-    def stream(self, request: SimulatedRequest, answer: WholeAnswer) -> Stream:
-        """Return a completion as events: opening, tokens, finish reasons, usage, marker."""
-        chunk = {**self._head(request, self.objects[1]), **self.tail}
+    def events(self, request: SimulatedRequest, answer: WholeAnswer) -> Events:
+        """Yield a completion as chunks: openings, tokens, finish reasons, usage."""
+        head = {**self._head(request, self.objects[1]), **self.tail}
         if request.wants_usage:
-            chunk["usage"] = None
+            head["usage"] = None
 
-        def chunk_of(index: int, fields: Mapping[str, Any], reason: str | None = None) -> bytes:
-            choice = {"logprobs": None, **fields, "index": index, "finish_reason": reason}
-            return event({**chunk, "choices": [choice]})
+        def chunk(
+            index: int, fields: Mapping[str, Any], logprobs: Any = None, reason: str | None = None
+        ) -> dict[str, Any]:
+            choice = {"logprobs": logprobs, **fields, "index": index, "finish_reason": reason}
+            return {**head, "choices": [choice]}
 
-        opening, tokens, closing = [], [], []
+        if self.opening is not None:
+            for index in range(len(answer.choices)):
+                yield FRAME, chunk(index, self.opening)
         for index, choice in enumerate(answer.choices):
-            opening += [chunk_of(index, fields) for fields in self.opening]
-            tokens += [chunk_of(index, fields) for fields in self.deltas(request, index, choice)]
-            closing.append(chunk_of(index, self.last, choice.finish_reason))
+            for number, token in enumerate(choice.token_texts):
+                logprobs = self._logprobs(request, [token], number)
+                yield TOKEN, chunk(index, self.delta(token), logprobs)
+            for fields in self.later_deltas(choice):
+                yield TOKEN, chunk(index, fields)
+        for index, choice in enumerate(answer.choices):
+            yield FRAME, chunk(index, self.last, reason=choice.finish_reason)
         if request.wants_usage and answer.has_usage:
-            closing.append(event({**chunk, "choices": [], "usage": self._usage(answer)}))
-        closing.append(DONE)
-        return Stream(b"".join(opening), tuple(tokens), b"".join(closing), OPENAI.stream_error)
+            yield FRAME, {**head, "choices": [], "usage": self._usage(answer)}
 
     def _head(self, request: SimulatedRequest, kind: str) -> dict[str, Any]:
         name = f"{self.id_prefix}-sim-{request.number:08x}"
         return {"id": name, "object": kind, "created": CREATED, "model": request.model}
+
+    def _logprobs(
+        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
+    ) -> dict[str, Any] | None:
+        asked = request.top_logprobs is not None
+        return self.logprobs(request, token_texts, first) if asked else None
 
     def _usage(self, answer: WholeAnswer) -> dict[str, Any]:
         return {
@@ -107,28 +116,30 @@ class _Completions:
         }
 
 
-def _stream_options(body: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Return whether a stream is asked for, and whether it is to tell the usage.
+def _wants_usage(body: Body) -> bool:
+    """Return whether a stream is to tell the usage.
 
     Raises:
         Rejected: If options for a stream come without one.
     """
-    is_streamed = body.get("stream") is True
     options = body.get("stream_options")
-    if options is not None and not is_streamed:
+    if options is not None and body.get("stream") is not True:
         raise Rejected(
             "'stream_options' is only allowed when 'stream' is enabled.", "stream_options"
         )
-    return is_streamed, isinstance(options, dict) and options.get("include_usage") is True
+    return isinstance(options, dict) and options.get("include_usage") is True
 
 
-# ------------------------------------------------------------------------------------ chat
+def _samples(body: Body) -> int:
+    return min(body.whole_number("n") or 1, _MOST_SAMPLES)
 
 
-class _Chat(_Completions):
+class Chat(_Completions):
     """Chat completions."""
 
-    NAME = "chat"
+    name = "chat"
+    path_end = "/chat/completions"
+    tokens_per_conversation = 3
     id_prefix = "chatcmpl"
     objects = ("chat.completion", "chat.completion.chunk")
     tail: ClassVar[Mapping[str, Any]] = {
@@ -139,47 +150,39 @@ class _Chat(_Completions):
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
-    opening = ({"delta": {"role": "assistant", "content": "", "refusal": None}},)
+    opening: ClassVar[Mapping[str, Any]] = {
+        "delta": {"role": "assistant", "content": "", "refusal": None}
+    }
     last: ClassVar[Mapping[str, Any]] = {"delta": {}}
 
-    def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
+    def read(self, body: Body) -> SimulatedRequest:
         """Return what the body of a chat completion asks for."""
-        messages = body.get("messages")
-        if not isinstance(messages, list) or not messages:
-            raise Rejected("Missing required parameter: 'messages'.", "messages")
-        texts = [_text(message, position) for position, message in enumerate(messages)]
-        roles = [message["role"] for message in messages]
-        is_streamed, wants_usage = _stream_options(body)
+        messages = body.filled_list("messages", "Missing required parameter: 'messages'.")
         name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-        return of_turns(
-            self.NAME,
+        return self.of_turns(
             body,
-            zip(roles, texts, strict=True),
+            [_turn(message, position) for position, message in enumerate(messages)],
             messages,
-            more_tokens=_TOKENS_PER_CONVERSATION,
-            max_tokens=whole_number(body, name),
-            samples=min(whole_number(body, "n") or 1, _MOST_SAMPLES),
-            stop=stop_texts(body),
-            is_streamed=is_streamed,
-            wants_usage=wants_usage,
+            max_tokens=body.whole_number(name),
+            samples=_samples(body),
+            stop=body.stop_texts(),
+            wants_usage=_wants_usage(body),
             top_logprobs=_top_logprobs(body),
         )
 
-    def choice(self, request: SimulatedRequest, index: int, choice: AnswerChoice) -> dict[str, Any]:
+    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
         """Return a message, with what it calls or refuses."""
         content = choice.text if choice.has_content else None
         return {
-            "message": {"role": "assistant", "content": content, "refusal": None, **choice.extra},
-            "logprobs": _chat_logprobs(request, choice.token_texts),
+            "message": {"role": "assistant", "content": content, "refusal": None, **choice.extra}
         }
 
-    def deltas(
-        self, request: SimulatedRequest, index: int, choice: AnswerChoice
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the text token by token, then the other fields of the message."""
-        for number, token in enumerate(choice.token_texts):
-            logprobs = _chat_logprobs(request, [token], number)
-            yield {"delta": {"content": token}, "logprobs": logprobs}
+    def delta(self, token: str) -> dict[str, Any]:
+        """Return a piece of the content."""
+        return {"delta": {"content": token}}
+
+    def later_deltas(self, choice: AnswerChoice) -> Iterator[dict[str, Any]]:
+        """Yield the other fields of the message: calls whole, texts token by token."""
         for name, value in choice.extra.items():
             if name == "tool_calls":
                 for number, call in enumerate(value):
@@ -188,23 +191,27 @@ class _Chat(_Completions):
                 for token in tokens_of(value) if isinstance(value, str) else [value]:
                     yield {"delta": {name: token}}
 
-
-def _text(message: object, position: int) -> str:
-    if isinstance(message, dict) and isinstance(message.get("role"), str):
-        content = message.get("content")
-        if isinstance(content, str):
-            return content
-        if isinstance(content, list):
-            return joined_texts(content)
-        if content is None and message["role"] == "assistant":
-            return ""  # it only called tools
-        name = f"messages[{position}].content"
-        raise Rejected(f"Invalid value for '{name}'.", name)
-    raise Rejected(f"Invalid value: 'messages[{position}]' has no role.", f"messages[{position}]")
+    def logprobs(
+        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
+    ) -> dict[str, Any]:
+        """Return log-probabilities with alternatives."""
+        return {"content": token_logprobs(request, token_texts, first), "refusal": None}
 
 
-def _top_logprobs(body: Mapping[str, Any]) -> int | None:
-    top = whole_number(body, "top_logprobs", least=0)
+def _turn(message: object, position: int) -> tuple[str, str]:
+    """Return role and text of a message."""
+    name = f"messages[{position}]"
+    role = message.get("role") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or not isinstance(role, str):
+        raise Rejected(f"Invalid value: '{name}' has no role.", name)
+    content = message.get("content")
+    if content is None and role == "assistant":
+        return role, ""  # it only called tools
+    return role, text_of(content, f"{name}.content", f"Invalid value for '{name}.content'.")
+
+
+def _top_logprobs(body: Body) -> int | None:
+    top = body.whole_number("top_logprobs", least=0)
     if body.get("logprobs") is True:
         return min(top or 0, 20)
     if top is not None:
@@ -212,72 +219,47 @@ def _top_logprobs(body: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _chat_logprobs(
-    request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
-) -> dict[str, Any] | None:
-    if request.top_logprobs is None:
-        return None
-    return {"content": token_logprobs(request, token_texts, first), "refusal": None}
-
-
-# ------------------------------------------------------------------------------------ text
-
-
-class _Text(_Completions):
+class Text(_Completions):
     """Text completions."""
 
-    NAME = "text"
+    name = "text"
+    path_end = "/completions"
     id_prefix = "cmpl"
     objects = ("text_completion", "text_completion")
     last: ClassVar[Mapping[str, Any]] = {"text": ""}
 
-    def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
-        """Understand the body of a text completion."""
-        prompts = prompts_in(body, "prompt")
-        is_streamed, wants_usage = _stream_options(body)
-        max_tokens = whole_number(body, "max_tokens", least=0)
-        return of_prompts(
-            self.NAME,
+    def read(self, body: Body) -> SimulatedRequest:
+        """Return what the body of a text completion asks for."""
+        prompts = body.prompts("prompt")
+        max_tokens = body.whole_number("max_tokens", least=0)
+        return self.of_prompts(
             body,
             prompts,
             max_tokens=_DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens,
-            samples=min(whole_number(body, "n") or 1, _MOST_SAMPLES) * len(prompts),
-            stop=stop_texts(body),
-            is_streamed=is_streamed,
-            wants_usage=wants_usage,
-            top_logprobs=whole_number(body, "logprobs", least=0),
+            samples=_samples(body) * len(prompts),
+            stop=body.stop_texts(),
+            wants_usage=_wants_usage(body),
+            top_logprobs=body.whole_number("logprobs", least=0),
         )
 
-    def choice(self, request: SimulatedRequest, index: int, choice: AnswerChoice) -> dict[str, Any]:
+    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
         """Return a text."""
+        return {"text": choice.text if choice.has_content else ""}
+
+    def delta(self, token: str) -> dict[str, Any]:
+        """Return a piece of the text."""
+        return {"text": token}
+
+    def logprobs(
+        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
+    ) -> dict[str, Any]:
+        """Return log-probabilities as four lists, in which each token has its place."""
+        values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
+        tops = [{token: value} for token, value in zip(token_texts, values, strict=True)]
+        lengths = [len(token) for token in token_texts[:-1]]
         return {
-            "text": choice.text if choice.has_content else "",
-            "logprobs": _text_logprobs(request, choice.token_texts),
+            "tokens": list(token_texts),
+            "token_logprobs": values,
+            "top_logprobs": tops if request.top_logprobs else None,
+            "text_offset": list(itertools.accumulate(lengths, initial=0)),
         }
-
-    def deltas(
-        self, request: SimulatedRequest, index: int, choice: AnswerChoice
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the text token by token."""
-        for number, token in enumerate(choice.token_texts):
-            yield {"text": token, "logprobs": _text_logprobs(request, [token], number)}
-
-
-def _text_logprobs(
-    request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
-) -> dict[str, Any] | None:
-    """Return log-probabilities in this API's shape."""
-    if request.top_logprobs is None:
-        return None
-    values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
-    tops = [{token: value} for token, value in zip(token_texts, values, strict=True)]
-    lengths = [len(token) for token in token_texts[:-1]]
-    return {
-        "tokens": list(token_texts),
-        "token_logprobs": values,
-        "top_logprobs": tops if request.top_logprobs else None,
-        "text_offset": list(itertools.accumulate(lengths, initial=0)),
-    }
-
-
-CHAT, TEXT = _Chat(), _Text()

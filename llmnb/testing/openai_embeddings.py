@@ -16,26 +16,13 @@ import base64
 import functools
 import re
 import struct
-from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-import orjson
-
 from llmnb.testing.answers import WholeAnswer
-from llmnb.testing.plan import Stream
-from llmnb.testing.provider_profiles import OPENAI
-from llmnb.testing.request import (
-    Rejected,
-    SimulatedRequest,
-    mix,
-    of_prompts,
-    prompts_in,
-    whole_number,
-)
-
-NAME = "embedding"
-PROFILE = OPENAI
+from llmnb.testing.api import Api
+from llmnb.testing.body import Body, Rejected
+from llmnb.testing.request import SimulatedRequest, mix
 
 _SIZES = {"text-embedding-3-large": 3072}
 _USUAL_SIZE = 1536
@@ -47,46 +34,48 @@ _NUMBERS_PER_WORD = 16
 _WORD = re.compile(r"\w+")
 
 
-def read(body: Mapping[str, Any]) -> SimulatedRequest:
-    """Understand the body of a request for embeddings."""
-    texts = prompts_in(body, "input")
-    if len(texts) > _MOST_TEXTS:
-        raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
-    if not all(texts):
-        raise Rejected("'input' cannot be an empty text.", "input")
-    if body.get("encoding_format", "float") not in ("float", "base64"):
-        raise Rejected("Invalid value for 'encoding_format'.", "encoding_format")
-    if (whole_number(body, "dimensions") or 1) > _LARGEST_SIZE:
-        raise Rejected("Invalid value for 'dimensions': it is too large.", "dimensions")
-    # Nothing is said about them, so nothing is billed but the prompt.
-    return of_prompts(NAME, body, texts, samples=0)
+class Embeddings(Api):
+    """Embeddings, which are never streamed."""
+
+    name = "embedding"
+    path_end = "/embeddings"
+
+    def read(self, body: Body) -> SimulatedRequest:
+        """Return what the body of a request for embeddings asks for."""
+        texts = body.prompts("input")
+        if len(texts) > _MOST_TEXTS:
+            raise Rejected(f"'input' holds more than {_MOST_TEXTS} texts.", "input")
+        if not all(texts):
+            raise Rejected("'input' cannot be an empty text.", "input")
+        if body.get("encoding_format", "float") not in ("float", "base64"):
+            raise Rejected("Invalid value for 'encoding_format'.", "encoding_format")
+        if (body.whole_number("dimensions") or 1) > _LARGEST_SIZE:
+            raise Rejected("Invalid value for 'dimensions': it is too large.", "dimensions")
+        # Nothing is said about them, so nothing is billed but the prompt.
+        return self.of_prompts(body, texts, samples=0, is_streamed=False)
+
+    def reply(self, request: SimulatedRequest, answer: WholeAnswer) -> dict[str, Any]:
+        """Return the body of a list of embeddings."""
+        size = request.body.get("dimensions") or _SIZES.get(request.model, _USUAL_SIZE)
+        vectors = [vector(text, size) for text in request.parts] if answer.has_choices else []
+        is_packed = request.body.get("encoding_format") == "base64"
+        data = [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _packed(each) if is_packed else each,
+            }
+            for index, each in enumerate(vectors)
+        ]
+        body: dict[str, Any] = {"object": "list", "data": data, "model": request.model}
+        if answer.has_usage:
+            tokens = answer.prompt_tokens
+            body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return body
 
 
-def write(request: SimulatedRequest, answer: WholeAnswer) -> bytes:
-    """Return the body of a list of embeddings."""
-    size = request.body.get("dimensions") or _SIZES.get(request.model, _USUAL_SIZE)
-    is_packed = request.body.get("encoding_format") == "base64"
-    vectors = [vector(text, size) for text in request.parts] if answer.has_choices else []
-    data = [
-        {
-            "object": "embedding",
-            "index": index,
-            "embedding": base64.b64encode(struct.pack(f"<{size}f", *numbers)).decode()
-            if is_packed
-            else numbers,
-        }
-        for index, numbers in enumerate(vectors)
-    ]
-    body: dict[str, Any] = {"object": "list", "data": data, "model": request.model}
-    if answer.has_usage:
-        tokens = answer.prompt_tokens
-        body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return orjson.dumps(body)
-
-
-def stream(request: SimulatedRequest, answer: WholeAnswer) -> Stream:
-    """Embeddings are never streamed, and `read` asks for none."""
-    raise NotImplementedError("embeddings are never streamed")
+def _packed(numbers: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
 def vector(text: str, size: int) -> list[float]:

@@ -72,9 +72,6 @@ class ReplyPlan:
 
 # --------------------------------------------------------------------------------- events
 
-DONE = b"data: [DONE]\n\n"
-"""The finish marker of OpenAI's streams."""
-
 EVENTS = "text/event-stream; charset=utf-8"
 
 
@@ -99,56 +96,14 @@ class Stream:
         return b"".join((self.opening, *self.token_events, self.closing))
 
 
-class StreamWriter:
-    """Builds a stream, event by event.
-
-    Example:
-        >>> writer = StreamWriter()
-        >>> writer.add(b"a")
-        >>> writer.token(b"b")
-        >>> writer.add(b"c")
-        >>> writer.finish(error=b"!").token_events
-        (b'b',)
-    """
-
-    def __init__(self) -> None:
-        self._opening: bytes | None = None
-        self._token_events: list[bytes] = []
-        self._waiting: list[bytes] = []
-
-    def add(self, data: bytes) -> None:
-        """Add what is no token; it leaves with the token that follows."""
-        self._waiting.append(data)
-
-    def token(self, data: bytes) -> None:
-        """Add a token's event."""
-        before = b"".join(self._waiting)
-        self._waiting.clear()
-        if self._opening is None:
-            self._opening, before = before, b""
-        self._token_events.append(before + data)
-
-    def finish(self, *, error: bytes) -> Stream:
-        """Return the whole stream; what was added after the last token ends it."""
-        rest = b"".join(self._waiting)
-        return Stream(self._opening or b"", tuple(self._token_events), rest, error)
-
-
 def event(data: Mapping[str, Any]) -> bytes:
-    """Return one event that carries JSON.
+    r"""Return one event that carries JSON, called as its type is where it has one.
 
     Example:
-        >>> event({"a": 1}).strip()
-        b'data: {"a":1}'
+        >>> event({"a": 1})
+        b'data: {"a":1}\n\n'
+        >>> event({"type": "ping"})
+        b'event: ping\ndata: {"type":"ping"}\n\n'
     """
-    return b"data: " + orjson.dumps(data) + b"\n\n"
-
-
-def named_event(data: Mapping[str, Any]) -> bytes:
-    r"""Return one event that carries JSON and is called as its type is.
-
-    Example:
-        >>> named_event({"type": "ping"}).strip()
-        b'event: ping\ndata: {"type":"ping"}'
-    """
-    return f"event: {data['type']}\n".encode() + event(data)
+    name = f"event: {data['type']}\n".encode() if "type" in data else b""
+    return name + b"data: " + orjson.dumps(data) + b"\n\n"

@@ -15,14 +15,12 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, ClassVar
 
 import orjson
 
 from llmnb.testing.faults import Instead
 from llmnb.testing.limits import LimitStanding, Refusal, RetryHint
-from llmnb.testing.plan import event, named_event
 
 StatusAndBody = tuple[int, bytes]
 
@@ -109,6 +107,9 @@ class ProviderProfile:
     statuses: ClassVar[Mapping[int, tuple[str | None, ...]]] = _OPENAI
     """The message, type and code of each status that its own servers send."""
 
+    stream_error_status: ClassVar[int] = 500
+    """The status whose error ends a stream where one strikes."""
+
     key_echo: ClassVar[tuple[int, str]] = (401, "Incorrect API key provided: {key}.")
     """Status and text of an error that repeats the key."""
 
@@ -138,11 +139,6 @@ class ProviderProfile:
             fields["message"] = message
         names = ("message", "type", "param", "code")
         return orjson.dumps({"error": {name: fields.get(name) for name in names}})
-
-    @cached_property
-    def stream_error(self) -> bytes:
-        """The event by which a stream ends with an error."""
-        return event(orjson.loads(self.error(500)))
 
     def malformed(self, message: str, param: str | None) -> StatusAndBody:
         """Return the error for a body, or a part of one, that is not understood."""
@@ -249,6 +245,7 @@ class Anthropic(ProviderProfile):
     """Anthropic, which tells of limits in dates."""
 
     request_id_header = "request-id"
+    stream_error_status = 529
     key_echo = (401, "invalid x-api-key: {key}")  # Anthropic itself has never been seen to
     model_text = "model: {model}"
     context_text = "prompt is too long: {asked} tokens > {limit} maximum"
@@ -262,11 +259,6 @@ class Anthropic(ProviderProfile):
         if param := more.get("param"):
             text = f"{param}: {text}"
         return orjson.dumps({"type": "error", "error": {"type": kind, "message": text}})
-
-    @cached_property
-    def stream_error(self) -> bytes:
-        """How streams end where an error strikes."""
-        return named_event(orjson.loads(self.error(529)))
 
     def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
         """Return the headers that tell how the limits stand, for input tokens once more."""
@@ -310,6 +302,7 @@ _TYPE = "type.googleapis.com/google.rpc."
 class Gemini(ProviderProfile):
     """Google's Gemini, which tells in the body when to come back, and of limits nowhere."""
 
+    stream_error_status = 503
     key_echo = (400, "API key not valid: {key}")
     model_text = (
         "models/{model} is not found for API version v1beta, or is not supported for "
@@ -331,11 +324,6 @@ class Gemini(ProviderProfile):
         if details := more.get("details"):
             error["details"] = details
         return orjson.dumps({"error": error})
-
-    @cached_property
-    def stream_error(self) -> bytes:
-        """How streams end where an error strikes."""
-        return event(orjson.loads(self.error(503)))
 
     def wrong_key(self) -> StatusAndBody:
         """Return a 400: here a wrong key is an invalid argument."""

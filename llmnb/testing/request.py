@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,20 +15,6 @@ CREATED = 1_700_000_000
 """All replies are made at the same moment, so that equal questions get equal bytes."""
 
 _MASK = (1 << 64) - 1
-
-
-class Rejected(Exception):
-    """A body asks for something that cannot be given; becomes an HTTP 400.
-
-    Args:
-        message: What is wrong.
-        param: Name of the parameter that is wrong.
-    """
-
-    def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -124,31 +110,6 @@ def tokens_of(text: str) -> list[str]:
     return [text[position : position + size] for position in range(0, len(text), size)]
 
 
-def text_of_tokens(numbers: Iterable[object]) -> str:
-    """Return a text for a list of token numbers, which counts as that many tokens.
-
-    Example:
-        >>> count_tokens(text_of_tokens([1, 20_000, 3]))
-        3
-    """
-    size = CHARACTERS_PER_TOKEN
-    return "".join(f"{number!s:>{size}}"[-size:] for number in numbers)
-
-
-# ------------------------------------------------------------------------- fields of a body
-
-
-def joined_texts(parts: Iterable[object]) -> str:
-    """Return the texts of a message's parts, joined; other parts have none.
-
-    Example:
-        >>> joined_texts([{"text": "a"}, {"type": "image"}, {"text": "b"}])
-        'ab'
-    """
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return "".join(text for text in texts if isinstance(text, str))
-
-
 def prompt_text(prompt: str | Sequence[Any]) -> str:
     """Return the text by which the ledger knows a prompt.
 
@@ -166,116 +127,6 @@ def prompt_text(prompt: str | Sequence[Any]) -> str:
         if message.get("role") == "user" and isinstance(message.get("content"), str):
             return str(message["content"])
     return orjson.dumps(prompt, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def of_turns(
-    endpoint: str,
-    body: Mapping[str, Any],
-    turns: Iterable[tuple[object, str]],
-    messages: Sequence[Mapping[str, Any]],
-    *,
-    identity: Sequence[Any] | None = None,
-    more_tokens: int = 0,
-    **fields: Any,
-) -> SimulatedRequest:
-    """Return a request that holds a conversation; each of its turns has three tokens of its own.
-
-    Args:
-        endpoint: What is asked for.
-        body: The whole body.
-        turns: Role and text of each turn. The last text of a user is the prompt; where no user
-            speaks, the first text is.
-        messages: The turns as the body has them.
-        identity: What tells the prompt from others; None: the messages.
-        more_tokens: Tokens beside those of the turns.
-        **fields: Further fields of the request.
-
-    Example:
-        >>> turns = [("user", "Hi"), ("assistant", "Hello")]
-        >>> request = of_turns("chat", {}, turns, [])
-        >>> request.prompt, request.prompt_tokens
-        ('Hi', 9)
-    """
-    prompt, tokens = "", more_tokens
-    for role, text in turns:
-        tokens += 3 + count_tokens(text)
-        if role == "user" or not prompt:
-            prompt = text
-    return SimulatedRequest(
-        endpoint=endpoint,
-        body=body,
-        prompt=prompt,
-        identity=prompt_text(messages if identity is None else identity),
-        messages=messages,
-        prompt_tokens=tokens,
-        **{"model": body.get("model") or "", **fields},
-    )
-
-
-def whole_number(body: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
-    """Return a whole number from a body, None where the body has none.
-
-    Raises:
-        Rejected: If it is something else or too small.
-    """
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise Rejected(f"Invalid value for '{name}': a whole number from {least} is wanted.", name)
-    return value
-
-
-def stop_texts(body: Mapping[str, Any], name: str = "stop") -> tuple[str, ...]:
-    """Return the texts at which an answer is to stop; OpenAI's ``stop`` may be one text, too.
-
-    Raises:
-        Rejected: If they are no such list, or more than four in OpenAI's.
-    """
-    value, is_openai = body.get(name), name == "stop"
-    if value is None:
-        return ()
-    if is_openai and isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise Rejected(f"Invalid value for '{name}': a list of texts is wanted.", name)
-    if is_openai and len(value) > 4:
-        raise Rejected("Invalid value for 'stop': at most four texts are.", name)
-    return tuple(value)
-
-
-def of_prompts(
-    endpoint: str, body: Mapping[str, Any], prompts: Sequence[str], **fields: Any
-) -> SimulatedRequest:
-    """Return a request that holds several prompts, each of which gets answers of its own."""
-    return SimulatedRequest(
-        endpoint=endpoint,
-        body=body,
-        model=body.get("model") or "",
-        prompt=prompts[-1],
-        identity=prompts[0] if len(prompts) == 1 else orjson.dumps(prompts).decode(),
-        parts=tuple(prompts),
-        prompt_tokens=sum(count_tokens(prompt) for prompt in prompts),
-        **fields,
-    )
-
-
-def prompts_in(body: Mapping[str, Any], name: str) -> list[str]:
-    """Return a body's prompts as texts: one or several, each a text or a list of token numbers.
-
-    Raises:
-        Rejected: If there are none, or they are something else.
-    """
-    value = body.get(name)
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and value:
-        if all(isinstance(number, int) for number in value):
-            return [text_of_tokens(value)]
-        texts = [text_of_tokens(item) if isinstance(item, list) else item for item in value]
-        if all(isinstance(text, str) for text in texts):
-            return texts
-    raise Rejected(f"'{name}' is a text, or a list of texts or tokens.", name)
 
 
 # ---------------------------------------------------------------------------------- draws

@@ -13,66 +13,38 @@ billed is subject to them and one that costs nothing is not.
 A provider with more endpoints or other manners is a subclass of `RequestHandler`,
 named by `handler_class` in a subclass of `SimulatedProvider`: `batches_class`,
 `limits_class` and `passage` are there to be replaced. A new API is one
-more `Api`, a module or an object, and one more line in `ENDPOINTS`.
+more subclass of `Api`, named in `APIS`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import re
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Protocol
-from urllib.parse import unquote
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 import orjson
 
-from llmnb.testing import anthropic_messages, openai_embeddings, openai_responses
-from llmnb.testing.answers import Replier, WholeAnswer, as_replier, make_answer
+from llmnb.testing.answers import Replier, as_replier, make_answer
+from llmnb.testing.anthropic_messages import Messages
+from llmnb.testing.api import Api
 from llmnb.testing.batches import PRICE_FACTOR, Batches, failure
+from llmnb.testing.body import Body, Rejected
 from llmnb.testing.faults import Bend, Break, Fault, Instead, Rule, Script, as_fault, as_rule
-from llmnb.testing.gemini import GeminiEndpoint
+from llmnb.testing.gemini import Generate
 from llmnb.testing.latency import latency_model
 from llmnb.testing.ledger import End, Ledger, LedgerRow
 from llmnb.testing.limits import EnforcedLimits, LimitSettings, Refusal
-from llmnb.testing.openai_completions import CHAT, TEXT
+from llmnb.testing.openai_completions import Chat, Text
+from llmnb.testing.openai_embeddings import Embeddings
+from llmnb.testing.openai_responses import Responses
 from llmnb.testing.options import Behaviour
-from llmnb.testing.plan import EVENTS, Headers, ReplyPlan, Stream
+from llmnb.testing.plan import EVENTS, Headers, ReplyPlan
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
-from llmnb.testing.request import CREATED, Rejected, SimulatedRequest
+from llmnb.testing.request import CREATED, SimulatedRequest
 
-
-class Api(Protocol):
-    """How one API reads its requests and writes its answers down."""
-
-    @property
-    def NAME(self) -> str:
-        """What a request for it calls its endpoint."""
-
-    @property
-    def PROFILE(self) -> ProviderProfile:
-        """Whose errors and limits it has."""
-
-    def read(self, body: Mapping[str, Any]) -> SimulatedRequest:
-        """Understand a body. Raises `Rejected`."""
-
-    def write(self, request: SimulatedRequest, answer: WholeAnswer) -> bytes:
-        """Return the body of the whole answer."""
-
-    def stream(self, request: SimulatedRequest, answer: WholeAnswer) -> Stream:
-        """Return the answer as events."""
-
-
-ENDPOINTS: tuple[tuple[str, Api], ...] = (
-    ("/chat/completions", CHAT),
-    ("/completions", TEXT),
-    ("/responses", openai_responses),
-    ("/embeddings", openai_embeddings),
-    ("/messages", anthropic_messages),
-)
-"""Endpoints by the end of their path; what stands before it differs from provider to provider."""
-
-_GEMINI = re.compile(r"/models/([^/]+):(generateContent|streamGenerateContent)\Z")
+APIS: tuple[Api, ...] = (Chat(), Text(), Responses(), Embeddings(), Messages(), Generate())
+"""What is spoken; the first that answers at a path is asked."""
 
 LEDGER_PATH = "/__ledger__"
 """Where the ledger can be read."""
@@ -143,40 +115,40 @@ class RequestHandler:
             headers: The request's headers.
             raw: The body, read whole.
         """
-        endpoint = endpoint_of(path) if method == "POST" else None
-        if endpoint is None:
+        api = api_at(path) if method == "POST" else None
+        if api is None:
             about_batches = self.batches.receive(method, path, headers, raw)
             return about_batches or self._look_up(method, path, headers)
         try:
-            return self._decide(endpoint, headers, raw)
+            return self._decide(api, headers, raw)
         except Exception as error:
             # A function that the test gave (reply, faults) failed. The client gets
             # a 500; the test gets the exception itself when the provider is closed.
             self.errors.append(error)
             text = f"The simulated provider failed: {type(error).__name__}."
-            return failure(500, endpoint.PROFILE.error(500, text))
+            return failure(500, api.profile.error(500, text))
 
-    def _decide(self, endpoint: Api, headers: Headers, raw: bytes) -> ReplyPlan:
+    def _decide(self, api: Api, headers: Headers, raw: bytes) -> ReplyPlan:
         now = self._clock()
         key = _key_of(headers)
         try:
             body = orjson.loads(raw)
             if not isinstance(body, dict):
                 raise Rejected("The body must be a JSON object.")
-            request = endpoint.read(body)
+            request = api.read(Body(body))
         except orjson.JSONDecodeError:
             problem = Rejected("We could not parse the JSON body of your request.")
-            return self._enter_rejected(endpoint.PROFILE, problem, now, key, raw)
+            return self._enter_rejected(api.profile, problem, now, key, raw)
         except Rejected as rejected:
-            return self._enter_rejected(endpoint.PROFILE, rejected, now, key, raw)
+            return self._enter_rejected(api.profile, rejected, now, key, raw)
         row = self._enter(request, now, key, raw)
         try:
-            plan = self._plan(endpoint, request, key, now)
+            plan = self._plan(api, request, key, now)
         except Exception:
             self.ledger.close(row, now=now, end="failed", status=500)
             raise
         plan.row, plan.request = row, request
-        plan.headers[endpoint.PROFILE.request_id_header] = f"req_sim_{row.number:08x}"
+        plan.headers[api.profile.request_id_header] = f"req_sim_{row.number:08x}"
         return plan
 
     def _enter(self, request: SimulatedRequest, now: float, key: str, raw: bytes) -> LedgerRow:
@@ -201,8 +173,8 @@ class RequestHandler:
 
     # --------------------------------------------------------------- what it gets
 
-    def _plan(self, endpoint: Api, request: SimulatedRequest, key: str, now: float) -> ReplyPlan:
-        profile = endpoint.PROFILE
+    def _plan(self, api: Api, request: SimulatedRequest, key: str, now: float) -> ReplyPlan:
+        profile = api.profile
         if not self._is_accepted(key):
             return failure(*profile.wrong_key())
         if not request.model:
@@ -217,7 +189,7 @@ class RequestHandler:
             if refusal is not None:
                 return self._refusal_plan(profile, refusal, request, now)
         if fault is None or fault.billed or fault.needs_answer:
-            plan = self._answer_plan(endpoint, request, fault, now)
+            plan = self._answer_plan(api, request, fault, now)
         else:
             plan = ReplyPlan(status=200, body=b"", end="failed", delay=fault.delay or 0.0)
         plan.was_admitted = True
@@ -243,7 +215,7 @@ class RequestHandler:
 
     def _answer_plan(
         self,
-        endpoint: Api,
+        api: Api,
         request: SimulatedRequest,
         fault: Fault | None,
         now: float,
@@ -252,15 +224,15 @@ class RequestHandler:
         plan = ReplyPlan(
             status=200,
             body=b"",
-            headers={} if self.limits.is_open else self.limit_headers(endpoint.PROFILE, now),
+            headers={} if self.limits.is_open else self.limit_headers(api.profile, now),
             answer=answer,
             is_billed=fault is None or fault.billed,
         )
         if request.is_streamed:
-            plan.stream = endpoint.stream(request, answer)
+            plan.stream = api.stream(request, answer)
             plan.content_type = EVENTS
         else:
-            plan.body = endpoint.write(request, answer)
+            plan.body = orjson.dumps(api.reply(request, answer))
         plan.delay, plan.pace = self.waits(request, plan)
         if fault is not None and fault.delay is not None:
             plan.delay = fault.delay
@@ -415,22 +387,14 @@ def _accepted_keys(api_key: str | bool | Collection[str] | None) -> frozenset[st
 
 
 @functools.lru_cache(maxsize=256)
-def endpoint_of(path: str) -> Api | None:
-    """Return the endpoint that answers at a path, None where none does.
+def api_at(path: str) -> Api | None:
+    """Return the API that answers at a path, None where none does.
 
     Example:
-        >>> endpoint_of("/openai/v1/chat/completions").NAME
+        >>> api_at("/openai/v1/chat/completions").name
         'chat'
-        >>> endpoint_of("/v1beta/models/gemini-x:generateContent").model
+        >>> api_at("/v1beta/models/gemini-x:generateContent").model
         'gemini-x'
     """
-    path, _, _ = path.partition("?")
-    for path_end, endpoint in ENDPOINTS:
-        if path.endswith(path_end):
-            return endpoint
-    if (match := _GEMINI.search(path)) is None:
-        return None
-    return GeminiEndpoint(
-        model=unquote(match[1]),
-        is_streamed=match[2] == "streamGenerateContent",
-    )
+    path = path.partition("?")[0]
+    return next((found for api in APIS if (found := api.at(path)) is not None), None)

@@ -8,7 +8,7 @@ from shells import new_shell
 
 import llmnb
 from llmnb.batches.listing import RunList, RunNote
-from llmnb.engine.status import StatusSnapshot, StatusTracker
+from llmnb.engine.status import FailureCause, StatusSnapshot, StatusTracker
 from llmnb.notebook import dashboard
 
 openai_only = pytest.mark.parametrize("provider", ["openai"], indirect=True)
@@ -60,7 +60,7 @@ def hostile(payload):
         launched=1,
         completed=1,
         counts=StatusTracker(num_tasks_failed=1),
-        failures={payload: 1},
+        causes=(FailureCause(kind=payload, words=payload, rows=1, first_row=0, example=payload),),
         waiting_on=payload,
         in_flight=0,
         seconds=1.0,

@@ -19,7 +19,8 @@ def clock():
 
 def leave(gate):
     """End a request that reserved no tokens."""
-    gate.release(Ticket(0), used=0, was_sent=True)
+    lane, sent = gate.lanes.of(None), gate.account.announced.on_sent(0.0)
+    gate.release(Ticket(0, lane, sent), used=0, was_sent=True)
 
 
 async def settle():

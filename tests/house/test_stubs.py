@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ from llmnb.notebook import options as magic_options
 from llmnb.options import OPTIONS, PARAMS, names
 from llmnb.running.planning import plan
 from llmnb.running.start import start
+from llmnb.signatures import KEYWORDS
 
 
 def test_the_stub_is_the_table():
@@ -61,9 +63,6 @@ DOORS = {
     "openai_parallel_generate_sync": generation.openai_parallel_generate_sync,
     "configure": llmnb.configure,
     "set_limits": RunHandle.set_limits,
-    "start": start,
-    "plan": plan,
-    "start_batch": start_batch,
     "SimulatedProvider": llmnb.testing.SimulatedProvider,
 }
 
@@ -149,9 +148,6 @@ def test_every_verb_has_an_example():
         ("generation", generation.openai_parallel_generate, ("allow_urls",)),
         ("generation", generation.openai_parallel_generate_sync, ("allow_urls",)),
         ("configure", llmnb.configure, ()),
-        ("start", start, ()),
-        ("plan", plan, ()),
-        ("batch", start_batch, ()),
     ],
 )
 def test_every_option_of_a_door_is_in_its_signature(door, shown, without):
@@ -162,6 +158,19 @@ def test_every_option_of_a_door_is_in_its_signature(door, shown, without):
     has_params = door in ("frames", "AsyncLLM", "GenerationMaster", "generation")
 
     assert {*names(door), *(PARAMS if has_params else ())} - {*without} <= parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("door", "function"), [("start", start), ("plan", plan), ("batch", start_batch)]
+)
+def test_the_engine_s_own_doors_take_every_option_of_theirs(door, function):
+    """
+    Behind the public ones the list that the signature names has what the table has for the door.
+    """
+    *_, rest = shown(function)
+    (keywords,) = re.findall(r"Unpack\[(\w+)\]", rest.annotation)
+
+    assert {*KEYWORDS[keywords]} == {*names(door)}
 
 
 def test_defaults_are_those_of_the_table():

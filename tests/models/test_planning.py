@@ -101,7 +101,7 @@ def test_the_time_follows_from_the_tightest_limit():
     asking = Asking(model="openai/gpt-4o-mini", params={"max_tokens": 100})
     prompts = ask(*(f"row {n}" for n in range(30)))
 
-    by_requests = plan(prompts, asking, max_requests_per_minute="10/minute")
+    by_requests = plan(prompts, asking, max_requests_per_minute=10)
     by_tokens = plan(prompts, asking, max_requests_per_minute=1000, max_tokens_per_minute=1000)
 
     assert by_requests.minutes == 3.0

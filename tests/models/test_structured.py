@@ -102,6 +102,24 @@ def test_a_mended_answer_is_never_bought_again():
         assert again.usd == 0
 
 
+def test_a_mended_answer_from_the_store_counts_as_one():
+    """
+    It is cached, marked as simulated, and nothing is said to have been mended again.
+    """
+    answers = iter([BAD, GOOD])
+    with SimulatedProvider(reply=lambda prompt: next(answers)) as sim:
+        ask(sim).result(60)
+        run = ask(sim, prompts=("rate it", "rate it"))
+        outcomes = run.result(60)
+
+    assert [outcome.value for outcome in outcomes] == [Review(4, "fine")] * 2
+    assert [outcome.source for outcome in outcomes] == ["cached", "merged"]
+    assert all(outcome.simulated and outcome.usd == 0 for outcome in outcomes)
+    counts = run.status().counts
+    assert (counts.num_cached, counts.num_merged, counts.num_tasks_succeeded) == (1, 1, 0)
+    assert counts.num_repaired == 0
+
+
 def test_values_from_the_store_are_checked_as_new_ones_are():
     """
     A warm run gives the same values.

@@ -183,7 +183,8 @@ def test_a_learned_limit_is_not_put_in_the_field():
     The field holds what a person set; a learned limit is said to be learned.
     """
     assert shown()["requests"]["field"] == ""
-    assert shown(snapshot(pools=(pool(learned=False),)))["tokens"]["field"] == "500k"
+    mixed = shown(snapshot(pools=(pool(tokens_from="given"),)))
+    assert (mixed["requests"]["field"], mixed["tokens"]["field"]) == ("", "500k")
     assert shown()["requests"]["used_text"] == "61 %"
 
 

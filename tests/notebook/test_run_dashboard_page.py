@@ -196,7 +196,9 @@ def test_a_field_takes_numbers_as_people_write_them(open_card, typed, amount):
     """
     Enter applies; an empty field gives the limit back.
     """
-    page = open_card(running(pools=(dataclasses.replace(snapshot().pools[0], learned=False),)))
+    page = open_card(
+        running(pools=(dataclasses.replace(snapshot().pools[0], tokens_from="given"),))
+    )
     page.page.get_by_role("button", name="Details").click()
     field = page.page.get_by_label("limit of tokens per minute")
     field.fill("7")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from llmnb.decide.charge import Estimate
 from llmnb.engine.account_limits import AccountLimits
-from llmnb.engine.lanes import Lanes, Ticket
+from llmnb.engine.lanes import Lane, Lanes, Ticket
 from llmnb.errors import RateLimited
 from llmnb.records import KindOfLimit, LimitReport, Limits
 
@@ -166,9 +166,10 @@ def ask(
                     push(due, "look", None, None)
                 return
             del waiting[0]
-            ticket = Ticket(account.announced.charge.of(guess), began=now)
-            account.admission.admit(ticket.reserved, now)
-            ticket.sent = account.announced.on_sent(now, ticket.reserved, guess)
+            tokens = account.announced.charge.of(guess)
+            account.admission.admit(tokens, now)
+            sent = account.announced.on_sent(now, tokens, guess)
+            ticket = Ticket(tokens, Lane(None), sent, now)
             arrive(number, row, ticket)
 
     def arrive(number: int, row: Row, ticket: Ticket) -> None:

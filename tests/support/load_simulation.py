@@ -98,13 +98,15 @@ class Fixed:
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def on_start(self, in_flight: int) -> int:
+    def on_start(self) -> int:
         return 0
 
-    def on_success(self, sequence: int, seconds: float, in_flight: int, now: float) -> None:
+    def on_success(
+        self, sequence: int, level: int, seconds: float, in_flight: int, now: float
+    ) -> None:
         pass
 
-    def on_refusal(self, sequence: int, sent_at: float, now: float) -> None:
+    def on_refusal(self, sequence: int, level: int, sent_at: float, now: float) -> None:
         pass
 
 
@@ -157,14 +159,14 @@ def simulate(
     """
     dice, load = random.Random(seed), Load()
     bucket: Bucket | None = None
-    events: list[tuple[float, int, str, int, float]] = []
+    events: list[tuple[float, int, str, int, int, float]] = []
     now = paused_until = due = 0.0
     in_flight = serving = count = 0
 
-    def push(time: float, kind: str, sequence: int = 0, began: float = 0.0) -> None:
+    def push(time: float, kind: str, sequence: int = 0, level: int = 0, began: float = 0.0) -> None:
         nonlocal count
         count += 1
-        heapq.heappush(events, (time, count, kind, sequence, began))
+        heapq.heappush(events, (time, count, kind, sequence, level, began))
 
     def delay() -> float:
         """Return how long the controller's pace holds the next request back."""
@@ -188,18 +190,18 @@ def simulate(
             if bucket is not None:
                 bucket.take(1.0, now)
             in_flight += 1
-            sequence = controller.on_start(in_flight)
+            sent = controller.on_start(), in_flight, now
             if server.admits(now, serving):
                 serving += 1
-                push(now + seconds(dice) * server.slowdown(serving), "answer", sequence, now)
+                push(now + seconds(dice) * server.slowdown(serving), "answer", *sent)
             else:
-                push(now + refusal_seconds, "refusal", sequence, now)
+                push(now + refusal_seconds, "refusal", *sent)
 
     fill()
     while len(load.answered) < answers:
-        now, _, kind, sequence, began = heapq.heappop(events)
+        now, _, kind, sequence, level, began = heapq.heappop(events)
         if kind == "answer":
-            controller.on_success(sequence, now - began, in_flight, now)
+            controller.on_success(sequence, level, now - began, in_flight, now)
             in_flight -= 1
             serving -= 1
             load.answered.append(now)
@@ -207,7 +209,7 @@ def simulate(
             if on_answer is not None:
                 on_answer(len(load.answered), server)
         elif kind == "refusal":
-            controller.on_refusal(sequence, began, now)
+            controller.on_refusal(sequence, level, began, now)
             in_flight -= 1
             load.refused.append(now)
             wait = pause(dice)

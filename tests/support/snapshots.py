@@ -83,7 +83,8 @@ def pool(**changes: Any) -> PoolStatus:
         "places": 64,
         "requests_per_minute": 500,
         "tokens_per_minute": 500_000,
-        "learned": True,
+        "requests_from": "announced",
+        "tokens_from": "announced",
     }
     return PoolStatus(**{**usual, **changes})
 
@@ -109,7 +110,6 @@ def snapshot(tracker: StatusTracker | None = None, **changes: Any) -> StatusSnap
         "launched": 1402,
         "completed": 1338,
         "counts": tracker or counts(),
-        "failures": {},
         "waiting_on": "Waiting on replies: all 64 places in flight are taken.",
         "in_flight": 64,
         "seconds": 252.0,

@@ -5,7 +5,8 @@ import pytest
 from llmnb.errors import ConfigurationError
 from llmnb.testing import SimulatedRequest
 from llmnb.testing.answers import as_replier, make_answer
-from llmnb.testing.request import Rejected, count_tokens, stop_texts, tokens_of, whole_number
+from llmnb.testing.body import Body, Rejected
+from llmnb.testing.request import count_tokens, tokens_of
 
 
 def request(**changes) -> SimulatedRequest:
@@ -104,8 +105,8 @@ def test_numbers_in_a_body_are_checked(wrong):
     What a provider answers with 400 is answered with 400 here.
     """
     with pytest.raises(Rejected):
-        whole_number({"max_tokens": wrong}, "max_tokens")
-    assert whole_number({"max_tokens": None}, "max_tokens") is None
+        Body(max_tokens=wrong).whole_number("max_tokens")
+    assert Body(max_tokens=None).whole_number("max_tokens") is None
 
 
 @pytest.mark.parametrize("wrong", [5, ["a"] * 5, [1], {}])
@@ -114,9 +115,9 @@ def test_stop_texts_are_a_single_text_or_up_to_four(wrong):
     Anything else is refused.
     """
     with pytest.raises(Rejected):
-        stop_texts({"stop": wrong})
-    assert stop_texts({"stop": "\n"}) == ("\n",)
-    assert stop_texts({"stop": ["a", "b"]}) == ("a", "b")
+        Body(stop=wrong).stop_texts()
+    assert Body(stop="\n").stop_texts() == ("\n",)
+    assert Body(stop=["a", "b"]).stop_texts() == ("a", "b")
 
 
 def test_a_limit_charges_the_larger_of_the_prompt_and_the_answer_asked_for():

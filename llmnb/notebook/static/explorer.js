@@ -248,7 +248,7 @@ function render({ model, el }) {
     onRetry: () => ask({ do: "retry", position: current }),
     onMore: (part, length, then) => ask({ do: "text", position: current, part, length }, { text: (message) => then(message.block, length) }),
     onCorrect: (texts) => ask({ do: "correct", position: current, texts }, { row: ({ row }) => { openRow.patch(row); report("Kept as a label: .corrections"); openRow.node.focus(); } }),
-    onTakeBack: () => ask({ do: "take back", position: current }, { row: ({ row }) => { openRow.patch(row); openRow.node.focus(); } }),
+    onTakeBack: () => ask({ do: "take_back", position: current }, { row: ({ row }) => { openRow.patch(row); openRow.node.focus(); } }),
   });
   const panes = make("div", { class: "panes" }, list.node, openRow.node);
   const keys = make("ul", { class: "keys", hidden: "", "aria-label": "Keys" }, ...KEYS.map(([names, text]) => make("li", {}, make("span", {}, ...names.split(" ").map((name) => make("kbd", {}, name))), text)));

@@ -321,7 +321,7 @@ function makeSchemaPanel(send) {
   const note = make("span");
   const taking = make("span", { class: "btns" });
   const ONE_OF = "one of…";
-  const adding = makeAddLine([["name"], ["type", true], ["values, with commas"], ["what it is, for the model"]], "Add", ([name, type, values, about], answers) => send({ do: "add_field", name, type: type === ONE_OF ? values : type, about }, answers));
+  const adding = makeAddLine([["name"], ["type", true], ["values, with commas"], ["what it is, for the model"]], "Add", ([name, type, values, about], answers) => send({ do: "add_field", name, kind: type === ONE_OF ? values : type, about }, answers));
   const [, type, values] = adding.inputs;
   const follow = () => show(values, type.value === ONE_OF);
   type.addEventListener("change", follow);
