@@ -127,8 +127,7 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
 def _remove(folder: Path) -> None:
     """Delete llmnb's own files of a folder, and the folder when nothing else is in it."""
     try:
-        own = [folder / name for name in layout.OWN_FILES]
-        for path in (*own, *layout.run_files(folder)):
+        for path in (*layout.own_files(folder), *layout.run_files(folder)):
             if path.is_symlink() or path.is_file():
                 path.unlink()  # a link itself, never what it points to
     except OSError as error:
@@ -149,12 +148,7 @@ def _to_trash(project: ProjectPaths) -> str:
     try:
         files.make_folder(target.parent)
         files.make_folder(target, must_be_new=True)
-        for name in layout.OWN_FILES:
-            path = project.folder / name
-            if path.is_symlink():
-                path.unlink()
-            elif path.is_file():
-                files.move(path, target / name)
+        _move(layout.own_files(project.folder), target)
         _move_runs(project.folder, target)
     except OSError as error:
         raise StoreError(f"Project {project.name!r} cannot be cleared: {error}") from None
@@ -172,11 +166,16 @@ def _move_runs(source: Path, target: Path) -> None:
             files.move(source / layout.RUNS, target / layout.RUNS)
             return
     files.make_folder(target / layout.RUNS)
-    for path in runs:
+    _move(runs, target / layout.RUNS)
+
+
+def _move(paths: Iterable[Path], folder: Path) -> None:
+    """Move the files that are there into a folder; of a link nothing but itself is removed."""
+    for path in paths:
         if path.is_symlink():
             path.unlink()
-        else:
-            files.move(path, target / layout.RUNS / path.name)
+        elif path.is_file():
+            files.move(path, folder / path.name)
 
 
 def undo(token: str, cache_dir: Path) -> int:
