@@ -17,7 +17,7 @@ from llmnb import bridge, errors
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
-from llmnb.batches.records import Failed, Part, Record
+from llmnb.batches.records import Failed, Part
 from llmnb.batches.service import Service
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, LLMNBError, ProviderError, StoreError, Unsent
@@ -306,13 +306,17 @@ def _names_of_others(part: Part) -> set[str]:
     }
 
 
+def fate(parts: Iterable[Part]) -> str:
+    """Return what becomes of parts of a run that nobody waits for any longer."""
+    if all(part.standing.state == "submitted" for part in parts):
+        return "goes on at the provider and will be billed"
+    return "may not be submitted yet"
+
+
 def report_left(run_id: str, parts: Iterable[Part]) -> None:
     """Say in a line that nobody waits for parts of a run any longer, and what to type to go on."""
-    where = "may not be submitted yet"
-    if all(part.standing.state == "submitted" for part in parts):
-        where = "goes on at the provider and will be billed"
     text = "Batch run %s %s: llmnb.attach(%r) or the same call again waits for it."
-    logger.warning(text, run_id, where, run_id)
+    logger.warning(text, run_id, fate(parts), run_id)
 
 
 def pollers() -> dict[str, BatchPoller]:
@@ -331,23 +335,23 @@ async def _close(known: dict[str, BatchPoller]) -> None:
 
 
 async def pollers_of(
-    parts: Sequence[tuple[Part, Record]], target: HTTPTarget, store: ProjectStore
+    parts: Sequence[Part], target: HTTPTarget, store: ProjectStore
 ) -> dict[str, BatchPoller]:
     """Return the one poller of this process for each part, by the part's name.
 
     Args:
-        parts: Parts and the records of their runs.
+        parts: The parts.
         target: Who is asked.
         store: Where the answers go, of parts whose run wanted them there; else they go into
             another project of the same folder.
     """
     known = pollers()
-    for part, record in parts:
+    for part in parts:
         path = str(part.path("json"))
         if path not in known or known[path].is_over:
             # The answers go where the run that asked for them wanted them.
-            home = store
+            record, home = records.read_record(part.folder), store
             if store.name != record.project:
                 home = open_project(record.project, store.paths.root, share=record.share)
             known[path] = BatchPoller(part, target, home)
-    return {part.name: known[str(part.path("json"))] for part, _ in parts}
+    return {part.name: known[str(part.path("json"))] for part in parts}

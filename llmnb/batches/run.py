@@ -11,8 +11,8 @@ from typing import Any
 from llmnb import bridge
 from llmnb.batches import persistence
 from llmnb.batches.persistence import AT_ONCE
-from llmnb.batches.poller import BatchPoller, report_left
-from llmnb.batches.records import FOLDER, BatchRow, Record, error_of
+from llmnb.batches.poller import BatchPoller, fate, report_left
+from llmnb.batches.records import BatchRow, Record, error_of, folder_of
 from llmnb.display.texts import single_line
 from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
@@ -89,7 +89,7 @@ class BatchRun(RunHandle[list[Outcome]]):
     @property
     def folder(self) -> Path:
         """Where it is written down."""
-        return self._store.paths.root / FOLDER / self.run_id
+        return folder_of(self._store.paths.root, self.run_id)
 
     def prompts(self) -> dict[int, str]:
         """Return the prompts of the requests whose answers are kept, by their place."""
@@ -279,7 +279,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             return error_of(type(poller.error).__name__, poller.error.message)
         if poller is not None and poller.part.is_open:
             return Stopped(
-                "Nobody waits for this batch any longer; it goes on at the provider. "
+                f"Nobody waits for this batch any longer; it {fate([poller.part])}. "
                 f"llmnb.attach({poller.part.folder.name!r}) or the same call again goes on."
             )
         return StoreError(

@@ -131,7 +131,6 @@ def _start_prepared(
             known = stored_outcomes(asked, store.lookup, target, setting.good_finish)
         joined = _join(setting, open_parts, rows, known)
         record, own = _write_down(setting, folder, rows, known)
-    parts = [*((part, record) for part in own), *joined]
 
     def ask_again(
         failed: list[BatchRow], on_outcome: Callable[[Outcome], None], mode: Mode | None
@@ -155,7 +154,7 @@ def _start_prepared(
             on_outcome=on_outcome,
         )
 
-    pollers = bridge.call(pollers_of(parts, target, store))
+    pollers = bridge.call(pollers_of([*own, *joined], target, store))
     return BatchRun(
         *(record, target, store, rows, pollers),
         good_finish=setting.good_finish,
@@ -170,7 +169,7 @@ def _join(
     open_parts: Iterable[tuple[Record, Part, set[str]]],
     rows: Sequence[BatchRow],
     known: Mapping[int, Outcome],
-) -> list[tuple[Part, Record]]:
+) -> list[Part]:
     """Let rows that earlier runs have submitted wait for those; return their parts."""
     waiting = [row for number, row in enumerate(rows) if number not in known and row.key]
     wanted = {row.key for row in waiting}
@@ -180,7 +179,7 @@ def _join(
         shared = wanted & keys - part_of.keys()
         if shared and (record.project == setting.store.name or setting.store.share is True):
             part_of.update((key, part.name) for key in shared if key)
-            joined.append((part, record))
+            joined.append(part)
     seen = set()
     for row in waiting:
         if row.key in part_of:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,26 @@ def test_a_stop_says_once_how_to_go_on(start, sim, caplog):
     run.stop()
     report = [entry.getMessage() for entry in caplog.records if entry.levelname == "WARNING"]
     assert [f"llmnb.attach('{run.run_id}')" in case for case in report] == [True]
+
+
+def test_a_stop_before_the_submission_does_not_claim_it(start, sim, monkeypatch, caplog):
+    """Neither the line nor the rows' errors say that the batch goes on at the provider."""
+    began = threading.Event()
+
+    async def create(self, part):
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(service.Service, "create", create)
+    run = start("a")
+    assert began.wait(30)
+    run.stop()
+    report = [*caplog.messages, run.result(30)[0].error.message]
+    assert len(report) == 2
+    for message in report:
+        assert "may not be submitted yet" in message
+        assert f"llmnb.attach({run.run_id!r})" in message
+    forget_pollers()
 
 
 _LEAVE = """
