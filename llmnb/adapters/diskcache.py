@@ -220,11 +220,10 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise _saving_error(self.folder, error) from None
 
-    def delete_many(self, keys: Iterable[str]) -> int:
-        """Remove keys; returns how many there were."""
+    def delete(self, key: str) -> bool:
+        """Remove a key; return whether it was there."""
         _, cache = self.begin_writing()
-        with cache.transact(retry=True):
-            return sum(bool(cache.delete(key)) for key in keys)
+        return bool(cache.delete(key, retry=True))
 
     def extent(self) -> Extent:
         """Return how far the database reaches.

@@ -227,7 +227,7 @@ def forget(project: ProjectPaths, key: str) -> bool:
     with locked(project.lock):
         if not (project.folder / FILE_NAME).exists():
             return False
-        return databases.open(project).delete_many([key]) > 0
+        return databases.open(project).delete(key)
 
 
 def discard(token: str, cache_dir: Path) -> None:
