@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Sequence
@@ -144,24 +143,19 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
         self._unanswered = 0
         self._all_answered = asyncio.Event()
         slots = order.options.get("max_concurrent_requests")
-        with contextlib.ExitStack() as stack:
-            if (between := self._claims.between) is not None:
-                between.enter()  # its files stay open until the end
-                stack.callback(between.leave)
-            self._inner = start(
-                _BatchSource(self._take),
-                batch_asking,
-                store=self._store,
-                on_outcome=self._on_outcome,
-                # Texts are looked up and claimed when they are put into a batch, batches never: one
-                # whose texts were claimed when it is sent would have to be made anew wherever
-                # another process has some of them.
-                use_cache=False,
-                # Few batches under way, yet enough to keep every slot taken.
-                window=max(BATCHES_AHEAD, 2 * slots if isinstance(slots, int) else 0),
-                **order.options,
-            )
-            self._at_end = stack.pop_all()
+        self._inner = start(
+            _BatchSource(self._take),
+            batch_asking,
+            store=self._store,
+            on_outcome=self._on_outcome,
+            # Texts are looked up and claimed when they are put into a batch, batches never: one
+            # whose texts were claimed when it is sent would have to be made anew wherever another
+            # process has some of them.
+            use_cache=False,
+            # Few batches under way, yet enough to keep every slot taken.
+            window=max(BATCHES_AHEAD, 2 * slots if isinstance(slots, int) else 0),
+            **order.options,
+        )
         self._inner.owner = self
         self.project = project.name
         self._done = bridge.submit(self._finish())
@@ -466,12 +460,16 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
 
     async def _finish(self) -> None:
         """Give every text its vector or error once the run has ended; on the loop thread."""
+        between = self._claims.between
+        if between is not None:
+            between.enter()  # its files stay open until the end
         try:
             await self._inner
             self._fill_the_empty()
         finally:
             self._give_up()
-            self._at_end.close()
+            if between is not None:
+                between.leave()
             self._results.counters.end()
 
 
