@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from llmnb.adapters import files
@@ -195,26 +194,14 @@ def undo(token: str, cache_dir: Path) -> int:
     with locked(project.lock):
         source = Database(folder)
         try:
-            count = _restore(source, databases.open(project))
+            database = databases.open(project)
+            there = set(database.keys())
+            count = database.put_all(item for item in source.items() if item[0] not in there)
         finally:
             source.close()
         _move_runs(folder, project.folder)
     usage.add_hits(project.folder, usage.stored_hits(folder))
     _remove(folder)
-    return count
-
-
-_AT_ONCE = 500
-
-
-def _restore(source: Database, target: Database) -> int:
-    """Copy what the target lacks, some hundred answers in one commit; returns how many."""
-    there = set(target.keys())
-    items = ((key, data) for key, data in source.items() if key not in there)
-    count = 0
-    while group := list(islice(items, _AT_ONCE)):
-        target.put_many(group)
-        count += len(group)
     return count
 
 
