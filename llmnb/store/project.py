@@ -203,16 +203,15 @@ class ProjectStore:
         writer().put(Job(self, None))
 
     def commit(self, entries: Sequence[Entry], *, is_bought: bool = True) -> None:
-        """Save entries in one commit, if any, and what waits in the index; called by the writer.
+        """Save entries in one commit, and what waits in the index; called by the writer.
 
         Raises:
             StoreError: If they cannot be saved.
         """
         with self._locked():
-            if entries:
-                with self.claims.committing():
-                    database = databases.open(self.paths)
-                    database.put_many((entry.key, encode(entry)) for entry in entries)
+            with self.claims.committing():
+                database = databases.open(self.paths)
+                database.put_many((entry.key, encode(entry)) for entry in entries)
             if self.index is not None:
                 self.index.write()
         if is_bought:
@@ -220,6 +219,16 @@ class ProjectStore:
                 usage.log_spending(self.paths.spend, entries)
             except OSError as error:
                 logger.warning("The spend log cannot be written: %s", error)
+
+    def write_index(self) -> None:
+        """Write what waits in the index; called by the writer.
+
+        Raises:
+            StoreError: If the project cannot be locked.
+        """
+        if self.index is not None:
+            with self._locked():
+                self.index.write()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -46,6 +46,9 @@ class Saves(Protocol):
     def commit(self, entries: Sequence[Entry], *, is_bought: bool) -> None:
         """Save entries in one commit, and what waits in the index. Raises `StoreError`."""
 
+    def write_index(self) -> None:
+        """Write what waits in the index. Raises `StoreError`."""
+
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -123,8 +126,11 @@ class Writer:
         for (_, is_bought), group in groups.items():
             error: LLMNBError | None = None
             try:
-                entries = [job.entry for job in group if job.entry]
-                group[0].store.commit(entries, is_bought=is_bought)
+                store, entries = group[0].store, [job.entry for job in group if job.entry]
+                if entries:
+                    store.commit(entries, is_bought=is_bought)
+                else:
+                    store.write_index()
             except LLMNBError as caught:
                 error = caught
             except Exception as caught:  # the thread must outlive a fault of ours

@@ -98,12 +98,12 @@ def test_a_row_takes_at_most_40_bytes(root):
     store.commit([entry(0)])
     (path,) = layout.run_files(store.folder)
     add(index, answered(0), answered(1, error=BadReply("Nonsense.")))
-    store.commit([])
+    store.write_index()
     before = path.stat().st_size
 
     add(index, *(answered(row) for row in range(2, 500)))
     add(index, *(answered(row, error=BadReply("Nonsense.")) for row in range(500, 1002)))
-    store.commit([])
+    store.write_index()
 
     assert path.stat().st_size - before <= 40 * 1000
     assert len(read(root)) == 1002
@@ -117,7 +117,7 @@ def test_an_index_cut_off_anywhere_costs_only_what_was_cut(root):
     add(index, *(answered(row) for row in range(4)))
     add(index, answered(4, error=TimedOut("x" * 50)), answered(5))
     index.end({"state": "finished"})
-    store.commit([])
+    store.write_index()
     (path,) = layout.run_files(store.folder)
     whole = path.read_bytes()
     counts = []
@@ -143,7 +143,7 @@ def test_zeros_that_a_crash_left_are_no_rows(root):
     """
     index, store = begun(root)
     add(index, answered(0), answered(1))
-    store.commit([])
+    store.write_index()
     (path,) = layout.run_files(store.folder)
     path.write_bytes(path.read_bytes() + bytes(1000))
 
@@ -157,11 +157,11 @@ def test_the_later_outcome_of_a_row_counts(root):
     index, store = begun(root)
     add(index, answered(1, error=TimedOut("No.")), answered(0))
     index.end({"state": "finished", "completed": 2})
-    store.commit([])
+    store.write_index()
 
     add(index, answered(1))
     index.end({"state": "finished", "completed": 2, "again": True})
-    store.commit([])
+    store.write_index()
 
     kept = read(root)
     assert states(kept) == ["answered", "answered"]
@@ -175,7 +175,7 @@ def test_several_answers_to_a_row_stand_side_by_side(root):
     asking = [3, 8]
     index, store = begun(root, group=2, row_of=lambda request: asking[request // 2])
     add(index, *(answered(request) for request in (3, 0, 2, 1)))
-    store.commit([])
+    store.write_index()
 
     kept = read(root)
 
@@ -192,7 +192,7 @@ def test_further_causes_than_are_kept_are_named_by_their_kind(root):
         index,
         *(answered(row, error=BadReply(f"Reply {row}.")) for row in range(MOST_CAUSES + 20)),
     )
-    store.commit([])
+    store.write_index()
 
     kept = read(root)
 
@@ -222,7 +222,7 @@ def test_it_is_its_owners_only(root):
     """
     index, store = begun(root)
     add(index, answered(0))
-    store.commit([])
+    store.write_index()
     (path,) = layout.run_files(store.folder)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -289,7 +289,7 @@ def test_a_planted_link_is_not_followed(root, tmp_path):
 
     index, store = begun(root, "run-20261129-220000-aaaaaa")
     add(index, answered(0))
-    store.commit([])
+    store.write_index()
 
     assert [left.name for left in elsewhere.iterdir()] == [path.name]
 
@@ -300,7 +300,7 @@ def test_what_llmnb_has_not_written_is_no_run(root):
     """
     index, store = begun(root)
     add(index, answered(0))
-    store.commit([])
+    store.write_index()
     runs = store.paths.runs
     (runs / "run-a.idx").write_bytes(b"")
     (runs / "run-b.idx").write_bytes(os.urandom(4000))
@@ -320,7 +320,7 @@ def test_of_an_unknown_name_the_nearest_are_listed(root):
     """
     index, store = begun(root)
     add(index, answered(0))
-    store.commit([])
+    store.write_index()
 
     with pytest.raises(ConfigurationError, match="run-20261129-214500-3f9a2c"):
         read(root, "run-20261129-214500-3f9a2d")
@@ -337,7 +337,7 @@ def test_a_project_keeps_its_latest_runs(root, monkeypatch):
     for number in range(5):
         index, store = begun(root, f"run-20261129-21450{number}-aaaaaa")
         add(index, answered(0))
-        store.commit([])
+        store.write_index()
 
     names = [path.stem for path in layout.run_files(store.folder)]
 
