@@ -17,14 +17,6 @@ _NAMED = 5
 class AskedRows(Protocol):
     """The rows of a table that were asked about."""
 
-    group: int
-    """Requests for every row that asks something."""
-
-    def __len__(self) -> int: ...
-
-    def prompt_of(self, row: int) -> str | None:
-        """Return the prompt of a row of the table; None where there is none to show."""
-
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""
 

@@ -13,7 +13,7 @@ from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import Stopped
 from llmnb.frames import failures
 from llmnb.frames.answers import AnswerForm, Outcomes
-from llmnb.frames.quoting import AskedRows
+from llmnb.frames.questions import Questions
 from llmnb.records import Outcome
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TableRun(RunWrapper[T]):
     def __init__(
         self,
         run: RunHandle[list[Outcome]],
-        questions: AskedRows,
+        questions: Questions,
         shape: Callable[[Outcomes], T],
         *,
         on_error: str = "null",
@@ -93,7 +93,11 @@ class TableRun(RunWrapper[T]):
         """Return at most so many of the first rows with their answers."""
         asked = self.questions
         return [
-            row_answer(asked.prompt_of(asked.row_of(request)), outcome, is_one=asked.group == 1)
+            row_answer(
+                asked.prompt_of(asked.row_of(request), request % asked.group),
+                outcome,
+                is_one=asked.group == 1,
+            )
             for request, outcome in enumerate(self._run.partial()[:most])
         ]
 

@@ -38,9 +38,6 @@ class WrittenTable:
         self.positions = positions
         self.group = header.group
 
-    def __len__(self) -> int:
-        return len(self.positions) * self.group
-
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""
         return self.positions[request // self.group]
