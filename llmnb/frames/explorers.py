@@ -12,6 +12,7 @@ from llmnb.errors import InputError
 from llmnb.frames.attached_run import AttachedRun
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.pandas_source import source_of
+from llmnb.frames.questions import Questions
 from llmnb.frames.row_sources import PairRows, RowSource, TableRows
 from llmnb.frames.run import TableRun
 from llmnb.frames.run_rows import IndexRows, KeptRows, RunRows
@@ -32,8 +33,8 @@ def rows_of(source: Any, cache_dir: Any = None) -> RowSource:
     """
     if isinstance(source, Explorer):
         return source.source
-    if isinstance(source, TableRun):
-        return RunRows(source)
+    if isinstance(source, TableRun) and isinstance(source.questions, Questions):
+        return RunRows(source, source.questions)
     if isinstance(source, AttachedRun):
         return IndexRows(source.run_id, source.root)
     if isinstance(source, RunHandle):

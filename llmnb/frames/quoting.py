@@ -17,6 +17,14 @@ _NAMED = 5
 class AskedRows(Protocol):
     """The rows of a table that were asked about."""
 
+    group: int
+    """Requests for every row that asks something."""
+
+    def __len__(self) -> int: ...
+
+    def prompt_of(self, row: int, request: int = 0) -> str | None:
+        """Return the prompt of a request about a row; None where there is none to show."""
+
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""
 

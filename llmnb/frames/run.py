@@ -13,7 +13,7 @@ from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import Stopped
 from llmnb.frames import failures
 from llmnb.frames.answers import AnswerForm, Outcomes
-from llmnb.frames.questions import Questions
+from llmnb.frames.quoting import AskedRows
 from llmnb.records import Outcome
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TableRun(RunWrapper[T]):
     def __init__(
         self,
         run: RunHandle[list[Outcome]],
-        questions: Questions,
+        questions: AskedRows,
         shape: Callable[[Outcomes], T],
         *,
         on_error: str = "null",

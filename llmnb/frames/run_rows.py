@@ -147,11 +147,12 @@ class RunRows(RowSource):
 
     Args:
         run: The run.
+        questions: What it asks.
     """
 
-    def __init__(self, run: TableRun[Any]) -> None:
+    def __init__(self, run: TableRun[Any], questions: Questions) -> None:
         self._run = run
-        self._questions = questions = run.questions
+        self._questions = questions
         self._form = form = run.form
         self._output = output = None if form is None else form.output
         self.project = run.project
