@@ -14,7 +14,7 @@ from llmnb.engine.source import InMemory
 from llmnb.errors import InputError
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example, Options
-from llmnb.frames.table_source import Columns, name_of, refuse_column
+from llmnb.frames.table_source import Columns, name_of
 from llmnb.frames.template import Template, conversation, last_text, listed, prompt_template
 from llmnb.running.preparer import sample
 from llmnb.wire.json_text import json_text
@@ -73,7 +73,6 @@ class Questions(InMemory):
         else:
             texts = {}
             for own in prompts or [prompt]:
-                refuse_column(own)
                 template = _template(own, columns, is_constant_fine=images is not None)
                 templates[own] = template
                 for name in template.fields:
@@ -151,10 +150,15 @@ class Questions(InMemory):
         """Whether a row's prompt comes with pictures."""
         return self._pictures is not None and bool(pictures_in(self._pictures[row]))
 
-    def prompt_of(self, row: int) -> str | None:
-        """Return the rendered prompt of a row of the table; None where there is none to show."""
+    def prompt_of(self, row: int, request: int = 0) -> str | None:
+        """Return the rendered prompt of a row of the table; None where there is none to show.
+
+        Args:
+            row: The row.
+            request: Which of the requests about it.
+        """
         try:
-            return self.text(row)
+            return self._texts[request // self._samples](row)
         except InputError:  # its row says what is wrong
             return None
 
