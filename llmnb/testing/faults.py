@@ -18,7 +18,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from llmnb.errors import ConfigurationError
 from llmnb.option_kinds import any_number, choice, whole_number
@@ -54,9 +54,6 @@ class Fault:
     delay: float | None = None
     """Seconds until it shows. None: as long as the answer would have taken
     where it is billed, at once where it is not."""
-
-    is_whole: ClassVar[bool] = False
-    """Whether the answer arrives whole and right all the same."""
 
     def but(self, **changes: Any) -> Self:
         """Return the same fault with some fields changed."""

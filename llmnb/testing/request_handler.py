@@ -319,7 +319,7 @@ def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -
     """Apply a fault to a plan; a `Bend` has changed the answer already."""
     plan.fault = fault
     if not isinstance(fault, Bend):
-        plan.end = "finished" if fault.is_whole else "failed"
+        plan.end = "failed"
     if isinstance(fault, Instead):
         instead = profile.worded(fault, key)
         plan.stream = None

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-
-
-def python(source):
-    """Run a script and return what it printed, and its warnings."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split(), done.stderr
+from children import printed
 
 
 def test_frames_have_it_when_dask_is_imported_later():
     """
     Neither library brings the other, the engine stays away, and no finder stays behind.
     """
-    said, warned = python("""
+    said, warned = printed("""
         import sys
         import llmnb
         print("dask" in sys.modules)
@@ -40,7 +29,7 @@ def test_somebody_elses_name_is_left_alone():
     """
     With one warning, and another name to be had.
     """
-    said, warned = python("""
+    said, warned = printed("""
         import dask.dataframe as dd
         from dask.dataframe.extensions import register_dataframe_accessor
 

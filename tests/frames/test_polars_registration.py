@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-
 import pytest
-
-
-def python(source):
-    """Run a script and return what it printed, and its warnings."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split(), done.stderr
+from children import printed
 
 
 @pytest.mark.parametrize(
@@ -26,7 +14,7 @@ def test_frames_have_it_whatever_is_imported_first(order):
     """
     Neither library brings the other, pandas stays away, and no finder stays behind.
     """
-    said, warned = python(f"""
+    said, warned = printed(f"""
         import sys
         import llmnb
         print("polars" in sys.modules)
@@ -46,7 +34,7 @@ def test_somebody_elses_name_is_left_alone():
     """
     With one warning, and another name to be had.
     """
-    said, warned = python("""
+    said, warned = printed("""
         import polars
 
         @polars.api.register_dataframe_namespace("llm")

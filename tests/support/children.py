@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -46,3 +48,12 @@ def kill_at(
         pytest.fail(f"the command hangs or has ended: {child.communicate()[1].decode()}")
     child.kill()
     child.communicate()
+
+
+def printed(source: str) -> tuple[list[str], str]:
+    """Run a script in a process of its own; return the words that it printed, and its warnings."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(), done.stderr

@@ -36,12 +36,9 @@ class Drip(Sending):
 
     seconds_per_byte: float
 
-    @property
-    def is_whole(self) -> bool:
-        return True
-
     async def send(self, exchange: Any) -> None:
         body = _whole_body(exchange.plan)
+        exchange.plan.end = "finished"
         await exchange.begin(len(body))
         for position in range(len(body)):
             if position == len(body) - 1:
@@ -57,12 +54,10 @@ class Garble(Sending):
 
     how: Literal["half gzip", "half json", "awkward stream"]
 
-    @property
-    def is_whole(self) -> bool:
-        return self.how == "awkward stream"
-
     async def send(self, exchange: Any) -> None:
         plan, body = exchange.plan, _whole_body(exchange.plan)
+        if self.how == "awkward stream":
+            plan.end = "finished"
         exchange.handler.close(plan)
         if self.how == "half gzip":
             plan.headers["content-encoding"] = "gzip"
