@@ -177,13 +177,16 @@ class RequestTask(ClaimedRequest):
         context, left = self.context, self.left
         if self.call in left:
             left.remove(self.call)
-        if isinstance(error, _FINAL) or context.end is not None:
+        if isinstance(error, _FINAL) or context.end is not None or context.is_stopped:
             return False
         return any(context.why_disabled(call.target.pool) is None for call in left)
 
     async def _ask(self) -> ReceivedReply:
         """Ask until there is an answer, or an error that ends it."""
         context = self.context
+        self.is_sending = False  # it was until now, where an answer that is not good enough came
+        if context.is_stopped:
+            raise row_errors.not_asked()
         if self._requests:
             self._forget_tries()
         is_first = False
@@ -481,6 +484,8 @@ class RequestTask(ClaimedRequest):
         if misfit is not None:
             if call.repair is None:
                 outcome.error = misfit
+            elif self.context.is_stopped:
+                outcome.error = row_errors.not_sent_again(misfit)
             else:
                 result = await self._repaired(outcome, call, call.repair(reply, misfit))
         if result.outcome is not None and result.outcome.error is not None:

@@ -72,6 +72,23 @@ def test_a_refusal_is_kept_and_the_next_model_asked():
         assert (len(a.ledger.finished), len(b.ledger.finished)) == (1, 1)
 
 
+@pytest.mark.parametrize("fault", ["refusal", 401])
+def test_a_stopped_run_asks_no_further_model(fault):
+    """
+    What was in flight at the stop comes back without an answer, and nothing new is sent.
+    """
+    with two(first={"faults": lambda request: fault}) as (a, b, ask):
+        a.hold()
+        run = ask(questions(3), max_concurrent_requests=3)
+        a.wait_received(3)
+        run.stop()
+        a.release()
+
+        assert all(kinds(run))
+        a.wait_idle()
+        assert len(b.ledger.received) == 0
+
+
 def test_an_answer_of_the_second_model_is_never_bought_again():
     """
     The next run finds it under the second model's key and asks nobody.
