@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import contextvars
 import functools
 import os
@@ -47,7 +48,8 @@ class LoopThread:
         self.pid = os.getpid()
         self.loop = _new_loop()
         most = min(32, (os.cpu_count() or 1) + 4)  # as Python has it
-        self.loop.set_default_executor(Workers(f"{name}-worker", most))
+        self.workers = Workers(f"{name}-worker", most)
+        self.loop.set_default_executor(self.workers)
         self.kept: dict[str, Any] = {}
         self.closers: list[Callable[[], Awaitable[None]]] = []
         started = threading.Event()
@@ -67,6 +69,7 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(self._aclose(), self.loop)
         try:
             future.result(timeout)
+            self.workers.wait(timeout)  # asyncio's own wait starts a thread: see `Workers`
         except (TimeoutError, concurrent.futures.CancelledError, KeyboardInterrupt):
             future.cancel()  # whoever interrupts the end of a program does not want to wait for it
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -78,7 +81,6 @@ class LoopThread:
         # In the order they were made: the engine drains before the connections close.
         for closer in self.closers:
             await closer()
-        await self.loop.shutdown_default_executor()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -144,7 +146,8 @@ class Workers(concurrent.futures.ThreadPoolExecutor):
     """Threads that call functions: started when needed, not waited for at exit.
 
     Python's own executors take nothing any more once the main thread has ended, though other
-    threads may still ask, and runs under way have answers to save.
+    threads may still ask, and runs under way have answers to save. Python 3.12.0 and 3.12.1 start
+    no thread any more while a program ends: the threads there are do the work, or the caller.
 
     Args:
         name: Name of the threads.
@@ -184,24 +187,30 @@ class Workers(concurrent.futures.ThreadPoolExecutor):
         with self._changed:
             self._open += 1
             if self._open > self._started and self._started < self._most:
-                self._started += 1
-                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                with contextlib.suppress(RuntimeError):
+                    threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                    self._started += 1
+            has_threads = self._started > 0
         self._jobs.put(work)
+        if not has_threads:
+            self._do_next()
         return future
 
     def _work(self) -> None:
         while True:
-            self._jobs.get()()
-            with self._changed:
-                self._open -= 1
-                if not self._open:
-                    self._changed.notify_all()
+            self._do_next()
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for what is under way; the threads themselves end with the process."""
-        if wait:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._open)
+    def _do_next(self) -> None:
+        self._jobs.get()()
+        with self._changed:
+            self._open -= 1
+            if not self._open:
+                self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, at most, until all that is under way is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open, seconds)
 
     async def drain(self, seconds: float) -> None:
         """Wait for so long, at most, until a single thread has done what it was given so far."""

@@ -48,6 +48,28 @@ def test_a_failed_row_holds_the_texts_of_its_attempts():
     assert content(rows[1])
 
 
+def test_a_request_with_odd_fields_costs_only_its_own_row():
+    """
+    Tools, an address, a provider or a key that are none: the rows around it are answered.
+    """
+    odd = [
+        {"tools": 7},
+        {"url": float("nan")},
+        *({name: ["sk-secret"]} for name in ("api_provider", "url", "api_key")),
+    ]
+    with SimulatedProvider() as sim:
+        model = make(sim, api_provider="anthropic", model="claude-haiku-4-5")
+        rows = model.generate([{**question("a"), **fields} for fields in ({}, *odd, {})])
+
+    assert isinstance(rows[0][1], dict)
+    assert isinstance(rows[-1][1], dict)
+    for row, fields in zip(rows[1:-1], odd, strict=True):
+        (text,) = row[1]
+        assert next(iter(fields)) in text
+        assert "Nothing was sent" in text
+        assert "secret" not in text
+
+
 def test_prompt_and_text_completions(sim):
     """
     `prompt` becomes a message for chat, and stays a prompt for `gen_type="text"`.

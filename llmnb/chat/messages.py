@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from llmnb.errors import ConfigurationError
 from llmnb.records import AssistantTurn, ToolCall
-from llmnb.wire.untrusted import dict_in, text_in
+from llmnb.wire.json_bytes import NotJSON
+from llmnb.wire.openai_chat import tool_call
 
 _NAMED = frozenset(("content", "role", "name", "tool_call_id", "tool_calls"))
 
@@ -67,17 +68,23 @@ class Message:
                 f"A message is a Message, a text or a dictionary, not {type(message).__name__}. "
                 "Nothing was sent."
             )
+        content, calls = message.get("content"), message.get("tool_calls") or ()
+        for name, value in (("content", content), ("tool_calls", calls)):
+            if isinstance(value, Mapping) or not isinstance(value, Sequence | None):
+                raise ConfigurationError(
+                    f"A message's {name} is {type(value).__name__}, not a list. Nothing was sent."
+                )
         handed_back: dict[str, Any] = {}
         provider = None
         if isinstance(message, AssistantTurn):
             handed_back = {name: message[name] for name in message.handed_back if name in message}
             provider, message = message.provider, message.without_thoughts()
         return cls(
-            content=message.get("content"),
+            content=content,
             role=str(message.get("role") or "user"),
             name=message.get("name"),
             tool_call_id=message.get("tool_call_id"),
-            tool_calls=tuple(_call_of(call) for call in message.get("tool_calls") or ()),
+            tool_calls=tuple(map(_call_of, calls)),
             extra={name: value for name, value in message.items() if name not in _NAMED},
             handed_back=handed_back,
             provider=provider,
@@ -137,23 +144,13 @@ def messages_of(conversation: Conversation | Mapping[str, Any]) -> list[Message]
 
 
 def _call_of(call: ToolCall | Mapping[str, Any]) -> ToolCall:
-    if isinstance(call, ToolCall):
-        return call
-    fields = call if isinstance(call, Mapping) else {}
-    custom, function = dict_in(fields, "custom"), dict_in(fields, "function")
-    name = str(fields.get("id") or "")
-    if isinstance(custom.get("name"), str):
-        text = str(custom.get("input") or "")
-        return ToolCall(id=name, name=custom["name"], arguments=text, kind="custom")
-    if not isinstance(function.get("name"), str):
+    try:
+        made = call if isinstance(call, ToolCall) else tool_call(call)
+    except NotJSON:
+        raise ConfigurationError("A tool call's arguments are no JSON. Nothing was sent.") from None
+    if made is None:
         raise ConfigurationError("A tool call needs a function with a name. Nothing was sent.")
-    google = dict_in(dict_in(fields, "extra_content"), "google")
-    return ToolCall(
-        id=name,
-        name=function["name"],
-        arguments=str(function.get("arguments") or ""),
-        signature=text_in(google, "thought_signature"),
-    )
+    return made
 
 
 def _call_body(call: ToolCall) -> dict[str, Any]:

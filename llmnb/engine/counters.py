@@ -338,9 +338,13 @@ class Counters:
 
     def _on_retried_row(self, error: LLMNBError) -> None:
         """Uncount a failed row, which a retry has answered."""
-        known = self._causes.pop(type(error).__name__)
+        known = self._causes.get(type(error).__name__)
+        if known is None:
+            return  # what came later is counted all the same
         if known.rows > 1:
             self._causes[known.kind] = dataclasses.replace(known, rows=known.rows - 1)
+        else:
+            del self._causes[known.kind]
 
     def _begin_slice(self, now: float) -> None:
         """Begin the slice that this moment lies in."""

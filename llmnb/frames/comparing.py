@@ -29,7 +29,7 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source
 from llmnb.frames.truth import longest_texts, refuse_several_labels, truth_of, without_examples
 from llmnb.options import body_of
-from llmnb.records import Outcome
+from llmnb.records import Outcome, shown_url
 from llmnb.running.asking import Model, endpoints_of, is_model
 from llmnb.targets.endpoint import Endpoint
 from llmnb.targets.resolve import resolve
@@ -261,35 +261,63 @@ def _named_models(models: Any) -> Mapping[str, Model | None]:
     if is_model(models) or isinstance(models, str):
         return {_name(models): models}
     names = [_name(model) for model in models]
+    for same, count in Counter(names).items():
+        if count > 1:
+            places = [place for place, name in enumerate(names) if name == same]
+            told_apart = _told_apart([models[place] for place in places])
+            for place, apart in zip(places, told_apart, strict=True):
+                names[place] += apart
     _refuse_twice(names)
     if not names:
         raise ConfigurationError("compare() was given an empty list of models. Nothing was sent.")
     return dict(zip(names, models, strict=True))
 
 
+def _told_apart(models: Sequence[Model]) -> list[str]:
+    """Return what each of several models of one name is called beside it, as far as they differ.
+
+    That is their address, and the settings that belong to them.
+    """
+    endpoints = [Endpoint() if isinstance(model, str) else _endpoint(model) for model in models]
+    addresses = [shown_url(endpoint.url) for endpoint in endpoints]
+    if len(set(addresses)) == 1:
+        addresses = [""] * len(models)
+    settings = _differing([endpoint.params for endpoint in endpoints])
+    return [
+        (f" at {address}" if address else "") + (f", {setting}" if setting else "")
+        for address, setting in zip(addresses, settings, strict=True)
+    ]
+
+
 def _named_settings(settings: Sequence[Any] | None) -> Mapping[str, Mapping[str, Any]]:
-    """Return settings by what tells them apart, such as ``temperature=0``."""
+    """Return settings by what tells them apart."""
     if settings is None:
         return {"": {}}
     bodies = [body_of(setting) for setting in settings]
     if not bodies:
         raise ConfigurationError("compare() was given an empty list of params. Nothing was sent.")
+    names = [differing or "defaults" for differing in _differing(bodies)]
+    _refuse_twice(names)
+    return dict(zip(names, bodies, strict=True))
+
+
+def _differing(bodies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the fields of each body that are not the same in all, such as ``temperature=0``."""
     fields = dict.fromkeys(name for body in bodies for name in body)
     differ = [
         name for name in fields if any(body.get(name) != bodies[0].get(name) for body in bodies)
     ]
-    names = [
-        ", ".join(f"{name}={body[name]!r}" for name in differ if name in body) or "defaults"
-        for body in bodies
+    return [
+        ", ".join(f"{name}={body[name]!r}" for name in differ if name in body) for body in bodies
     ]
-    _refuse_twice(names)
-    return dict(zip(names, bodies, strict=True))
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
     if len(set(names)) < len(names):
         (twice, _), *_ = Counter(names).most_common(1)
-        raise ConfigurationError(f"{twice!r} is named twice. Nothing was sent.")
+        raise ConfigurationError(
+            f"{twice!r} is named twice: leave one of them out. Nothing was sent."
+        )
 
 
 def _name(model: Model) -> str:
@@ -300,10 +328,16 @@ def _name(model: Model) -> str:
             f"A model is named by text or an LLM, not {type(model).__name__}: compare() takes no "
             "list of fallbacks in place of one model."
         )
-    endpoint = endpoints_of(model)[0]
-    assert isinstance(endpoint, Endpoint)
+    endpoint = _endpoint(model)
     provider, name = endpoint.api_provider, endpoint.model
     return f"{provider}/{name}" if provider and not name.startswith(f"{provider}/") else name
+
+
+def _endpoint(model: Model) -> Endpoint:
+    """Return the first endpoint of an object."""
+    endpoint = endpoints_of(model)[0]
+    assert isinstance(endpoint, Endpoint)
+    return endpoint
 
 
 def _check(names: Sequence[str], options: Options) -> None:

@@ -34,7 +34,7 @@ from llmnb.frames.failures import log_once
 from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import PartitionSource
-from llmnb.frames.table_source import Keywords
+from llmnb.frames.table_source import Keywords, name_of
 from llmnb.options import ROWS, checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -131,7 +131,7 @@ def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords)
     )
     work = pack(_with_settings(question, table.npartitions), table.npartitions)
     _expect(work, keywords.get("progress", "auto"), keywords.get("on_error", "null"))
-    return _lazy_table(table if into is not None else _needed_columns(table, [str(name)]), work)
+    return _lazy_table(table if into is not None else _needed_columns(table, [name_of(name)]), work)
 
 
 # --------------------------------------------------------------------------- the graph
@@ -180,7 +180,7 @@ def _needed_columns(table: Any, fields: Sequence[str]) -> Any:
     """Return only the columns that a prompt reads; if it reads none, the first, for its rows."""
     if isinstance(_meta(table), pd.Series):
         return table
-    labels = [label for label in table.columns if str(label) in fields]
+    labels = [label for label in table.columns if name_of(label) in fields]
     return table[labels or list(table.columns[:1])]
 
 

@@ -16,7 +16,7 @@ from llmnb.errors import InputError
 from llmnb.evaluation.labels import number
 from llmnb.frames import overwriting
 from llmnb.frames.overwriting import VerbCall
-from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource
+from llmnb.frames.table_source import VECTOR, AnswerColumn, Columns, Source, TableSource, name_of
 from llmnb.frames.template import is_missing
 from llmnb.frames.truth import check_length, repeated
 from llmnb.schemas.parts import read_texts
@@ -57,7 +57,7 @@ class PandasSource(TableSource):
         """Return the columns of a frame, or those under which a series' values are known."""
         table = self.table
         if isinstance(table, pd.DataFrame):
-            names = list(map(str, table.columns))
+            names = list(map(name_of, table.columns))
             return Columns(len(table), names, lambda position: table.iloc[:, position].tolist())
         names = [""] if table.name is None else ["", str(table.name)]
         return Columns(len(table), names, lambda _: table.tolist())
@@ -241,7 +241,16 @@ def _fitting(value: Any, kind: str) -> Any:
     return value
 
 
-_DTYPES = {"date": "datetime64[us]", "time": "string", "decimal": "object", VECTOR: "object"}
+_TEXT = "string" if pd.__version__.startswith("2.") else "str"
+"""The dtype of text: pandas' own since version 3, in which missing cells compare as unequal."""
+
+_DTYPES = {
+    "string": _TEXT,
+    "time": _TEXT,
+    "date": "datetime64[us]",
+    "decimal": "object",
+    VECTOR: "object",
+}
 """The dtypes of columns whose kind is not the name of one."""
 
 
@@ -270,14 +279,14 @@ def series_of(column: AnswerColumn, index: pd.Index[Any], name: Hashable = None)
         categories = None if column.categories is None else list(dict.fromkeys(column.categories))
         return pd.Series(pd.Categorical(values, categories=categories), index=index, name=name)
     try:
-        if kind != "string":  # the texts of times of day stay texts
+        if kind != _TEXT:  # the texts of times of day stay texts
             values = read_texts(values, column.kind)
         if kind != "object":
             return pd.Series(values, index=index, dtype=kind, name=name)  # type: ignore[call-overload, no-any-return, unused-ignore]
     except UnicodeEncodeError:
         # Half a character, which Arrow's texts cannot hold.
         texts = [mended(value) if isinstance(value, str) else value for value in values]
-        return pd.Series(texts, index=index, dtype="string", name=name)
+        return pd.Series(texts, index=index, dtype=_TEXT, name=name)  # type: ignore[call-overload, no-any-return, unused-ignore]
     except (TypeError, ValueError, OverflowError):
         pass  # a number that no column of numbers can hold, or a value of another kind
     objects = [pd.NA if value is None else value for value in values]

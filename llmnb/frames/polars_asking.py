@@ -19,7 +19,7 @@ from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.polars_source import VECTOR, PolarsSource
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import WHOLE, Keywords
+from llmnb.frames.table_source import WHOLE, Keywords, name_of
 from llmnb.running.planning import Plan
 from llmnb.user_code import warn
 
@@ -53,7 +53,7 @@ def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Laz
     if isinstance(asked, pl.Expr):
         return _vectors(asked, into, keywords).alias(name)
     empty = _answers_only(pl.DataFrame(schema=asked.collect_schema()))
-    empty.columns().cells(column)  # an error if there is no such column
+    empty.columns().cells(name_of(column))  # an error if there is no such column
     return _with_answers(
         asked,
         _vectors(pl.col(column), into, keywords),
@@ -107,7 +107,8 @@ def _lazy_answers(
 
     if isinstance(asked, pl.Expr):
         return _of_values(asked, prompt, make, keywords)
-    return _of_rows(asked, prompt, make, keywords)
+    call = VerbCall(verb.__name__, (prompt, *further), keywords)
+    return _of_rows(asked, prompt, make, keywords, call)
 
 
 # ------------------------------------------------------------------------ expressions
@@ -178,7 +179,7 @@ def _needed_columns(questions: Questions, schema: pl.Schema) -> list[str]:
 
 
 def _of_rows(
-    lazy: pl.LazyFrame, prompt: str | None, make: Maker, keywords: Keywords
+    lazy: pl.LazyFrame, prompt: str | None, make: Maker, keywords: Keywords, call: VerbCall
 ) -> pl.LazyFrame:
     schema = lazy.collect_schema()
     # Errors in the arguments are raised now.
@@ -199,7 +200,7 @@ def _of_rows(
         empty.columns if isinstance(empty, pl.DataFrame) else [],
         is_into=options.into is not None,
         overwrite=options.overwrite,
-        call=VerbCall("generate", (prompt,), {"into": name}),
+        call=call,
     )
 
 
@@ -216,11 +217,11 @@ def _with_answers(
     """Return a lazy frame of the answers alone, or with `is_into` of the whole table with them."""
     put = lazy.with_columns if is_into else lazy.select
     if is_into:
-        derived = [field for field in fields if field != name]
-        taken = overwriting.unknown(derived, lazy.collect_schema().names())
+        written = fields or [name]
+        taken = overwriting.unknown(written, lazy.collect_schema().names())
         if taken and not overwrite:
             raise overwriting.would_replace(taken, call)
-        overwriting.remember([name, *derived])
+        overwriting.remember(written)
     if not fields:
         return put(asked.alias(name))
     # A column of its own, so that the fields of one answer are not asked for one by one.

@@ -54,14 +54,14 @@ class PolarsSource(TableSource):
     def check_columns(
         self, names: Sequence[Hashable], *, into: Hashable | None, overwrite: bool, call: VerbCall
     ) -> None:
-        """Refuse a name that is no text, and derived names that this process has not written."""
+        """Refuse a name that is no text, and names that this process has not written."""
         _check_name(into)
         overwriting.check_names(names)
         frame = self._whole
-        if into is not None and not overwrite and frame is not None:
-            derived = names[names[0] == into :]
-            if taken := overwriting.unknown(derived, frame.columns):
-                raise overwriting.would_replace(taken, call)
+        if into is None or overwrite or frame is None:
+            return
+        if taken := overwriting.unknown(names, frame.columns):
+            raise overwriting.would_replace(taken, call)
 
     def written(self) -> set[str]:
         """Return the names that this process has written."""

@@ -55,8 +55,6 @@ class RowLabels:
         fields: Sequence[Hashable] | Hashable | None = None,
         answers: Sequence[str] = (),
     ) -> None:
-        if not isinstance(question, Hashable):
-            raise InputError(f"A question is called by one name, not {question!r}.")
         self.source = source
         self.question = name_of(question)
         self.store: LabelStore = open_labels(self.question, project)

@@ -166,6 +166,10 @@ class ReadRow:
         return changed_words.counts(self.before.line if self.before else "", self.line)
 
 
+Answer = tuple[str | None, Mapping[str, Any]]
+"""A row's answer in a line, None where it has none, and its fields."""
+
+
 def shown(value: Any) -> str:
     """Return a value as a person reads it; empty where it is missing.
 
@@ -339,6 +343,11 @@ class RowSource:
         """Return which of some rows hold a text in their prompt or answer."""
         return [row.position for row in self.read(positions) if pattern.search(row.searched)]
 
+    def answers(self, positions: Sequence[int]) -> list[Answer]:
+        """Return the answers of some rows."""
+        rows = self.read(positions, ANSWER)
+        return [(row.line if row.has_answer else None, row.fields) for row in rows]
+
     def alike(self, position: int) -> int:
         """Return how many failed rows `retry` asks again with this one."""
         return 0
@@ -456,27 +465,21 @@ class TableRows(RowSource):
     def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
         columns = self.table.rows_at(positions).columns()
-        none = [None] * len(positions)
-
-        def cells(name: str, is_wanted: bool = True) -> list[Any]:
-            is_there = is_wanted and name and columns.labels.count(name) == 1
-            return columns.cells(name) if is_there else none
-
-        answers = columns.cells(self._column) if self._has_answers else none
-        asked, errors = cells(self._prompt, detail > ANSWER), cells(self._error)
-        fields = {field: cells(name) for field, name in self._fields.items()}
-        details = {name: cells(name) for name in self._details}
-        facts = {name: cells(name) for name in self._facts} if detail == WHOLE else {}
+        asked = _texts(columns, self._prompt if detail > ANSWER else "")
+        answers, errors = self._answers(columns), _texts(columns, self._error)
+        fields = {field: _cells(columns, name) for field, name in self._fields.items()}
+        details = {name: _cells(columns, name) for name in self._details}
+        facts = {name: _cells(columns, name) for name in self._facts} if detail == WHOLE else {}
         labels = self.table.row_labels(positions) if detail == WHOLE else []
         rows = []
         for number, position in enumerate(positions):
             row = ReadRow(position, OUTCOMES[self.codes[position]])
-            row.prompt, row.answer = _text(asked[number]) or "", _text(answers[number])
+            row.prompt, row.answer = asked[number] or "", answers[number]
             if fields:
                 row.fields = {field: values[number] for field, values in fields.items()}
                 if self._is_details and not all(map(is_missing, row.fields.values())):
                     row.as_it_came, row.answer = row.answer or "", None
-            if (error := _text(errors[number])) is not None:
+            if (error := errors[number]) is not None:
                 row.error, row.cause = error, single_line(error, 120)
             if self._truth is not None:
                 row.truth = _text(self._truth[position])
@@ -489,6 +492,47 @@ class TableRows(RowSource):
             rows.append(row)
         return rows
 
+    def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
+        """Return which of some rows hold a text in their prompt or answer."""
+        if self._fields:
+            return super().find(pattern, positions)
+        columns, found = self.table.rows_at(positions).columns(), set[int]()
+        for texts in (
+            _texts(columns, self._prompt),
+            self._answers(columns),
+            _texts(columns, self._error),
+        ):
+            pairs = zip(positions, texts, strict=True)
+            found.update(position for position, text in pairs if text and pattern.search(text))
+        return sorted(found)
+
+    def answers(self, positions: Sequence[int]) -> list[Answer]:
+        """Return the answers of some rows."""
+        if self._fields:
+            return super().answers(positions)
+        columns = self.table.rows_at(positions).columns()
+        pairs = zip(self._answers(columns), _texts(columns, self._error), strict=True)
+        return [(answer if error is None else None, {}) for answer, error in pairs]
+
+    def _answers(self, columns: Columns) -> list[str | None]:
+        # A series' answers have no name.
+        cells = columns.cells(self._column) if self._has_answers else [None] * columns.rows
+        return _as_texts(cells)
+
+
+def _cells(columns: Columns, name: str) -> list[Any]:
+    """Return a column's cells; none where there is no such column, or several are called so."""
+    is_there = name and columns.labels.count(name) == 1
+    return columns.cells(name) if is_there else [None] * columns.rows
+
+
+def _texts(columns: Columns, name: str) -> list[str | None]:
+    return _as_texts(_cells(columns, name))
+
+
+def _as_texts(cells: Sequence[Any]) -> list[str | None]:
+    return [cell if type(cell) is str or cell is None else _text(cell) for cell in cells]
+
 
 def _are_there(cells: Sequence[Any]) -> Mask:
     """Return which cells are not missing."""
@@ -497,7 +541,7 @@ def _are_there(cells: Sequence[Any]) -> Mask:
 
 
 def _text(cell: Any) -> str | None:
-    return cell if type(cell) is str else None if is_missing(cell) else shown(cell)
+    return None if is_missing(cell) else shown(cell)
 
 
 def _truth_facets(answers: Sequence[Any], truth: Sequence[Any]) -> list[Facet]:
@@ -553,16 +597,16 @@ class PairRows(RowSource):
         """Compare some further rows, until all are."""
         count, first = len(self), self.compared or 0
         span = range(first, min(count, first + _CHUNK))
-        rows = zip(self._now.read(span, ANSWER), self._before.read(span, ANSWER), strict=True)
-        for position, (new, old) in zip(span, rows, strict=True):
-            if not (new.has_answer and old.has_answer):
-                self._kinds[position] = 2 if new.has_answer else 3 if old.has_answer else -1
+        pairs = zip(self._now.answers(span), self._before.answers(span), strict=True)
+        for position, ((new, fields), (old, old_fields)) in zip(span, pairs, strict=True):
+            if new is None or old is None:
+                self._kinds[position] = 2 if new is not None else 3 if old is not None else -1
                 continue
-            self._kinds[position] = new.line == old.line
-            if new.line != old.line:
-                self._weights[position] = sum(changed_words.counts(old.line, new.line))
-            for name in new.fields.keys() & old.fields.keys():
-                if shown(new.fields[name]) != shown(old.fields[name]):
+            self._kinds[position] = new == old
+            if new != old:
+                self._weights[position] = sum(changed_words.counts(old, new))
+            for name in fields.keys() & old_fields.keys():
+                if shown(fields[name]) != shown(old_fields[name]):
                     flags = self._changed_fields.setdefault(name, np.zeros(count, np.bool_))
                     flags[position] = True
         self.compared = span.stop

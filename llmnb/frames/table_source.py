@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+from llmnb.errors import InputError
 from llmnb.frames.template import ambiguous_column, cell_text, unknown_column
 
 if TYPE_CHECKING:
@@ -76,11 +78,36 @@ class Columns:
 def name_of(label: Hashable) -> str:
     """Return the name under which a prompt knows a column's label.
 
+    Raises:
+        InputError: If it is no label, such as the column itself; nothing was sent.
+
     Example:
-        >>> name_of(("a", 1))
-        "('a', 1)"
+        >>> name_of(("a", 1)), name_of(("a", ""))
+        ("('a', 1)", 'a')
     """
-    return label if isinstance(label, str) else str(label)
+    if isinstance(label, str):
+        return label
+    refuse_column(label)
+    if isinstance(label, tuple) and label and label[-1] == "":  # as pandas' frame[name] has it
+        return name_of(label[:-1] if len(label) > 2 else label[0])
+    return str(label)
+
+
+def refuse_column(label: Any) -> None:
+    """Refuse a column, or a list, where a column's name is meant.
+
+    Raises:
+        InputError: If it is one; nothing was sent.
+    """
+    with contextlib.suppress(TypeError):  # what cannot be hashed is no label
+        hash(label)
+        if not (hasattr(label, "dtype") and hasattr(label, "name")):  # Dask's can be
+            return
+    name = getattr(label, "name", None)
+    such = f", such as {name!r}" if isinstance(name, str) else ""
+    raise InputError(
+        f"A column is given by its name{such}, not as {type(label).__name__}. Nothing was sent."
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Embedding(PreparedVerb):
 
         if self._on_error == "column":
             self._names.append(with_suffix(vector_name, "error"))
-        self.texts = source.columns().texts("" if name == WHOLE else name_of(name))
+        self.texts = source.columns().texts(_column(name))
         source.check_columns(
             self._names,
             into=into,
@@ -159,6 +159,12 @@ class Embedding(PreparedVerb):
         if is_reporting:
             failures.report(run, len(self.texts), self._on_error, table)
         return table
+
+
+def _column(name: Hashable) -> str:
+    """Return the name under which a column is read."""
+    called = name_of(name)
+    return "" if called == WHOLE else called
 
 
 # ----------------------------------------------------------------------------- making
@@ -245,7 +251,7 @@ class Search(PreparedVerb):
             raise InputError(f"k is the number of rows to find, at least 1, not {k!r}.")
         keywords = checked_keywords(keywords, "NearestOptions")
         self._source, self._query, self._k = source_of(table), query, k
-        cells = self._source.columns().cells("" if name == WHOLE else name_of(name))
+        cells = self._source.columns().cells(_column(name))
         self._rows: Any = np.array(
             [row for row, cell in enumerate(cells) if not is_missing(cell)], dtype=np.intp
         )

@@ -72,6 +72,11 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
     """Prepare to fill typed columns from texts."""
+    if schema is None:
+        raise ConfigurationError(
+            "extract() needs a schema that says what to take from the text: a pydantic model, a "
+            "dataclass, a TypedDict, a type or a JSON schema. Nothing was sent."
+        )
     options = options_of(keywords, "ExtractOptions", "extract()")
     options = _instructed(options, _EXTRACT, schema)
     call = VerbCall("extract", (prompt, schema), keywords)
@@ -114,7 +119,8 @@ def judge(
         raise ConfigurationError(
             f"The criterion is what is judged, in words, not {criterion!r:.60}. Nothing was sent."
         )
-    call = VerbCall("judge", (criterion, column), keywords)
+    named = {"scale": scale} if against is None else {"against": against}
+    call = VerbCall("judge", (criterion, column), {**named, **keywords})
     if against is not None:
         told = verdicts.CHOICE_INSTRUCTIONS.format(criterion=criterion)
         options = _instructed(options, told, verdicts.ORDER)

@@ -22,7 +22,7 @@ from llmnb.errors import AddressInFile, ConfigurationError, InputError, LLMNBErr
 from llmnb.records import Limits
 from llmnb.running.asking import Asking, endpoints_of, is_model
 from llmnb.running.structured import QUESTIONS, structured_call
-from llmnb.targets.endpoint import Endpoint
+from llmnb.targets.endpoint import Endpoint, check_texts
 from llmnb.targets.resolve import resolve
 from llmnb.targets.target import HTTPTarget
 
@@ -225,7 +225,8 @@ class Preparer:
         named = tuple(request.get(name) or None for name in _WHO)
         if named == (None,) * len(_WHO):
             return self._default_recipients
-        model = named[0]
+        model, *texts = named
+        check_texts(**dict(zip(_WHO[1:], texts, strict=True)))
         if model is not None and not isinstance(model, str):
             named = (id(model),)
         if not self._asking.allow_urls:

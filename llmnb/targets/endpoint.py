@@ -65,7 +65,9 @@ def check_texts(**texts: Any) -> None:
     """Refuse arguments of a model that are neither a text nor None. Raises `ConfigurationError`."""
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
-            raise ConfigurationError(f"{name} is a text, not {value!r}. Nothing was sent.")
+            raise ConfigurationError(
+                f"{name} is a text, not {type(value).__name__}. Nothing was sent."
+            )
 
 
 _owners: dict[tuple[str, str], list[weakref.ref[Owner]]] = {}

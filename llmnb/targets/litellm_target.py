@@ -85,10 +85,11 @@ class LiteLLMTarget(HTTPTarget):
         try:
             # LiteLLM calls what people have registered with it, which may block.
             if on_delta is not None and not self._embeds:
-                return await self._streamed(call, on_delta)
-            return await bridge.on_side_loop(
+                return self.without_key(await self._streamed(call, on_delta))
+            raw = await bridge.on_side_loop(
                 litellm.ask(call.body, self._connection, embeds=self._embeds)
             )
+            return self.without_key(raw)
         except LLMNBError as error:
             raise mask_error(error, self._key) from None
 

@@ -32,7 +32,7 @@ from llmnb.records import (
 from llmnb.store.entry import RenamedKey, answer_key
 from llmnb.wire import canonical, classify
 from llmnb.wire import limits as limit_headers
-from llmnb.wire.api_keys import auth_headers, mask_error
+from llmnb.wire.api_keys import auth_headers, mask_error, without_key
 from llmnb.wire.catalog import Provider, models_url, stream_url
 from llmnb.wire.conversation import input_error, names_a_picture
 from llmnb.wire.dialect import Dialect, samples_in, tier_in
@@ -157,7 +157,15 @@ class HTTPTarget:
         """Do, on a thread, what would delay the first request; by default nothing."""
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
-        """Send one request and read its reply whole."""
+        """Send one request and read its reply whole; a key that it repeats is hidden in it."""
+        return self.without_key(await self._sent(call, on_delta))
+
+    def without_key(self, raw: RawReply) -> RawReply:
+        """Return a reply in which the key that was sent cannot be read."""
+        body = without_key(raw.body, self._key)
+        return raw if body is raw.body else dataclasses.replace(raw, body=body)
+
+    async def _sent(self, call: Call, on_delta: OnDelta | None) -> RawReply:
         if on_delta is not None:
             return await self._stream(call, on_delta)
         raw = await http_client().post(

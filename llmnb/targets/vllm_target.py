@@ -22,6 +22,7 @@ from llmnb.errors import (
 )
 from llmnb.records import Delta, Limits, RawReply
 from llmnb.targets.target import HTTPTarget
+from llmnb.wire import conversation
 from llmnb.wire.catalog import provider
 from llmnb.wire.dialect import dialect
 from llmnb.wire.openai_chat import text_of
@@ -200,9 +201,11 @@ _AS_THEY_ARE = (
 )
 """Fields that vLLM's own server takes, and its engine by the same name."""
 
-_LENGTHS = ("max_completion_tokens", "max_tokens")
-_READ_APART = (*_LENGTHS, "model", "messages", "prompt", "logprobs", "top_logprobs")
-_UNDERSTOOD = {*_AS_THEY_ARE, *_READ_APART, "response_format", "user", "chat_template_kwargs"}
+_READ_APART = (
+    *("max_completion_tokens", "max_tokens", "model", "messages", "prompt", "logprobs"),
+    *("top_logprobs", "response_format", "user", "chat_template_kwargs"),
+)
+_UNDERSTOOD = {*_AS_THEY_ARE, *_READ_APART}
 
 
 def sampling_fields(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,13 +229,12 @@ def sampling_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: body[name] for name in _AS_THEY_ARE if name in body}
     if isinstance(bias := fields.get("logit_bias"), Mapping):
         fields["logit_bias"] = {int(token): float(value) for token, value in bias.items()}
-    length = next((body[name] for name in _LENGTHS if name in body), None)
-    if length is not None:
+    if (length := conversation.length_in(dict(body))) is not None:
         fields["max_tokens"] = length
     if (alternatives := _alternatives(body)) is not None:
         fields["logprobs"] = alternatives
-    if (schema := _schema(body.get("response_format"))) is not None:
-        fields["structured_outputs"] = schema
+    if (schema := conversation.wanted_schema(dict(body))) is not None:
+        fields["structured_outputs"] = {"json": dict(schema)} if schema else {"json_object": True}
     return fields
 
 
@@ -242,21 +244,6 @@ def _alternatives(body: Mapping[str, Any]) -> int | None:
     if isinstance(asked, bool):  # as a chat's body has it
         return int(body.get("top_logprobs") or 0) if asked else None
     return asked if isinstance(asked, int) else None
-
-
-def _schema(wanted: Any) -> dict[str, Any] | None:
-    if not isinstance(wanted, Mapping) or wanted.get("type") == "text":
-        return None
-    if wanted.get("type") == "json_object":
-        return {"json_object": True}
-    named = wanted.get("json_schema")
-    schema = named.get("schema") if isinstance(named, Mapping) else None
-    if isinstance(schema, Mapping):
-        return {"json": dict(schema)}
-    raise InputError(
-        "response_format must be text, json_object, or a json_schema with a schema in it; "
-        "nothing was sent for it."
-    )
 
 
 def turns(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

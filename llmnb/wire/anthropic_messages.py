@@ -20,7 +20,7 @@ from llmnb.records import Delta, Reply, ToolCall, UnchosenLength, Usage
 from llmnb.wire import conversation, ends, json_bytes
 from llmnb.wire.conversation import Content, as_parts, input_error
 from llmnb.wire.dialect import Dialect, bad_reply
-from llmnb.wire.event_stream import EventAssembler, extend_list, grow, join, update_known
+from llmnb.wire.event_stream import BadEvent, EventAssembler, extend_list, grow, join, update_known
 from llmnb.wire.untrusted import count_in, dict_in, join_texts, list_in, text_in
 from llmnb.wire.usage import with_counts
 
@@ -177,8 +177,7 @@ def _system(own: Any, parts: list[Mapping[str, Any]]) -> Content:
 
 
 def _add_tools(fields: dict[str, Any]) -> None:
-    tools = fields.pop("tools", None)
-    if tools:
+    if tools := conversation.tools_in(fields):
         fields["tools"] = [_tool(tool, position) for position, tool in enumerate(tools)]
     choice = _choice(fields, has_tools=bool(tools))
     is_parallel = fields.pop("parallel_tool_calls", True)
@@ -384,9 +383,7 @@ def _tool_calls(content: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
     for block in content:
         if block.get("type") != "tool_use" or not isinstance(block.get("name"), str):
             continue
-        arguments = block.get("input")
-        if not isinstance(arguments, str):  # it is text where a stream was cut off within it
-            arguments = json_bytes.write(arguments or {}, is_strict=False).decode()
+        arguments = json_bytes.arguments_text(block.get("input"))
         name = str(block.get("id") or "")
         calls.append(ToolCall(id=name, name=block["name"], arguments=arguments))
     return tuple(calls)
@@ -486,8 +483,7 @@ class _MessageAssembler(EventAssembler):
     def _start(self, event: Mapping[str, Any]) -> Delta | None:
         block, index = event.get("content_block"), event.get("index")
         if not isinstance(block, dict) or type(index) is not int or index >= _MOST_BLOCKS:
-            self._unreadable += 1
-            return None
+            raise BadEvent
         self._items[index] = block
         if block.get("text") or block.get("thinking"):
             return _delta(block.get("text"), block.get("thinking"))
@@ -498,8 +494,7 @@ class _MessageAssembler(EventAssembler):
         index, delta = event.get("index"), event.get("delta")
         block = self._items.get(index) if type(index) is int else None
         if block is None or not isinstance(delta, dict):
-            self._unreadable += 1
-            return None
+            raise BadEvent
         for name, value in delta.items():
             if name == "citation":
                 extend_list(block, "citations", [value])

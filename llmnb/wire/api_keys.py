@@ -18,6 +18,9 @@ HIDDEN = "***"
 _SHORTEST_SECRET = 4
 """Shorter keys are stand-ins such as "x"; masking them would only garble texts."""
 
+_SHORTEST_IN_ANSWER = 20
+"""Shorter keys, such as those of servers at home, could be words of a good answer."""
+
 _SHORTEST_PART = 8
 """Consecutive characters of a key from which on they are masked."""
 
@@ -137,6 +140,18 @@ def mask_error(error: LLMNBError, secret: str | None) -> LLMNBError:
         raw=None if raw is None else _mask_bytes(raw, secret),
         body=None if body is None else mask(body, secret),
     )
+
+
+def without_key(reply: bytes, secret: str | None) -> bytes:
+    """Return a reply of whatever status without the key that was sent, where it repeats all of it.
+
+    Example:
+        >>> without_key(b"You sent sk-0123456789abcdef0123.", "sk-0123456789abcdef0123")
+        b'You sent ***.'
+    """
+    if secret is None or len(secret) < _SHORTEST_IN_ANSWER:
+        return reply
+    return reply.replace(secret.encode("utf-8", "replace"), HIDDEN.encode())
 
 
 def _mask_bytes(text: bytes, secret: str) -> bytes:

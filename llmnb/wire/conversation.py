@@ -8,6 +8,7 @@ from typing import Any
 
 from llmnb.errors import InputError
 from llmnb.wire import json_bytes
+from llmnb.wire.untrusted import dict_in, text_in
 
 _ANSWERLESS = ("store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 """Fields that change no answer, and that only OpenAI knows."""
@@ -447,7 +448,25 @@ def function_of(tool: Any, position: int) -> Mapping[str, Any] | None:
     fields = inner_of(tool, "function")
     if not isinstance(fields.get("name"), str) or not fields["name"]:
         raise input_error(f"tools[{position}] is a function without a name.")
+    if not isinstance(fields.get("parameters") or {}, Mapping):
+        raise input_error(f"tools[{position}] has parameters that are no JSON schema.")
     return fields
+
+
+def tools_in(fields: dict[str, Any]) -> list[Any]:
+    """Take the tools out of the fields and return them as a list.
+
+    Raises:
+        InputError: If they are in no list.
+
+    Example:
+        >>> tools_in({"tools": ({"type": "web_search"},)}), tools_in({})
+        ([{'type': 'web_search'}], [])
+    """
+    tools = fields.pop("tools", None)
+    if tools is not None and not isinstance(tools, (list, tuple)):
+        raise input_error(f"tools is {type(tools).__name__}, not a list.")
+    return list(tools or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -490,6 +509,12 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[Called]:
         id_of_call = str(call.get("id") or "")
         calls.append(Called(id=id_of_call, name=name, arguments=arguments, call=call))
     return calls
+
+
+def signature_of(call: Mapping[str, Any]) -> str | None:
+    """Return Gemini's sealed thoughts before a call, as Google's own OpenAI interface has them."""
+    google = dict_in(dict_in(call, "extra_content"), "google")
+    return text_in(google, "thought_signature")
 
 
 def call_answered(message: Mapping[str, Any], position: int) -> str:

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from llmnb.errors import BadReply, ConfigurationError
+from llmnb.errors import BadReply, ConfigurationError, LLMNBError
 from llmnb.records import Reply
 from llmnb.wire import json_bytes
 from llmnb.wire.classify import error_inside, problem_of, safe_text
@@ -79,7 +79,13 @@ class Dialect:
             raise _unreadable_reply(raw, "is JSON, but no object")
         if body.get("error"):
             raise error_inside(body, raw)
-        reply = self.reply(body, raw)
+        try:
+            reply = self.reply(body, raw)
+        except LLMNBError:
+            raise
+        except Exception as error:  # a shape that nobody has met yet: what was paid for is kept
+            fault = f"has a form that cannot be read ({type(error).__name__})"
+            raise bad_reply(raw, fault) from error
         return reply if readable is raw else dataclasses.replace(reply, raw=readable)
 
     def unstreamed(self, raw: bytes) -> bytes:

@@ -191,6 +191,10 @@ def _extend(fields: dict[str, Any], name: str, more: Any) -> None:
             known[key] = values
 
 
+class BadEvent(ValueError):
+    """An event that cannot be read."""
+
+
 class EventAssembler:
     """Reads one streamed reply; a dialect says what its events mean. This one knows no answer."""
 
@@ -220,6 +224,9 @@ class EventAssembler:
 
         What is neither text nor reasoning, such as a part of a tool call, is an empty `Delta`:
         the list tells that the answer has begun.
+
+        Raises:
+            BadEvent: If it does not say what such an event must.
         """
         return []
 
@@ -298,14 +305,14 @@ class EventAssembler:
             return []
         try:
             event = json_bytes.read(data, mend=False)
-        except json_bytes.NotJSON:
-            event = None
-        if not isinstance(event, dict):
+            if not isinstance(event, dict):
+                raise BadEvent
+            if event.get("error"):
+                self._error = event
+            return self.take(event)
+        except (json_bytes.NotJSON, BadEvent):
             self._unreadable += 1
             return []
-        if event.get("error"):
-            self._error = event
-        return self.take(event)
 
     def _fault(self, raw: bytes) -> LLMNBError | None:
         if self._error is not None:

@@ -123,11 +123,14 @@ def _asked(
     )
     # An instruction in Gemini's own form stands before those among the messages.
     instruction = fields.pop("systemInstruction", None) or fields.pop("system_instruction", None)
+    if instruction is None:
+        return fields, turns, system
     if isinstance(instruction, str):
         instruction = {"parts": [{"text": instruction}]}
-    if isinstance(instruction, Mapping):
-        system = [*(instruction.get("parts") or ()), *system]
-    return fields, turns, system
+    parts = instruction.get("parts") if isinstance(instruction, Mapping) else None
+    if not isinstance(parts, (list, tuple)):
+        raise input_error("systemInstruction must be a text or {'parts': [{'text': …}]}.")
+    return fields, turns, [*parts, *system]
 
 
 # -------------------------------------------------------------------------- conversation
@@ -204,9 +207,7 @@ def _calls(calls: list[conversation.Called], *, is_signed: bool) -> list[_Part]:
         if call.id:
             made["id"] = call.id
         parts.append({"functionCall": made})
-        # As Google's own OpenAI interface carries it.
-        google = dict_in(dict_in(call.call, "extra_content"), "google")
-        if (signature := text_in(google, "thought_signature")) is not None:
+        if (signature := conversation.signature_of(call.call)) is not None:
             parts[-1]["thoughtSignature"] = signature
     if parts and is_signed:
         parts[0].setdefault("thoughtSignature", _UNSIGNED)
@@ -217,9 +218,9 @@ def _calls(calls: list[conversation.Called], *, is_signed: bool) -> list[_Part]:
 
 
 def _add_tools(fields: dict[str, Any]) -> None:
-    tools = fields.pop("tools", None)
+    tools = conversation.tools_in(fields)
     functions, own = [], []
-    for position, tool in enumerate(tools or ()):
+    for position, tool in enumerate(tools):
         function = conversation.function_of(tool, position)
         if function is None:
             own.append(tool)
@@ -407,7 +408,7 @@ def _tool_calls(parts: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
             continue
         # Models before Gemini 3 give their calls no ids; results are matched by them.
         name = text_in(call, "id") or f"call_{len(calls)}"
-        arguments = json_bytes.write(call.get("args") or {}, is_strict=False).decode()
+        arguments = json_bytes.arguments_text(call.get("args"))
         signature = text_in(part, "thoughtSignature")
         calls.append(ToolCall(id=name, name=call["name"], arguments=arguments, signature=signature))
     return tuple(calls)

@@ -103,6 +103,18 @@ def write(value: Any, *, is_strict: bool = True) -> bytes:
     return raw
 
 
+def arguments_text(arguments: Any) -> str:
+    """Return the arguments of a call as text; where they came parsed, that is their JSON.
+
+    Example:
+        >>> arguments_text('{"a": 1}'), arguments_text({"a": 1}), arguments_text(None)
+        ('{"a": 1}', '{"a":1}', '{}')
+    """
+    if isinstance(arguments, str):
+        return arguments
+    return write(arguments or {}, is_strict=False).decode()
+
+
 def _has_odd_number(value: Any) -> bool:
     waiting = [value]
     while waiting:

@@ -222,21 +222,38 @@ def _handed_back(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
     read: list[ToolCall] = []
     for call in calls if isinstance(calls, list) else ():
-        if not isinstance(call, dict):
-            continue
-        # A server that gives its calls no ids: results are matched by them.
-        name = str(call.get("id") or f"call_{len(read)}")
-        function, custom = dict_in(call, "function"), dict_in(call, "custom")
-        if isinstance(function.get("name"), str):
-            arguments = function.get("arguments")
-            if not isinstance(arguments, str):
-                # Some servers send the arguments parsed; the record's promise is text.
-                arguments = json_bytes.write(arguments or {}, is_strict=False).decode()
-            read.append(ToolCall(id=name, name=function["name"], arguments=arguments))
-        elif isinstance(custom.get("name"), str):
-            text = text_in(custom, "input") or ""
-            read.append(ToolCall(id=name, name=custom["name"], arguments=text, kind="custom"))
+        # Some servers give their calls no ids: results are matched by them.
+        if (made := tool_call(call, otherwise=f"call_{len(read)}")) is not None:
+            read.append(made)
     return tuple(read)
+
+
+def tool_call(call: Any, *, otherwise: str = "") -> ToolCall | None:
+    """Return a call of a tool as OpenAI writes it; None where it names none.
+
+    Args:
+        call: As it stands in a message.
+        otherwise: Its id, where it has none.
+
+    Example:
+        >>> tool_call({"id": "a", "function": {"name": "now", "arguments": "{}"}})
+        ToolCall(id='a', name='now', arguments='{}')
+    """
+    if not isinstance(call, Mapping):
+        return None
+    name = str(call.get("id") or otherwise)
+    function, custom = dict_in(call, "function"), dict_in(call, "custom")
+    if isinstance(function.get("name"), str):
+        return ToolCall(
+            id=name,
+            name=function["name"],
+            arguments=json_bytes.arguments_text(function.get("arguments")),
+            signature=conversation.signature_of(call),
+        )
+    if isinstance(custom.get("name"), str):
+        text = text_in(custom, "input") or ""
+        return ToolCall(id=name, name=custom["name"], arguments=text, kind="custom")
+    return None
 
 
 # ---------------------------------------------------------------------------------- text
@@ -466,6 +483,8 @@ def _add_calls(message: dict[str, Any], value: Any) -> bool:
             call["id"] = name
         if isinstance(kind := piece.get("type"), str) and kind:
             call["type"] = kind
+        if extra := dict_in(piece, "extra_content"):
+            call["extra_content"] = extra
         if isinstance(custom := piece.get("custom"), dict):
             call.pop("function", None)
             _add_to_call(call.setdefault("custom", {"name": "", "input": ""}), custom, "input")

@@ -21,7 +21,7 @@ from llmnb.wire import conversation, ends, json_bytes
 from llmnb.wire.classify import error_inside
 from llmnb.wire.conversation import input_error
 from llmnb.wire.dialect import Dialect, bad_reply
-from llmnb.wire.event_stream import EventAssembler, extend_list, grow, join
+from llmnb.wire.event_stream import BadEvent, EventAssembler, extend_list, grow, join
 from llmnb.wire.untrusted import count_in, dict_in, dicts_in, join_texts, list_in, text_in
 from llmnb.wire.usage import dollars, tier, with_counts
 
@@ -529,12 +529,11 @@ class _ResponseAssembler(EventAssembler):
         """Return whether any of the answer came; a response that was only created has none."""
         return bool(self._items) or (self._has_ended and self._response.get("status") != "failed")
 
-    def is_whole(self) -> bool:
-        return self._has_ended
-
     def has_ended(self) -> bool:
         """Return whether the last event came, which carries the whole response."""
         return self._has_ended
+
+    is_whole = has_ended
 
     # ------------------------------------------------------------------------- events
 
@@ -549,8 +548,7 @@ class _ResponseAssembler(EventAssembler):
         """
         response = event.get("response")
         if not isinstance(response, dict):
-            self._unreadable += 1
-            return
+            raise BadEvent
         self._response = response
         self._has_ended = has_ended
         if has_ended and (response.get("error") or response.get("status") == "failed"):
@@ -560,8 +558,7 @@ class _ResponseAssembler(EventAssembler):
     def _set_item(self, event: Mapping[str, Any]) -> Delta | None:
         item, index = event.get("item"), _index(event, "output_index")
         if not isinstance(item, dict) or index is None:
-            self._unreadable += 1
-            return None
+            raise BadEvent
         is_new = index not in self._items
         self._items[index] = item
         # A call of a tool has begun with its item; a message or reasoning begins with its text.
@@ -573,21 +570,18 @@ class _ResponseAssembler(EventAssembler):
         item, piece = self._item(event), event.get("delta")
         position = _index(event, "summary_index" if name == "summary" else "content_index")
         if item is None or position is None or not isinstance(piece, str):
-            self._unreadable += 1
-            return None
+            raise BadEvent
         parts = item.get(name)
         if not isinstance(parts, list):
             parts = item[name] = []
         missing = range(len(parts), position + 1)
         self._parts_made += len(missing)
         if self._parts_made > _MOST_ITEMS:
-            self._unreadable += 1
-            return None
+            raise BadEvent
         parts.extend({"type": kind} for _ in missing)
         part = parts[position]
         if not isinstance(part, dict):
-            self._unreadable += 1
-            return None
+            raise BadEvent
         grow(part, field, piece)
         if logprobs := list_in(event, "logprobs"):
             extend_list(part, "logprobs", logprobs)
@@ -605,8 +599,7 @@ class _ResponseAssembler(EventAssembler):
     def _grow_item(self, event: Mapping[str, Any], field: str) -> Delta | None:
         item, piece = self._item(event), event.get("delta")
         if item is None or not isinstance(piece, str):
-            self._unreadable += 1
-            return None
+            raise BadEvent
         grow(item, field, piece)
         return Delta()
 

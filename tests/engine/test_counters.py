@@ -75,6 +75,23 @@ def test_a_mended_row_is_counted_as_if_it_had_never_failed(before):
     assert dict(counters.models) == {"p/m": 1}
 
 
+def test_a_mended_row_whose_cause_was_never_counted_is_counted_as_answered():
+    """
+    A later outcome takes a failure's place even where its cause is not among those counted.
+    """
+    counters, failed = Counters(), outcome("sent", error=Unsent("No."))
+    counters.enter(failed)
+    counters.replace(outcome("sent", error=RequestRejected("No.")), outcome("sent"))
+
+    tracker = counters.tracker
+    assert (tracker.num_rows_done, tracker.num_tasks_failed, tracker.num_tasks_succeeded) == (
+        1,
+        0,
+        1,
+    )
+    assert [(cause.kind, cause.rows) for cause in counters.causes()] == [("Unsent", 1)]
+
+
 def test_a_row_that_fails_again_is_counted_by_its_later_error():
     """
     A retry that fails for another cause moves the row to that cause.

@@ -13,6 +13,7 @@ from conversations import ANSWER, Conversation, check, hold, names, raw
 from script_server import GOOD, ScriptServer, reply
 
 from llmnb import errors
+from llmnb.testing import SimulatedProvider
 
 CLOSE = "connection: close"
 
@@ -206,6 +207,24 @@ def test_a_key_that_is_echoed_is_in_no_error(status, body):
     assert secret.encode() not in pickle.dumps(outcome.error)
     # Errors come back from Dask's workers with all that led to them.
     assert secret.encode() not in pickle.dumps(led_to(outcome.error))
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_key_that_a_good_answer_repeats_is_kept_nowhere(is_streamed, tmp_path):
+    """
+    Neither in the answer nor in the store; a short stand-in for a key stays a word.
+    """
+    secret = "sk-echoed-0123456789abcdef"
+    for key, shown in ((secret, "***"), ("ollama", "ollama")):
+        with SimulatedProvider(reply=f"You sent {key}.") as sim:
+            options = {"time_limit": 60} if is_streamed else {}
+            run = ask(sim, questions(1), api_key=key, cache_dir=str(tmp_path), **options)
+            (outcome,) = run.result(60)
+        assert outcome.text == f"You sent {shown}."
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
 
 
 def test_a_server_that_speaks_no_tls_is_unsent():

@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pydantic
 import pytest
+from asking import cells
 from markup import Census
 from two_processes import program
 
@@ -145,7 +146,7 @@ def test_the_prompt_of_a_mended_answer_is_the_rows_own(frame):
 
     attached = elsewhere(run).result()
 
-    assert attached["prompt"].tolist() == table["prompt"].tolist() == ["a", pd.NA, "b"]
+    assert cells(attached["prompt"]) == cells(table["prompt"]) == ["a", None, "b"]
     assert attached["response_value"].tolist() == [3, pd.NA, 3]
 
 
@@ -276,16 +277,16 @@ def test_details_tell_the_prompt_of_every_row(sim):
     """
     Rendered as it was sent, before the other columns, on pandas and on Polars.
     """
-    cells = {"text": ["a", None, "b"]}
-    ours = pd.DataFrame(cells).llm.generate("Say {text}!", details="full")
-    theirs = pl.DataFrame(cells).llm.generate("Say {text}!", details="full")
-    lazy = pl.LazyFrame(cells).llm.generate("Say {text}!", details="full").collect()
+    texts = {"text": ["a", None, "b"]}
+    ours = pd.DataFrame(texts).llm.generate("Say {text}!", details="full")
+    theirs = pl.DataFrame(texts).llm.generate("Say {text}!", details="full")
+    lazy = pl.LazyFrame(texts).llm.generate("Say {text}!", details="full").collect()
 
     assert ours.columns[0] == theirs.columns[0] == "prompt"
-    assert ours["prompt"].tolist() == ["Say a!", pd.NA, "Say b!"]
+    assert cells(ours["prompt"]) == ["Say a!", None, "Say b!"]
     assert theirs["prompt"].to_list() == lazy["prompt"].to_list() == ["Say a!", None, "Say b!"]
     assert list(ours.columns[1:]) == list(
-        pd.DataFrame(cells).llm.generate("Say {text}!", details=True).columns
+        pd.DataFrame(texts).llm.generate("Say {text}!", details=True).columns
     )
 
 
@@ -358,7 +359,7 @@ def test_runs_lists_finished_ones_newest_first(sim, frame):
     assert (runs[1].column, runs[1].rows, runs[1].state) == ("a", 2, "finished")
     assert runs[0].failed == 2
     handle._named.clear()
-    assert llmnb.attach(runs[1]).result().tolist() == ["> First a", pd.NA, "> First b"]
+    assert cells(llmnb.attach(runs[1]).result()) == ["> First a", None, "> First b"]
     for said in (repr(runs), Census(runs._repr_html_()).text):
         assert runs[1].run_id in said
         assert "generate First {text}" in said
@@ -398,7 +399,7 @@ def test_an_answer_bought_after_clearing_is_none_of_the_runs_before(sim, frame, 
         assert attached.result().isna().all()
     assert attached.notes()["Cleared"] == "its answers are gone from project One"
     assert not attached.index.is_running
-    assert elsewhere(again).result().tolist() == ["> a", pd.NA, "> b"]
+    assert cells(elsewhere(again).result()) == ["> a", None, "> b"]
 
 
 def test_a_name_that_nothing_has_is_told_the_nearest(sim, frame):
@@ -424,7 +425,7 @@ def test_bought_again_means_that_the_new_answer_is_there(sim, frame):
     second.result()
 
     assert elsewhere(second).status().counts.num_tasks_succeeded == 2
-    assert elsewhere(first).result().tolist() == ["> a", pd.NA, "> b"]
+    assert cells(elsewhere(first).result()) == ["> a", None, "> b"]
 
 
 RUN = """

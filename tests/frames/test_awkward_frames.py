@@ -135,6 +135,20 @@ def test_columns_whose_labels_are_no_text(sim):
         frame.llm.generate(5)
 
 
+def test_a_column_that_llmnb_wrote_into_levels_is_found_by_the_name_it_got(sim):
+    """
+    As pandas finds it: `frame["said"]` is the column ("said", "").
+    """
+    frame = pd.DataFrame([["a"], ["b"]], columns=pd.MultiIndex.from_tuples([("g", "t")]))
+
+    frame = frame.llm.generate(("g", "t"), into="said")
+
+    assert frame.columns.tolist() == [("g", "t"), ("said", "")]
+    assert frame.llm.generate("{said}!").tolist() == ["> > a!", "> > b!"]
+    assert frame.llm.score("said", ["> a", "x"]).accuracy == 0.5
+    assert frame.llm.score(("said", ""), ["> a", "x"]).accuracy == 0.5
+
+
 def test_columns_of_several_levels(sim):
     """
     A label is the tuple.

@@ -101,6 +101,27 @@ def test_models_may_be_objects_and_their_keys_are_never_shown(split):
     assert "secret-key" not in repr(comparison) + str(comparison)
 
 
+def test_models_of_one_name_are_told_apart_by_what_differs(split):
+    """
+    Their addresses, the settings that belong to them, or both.
+    """
+    with SimulatedProvider(reply="two") as sim:
+        first = LLM(url=split.base_url, api_key="k", model="m")
+        second = LLM(url=sim.base_url, api_key="k", model="m")
+        warm = LLM(url=sim.base_url, api_key="k", model="m", llm_params={"temperature": 1})
+        comparison = pd.Series(["q"]).llm.compare(models=[first, second, warm])
+
+    names = [
+        f"m at {split.base_url}",
+        f"m at {sim.base_url}",
+        f"m at {sim.base_url}, temperature=1",
+    ]
+    assert list(comparison.answers.columns) == [*names, "agreement"]
+    assert comparison.answers[names[1]].tolist() == ["two"] != comparison.answers[names[0]].tolist()
+    with pytest.raises(errors.ConfigurationError, match="'m' is named twice"):
+        pd.Series(["q"]).llm.compare(models=[first, first])
+
+
 def test_markup_in_answers_is_text(split):
     """
     In the notebook as in plain text.

@@ -121,21 +121,37 @@ def test_vectors_and_similarities_replace_nothing_either(sim, asked):
     assert near["similarity"].tolist() == pytest.approx([1.0])
 
 
-def test_polars_replaces_the_named_column_and_no_derived_column(sim, asked, monkeypatch):
+def test_polars_keeps_to_the_same_rule(sim, asked, monkeypatch):
     """
-    Replacing is its convention; of derived names only those that this process wrote.
+    Of lazy frames too, before anything is collected; what this process wrote is written anew.
     """
     monkeypatch.setattr(overwriting, "_remembered", set())
-    frame = pl.DataFrame({"text": ["a"], "said": [1], "said_error": ["mine"]})
+    frame = pl.DataFrame({"text": ["a"], "said": [1], "note_error": ["mine"]})
 
-    assert frame.llm.generate("Say {text}", into="said")["said"].to_list() == ["> Say a"]
     for table in (frame, frame.lazy()):
-        with pytest.raises(InputError, match=r"'said_error'.*(?s:.)*overwrite=True"):
-            table.llm.generate("Say {text}", into="said", on_error="column")
-    done = frame.llm.generate("Say {text}", into="said", on_error="column", overwrite=True)
-    assert done["said_error"].to_list() == [None]
+        with pytest.raises(InputError, match=r"'said'.*(?s:.)*overwrite=True"):
+            table.llm.generate("Say {text}", into="said")
+        with pytest.raises(InputError, match=r"'note_error'.*(?s:.)*overwrite=True"):
+            table.llm.generate("Say {text}", into="note", on_error="column")
+    assert asked == []
+    done = frame.llm.generate("Say {text}", into="said", overwrite=True)
     for table in (done, done.lazy()):
-        table.llm.generate("Shout {text}", into="said", on_error="column")
+        again = table.llm.generate("Shout {text}", into="said").lazy().collect()
+        assert again["said"].to_list() == ["> Shout a"]
+
+
+def test_the_printed_call_is_the_verbs_own(sim):
+    """
+    A lazy frame's too, and with the second column of texts that are judged against each other.
+    """
+    frame = pl.DataFrame({"text": ["a"], "other": ["b"], "said": [1]})
+
+    with pytest.raises(InputError, match=r"classify\('text', \['x', 'y'\], into='said', overwrit"):
+        frame.lazy().llm.classify("text", ["x", "y"], into="said")
+    with pytest.raises(InputError, match=r"judge\('kind', 'text', against='other', into='said', o"):
+        frame.llm.judge("kind", "text", "other", into="said")
+    with pytest.raises(InputError, match=r"judge\('kind', 'text', scale=\(1, 3\), into='said', ov"):
+        frame.rename({"said": "said_score"}).llm.judge("kind", "text", scale=(1, 3), into="said")
 
 
 def test_dask_keeps_to_the_same_rule(sim, asked):

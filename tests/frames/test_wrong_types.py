@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import llmnb
@@ -67,3 +69,43 @@ def test_a_vector_with_a_gap_is_near_to_nothing():
     vectors = pd.Series([np.array([1.0, 0.0])])
     with pytest.raises(InputError, match="finite numbers"):
         vectors.llm.nearest([np.nan, 0.0])
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        TABLE,
+        pl.DataFrame({"text": ["a"]}),
+        pl.LazyFrame({"text": ["a"]}),
+        dd.from_pandas(TABLE, npartitions=1),
+    ],
+    ids=["pandas", "polars", "lazy", "dask"],
+)
+def test_a_column_in_the_place_of_its_name_is_told_to_be_named(table):
+    """
+    Whichever verb and library; a list of names is no name either.
+    """
+    itself = pl.col("text") if isinstance(table, pl.LazyFrame) else table["text"]
+    for given in (itself, ["text"]):
+        for ask in (
+            lambda column: table.llm.generate(column, model="sim/m"),
+            lambda column: table.llm.classify(column, ["a", "b"], model="sim/m"),
+            lambda column: table.llm.extract(column, int, model="sim/m"),
+            lambda column: table.llm.embed(column, model="sim/m"),
+            lambda column: table.llm.generate("{text}", images=column, model="sim/m"),
+        ):
+            with pytest.raises(
+                InputError, match=r"A column is given by its name.* not as .*Nothin"
+            ):
+                ask(given)
+    if hasattr(table.llm, "judge"):
+        with pytest.raises(InputError, match="by its name, such as 'text', not as Series"):
+            table.llm.judge("kind", "text", table["text"])
+
+
+def test_nothing_to_extract_is_refused_in_a_sentence():
+    """
+    A schema that is None asks for nothing.
+    """
+    with pytest.raises(ConfigurationError, match=r"extract\(\) needs a schema .*Nothing was sent"):
+        TABLE.llm.extract("text", None, model="sim/m")

@@ -202,3 +202,14 @@ def test_log_probabilities_have_the_same_shape_whichever_api_sends_them(logprobs
     """
     assert total_logprob(logprobs) == total
     assert top_logprobs(logprobs) == likeliest
+
+
+def test_a_call_written_by_hand_may_have_its_arguments_parsed():
+    """
+    They are sent as the JSON that they are, and not in Python's spelling.
+    """
+    call = {"id": "c", "function": {"name": "add", "arguments": {"a": True}}}
+
+    (sent,) = Message.of({"role": "assistant", "tool_calls": [call]}).body()["tool_calls"]
+
+    assert sent["function"]["arguments"] == '{"a":true}'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from llmnb import bridge
 from llmnb.engine.run import Run
 from llmnb.engine.run_context import RunContext
@@ -42,6 +44,11 @@ def ask(sim: Any, requests: Any, *, params: dict[str, Any] | None = None, **opti
 def texts(run: Run) -> list[str | None]:
     """Return the answers of a run, None where a row failed."""
     return [outcome.text for outcome in run.result(60)]
+
+
+def cells(column: pd.Series[Any]) -> list[Any]:
+    """Return a column's cells, None for what its dtype has where a cell is missing."""
+    return [None if missing else cell for cell, missing in zip(column, column.isna(), strict=True)]
 
 
 def kinds(run: Run) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from llmnb import errors
 from llmnb.wire.dialect import dialect
+from llmnb.wire.openai_chat import OpenAIChat
 
 OF_NOBODY = {
     b"": "is empty",
@@ -94,3 +95,18 @@ def test_what_is_no_answer_is_a_bad_reply_that_keeps_its_bytes(name):
         assert caught.value.maybe_billed
         assert len(caught.value.body) <= 2000
         assert len(caught.value.message) < 600
+
+
+def test_a_form_that_the_reader_fails_on_is_kept_as_a_bad_reply(monkeypatch):
+    """
+    What was paid for is kept, whatever is wrong with it or with its reader.
+    """
+
+    def fail(self, body, raw):
+        raise TypeError("a shape that nobody has met")
+
+    monkeypatch.setattr(OpenAIChat, "reply", fail)
+
+    with pytest.raises(errors.BadReply, match="TypeError") as caught:
+        OpenAIChat().parse(b'{"choices": []}')
+    assert caught.value.raw == b'{"choices": []}'

@@ -7,7 +7,7 @@ import dataclasses
 import orjson
 import pytest
 
-from llmnb import errors
+from llmnb import Message, errors
 from llmnb.wire.dialect import dialect
 
 CHAT = dialect("openai.chat")
@@ -486,6 +486,21 @@ def test_a_call_of_a_custom_tool_is_a_call():
     assert result.body["choices"][0]["message"]["tool_calls"] == [
         {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}
     ]
+
+
+def test_geminis_sealed_thoughts_come_with_its_call():
+    """
+    Whole and streamed, as Google's own OpenAI interface has them; the next turn takes them back.
+    """
+    sealed = {"google": {"thought_signature": "c2ln"}}
+    delta = {**call(0, "now", "{}", "c1")["tool_calls"][0], "extra_content": sealed}
+    stream = chunk(piece({"tool_calls": [delta]})) + chunk(piece({}, "tool_calls"))
+
+    result = parsed(stream)
+
+    assert [case.signature for case in result.tool_calls] == ["c2ln"]
+    turn = Message(role="assistant", tool_calls=result.tool_calls).body()
+    assert turn["tool_calls"][0]["extra_content"] == sealed
 
 
 def test_content_that_is_an_object_is_its_json():

@@ -128,22 +128,8 @@ class HttpClient:
         finally:
             wants_fresh.reset(token)
 
-    async def get_json(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        origin_has_key: bool,
-        total_timeout: float = 60.0,
-    ) -> RawReply:
-        """Fetch a document, such as a list of models."""
-        return await self.post(
-            url,
-            headers=headers,
-            body=None,
-            origin_has_key=origin_has_key,
-            total_timeout=total_timeout,
-        )
+    get_json = functools.partialmethod(post, body=None, total_timeout=60.0)
+    """Fetch a document, such as a list of models."""
 
     async def close(self) -> None:
         """Close every connection."""
