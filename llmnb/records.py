@@ -260,8 +260,14 @@ class AssistantTurn(dict[str, Any]):
     """Catalog name of who gave them."""
 
     def without_thoughts(self) -> dict[str, Any]:
-        """Return the turn without those fields."""
-        return {name: value for name, value in self.items() if name not in self.handed_back}
+        """Return the turn without those fields; its calls without what their provider sealed."""
+        turn = {name: value for name, value in self.items() if name not in self.handed_back}
+        if calls := turn.get("tool_calls"):
+            turn["tool_calls"] = [
+                {name: value for name, value in call.items() if name != "extra_content"}
+                for call in calls
+            ]
+        return turn
 
 
 @dataclass(slots=True, kw_only=True)

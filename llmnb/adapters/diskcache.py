@@ -14,6 +14,7 @@ all that a neighbour's database takes; the other two come with the first write.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import stat
@@ -32,6 +33,8 @@ from llmnb.errors import StoreError
 
 FILE_NAME = "cache.db"
 _QUERY_KEYS = 500
+"""Keys in one query, and answers in one commit where there are many to copy."""
+
 _RAW = 1
 _OURS = "raw = 1 AND mode = 1 AND typeof(value) = 'blob' AND typeof(key) = 'text'"
 """What holds of the rows that llmnb has written."""
@@ -76,6 +79,9 @@ _SETTINGS = {
 _DRAFT = ".making-"
 _DRAFT_SECONDS = 3600.0
 """Seconds after which a draft was left behind by a killed process."""
+
+_LEAST_ROW_BYTES = 64
+"""An answer takes more, its key alone 40."""
 
 SQLITE_VERSION = sqlite3.sqlite_version
 
@@ -220,11 +226,22 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise _saving_error(self.folder, error) from None
 
-    def delete_many(self, keys: Iterable[str]) -> int:
-        """Remove keys; returns how many there were."""
+    def put_all(self, items: Iterable[tuple[str, bytes]]) -> int:
+        """Save any number of values, some hundred in one commit; return how many there were.
+
+        Raises:
+            StoreError: If they cannot be saved; those of earlier commits are.
+        """
+        left, count = iter(items), 0
+        while group := list(itertools.islice(left, _QUERY_KEYS)):
+            self.put_many(group)
+            count += len(group)
+        return count
+
+    def delete(self, key: str) -> bool:
+        """Remove a key; return whether it was there."""
         _, cache = self.begin_writing()
-        with cache.transact(retry=True):
-            return sum(bool(cache.delete(key)) for key in keys)
+        return bool(cache.delete(key, retry=True))
 
     def extent(self) -> Extent:
         """Return how far the database reaches.
@@ -350,7 +367,8 @@ def salvage(path: Path) -> Iterator[tuple[str, bytes]]:
         return
     try:
         (last,) = connection.execute("SELECT MAX(rowid) FROM Cache").fetchone()
-        for number in range(1, (last or 0) + 1):
+        most = path.stat().st_size // _LEAST_ROW_BYTES  # a damaged number may be without end
+        for number in range(1, min(last or 0, most) + 1):
             try:
                 row = connection.execute(
                     f"SELECT key, value FROM Cache WHERE rowid = ? AND {_OURS}", (number,)

@@ -45,17 +45,13 @@ def attach_batch(
     api_key = secret(api_key)
     options = checked({"cache_dir": cache_dir, "good_finish": good_finish})
     root = settings.cache_dir(cache_dir)
-    # A name is no path.
-    folder = root / records.FOLDER / Path(run_id).name
+    folder = records.folder_of(root, run_id)
     record = records.read_record(folder)
     target = _target(record, api_key)
     store = open_project(record.project, root, share=record.share)
     rows = records.read_rows(folder)
-    parts = []
-    for name in sorted({row.part for row in rows if row.part is not None}):
-        part = records.part_named(folder.parent, name)
-        is_own = part.folder.name == record.run_id
-        parts.append((part, record if is_own else records.read_record(part.folder)))
+    names = sorted({row.part for row in rows if row.part is not None})
+    parts = [records.part_named(folder.parent, name) for name in names]
     pollers = bridge.call(pollers_of(parts, target, store))
     good_finish = options["good_finish"] or ()
     left = {number: row for number, row in enumerate(rows) if row.part is None}
@@ -75,7 +71,7 @@ def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | N
     Raises:
         ConfigurationError: If there is no such run, or results may still come from it.
     """
-    folder = settings.cache_dir(cache_dir) / records.FOLDER / Path(run_id).name
+    folder = records.folder_of(settings.cache_dir(cache_dir), run_id)
     record = records.read_record(folder)
     is_open = any(part.is_open for part in records.parts_of(folder, record))
     if is_open and not even_if_open:

@@ -12,7 +12,7 @@ from llmnb.batches import records
 from llmnb.display import moments
 from llmnb.display.aligned import columns
 from llmnb.display.escape import visible
-from llmnb.display.html_fragments import box, cell, line, scrolled, table
+from llmnb.display.html_fragments import box, figure_table, line, scrolled
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import cut, single_line
 from llmnb.options import checked
@@ -70,22 +70,15 @@ class RunList(list[RunNote]):
     def __repr__(self) -> str:
         if not self:
             return "no runs"
-        rows = [tuple(_COLUMNS), *map(_cells, self[:SHOWN])]
-        return "\n".join([*columns(rows, right={3, 4}), *self._further()])
+        rows = [_COLUMNS, *map(_cells, self[:SHOWN])]
+        return "\n".join([*columns(rows, right=_FIGURES), *self._further()])
 
     def _repr_html_(self) -> str:
         if not self:
             return box(line("No runs yet: df.llm.generate(…) starts one."), name=CARD)
-        head = [cell(name, FAINT, align=align, head="col") for name, align in _COLUMNS.items()]
-        rows = [
-            [
-                cell(text, align=align, longest=_LONGEST)
-                for text, align in zip(_cells(note), _COLUMNS.values(), strict=True)
-            ]
-            for note in self[:SHOWN]
-        ]
+        rows = map(_cells, self[:SHOWN])
         return box(
-            scrolled(table([head, *rows], "white-space:nowrap")),
+            scrolled(figure_table(_COLUMNS, rows, _FIGURES, "white-space:nowrap")),
             *(line(text, FAINT) for text in self._further()),
             line("llmnb.attach('…') takes a run up again; nothing is asked.", FAINT),
             name=CARD,
@@ -97,18 +90,16 @@ class RunList(list[RunNote]):
         return [f"and {left:,} older ones"] if left > 0 else []
 
 
-_COLUMNS = {
-    **{"run": "left", "begun": "left", "state": "left", "rows": "right", "failed": "right"},
-    **{"call": "left", "model": "left", "project": "left"},
-}
-"""The columns' names, and to which side they are aligned."""
+_COLUMNS = ("run", "begun", "state", "rows", "failed", "call", "model", "project")
+_FIGURES = (3, 4)
 
 
 def _cells(note: RunNote) -> tuple[str, ...]:
-    call = visible(cut(single_line(f"{note.verb} {note.prompt}"), _LONGEST_CALL))
+    call = cut(single_line(f"{note.verb} {note.prompt}"), _LONGEST_CALL)
     failed = f"{note.failed:,}" if note.failed else ""
-    figures = (moments.moment(note.begun), visible(note.state), f"{note.rows:,}", failed)
-    return visible(note.run_id), *figures, call, visible(note.model), visible(note.project)
+    figures = (moments.moment(note.begun), note.state, f"{note.rows:,}", failed)
+    cells = (note.run_id, *figures, call, note.model, note.project)
+    return tuple(visible(cell, longest=_LONGEST) for cell in cells)
 
 
 def runs(cache_dir: str | Path | None = None) -> RunList:

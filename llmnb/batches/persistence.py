@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from llmnb import errors, settings
-from llmnb.batches.records import BatchRow, Failed, Part, Record
+from llmnb.batches.records import BatchRow, Failed, Part
 from llmnb.decide.quality import objection
 from llmnb.engine import cost_events
-from llmnb.engine.status import Clock
+from llmnb.engine.persistence import new_entry
 from llmnb.errors import BadReply, IncompleteReply, InputError, LLMNBError
 from llmnb.records import SIMULATED, Outcome, RawReply, Reply, Source
 from llmnb.store.entry import Entry
@@ -30,14 +30,12 @@ class ResultWriter:
 
     Args:
         part: The part; its lines say which ids were given.
-        record: Its run.
         target: Who was asked.
         store: Where answers go.
     """
 
-    def __init__(self, part: Part, record: Record, target: HTTPTarget, store: ProjectStore) -> None:
+    def __init__(self, part: Part, target: HTTPTarget, store: ProjectStore) -> None:
         self._part = part
-        self._record = record
         self._target = target
         self._store = store
         self._asked: dict[str, bytes] = {}
@@ -111,20 +109,9 @@ class ResultWriter:
         price = None if reply is None else self._target.price(usage, reply.model)
         if price is not None and (usage is None or usage.usd is None):
             price *= PRICE_FACTOR  # a reply that says what it cost says a batch's price
-        return Entry(
-            key=key_of(result.name),
-            request=self._asked[result.name],
-            raw=result.body if reply is None else reply.raw or result.body,
-            dialect=self._record.dialect,
-            provider=self._record.provider,
-            model=self._record.model,
-            quality="bad" if reply is None else reply.quality,
-            usd=price,
-            prompt_tokens=None if usage is None else usage.known_prompt,
-            completion_tokens=None if usage is None else usage.known_completion,
-            created=Clock.wall(),
-            simulated=SIMULATED in raw.headers,
-        )
+        outcome = Outcome(row=0, reply=reply, usd=price, simulated=SIMULATED in raw.headers)
+        request = self._asked[result.name]
+        return new_entry(self._target, key_of(result.name), request, result.body, outcome)
 
     async def _save(self, pending: list[tuple[Entry, Reply | None]]) -> None:
         """Save answers in one commit, those left out that another process has saved already."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from llmnb import bridge, errors
 from llmnb.adapters.file_lock import locked
 from llmnb.batches import records
 from llmnb.batches.persistence import ResultWriter
-from llmnb.batches.records import Failed, Part, Record
+from llmnb.batches.records import Failed, Part
 from llmnb.batches.service import Service
 from llmnb.engine.status import Clock
 from llmnb.errors import BadReply, LLMNBError, ProviderError, StoreError, Unsent
@@ -80,14 +80,12 @@ class BatchPoller:
 
     Args:
         part: The part.
-        record: Its run.
         target: Who is asked.
         store: Where answers go.
     """
 
-    def __init__(self, part: Part, record: Record, target: HTTPTarget, store: ProjectStore) -> None:
+    def __init__(self, part: Part, target: HTTPTarget, store: ProjectStore) -> None:
         self.part = part
-        self.record = record
         self._target = target
         self._service = Service(target)
         self._store = store
@@ -114,6 +112,11 @@ class BatchPoller:
             self._waiting -= 1
             if not self._waiting:
                 self._left.set()
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a run of this process waits for results that may still come."""
+        return bool(self._waiting) and self.part.is_open
 
     @property
     def is_over(self) -> bool:
@@ -242,7 +245,7 @@ class BatchPoller:
             poll += 1
 
     async def _keep(self, standing: Standing) -> None:
-        writer = ResultWriter(self.part, self.record, self._target, self._store)
+        writer = ResultWriter(self.part, self._target, self._store)
         self.part.load()
         if not self.part.is_open:  # another process was quicker
             return
@@ -303,34 +306,52 @@ def _names_of_others(part: Part) -> set[str]:
     }
 
 
+def fate(parts: Iterable[Part]) -> str:
+    """Return what becomes of parts of a run that nobody waits for any longer."""
+    if all(part.standing.state == "submitted" for part in parts):
+        return "goes on at the provider and will be billed"
+    return "may not be submitted yet"
+
+
+def report_left(run_id: str, parts: Iterable[Part]) -> None:
+    """Say in a line that nobody waits for parts of a run any longer, and what to type to go on."""
+    text = "Batch run %s %s: llmnb.attach(%r) or the same call again waits for it."
+    logger.warning(text, run_id, fate(parts), run_id)
+
+
 def pollers() -> dict[str, BatchPoller]:
     """Return the pollers of this process by the path of their part; call it on the loop."""
+    return bridge.per_loop("batches.pollers", dict[str, BatchPoller], _close)
 
-    async def close(known: dict[str, BatchPoller]) -> None:
-        for poller in list(known.values()):
-            await poller.close()
 
-    return bridge.per_loop("batches.pollers", dict[str, BatchPoller], close)
+async def _close(known: dict[str, BatchPoller]) -> None:
+    left: dict[str, list[Part]] = {}
+    for poller in list(known.values()):
+        if poller.is_waited_for:
+            left.setdefault(poller.part.folder.name, []).append(poller.part)
+        await poller.close()
+    for run_id, parts in left.items():
+        report_left(run_id, parts)
 
 
 async def pollers_of(
-    parts: Sequence[tuple[Part, Record]], target: HTTPTarget, store: ProjectStore
+    parts: Sequence[Part], target: HTTPTarget, store: ProjectStore
 ) -> dict[str, BatchPoller]:
     """Return the one poller of this process for each part, by the part's name.
 
     Args:
-        parts: Parts and the records of their runs.
+        parts: The parts.
         target: Who is asked.
         store: Where the answers go, of parts whose run wanted them there; else they go into
             another project of the same folder.
     """
     known = pollers()
-    for part, record in parts:
+    for part in parts:
         path = str(part.path("json"))
         if path not in known or known[path].is_over:
             # The answers go where the run that asked for them wanted them.
-            home = store
+            record, home = records.read_record(part.folder), store
             if store.name != record.project:
                 home = open_project(record.project, store.paths.root, share=record.share)
-            known[path] = BatchPoller(part, record, target, home)
-    return {part.name: known[str(part.path("json"))] for part, _ in parts}
+            known[path] = BatchPoller(part, target, home)
+    return {part.name: known[str(part.path("json"))] for part in parts}

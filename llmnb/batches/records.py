@@ -203,6 +203,11 @@ class Part:
         self.path("jsonl").unlink(missing_ok=True)
 
 
+def folder_of(cache_dir: Path, run_id: str) -> Path:
+    """Return where a run is written down; a name is no path."""
+    return cache_dir / FOLDER / Path(run_id).name
+
+
 def root(cache_dir: Path) -> Path:
     """Return the folder of all records, made if it is missing."""
     folder = cache_dir / FOLDER

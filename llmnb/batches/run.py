@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 from llmnb import bridge
 from llmnb.batches import persistence
 from llmnb.batches.persistence import AT_ONCE
-from llmnb.batches.poller import BatchPoller
-from llmnb.batches.records import FOLDER, BatchRow, Record, error_of
+from llmnb.batches.poller import BatchPoller, fate, report_left
+from llmnb.batches.records import BatchRow, Record, error_of, folder_of
 from llmnb.display.texts import single_line
 from llmnb.engine.counters import Counters
 from llmnb.engine.handle import Mode, RunHandle
@@ -23,8 +22,6 @@ from llmnb.records import Outcome
 from llmnb.store import search
 from llmnb.store.project import ProjectStore
 from llmnb.targets.target import HTTPTarget
-
-logger = logging.getLogger("llmnb")
 
 AskAgain = Callable[
     [list[BatchRow], Callable[[Outcome], None], Mode | None], RunHandle[list[Outcome]]
@@ -92,7 +89,7 @@ class BatchRun(RunHandle[list[Outcome]]):
     @property
     def folder(self) -> Path:
         """Where it is written down."""
-        return self._store.paths.root / FOLDER / self.run_id
+        return folder_of(self._store.paths.root, self.run_id)
 
     def prompts(self) -> dict[int, str]:
         """Return the prompts of the requests whose answers are kept, by their place."""
@@ -167,14 +164,10 @@ class BatchRun(RunHandle[list[Outcome]]):
 
     def stop(self) -> None:
         """Wait no longer; the batches go on at the provider, and `llmnb.attach` finds them."""
-        if self.run_id and not (self._is_stopping or self.is_done):
-            # Who interrupts a script sees nothing else of the run.
-            logger.warning(
-                "Batch run %s goes on at the provider and will be billed: llmnb.attach(%r) or the "
-                "same call again waits for it.",
-                self.run_id,
-                self.run_id,
-            )
+        left = [poller.part for poller in self._pollers.values() if poller.part.is_open]
+        if left and not (self._is_stopping or self.is_done):
+            # Who interrupts a script sees nothing else of it.
+            report_left(self.run_id or left[0].folder.name, left)
         self._is_stopping = True
 
         def leave() -> None:
@@ -286,7 +279,7 @@ class BatchRun(RunHandle[list[Outcome]]):
             return error_of(type(poller.error).__name__, poller.error.message)
         if poller is not None and poller.part.is_open:
             return Stopped(
-                "Nobody waits for this batch any longer; it goes on at the provider. "
+                f"Nobody waits for this batch any longer; it {fate([poller.part])}. "
                 f"llmnb.attach({poller.part.folder.name!r}) or the same call again goes on."
             )
         return StoreError(

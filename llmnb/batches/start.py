@@ -121,14 +121,16 @@ def _start_prepared(
     """Start a run over prepared rows."""
     target, store = setting.target, setting.store
     known: Mapping[int, Outcome] = {}
-    if use_cache:
-        known = stored_outcomes(dict(enumerate(rows)), store.lookup, target, setting.good_finish)
     folder = records.root(store.paths.root)
     # Two runs that begin at once must not both see that no run asks a row yet.
     with locked(folder / records.LOCK):
-        joined = _join_open_parts(setting, folder, rows, known)
+        # Read before the store: what is not open any more has kept its answers by now.
+        open_parts = list(records.open_parts(folder))
+        if use_cache:
+            asked = dict(enumerate(rows))
+            known = stored_outcomes(asked, store.lookup, target, setting.good_finish)
+        joined = _join(setting, open_parts, rows, known)
         record, own = _write_down(setting, folder, rows, known)
-    parts = [*((part, record) for part in own), *joined]
 
     def ask_again(
         failed: list[BatchRow], on_outcome: Callable[[Outcome], None], mode: Mode | None
@@ -152,7 +154,7 @@ def _start_prepared(
             on_outcome=on_outcome,
         )
 
-    pollers = bridge.call(pollers_of(parts, target, store))
+    pollers = bridge.call(pollers_of([*own, *joined], target, store))
     return BatchRun(
         *(record, target, store, rows, pollers),
         good_finish=setting.good_finish,
@@ -162,19 +164,22 @@ def _start_prepared(
     )
 
 
-def _join_open_parts(
-    setting: _Setting, folder: Path, rows: Sequence[BatchRow], known: Mapping[int, Outcome]
-) -> list[tuple[Part, Record]]:
+def _join(
+    setting: _Setting,
+    open_parts: Iterable[tuple[Record, Part, set[str]]],
+    rows: Sequence[BatchRow],
+    known: Mapping[int, Outcome],
+) -> list[Part]:
     """Let rows that earlier runs have submitted wait for those; return their parts."""
     waiting = [row for number, row in enumerate(rows) if number not in known and row.key]
     wanted = {row.key for row in waiting}
     part_of: dict[str, str] = {}
     joined = []
-    for record, part, keys in records.open_parts(folder) if wanted else ():
+    for record, part, keys in open_parts:
         shared = wanted & keys - part_of.keys()
         if shared and (record.project == setting.store.name or setting.store.share is True):
             part_of.update((key, part.name) for key in shared if key)
-            joined.append((part, record))
+            joined.append(part)
     seen = set()
     for row in waiting:
         if row.key in part_of:

@@ -78,7 +78,8 @@ class Message:
         provider = None
         if isinstance(message, AssistantTurn):
             handed_back = {name: message[name] for name in message.handed_back if name in message}
-            provider, message = message.provider, message.without_thoughts()
+            provider = message.provider
+            message = {name: value for name, value in message.items() if name not in handed_back}
         return cls(
             content=content,
             role=str(message.get("role") or "user"),
@@ -99,7 +100,8 @@ class Message:
             made["tool_call_id"] = self.tool_call_id
         if self.tool_calls:
             made["tool_calls"] = [_call_body(_call_of(call)) for call in self.tool_calls]
-        if not self.handed_back:
+        is_signed = any("extra_content" in call for call in made.get("tool_calls", ()))
+        if not self.handed_back and not (is_signed and self.provider):
             return {**made, **self.extra}
         turn = AssistantTurn({**made, **self.extra, **self.handed_back})
         turn.handed_back, turn.provider = tuple(self.handed_back), self.provider

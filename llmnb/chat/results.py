@@ -13,6 +13,7 @@ from llmnb.display.money import usd
 from llmnb.display.texts import cut
 from llmnb.errors import BadReply, LLMNBError
 from llmnb.records import Outcome, Reply, ToolCall, Usage
+from llmnb.wire.untrusted import list_in
 
 TokenLogprobs: TypeAlias = tuple[tuple[tuple[str, float], ...], ...]
 """For each token of the answer the likeliest ones there, each with its log-probability."""
@@ -191,7 +192,7 @@ def result_of(
         role="assistant",
         tool_calls=reply.tool_calls,
         handed_back=reply.handed_back or {},
-        provider=outcome.provider if reply.handed_back else None,
+        provider=outcome.provider if reply.tool_calls else None,
     )
     return LLMResult(
         name=name,
@@ -320,19 +321,15 @@ def top_logprobs(logprobs: Any) -> TokenLogprobs | None:
 
 def _by_token(logprobs: Any) -> tuple[list[Any], list[Any]]:
     """Return the tokens of the answer and each token's alternatives, for any API."""
-    chosen = logprobs  # OpenAI's responses
-    if isinstance(logprobs, Mapping):
-        if isinstance(values := logprobs.get("token_logprobs"), list):  # text completions
-            alternatives = logprobs.get("top_logprobs")
-            written = [{"logprob": value} for value in values]
-            return written, alternatives if isinstance(alternatives, list) else []
-        chosen = logprobs.get("content")  # OpenAI's chat
-        if not isinstance(chosen, list):
-            chosen = logprobs.get("chosenCandidates")  # Gemini
-        if isinstance(alternatives := logprobs.get("topCandidates"), list):
-            return chosen if isinstance(chosen, list) else [], alternatives
-    written = chosen if isinstance(chosen, list) else []
-    return written, [token.get("top_logprobs") for token in written if isinstance(token, Mapping)]
+    chosen = logprobs if isinstance(logprobs, list) else []  # OpenAI's responses
+    if isinstance(logprobs, dict):
+        if values := list_in(logprobs, "token_logprobs"):  # text completions
+            return [{"logprob": value} for value in values], list_in(logprobs, "top_logprobs")
+        # OpenAI's chat; Gemini
+        chosen = list_in(logprobs, "content") or list_in(logprobs, "chosenCandidates")
+        if alternatives := list_in(logprobs, "topCandidates"):
+            return chosen, alternatives
+    return chosen, [token.get("top_logprobs") for token in chosen if isinstance(token, Mapping)]
 
 
 def _pairs(candidates: Any) -> tuple[tuple[str, float], ...]:

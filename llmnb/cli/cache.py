@@ -100,7 +100,7 @@ def _list(options: argparse.Namespace, root: Path) -> int:
 
 
 def _show(options: argparse.Namespace, root: Path) -> int:
-    project = _project(options.project, root)
+    project = layout.project_named(root, options.project)
     limit = ROWS.checked("--limit", options.limit)
     entries = list(islice(search.holding(project, options.search or ""), limit))
     if not entries:
@@ -119,20 +119,20 @@ def _show(options: argparse.Namespace, root: Path) -> int:
 def _clear(options: argparse.Namespace, root: Path) -> int:
     if bool(options.projects) == options.all:
         raise ConfigurationError("Name the projects to clear, or --all, not both.")
-    summaries = projects.list_projects(root)
-    wanted = summaries if options.all else []
+    wanted = {}
+    if options.all:
+        wanted = {summary.name: summary for summary in projects.list_projects(root)}
     for name in options.projects:
-        project = layout.find_project(root, name)
-        if project is None:
+        if (project := layout.find_project(root, name)) is None:
             print(f"There is no project {visible(name)!r}; nothing is cleared for it.")
         else:
-            wanted += [summary for summary in summaries if summary.name == project.name]
+            wanted[project.name] = projects.summary(project)
     if not wanted:
         print("Nothing to clear.")
         return 1 if options.projects else 0
-    answers = counted(sum(summary.answers for summary in wanted), "answer")
-    worth = usd(sum(summary.usd for summary in wanted))
-    names = ", ".join(visible(summary.name) for summary in wanted)
+    answers = counted(sum(summary.answers for summary in wanted.values()), "answer")
+    worth = usd(sum(summary.usd for summary in wanted.values()))
+    names = ", ".join(map(visible, wanted))
     if not options.yes:
         print(f"Clear {answers} of {names}? Buying them again would cost {worth}.")
         print("For good." if options.now else "`llmnb cache undo` brings them back.")
@@ -140,7 +140,7 @@ def _clear(options: argparse.Namespace, root: Path) -> int:
         if sys.stdin.readline().strip().lower() not in ("yes", "y"):
             print("Kept.")
             return 0
-    report = clearing.clear([summary.name for summary in wanted], root, to_trash=not options.now)
+    report = clearing.clear(wanted, root, to_trash=not options.now)
     for name, count in report.removed.items():
         print(f"Cleared {counted(count, 'answer')} of {visible(name)}.")
     if report.elsewhere:
@@ -159,7 +159,7 @@ def _undo(options: argparse.Namespace, root: Path) -> int:
 
 
 def _export(options: argparse.Namespace, root: Path) -> int:
-    project = _project(options.project, root)
+    project = layout.project_named(root, options.project)
     try:
         if options.file.suffix.lower() == ".csv":
             count = transfer.export_csv(project, options.file, lossless=options.raw)
@@ -219,11 +219,3 @@ def _dataformer_entry(model: str | None, request: dict[str, Any]) -> Entry | Non
         model=target.model,
         quality="good",
     )
-
-
-def _project(name: str, root: Path) -> layout.ProjectPaths:
-    """Return where a project is kept; raise `ConfigurationError` where there is none."""
-    if (project := layout.find_project(root, name)) is None:
-        there = ", ".join(summary.name for summary in projects.list_projects(root)) or "none"
-        raise ConfigurationError(f"There is no project {name!r} in {root}. There is: {there}.")
-    return project

@@ -194,6 +194,7 @@ def figure_table(
     head: Sequence[object],
     rows: Iterable[Sequence[object]],
     right: Collection[int] | None = None,
+    style: str = "margin:0",
 ) -> str:
     """Return a table with a head, words to the left and figures to the right.
 
@@ -201,6 +202,7 @@ def figure_table(
         head: Names of the columns.
         rows: Cells of each row.
         right: Columns that hold figures; None: all but the first.
+        style: Added to that of every table.
     """
     figures = range(1, len(head)) if right is None else right
 
@@ -213,4 +215,4 @@ def figure_table(
             for column, text in enumerate(texts)
         ]
 
-    return table([cells(head, "col"), *map(cells, rows)], first_rows=[FAINT])
+    return table([cells(head, "col"), *map(cells, rows)], style, first_rows=[FAINT])

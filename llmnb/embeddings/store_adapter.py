@@ -28,57 +28,30 @@ from llmnb.store.project import ProjectStore
 Amount = TypeVar("Amount", int, float)
 
 
-class StoreAdapter:
-    """A project's store, for a run of batches.
+class TextStore(ProjectStore):
+    """A project's store, for a run of batches; batches are not kept, their texts are.
 
     Args:
-        store: The project's store.
+        project: The project.
         target: Who is asked.
         on_saved: Told the key of every text that is kept, on the loop thread.
     """
 
     def __init__(
-        self, store: ProjectStore, target: Target, on_saved: Callable[[str], None]
+        self, project: ProjectStore, target: Target, on_saved: Callable[[str], None]
     ) -> None:
-        self._store = store
+        super().__init__(project.paths, project.share)
         self._target = target
         self._on_saved = on_saved
         self._batches: dict[str, Batch] = {}
-
-    @property
-    def name(self) -> str:
-        """Name of the project."""
-        return self._store.name
-
-    @property
-    def enough(self) -> int:
-        """Answers that are worth a commit of their own."""
-        return self._store.enough
-
-    @enough.setter
-    def enough(self, answers: int) -> None:
-        self._store.enough = answers
-
-    @property
-    def claims(self) -> None:
-        """Return nothing: texts are claimed when they are put into a batch, batches never.
-
-        A batch whose texts were claimed when it is sent would have to be made anew wherever
-        another process has some of them.
-        """
-        return None
 
     def expect(self, key: str, batch: Batch) -> None:
         """Note which texts the answer to a batch's key will be for."""
         self._batches[key] = batch
 
-    def lookup(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """Return nothing: batches are not kept, their texts are."""
-        return {}
-
     def find(self, texts: Sequence[Text]) -> dict[str, tuple[Entry, bytes]]:
         """Return stored entries and their vectors by key; blocks."""
-        entries = self._store.lookup([text.key for text in texts])
+        entries = self.lookup([text.key for text in texts])
         answers = ((text.key, stored_answer([text.call], entries)) for text in texts if text.call)
         return {
             key: (answer.entry, answer.reply.vectors[0])
@@ -94,7 +67,7 @@ class StoreAdapter:
             reply = self._target.read(entry.raw)
             if batch and len(reply.vectors) == len(batch):
                 entries = divide(entry, reply, batch)
-        await asyncio.gather(*map(self._store.aput, entries))
+        await asyncio.gather(*map(super().aput, entries))
         if entries != [entry]:
             for text in batch:
                 self._on_saved(text.key)

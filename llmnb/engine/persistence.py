@@ -10,7 +10,7 @@ from llmnb.engine.attempt import ReceivedReply
 from llmnb.engine.run_context import RunContext
 from llmnb.engine.shared import StoredAnswer
 from llmnb.engine.status import Clock
-from llmnb.engine.target import Call
+from llmnb.engine.target import Call, Target
 from llmnb.errors import BadReply, IncompleteReply, LLMNBError, StoreError, UnknownEnd
 from llmnb.records import SIMULATED, Outcome
 from llmnb.store.entry import Entry
@@ -36,7 +36,7 @@ async def save_reply(context: RunContext, received: ReceivedReply, outcome: Outc
     name, tokens = f"{target.provider}/{target.model}", 0 if usage is None else usage.total
     context.counters.enter_reply(usage, usd, outcome.simulated)
     context.counters.on_answer(name, raw.seconds, tokens, usd, outcome.simulated)
-    entry = _entry(call, raw.body, outcome)
+    entry = new_entry(target, call.key, call.canonical, raw.body, outcome)
     if cost_events.listeners:
         cost_events.publish_answer(entry, usage, context.store.name)
     await _commit(context, entry)
@@ -51,7 +51,8 @@ async def save_unread(context: RunContext, call: Call, error: BadReply) -> None:
     """
     raw = error.details.raw
     if raw and not isinstance(error, IncompleteReply):
-        await _commit(context, _entry(call, raw, Outcome(row=0)))
+        entry = new_entry(call.target, call.key, call.canonical, raw, Outcome(row=0))
+        await _commit(context, entry)
 
 
 async def _commit(context: RunContext, entry: Entry) -> None:
@@ -65,16 +66,26 @@ async def _commit(context: RunContext, entry: Entry) -> None:
         context.backlog.leave()
 
 
-def _entry(call: Call, raw: bytes, outcome: Outcome) -> Entry:
+def new_entry(target: Target, key: str, request: bytes, raw: bytes, outcome: Outcome) -> Entry:
+    """Return what is kept of a reply that has come just now.
+
+    Args:
+        target: Who was asked.
+        key: Key of the answer.
+        request: What was asked, in canonical form.
+        raw: The reply as it came.
+        outcome: What is known of it: its reply, unless it could not be read, its price and
+            duration, and whether it was simulated.
+    """
     reply = outcome.reply
     usage = reply.usage if reply is not None else None
     return Entry(
-        key=call.key,
-        request=call.canonical,
+        key=key,
+        request=request,
         raw=raw,
-        dialect=call.target.dialect_name,
-        provider=call.target.provider,
-        model=call.target.model,
+        dialect=target.dialect_name,
+        provider=target.provider,
+        model=target.model,
         quality="bad" if reply is None else reply.quality,
         usd=outcome.usd,
         prompt_tokens=usage.known_prompt if usage is not None else None,

@@ -75,10 +75,10 @@ def attach(
     if live is not None and not (live.is_batch or live.is_done):
         return live
     root = settings.cache_dir(checked({"cache_dir": cache_dir})["cache_dir"])
-    name = Path(run_id).name  # a name is no path
-    if (root / records.FOLDER / name / records.RECORD).exists():
+    folder = records.folder_of(root, run_id)
+    if (folder / records.RECORD).exists():
         batch = attach_batch(run_id, api_key=api_key, cache_dir=cache_dir, good_finish=good_finish)
-        asked = records.read_table(root / records.FOLDER / name)
+        asked = records.read_table(folder)
         return AttachedBatch(batch, *asked, schema) if asked and asked[0].form else batch
     return AttachedRun(run_index.read(run_id, root), schema)
 

@@ -7,9 +7,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from llmnb import settings
-from llmnb.display.texts import cut
 from llmnb.engine.handle import AnyRun, RunHandle
-from llmnb.errors import ConfigurationError, InputError
+from llmnb.errors import InputError
 from llmnb.frames.attached_run import AttachedRun
 from llmnb.frames.exploring import Explorer
 from llmnb.frames.pandas_source import source_of
@@ -118,12 +117,4 @@ def explore(
     root = settings.cache_dir(cache_dir)
     if other is not None or (project is not None and run_index.find(project, root) is not None):
         return explore_run(project or "", other, root)
-    name = settings.project_name(project)
-    paths = layout.find_project(root, name)
-    if paths is None:
-        known = ", ".join(repr(one.name) for one in layout.stored_projects(root))
-        raise ConfigurationError(
-            f"There is no project {name!r} in {root}. "
-            f"{'There is: ' + cut(known, 300) if known else 'No answers are kept there yet'}."
-        )
-    return Explorer(KeptRows(paths))
+    return Explorer(KeptRows(layout.project_named(root, settings.project_name(project))))

@@ -16,7 +16,7 @@ from llmnb import settings
 from llmnb.display import money, numbers
 from llmnb.display.escape import visible
 from llmnb.display.texts import counted, single_line
-from llmnb.errors import ConfigurationError, LLMNBError
+from llmnb.errors import LLMNBError
 from llmnb.notebook.options import Report, argument, arguments, parsed, plain_line_magic
 
 if TYPE_CHECKING:
@@ -128,13 +128,9 @@ def _clear(args: argparse.Namespace, root: Path) -> None:
 
     if bool(args.projects) == args.all:
         raise UsageError("Name the projects to clear, or --all: %llm_cache clear Reviews")
+    for name in args.projects:
+        layout.project_named(root, name)  # an unknown one clears nothing of the others either
     there = {project.name: project for project in projects.list_projects(root)}
-    unknown = [name for name in args.projects if layout.find_project(root, name) is None]
-    if unknown:
-        known = ", ".join(visible(name) for name in there) or "none"
-        raise ConfigurationError(
-            f"There is no project {unknown[0]!r}; nothing was cleared. There is: {known}."
-        )
     if args.all and not there:
         print("No answers kept yet: there is nothing to clear.")
         return

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import orjson
@@ -50,7 +51,7 @@ class Reader(Protocol):
         """Return a value as JSON has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Output:
     """One form of answers. `output_of` makes them."""
 
@@ -63,23 +64,29 @@ class Output:
     json_schema: Schema
     """JSON Schema of what the model is to write; its root is an object."""
 
-    strict_schema: Schema | None
-    """The same in the part of JSON Schema that OpenAI enforces; None where it cannot be said."""
-
     is_wrapped: bool
     """Whether the value stands in ``{"value": …}``, being no object itself."""
 
     value_schema: Schema
     """JSON Schema of what fills the columns; fields that are computed stand in it, too."""
 
-    fields: tuple[Field, ...]
-    """Columns that an answer fills, each with what it holds."""
-
-    has_fields: bool
-    """Whether each field fills a column; else the whole value fills one."""
-
     reader: Reader
     """Reads what fits."""
+
+    @cached_property
+    def strict_schema(self) -> Schema | None:
+        """`json_schema` in the part of JSON Schema that OpenAI enforces; None where it has none."""
+        return strict_schema(self.json_schema)
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """Columns that an answer fills, each with what it holds."""
+        return parts.columns_of(self.value_schema)
+
+    @cached_property
+    def has_fields(self) -> bool:
+        """Whether each field fills a column; else the whole value fills one."""
+        return parts.has_fields(self.value_schema)
 
     @property
     def has_code(self) -> bool:
@@ -174,16 +181,12 @@ def output_of(kind: Any) -> Output:
     reader = _reader(kind)
     root, plain = parts.at_root(reader.schema), parts.at_root(reader.plain_schema)
     is_wrapped = not parts.is_object(root)
-    schema = parts.wrap(root) if is_wrapped else root
     return Output(
         kind=kind,
         name=_name(kind, root),
-        json_schema=schema,
-        strict_schema=strict_schema(schema),
+        json_schema=parts.wrap(root) if is_wrapped else root,
         is_wrapped=is_wrapped,
         value_schema=plain,
-        fields=parts.columns_of(plain),
-        has_fields=parts.has_fields(plain),
         reader=reader,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from llmnb.errors import ConfigurationError
@@ -11,7 +11,6 @@ from llmnb.schemas import finding, parts
 from llmnb.schemas.faults import Misfit
 from llmnb.schemas.output import Output, Reader
 from llmnb.schemas.parts import WRAPPER, Schema
-from llmnb.schemas.strict import strict_schema
 
 INSTRUCTIONS = (
     "Before each field there is one more, whose name ends in _quote: the words of the text that "
@@ -32,7 +31,7 @@ def supported_name(name: str) -> str:
     return f"{name}_supported"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class QuotedOutput(Output):
     """A form of answers with a quote for each field; `quoted` makes them."""
 
@@ -99,18 +98,13 @@ def quoted(output: Output) -> QuotedOutput:
         columns[column] = output.column_schema(column)
         for name in [name for name, of in names.items() if of == column]:
             columns[quote_name(column)] = properties[quote_name(name)]
-    values = {field.name: getattr(output, field.name) for field in fields(Output)}
     return QuotedOutput(
-        **{
-            **values,
-            "json_schema": schema,
-            "strict_schema": strict_schema(schema),
-            "is_wrapped": is_single,
-            "value_schema": value_schema,
-            "fields": parts.columns_of(value_schema),
-            "has_fields": True,
-            "reader": _QuotedReader(output.reader, names, lists, is_single=is_single),
-        },
+        kind=output.kind,
+        name=output.name,
+        json_schema=schema,
+        is_wrapped=is_single,
+        value_schema=value_schema,
+        reader=_QuotedReader(output.reader, names, lists, is_single=is_single),
         plain=output,
         quoted_fields=tuple(names.values()),
     )

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from llmnb.adapters import files
@@ -127,8 +126,7 @@ def clear(what: str | Iterable[str], cache_dir: Path, *, to_trash: bool = False)
 def _remove(folder: Path) -> None:
     """Delete llmnb's own files of a folder, and the folder when nothing else is in it."""
     try:
-        own = [folder / name for name in layout.OWN_FILES]
-        for path in (*own, *layout.run_files(folder)):
+        for path in (*layout.own_files(folder), *layout.run_files(folder)):
             if path.is_symlink() or path.is_file():
                 path.unlink()  # a link itself, never what it points to
     except OSError as error:
@@ -149,12 +147,7 @@ def _to_trash(project: ProjectPaths) -> str:
     try:
         files.make_folder(target.parent)
         files.make_folder(target, must_be_new=True)
-        for name in layout.OWN_FILES:
-            path = project.folder / name
-            if path.is_symlink():
-                path.unlink()
-            elif path.is_file():
-                files.move(path, target / name)
+        _move(layout.own_files(project.folder), target)
         _move_runs(project.folder, target)
     except OSError as error:
         raise StoreError(f"Project {project.name!r} cannot be cleared: {error}") from None
@@ -172,11 +165,16 @@ def _move_runs(source: Path, target: Path) -> None:
             files.move(source / layout.RUNS, target / layout.RUNS)
             return
     files.make_folder(target / layout.RUNS)
-    for path in runs:
+    _move(runs, target / layout.RUNS)
+
+
+def _move(paths: Iterable[Path], folder: Path) -> None:
+    """Move the files that are there into a folder; of a link nothing but itself is removed."""
+    for path in paths:
         if path.is_symlink():
             path.unlink()
-        else:
-            files.move(path, target / layout.RUNS / path.name)
+        elif path.is_file():
+            files.move(path, folder / path.name)
 
 
 def undo(token: str, cache_dir: Path) -> int:
@@ -196,26 +194,14 @@ def undo(token: str, cache_dir: Path) -> int:
     with locked(project.lock):
         source = Database(folder)
         try:
-            count = _restore(source, databases.open(project))
+            database = databases.open(project)
+            there = set(database.keys())
+            count = database.put_all(item for item in source.items() if item[0] not in there)
         finally:
             source.close()
         _move_runs(folder, project.folder)
     usage.add_hits(project.folder, usage.stored_hits(folder))
     _remove(folder)
-    return count
-
-
-_AT_ONCE = 500
-
-
-def _restore(source: Database, target: Database) -> int:
-    """Copy what the target lacks, some hundred answers in one commit; returns how many."""
-    there = set(target.keys())
-    items = ((key, data) for key, data in source.items() if key not in there)
-    count = 0
-    while group := list(islice(items, _AT_ONCE)):
-        target.put_many(group)
-        count += len(group)
     return count
 
 
@@ -228,7 +214,7 @@ def forget(project: ProjectPaths, key: str) -> bool:
     with locked(project.lock):
         if not (project.folder / FILE_NAME).exists():
             return False
-        return databases.open(project).delete_many([key]) > 0
+        return databases.open(project).delete(key)
 
 
 def discard(token: str, cache_dir: Path) -> None:

@@ -27,7 +27,8 @@ from typing import Any
 import orjson
 
 from llmnb.adapters import files
-from llmnb.errors import InvalidProjectName
+from llmnb.display.texts import cut
+from llmnb.errors import ConfigurationError, InvalidProjectName
 
 MARK = "project.json"
 HITS = "hits.json"
@@ -154,6 +155,21 @@ def find_project(root: Path, name: str) -> ProjectPaths | None:
     return next((paths for paths in projects if normal_name(paths.name) == wanted), None)
 
 
+def project_named(root: Path, name: str) -> ProjectPaths:
+    """Return where the project of that name is kept, however it is spelled.
+
+    Raises:
+        ConfigurationError: If there is none; it names those there are.
+    """
+    if (project := find_project(root, name)) is None:
+        known = ", ".join(repr(each.name) for each in stored_projects(root))
+        raise ConfigurationError(
+            f"There is no project {name!r} in {root}. "
+            f"{'There is: ' + cut(known, 300) if known else 'No answers are kept there yet'}."
+        )
+    return project
+
+
 def make_root(root: Path) -> None:
     """Make the cache folder and the private folders of locks and spend logs."""
     files.make_folder(root)
@@ -166,6 +182,11 @@ def make_project(paths: ProjectPaths) -> None:
     make_root(paths.root)
     files.make_folder(paths.folder)
     write_mark(paths)
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Return where in a project's folder llmnb's own files stand, those of its runs left out."""
+    return [folder / name for name in OWN_FILES]
 
 
 def run_files(folder: Path) -> list[Path]:

@@ -189,9 +189,8 @@ class ProjectStore:
         Raises:
             StoreError: If it cannot be saved.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        writer().put(Job(self, entry, loop=loop, future=future))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        writer().put(Job(self, entry, future=future))
         # A caller that is cancelled here leaves; the job stays, so what was paid for is saved.
         await future
 
@@ -355,11 +354,7 @@ def _mend(paths: ProjectPaths, error: Damaged) -> Database:
     """Set a damaged file aside untouched and save what can be read of it anew."""
     aside = _set_aside(paths.folder)
     database = Database(paths.folder)
-    count = 0
-    for key, data in salvage(aside):
-        if decode(data, key) is not None:
-            database.put_many([(key, data)])
-            count += 1
+    count = database.put_all(item for item in salvage(aside) if decode(item[1], item[0]))
     warn(f"{error} It is set aside as {aside.name}; {count:,} answers were read and kept.")
     return database
 

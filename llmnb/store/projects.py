@@ -184,7 +184,7 @@ def changes(cache_dir: Path) -> object:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in (*(folder / name for name in layout.OWN_FILES), *layout.run_files(folder)):
+    for path in (*layout.own_files(folder), *layout.run_files(folder)):
         with suppress(OSError):
             total += path.stat().st_size
     return total

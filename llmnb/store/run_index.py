@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import io
 import os
 import secrets
 import struct
@@ -216,18 +217,19 @@ class RunIndex:
         """Return the records of rows alone, having read the notes between them."""
         count = len(data) // RECORD_BYTES  # a torn record is none
         states = data[_STATE : count * RECORD_BYTES : RECORD_BYTES]
-        spans, start = [], 0
+        spans, start, file = [], 0, io.BytesIO(data)
         while (at := states.find(_NOTE, start)) >= 0:
             spans.append((start, at))
-            start = _end_of_note(data, at)
+            kind, text, size = _read_note(file, at)
+            start = at + size
             if start > count:
                 start = count  # torn
                 break
-            kind, value = _note_at(data, at)
             if kind == MODEL:
-                self.models.append((value[0], value[1]))
+                provider, model = orjson.loads(text)
+                self.models.append((provider, model))
             elif kind == CAUSE:
-                self.causes.append(Cause(*value))
+                self.causes.append(Cause(*orjson.loads(text)))
         spans.append((start, count))
         rows = b"".join([data[a * RECORD_BYTES : b * RECORD_BYTES] for a, b in spans])
         kinds = rows[_STATE::RECORD_BYTES]
@@ -366,10 +368,10 @@ def summarize(path: Path) -> RunSummary | None:
     """Return what the beginning and the end of an index tell; None where it is none of ours."""
     try:
         with files.open_to_read(path, through_links=False) as file:
-            kind, values = _read_note(file, 0)
+            kind, text, size = _read_note(file, 0)
             if kind != HEADER:
                 return None
-            header = header_in(values)
+            header = header_in(orjson.loads(text))
             if header is None or header.run_id != path.stem:
                 return None
             state = os.fstat(file.fileno())
@@ -380,7 +382,7 @@ def summarize(path: Path) -> RunSummary | None:
     return RunSummary(
         path=path,
         header=header,
-        records=max(0, records - 2 - len(orjson.dumps(values)) // RECORD_BYTES),
+        records=max(0, records - size),
         end=end,
         written=state.st_mtime,
         is_running=end is None and _is_alive(path),
@@ -415,14 +417,12 @@ def _is_alive(path: Path) -> bool:
     """Return whether the process that writes an index is there."""
     try:
         descriptor = files.open_existing(path)
-    except OSError:
+        try:
+            return not try_lock_byte(descriptor, ALIVE)
+        finally:
+            os.close(descriptor)
+    except OSError:  # it is gone, or nobody can lock here
         return False
-    try:
-        return not try_lock_byte(descriptor, ALIVE)
-    except OSError:  # nobody can lock here
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def _read_end(file: IO[bytes], records: int) -> Mapping[str, Any] | None:
@@ -431,35 +431,23 @@ def _read_end(file: IO[bytes], records: int) -> Mapping[str, Any] | None:
     last = file.read(RECORD_BYTES)
     if last[_STATE] != _TAIL:
         return None
-    (back,) = _LENGTH.unpack_from(last)
-    kind, values = _read_note(file, records - back)
-    return values if kind == END and isinstance(values, dict) else None
+    back, _ = _LENGTH_AND_KIND.unpack_from(last)
+    kind, text, _ = _read_note(file, records - back)
+    values = orjson.loads(text) if kind == END else None
+    return values if isinstance(values, dict) else None
 
 
-_LENGTH = struct.Struct("<I")
 _LENGTH_AND_KIND = struct.Struct("<IH")
 
 
-def _read_note(file: IO[bytes], number: int) -> tuple[int, Any]:
+def _read_note(file: IO[bytes], number: int) -> tuple[int, bytes, int]:
+    """Return a note's kind, its JSON, and how many records it takes; the kind 0 is of no note."""
     file.seek(number * RECORD_BYTES)
     head = file.read(RECORD_BYTES)
     length, kind = _LENGTH_AND_KIND.unpack_from(head)
     if head[_STATE] != _NOTE:
-        return 0, None
-    return kind, orjson.loads(file.read(length))
-
-
-def _note_at(data: bytes, number: int) -> tuple[int, Any]:
-    length, kind = _LENGTH_AND_KIND.unpack_from(data, number * RECORD_BYTES)
-    first = (number + 1) * RECORD_BYTES
-    return kind, orjson.loads(data[first : first + length])
-
-
-def _end_of_note(data: bytes, number: int) -> int:
-    """Return the number of the record after a note."""
-    length, kind = _LENGTH_AND_KIND.unpack_from(data, number * RECORD_BYTES)
-    following: int = number + 1 + -(-length // RECORD_BYTES) + (kind == END)
-    return following
+        return 0, b"", 0
+    return kind, file.read(length), 1 - (-length // RECORD_BYTES) + (kind == END)
 
 
 def _column(data: bytes, offset: int, code: str) -> array[int]:

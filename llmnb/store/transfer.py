@@ -118,7 +118,7 @@ def import_file(path: Path, cache_dir: Path, *, project: str | None = None) -> t
         entries = [_entry(orjson.loads(line)) for line in lines[1:]]
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror}.") from None
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, ValueError):
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError):
         raise UnreadableFile(f"{path} is not an export of llmnb's.") from None
     return _keep(entries, name, cache_dir), name
 
@@ -205,6 +205,14 @@ def _entry(line: dict[str, Any]) -> Entry:
         values[name] = (
             base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode("utf-8")
         )
-    if not isinstance(values["key"], str):
-        raise ValueError("a key is text")
+    if not all(isinstance(value, _KINDS.get(name, str)) for name, value in values.items()):
+        raise ValueError("a value of another type")
     return Entry(**values)
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("request", "raw"), bytes),
+    **dict.fromkeys(("usd", "prompt_tokens", "completion_tokens", "seconds"), int | float | None),
+    **{"created": int | float, "simulated": bool},
+}
+"""Types of an entry's fields; the others are texts."""

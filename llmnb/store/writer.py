@@ -61,15 +61,14 @@ class Job:
     is_bought: bool = True
     """False for copies from another project."""
 
-    loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[None] | None = None
+    """What somebody awaits until it is saved, on its own loop."""
 
 
 class Writer:
     """The writing thread of one process."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._saving = 0
@@ -144,8 +143,8 @@ def _notify(jobs: list[Job], error: LLMNBError | None) -> None:
     """Resolve the futures of a group, with one call into each loop."""
     loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for job in jobs:
-        if job.loop is not None and job.future is not None:
-            loops.setdefault(job.loop, []).append(job.future)
+        if job.future is not None:
+            loops.setdefault(job.future.get_loop(), []).append(job.future)
     for loop, futures in loops.items():
         try:
             loop.call_soon_threadsafe(_resolve, futures, error)
@@ -165,19 +164,15 @@ def _resolve(futures: list[asyncio.Future[None]], error: LLMNBError | None) -> N
 
 _lock = threading.Lock()
 _writer: Writer | None = None
-_MUST_LOOK = not hasattr(os, "register_at_fork")
-"""Whether the system reports no forks, so that each call compares the process's id."""
 
 
 def writer() -> Writer:
     """Return this process's writer, started on first use and after a fork."""
     global _writer
-    if _writer is not None and not _MUST_LOOK:
-        return _writer
-    with _lock:
-        if _writer is None or _writer.pid != os.getpid():
-            _writer = Writer()
-        return _writer
+    if _writer is None:
+        with _lock:
+            _writer = _writer or Writer()
+    return _writer
 
 
 def _after_fork() -> None:
@@ -192,5 +187,5 @@ if hasattr(os, "register_at_fork"):
 
 @bridge.at_exit
 def _flush_at_exit() -> None:
-    if _writer is not None and _writer.pid == os.getpid():
+    if _writer is not None:
         _writer.flush(30.0)

@@ -24,7 +24,7 @@ from llmnb import settings
 from llmnb.adapters import egress, prices
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.records import secret, secret_url
-from llmnb.targets.endpoint import registered_model
+from llmnb.targets.endpoint import check_texts, registered_model
 from llmnb.targets.target import HTTPTarget
 from llmnb.user_code import has_magic, key_offer
 from llmnb.wire.api_keys import check_key
@@ -394,11 +394,12 @@ def check_address(url: str, where: str) -> None:
         where: The argument or the variable that it was given by.
 
     Raises:
-        ConfigurationError: If it is blank, in quotes, or without a scheme.
+        ConfigurationError: If it is no text, blank, in quotes, or without a scheme.
 
     Example:
         >>> check_address("https://api.openai.com/v1", "url")
     """
+    check_texts(**{where: url})
     text = url.strip()
     if not text:
         fault = "is blank: give an address such as https://host/v1, or leave it out"

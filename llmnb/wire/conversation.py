@@ -61,13 +61,9 @@ def merge_fields(
     if "stop_tokens" in request:
         request = _renamed(request)
     body = {**params, **request, "model": model}
-    if not _TRAVEL.isdisjoint(body):
-        for name in _TRAVEL:
-            body.pop(name, None)
-    for value in body.values():
-        if value is None:
-            return {name: value for name, value in body.items() if value is not None}
-    return body
+    return {
+        name: value for name, value in body.items() if value is not None and name not in _TRAVEL
+    }
 
 
 def _renamed(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -114,8 +110,7 @@ def asked_in(
         >>> asked_in({"prompt": "Hi", "model": "m"})
         [{'role': 'user', 'content': 'Hi'}]
     """
-    is_plain = "messages" in fields and "prompt" not in fields and "input" not in fields
-    name = "messages" if is_plain else question_in(fields)
+    name = question_in(fields)
     question = fields.pop(name)
     if name != "messages":
         if not isinstance(question, str):

@@ -324,7 +324,8 @@ class OpenAIResponses(Dialect):
             raise bad_reply(raw, "has nothing in its output")
         parts, commentary = _parts(output)
         refusal = join_texts(parts, "refusal")
-        reason = _reason(body)
+        # Why it ended early, else its status.
+        reason = text_in(dict_in(body, "incomplete_details"), "reason") or text_in(body, "status")
         text = join_texts(parts, "text") or refusal
         thoughts = "\n\n".join(_thoughts(output)) or None
         calls = tuple(_tool_calls(output))
@@ -424,12 +425,6 @@ def _lacks_content(item: Mapping[str, Any]) -> bool:
     return item.get("type") == "reasoning" and not (
         item.get("encrypted_content") or _texts_in(item, "content")
     )
-
-
-def _reason(body: Mapping[str, Any]) -> str | None:
-    """Return why the answer ended: the reason where it ended early, else its status."""
-    reason = text_in(dict_in(body, "incomplete_details"), "reason")
-    return reason or text_in(body, "status")
 
 
 def usage(body: Mapping[str, Any], *, wrote: bool = True) -> Usage | None:

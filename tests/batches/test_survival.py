@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,23 @@ def test_the_same_call_again_waits_for_the_same_batch(start, sim):
     assert [len(batch.requests) for batch in sim.batches.batches.values()] == [2, 1]
 
 
+def test_an_answer_that_comes_while_a_run_begins_is_not_bought_again(start, sim, monkeypatch):
+    """What an earlier run saves at the moment when the next one looks around is found by it."""
+    sim.batches.script.polls = 10**9
+    first = start("a")
+    until_polled(sim, first)
+    read = records.open_parts
+
+    def open_parts(folder):
+        sim.batches.script.polls = 0
+        first.result(30)
+        return read(folder)
+
+    monkeypatch.setattr(records, "open_parts", open_parts)
+    assert texts(start("a")) == ["> a"]
+    assert len(sim.batches.batches) == 1
+
+
 def test_a_stop_says_once_how_to_go_on(start, sim, caplog):
     """The line names the run to attach to; further stops say nothing."""
     sim.batches.script.polls = 10**9
@@ -105,6 +123,26 @@ def test_a_stop_says_once_how_to_go_on(start, sim, caplog):
     assert [f"llmnb.attach('{run.run_id}')" in case for case in report] == [True]
 
 
+def test_a_stop_before_the_submission_does_not_claim_it(start, sim, monkeypatch, caplog):
+    """Neither the line nor the rows' errors say that the batch goes on at the provider."""
+    began = threading.Event()
+
+    async def create(self, part):
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(service.Service, "create", create)
+    run = start("a")
+    assert began.wait(30)
+    run.stop()
+    report = [*caplog.messages, run.result(30)[0].error.message]
+    assert len(report) == 2
+    for message in report:
+        assert "may not be submitted yet" in message
+        assert f"llmnb.attach({run.run_id!r})" in message
+    forget_pollers()
+
+
 _LEAVE = """
 import sys
 from llmnb.batches.start import start_batch
@@ -115,8 +153,8 @@ while not run.status().in_flight:
 """
 
 
-def test_a_process_that_ends_says_nothing(asking, sim, cache):
-    """A script that ends while its batch is under way leaves no trace on the screen."""
+def test_a_process_that_ends_says_how_to_go_on(asking, sim, cache):
+    """A script that ends while its batch is under way says so in one line, and nothing else."""
     sim.batches.script.polls = 10**9
     done = subprocess.run(
         [sys.executable, "-c", _LEAVE, asking.model],
@@ -125,8 +163,13 @@ def test_a_process_that_ends_says_nothing(asking, sim, cache):
         text=True,
         timeout=60,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert llmnb.runs()[0].state == "under way"
+    [note] = llmnb.runs()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        f"Batch run {note.run_id} goes on at the provider and will be billed: "
+        f"llmnb.attach({note.run_id!r}) or the same call again waits for it.\n"
+    )
+    assert note.state == "under way"
 
 
 def test_a_step_that_breaks_at_the_end_is_no_error(start, sim, monkeypatch):

@@ -48,7 +48,7 @@ async def test_the_callers_loop_goes_on_while_the_store_is_opened(sim, monkeypat
         assert threading.get_ident() == ours or opened.wait(30)
         return real(*given, **options)
 
-    for module in (starting, llmnb.embeddings.job):
+    for module in (starting, llmnb.embeddings.run):
         monkeypatch.setattr(module, "open_project", slow)
     answers = asyncio.ensure_future(verb())
     await loop.run_in_executor(None, reached.wait, 30)

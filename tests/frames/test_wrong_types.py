@@ -32,6 +32,15 @@ def test_an_llm_takes_texts_only(given):
         llmnb.LLM(**given)
 
 
+@pytest.mark.parametrize("url", [7, b"http://127.0.0.1", float("nan"), ["x"]])
+def test_an_address_of_a_client_is_a_text(url):
+    """
+    The sentence names what is wrong.
+    """
+    with pytest.raises(ConfigurationError, match=r"url is a text, not .*Nothing was sent"):
+        llmnb.AsyncLLM(model="openai/m", api_key="k", url=url).generate([{"prompt": "Hi"}])
+
+
 @pytest.mark.parametrize("labels", [5, None, 1.5])
 def test_labels_that_are_no_list_are_refused_in_a_sentence(labels):
     """

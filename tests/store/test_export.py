@@ -9,6 +9,7 @@ import orjson
 import pytest
 from entries import chat, entry, key_of
 
+from llmnb.errors import UnreadableFile
 from llmnb.store import projects, transfer
 from llmnb.store.project import open_project
 
@@ -86,6 +87,23 @@ def test_an_export_comes_back_byte_for_byte(root, tmp_path):
 
     there = open_project("q", tmp_path / "other").lookup([key_of(1), key_of(2)])
     assert list(there.values()) == list(projects.each(paths))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("usd", "1"), ("created", None), ("request", 5), ("key", 7), ("raw", None)]
+)
+def test_an_export_with_a_value_of_another_kind_is_refused(root, tmp_path, field, value):
+    """Nothing of it is kept: one wrong figure would be in the way of every list of projects."""
+    path = tmp_path / "out.jsonl"
+    transfer.export_project(filled(root, entry(1), entry(2)), path)
+    head, first, second = path.read_bytes().splitlines(keepends=True)
+    wrong = orjson.dumps({**orjson.loads(second), field: value})
+    path.write_bytes(head + first + wrong)
+
+    with pytest.raises(UnreadableFile, match="not an export"):
+        transfer.import_file(path, tmp_path / "other")
+
+    assert projects.list_projects(tmp_path / "other") == []
 
 
 def test_a_file_is_replaced_only_by_a_whole_file(root, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import pickle
@@ -20,6 +21,7 @@ import pytest
 from entries import entry, key_of
 
 from llmnb.adapters import file_lock
+from llmnb.adapters.diskcache import salvage
 from llmnb.errors import StoreError
 from llmnb.store import layout, projects, usage
 from llmnb.store.project import Databases, databases, open_project
@@ -123,6 +125,7 @@ async def test_aput_returns_when_the_answer_is_on_disk(root):
 
 KILLED = """
 import asyncio
+import contextlib
 async def main():
     store = open_project("p", root)
     for start in range(0, 100_000, 8):
@@ -318,6 +321,18 @@ def test_a_damaged_database_is_set_aside_and_what_can_be_read_is_kept(root, dama
         (aside,) = store.folder.glob("cache.db.damaged-*-0")
         assert aside.read_bytes() == damaged
         assert any("set aside" in str(warning.message) for warning in said)
+
+
+def test_a_number_that_damage_made_huge_keeps_no_reading_from_its_end(root):
+    """Of a damaged database the other answers are read, and soon."""
+    store = open_project("p", root)
+    store.commit([entry(number) for number in range(3)])
+    databases.forget(store.folder)
+    with contextlib.closing(sqlite3.connect(store.folder / "cache.db")) as connection:
+        connection.execute("UPDATE Cache SET rowid = ? WHERE key = ?", (2**60, key_of(2)))
+        connection.commit()
+
+    assert [key for key, _ in salvage(store.folder / "cache.db")] == [key_of(0), key_of(1)]
 
 
 def test_a_process_killed_while_it_makes_a_database_leaves_none(root):

@@ -180,7 +180,7 @@ def load(path: Path, cache_dir: Path) -> int:
     first = Entry(key="-", request=b"", raw=b"", dialect="", provider="", model="", quality="bad")
     store.commit([first], is_bought=False)
     database = databases.open(store.paths)
-    database.delete_many(["-"])
+    database.delete("-")
     database.put_many((key, text.encode("utf-8")) for key, text in rows.items())
     return len(rows)
 

@@ -51,7 +51,16 @@ WORKING = {
 }
 CALL_ITEM = {"type": "function_call", "call_id": "c1", "name": "now", "arguments": "{}"}
 
+SIGNED = [{**CALLS[0], "extra_content": {"google": {"thought_signature": "c2ln"}}}]
+
 LOOPS = {
+    "signed calls": (
+        "gemini",
+        "chat/completions",
+        chat("tool_calls", tool_calls=SIGNED),
+        chat(content="It is noon."),
+        lambda body: body["messages"][1]["tool_calls"] == SIGNED,
+    ),
     "reasoning_content": (
         "deepseek",
         "chat/completions",
@@ -133,6 +142,20 @@ def test_nobody_is_sent_anothers_thoughts(model):
     call = resolve(model, api_key="k").call(request_with(thinking_turn()), {})
 
     assert (b"The clock." in call.wire) is (model == "deepseek/m")
+
+
+@pytest.mark.parametrize("model", ["gemini/m", "openai/m", "mistral/m"])
+def test_nobody_else_is_sent_what_gemini_has_sealed(model):
+    """
+    A field that they do not know would be refused; a turn that is read again is the same turn.
+    """
+    (call,) = messages_of([{"role": "assistant", "tool_calls": SIGNED}])[0].tool_calls
+    turn = Message(role="assistant", tool_calls=(call,), provider="gemini")
+
+    sent = resolve(model, api_key="k").call(request_with(turn), {})
+
+    assert (b"c2ln" in sent.wire) is (model == "gemini/m")
+    assert Message.of(turn.body()) == turn
 
 
 def test_an_answer_kept_without_the_thoughts_is_used():
