@@ -15,8 +15,10 @@ repr, log or message.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import difflib
+import io
 import os
 import sys
 import threading
@@ -202,6 +204,11 @@ def project_name(argument: str | None = None) -> str:
     return _current.project_name or environment("LLMNB_PROJECT") or DEFAULT_PROJECT
 
 
+def budget_usd(argument: float | None = None) -> float | None:
+    """Return the dollars that a run may spend; None where nobody has said."""
+    return _current.budget_usd if argument is None else argument
+
+
 def cache_dir(argument: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder that holds all projects, made absolute."""
     chosen = argument or _current.cache_dir or environment("LLMNB_CACHE_DIR") or DEFAULT_CACHE_DIR
@@ -212,22 +219,28 @@ _dotenv_cache: tuple[tuple[str, float] | None, dict[str, str]] = (None, {})
 
 
 def _dotenv() -> dict[str, str]:
-    """Read the nearest ``.env`` upwards; read again only when the file has changed."""
+    """Read the nearest ``.env`` upwards, if we may; read again only when the file has changed."""
     global _dotenv_cache
     try:
         folder = Path.cwd()  # it may have been deleted under us
         paths = (str(place / ".env") for place in (folder, *folder.parents))
         path = next(filter(os.path.isfile, paths))
         stamp = (path, os.stat(path).st_mtime)
+        if _dotenv_cache[0] != stamp:
+            _dotenv_cache = (stamp, _variables_in(Path(path).read_bytes()))
     except (OSError, StopIteration):
         return {}
-    if _dotenv_cache[0] != stamp:
-        import dotenv
-
-        values = dotenv.dotenv_values(path, interpolate=False)
-        known = {name: value for name, value in values.items() if value is not None}
-        _dotenv_cache = (stamp, known)
     return _dotenv_cache[1]
+
+
+def _variables_in(file: bytes) -> dict[str, str]:
+    """Return the variables in the bytes of a ``.env`` file, in any encoding that editors write."""
+    import dotenv
+
+    is_utf16 = file.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # PowerShell's
+    text = file.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
+    values = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _colab_secret(name: str) -> str | None:

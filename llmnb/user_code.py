@@ -10,7 +10,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import FrameType, TracebackType
+from itertools import takewhile
+from traceback import walk_tb
+from types import FrameType
 from typing import Any
 
 from llmnb.display.escape import visible, visible_lines
@@ -117,9 +119,10 @@ def short_traceback(error: BaseException) -> list[str]:
         >>> short_traceback(ValueError("red \x1b[31m"))
         ['ValueError: red \\x1b[31m']
     """
+    before_ours = takewhile(lambda place: not _is_ours(place[0]), walk_tb(error.__traceback__))
     frames = [
         (frame, line)
-        for frame, line in _before_ours(error.__traceback__)
+        for frame, line in before_ours
         if _is_persons(frame) and "get_ipython().run_" not in _code(frame, line)
     ]
     shown = frames if len(frames) < 2 else [frames[0], frames[-1]]
@@ -130,7 +133,7 @@ def has_other_cause(error: BaseException) -> bool:
     """Whether an error was raised because of another one that the person's own code raised."""
     cause = error.__cause__
     while cause is not None:
-        if any(_is_persons(frame) for frame, _ in _frames(cause.__traceback__)):
+        if any(_is_persons(frame) for frame, _ in walk_tb(cause.__traceback__)):
             return True
         cause = cause.__cause__
     return False
@@ -146,19 +149,6 @@ def message(error: BaseException) -> str:
     text = "\n".join([str(error), *getattr(error, "__notes__", ())])
     text = visible_lines(text.strip("\n"))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _frames(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
-    while traceback is not None:
-        yield traceback.tb_frame, traceback.tb_lineno
-        traceback = traceback.tb_next
-
-
-def _before_ours(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
-    for frame, line in _frames(traceback):
-        if _is_ours(frame):
-            return
-        yield frame, line
 
 
 def _code(frame: FrameType, line: int) -> str:

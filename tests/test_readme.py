@@ -18,7 +18,7 @@ from needs import ROOT
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
 
 TICKETS = """
-import pandas, pydantic
+import llmnb, pandas, pydantic
 df = pandas.DataFrame({
     "subject": ["No light", "Late again"],
     "body": ["The charger is broken.", "My parcel is late."],

@@ -46,6 +46,37 @@ def test_dotenv_is_looked_for_upwards_and_read_again_when_changed(monkeypatch, t
     assert settings.find_key("some", ["SOME_KEY"]) == "one"
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "SOME_KEY=one\r\n".encode("utf-8-sig"),
+        "SOME_KEY=one\r\n".encode("utf-16"),
+        "# für alle\nSOME_KEY=one\n".encode("latin-1"),
+    ],
+)
+def test_dotenv_is_read_as_whichever_editor_wrote_it(tmp_path, file):
+    """
+    With Notepad's mark, in PowerShell's UTF-16, with a comment in an older encoding.
+    """
+    (tmp_path / ".env").write_bytes(file)
+
+    assert settings.find_key("some", ["SOME_KEY"]) == "one"
+
+
+def test_a_dotenv_that_may_not_be_read_is_passed_over(tmp_path, monkeypatch):
+    """
+    It belongs to somebody else, in a folder above, and is no reason to end a call.
+    """
+    (tmp_path / ".env").write_text("SOME_KEY=one\n")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(settings.Path, "read_bytes", refuse)
+
+    assert settings.find_key("some", ["SOME_KEY"]) is None
+
+
 def test_dotenv_does_not_change_the_environment(tmp_path, monkeypatch):
     """
     Reading a file is no reason for other programs to see it.

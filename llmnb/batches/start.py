@@ -80,13 +80,12 @@ def start_batch(
             "mode='batch' asks one model: there is no falling back within a batch. "
             "Nothing was sent."
         )
-    budget = options["budget_usd"]
     setting = _Setting(
         asking=asking,
         target=target,
         service=Service(target),
         store=open_project(options["project_name"], options["cache_dir"], share=options["share"]),
-        budget_usd=settings.current().budget_usd if budget is None else budget,
+        budget_usd=settings.budget_usd(options["budget_usd"]),
         good_finish=options["good_finish"] or (),
     )
     rows: list[BatchRow] = []

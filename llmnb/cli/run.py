@@ -30,7 +30,7 @@ from llmnb.frames.csv_tables import CSVTable
 from llmnb.frames.excel_tables import EXCEL_FORMATS, LONGEST_TEXT, ExcelTable, refuse_unfit
 from llmnb.frames.tables import format_of, table_writer, taken
 from llmnb.generation.results import refused_addresses
-from llmnb.progress import Bars, TwoBars
+from llmnb.progress import Bars, Interrupts, TwoBars
 from llmnb.running import planning
 from llmnb.running.start import start
 from llmnb.signatures import add_options
@@ -69,7 +69,6 @@ def run(options: argparse.Namespace) -> int:
     columns = _columns(questions, options, out, by_groups)
     job = (GroupJob if by_groups else RowJob)(questions, options.into)
     announce(options.model, options.url)
-    interrupted = False
     shown: Bars = False if options.quiet else "auto"
     # A file that cannot be written is an error before anything is sent.
     with table_writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
@@ -80,19 +79,14 @@ def run(options: argparse.Namespace) -> int:
             streams=True,
             header=RunHeader(verb="llmnb run", prompt=options.prompt or "", column=options.into),
         )
-        with TwoBars(run, shown) as bars:
-            try:
-                job.write(run, writer, bars)
-            except KeyboardInterrupt:
-                interrupted = True
-                run.stop()
-                writer.is_kept = True
-                job.write(run, writer, bars)
+        # An interrupt stops the run; what is raised between two rows would part rows and answers.
+        with TwoBars(run, shown) as bars, Interrupts(run) as interrupts:
+            job.write(run, writer, bars)
     status = run.status()
     if not options.quiet:
         print(text.receipt(status, job.first_rows))
         print(f"\nanswers in {out}, column {visible(options.into)}")
-    if interrupted:
+    if interrupts.count:
         print(
             f"Stopped: {status.completed - status.counts.num_stopped:,} rows have their outcome. "
             "Type the same command again: only what is missing is asked.",

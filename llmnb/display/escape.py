@@ -45,11 +45,14 @@ def visible(text: object, *, longest: int | None = None) -> str:
     if whole.isprintable():
         return whole
     return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _HIDDEN and character not in _JOINERS
-        else character
+        character.encode("unicode_escape").decode() if hides(character) else character
         for character in whole
     )
+
+
+def hides(character: str) -> bool:
+    """Whether a character is never seen: a control, a direction, a line break, half of another."""
+    return unicodedata.category(character) in _HIDDEN and character not in _JOINERS
 
 
 def summary(kind: str, text: str, *, longest: int = 200) -> str:

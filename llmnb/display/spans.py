@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from llmnb.display.escape import hides
 
 Span = tuple[str, str]
 """Kinds, by blanks, and a text. Kinds are ``fill`` (from a cell), ``mark`` (found), ``ins``,
@@ -23,24 +23,6 @@ LINE = 400
 
 LONGEST = 100_000
 """Characters of a text that a page ever gets; copying takes all of it."""
-
-_SHOWN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-_JOINERS = "\u200c\u200d\u00ad"
-
-
-def _hidden_characters() -> re.Pattern[str]:
-    hidden = (
-        chr(code)
-        for code in itertools.chain(
-            range(0x10000), range(0xE0000, 0xE0200), range(0x11000, 0x1D200)
-        )
-        if unicodedata.category(chr(code)) in _SHOWN_CATEGORIES
-    )
-    kept = frozenset("\n\t" + _JOINERS)
-    return re.compile("[" + "".join(re.escape(sign) for sign in hidden if sign not in kept) + "]")
-
-
-_HIDDEN = _hidden_characters()
 
 
 def spans(text: str, ranges: Iterable[Range] = ()) -> list[Span]:
@@ -82,14 +64,15 @@ def _segments(length: int, ranges: list[Range]) -> Iterator[tuple[int, int, str]
 
 def _visible(text: str, kinds: str) -> Iterator[Span]:
     text = text.replace("\r\n", "\n")
-    done = 0
-    for hidden in _HIDDEN.finditer(text):
-        if hidden.start() > done:
-            yield kinds, text[done : hidden.start()]
-        yield f"{kinds} hid".lstrip(), f"{ord(hidden[0]):02x}"
-        done = hidden.end()
-    if done < len(text):
-        yield kinds, text[done:]
+    if text.replace("\n", "").replace("\t", "").isprintable():  # most are
+        if text:
+            yield kinds, text
+        return
+    for is_hidden, part in itertools.groupby(text, lambda sign: hides(sign) and sign not in "\n\t"):
+        if is_hidden:
+            yield from ((f"{kinds} hid".lstrip(), f"{ord(sign):02x}") for sign in part)
+        else:
+            yield kinds, "".join(part)
 
 
 def block(text: str, ranges: Iterable[Range] = (), *, shown: int = SHOWN) -> dict[str, Any]:

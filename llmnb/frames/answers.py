@@ -104,8 +104,7 @@ class AnswerForm:
 
     def recipe(self) -> dict[str, Any]:
         """Return in values of JSON how the columns are made; empty where that cannot be said."""
-        library = self.source.library
-        return recipe_of(self.options, self.output, labels=self.labels, library=library)
+        return recipe_of(self.options, self.output, self.labels, self.source.library)
 
     @property
     def names(self) -> list[Hashable]:

@@ -86,7 +86,7 @@ def plan(table: Any, prompt: Hashable | None, keywords: Keywords) -> Plan:
     work = pack(question, table.npartitions)
     plans = _computed(plan_partition, _needed_columns(table, job.questions.fields), work)
     whole = _sum(plans, question)
-    return dataclasses.replace(whole, budget_usd=_budget(keywords))
+    return dataclasses.replace(whole, budget_usd=settings.budget_usd(keywords.get("budget_usd")))
 
 
 def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
@@ -231,16 +231,11 @@ def _question(
     return _with_settings(question, table.npartitions), job
 
 
-def _budget(options: Keywords) -> float | None:
-    budget: float | None = options.get("budget_usd")
-    return settings.current().budget_usd if budget is None else budget
-
-
 def _with_settings(question: Question, partitions: int) -> Question:
     """Return the question with the settings of this process: workers have their own."""
     current, options = settings.current(), question.options
     travels = {name: value for name, value in options.items() if name not in _LIMITS}
-    if (budget := _budget(options)) is not None:
+    if (budget := settings.budget_usd(options.get("budget_usd"))) is not None:
         travels["budget_usd"] = budget / max(1, partitions)
     for name in _SETTINGS:
         if options.get(name) is None and (value := getattr(current, name)) is not None:

@@ -74,19 +74,18 @@ class PandasSource(TableSource):
         frame = self.table
         if into is None or not isinstance(frame, pd.DataFrame):
             return
-        labels = [_label(frame, name) for name in names]
-        for name, label in zip(names, labels, strict=True):
-            if (count := list(frame.columns).count(label)) > 1:
+        columns, own, taken = list(frame.columns), _written(frame), []
+        for name in names:
+            label = _label(frame, name)
+            if (count := columns.count(label)) > 1:
                 raise InputError(
                     f"The frame has {count} columns named {name!r}, so the answers cannot go into "
                     "one: choose another name for into=…. Nothing was sent."
                 )
-        if not overwrite:
-            own, columns = _written(frame), set(frame.columns)
-            present = [label for label in labels if label in columns]
-            taken = [label for label in present if overwriting.noted(label) not in own]
-            if taken:
-                raise overwriting.would_replace(taken, call)
+            if count and overwriting.noted(label) not in own:
+                taken.append(label)
+        if taken and not overwrite:
+            raise overwriting.would_replace(taken, call)
 
     def written(self) -> set[str]:
         """Return the names that the frame's `attrs` hold."""
@@ -113,8 +112,9 @@ class PandasSource(TableSource):
         """Return columns as a series, a frame, or a copy of the whole frame with them."""
         if into and isinstance(self.table, pd.DataFrame):
             frame = self.table.copy()
-            labels = [_label(frame, name) for name in columns]
-            for label, column in zip(labels, columns.values(), strict=True):
+            labels = []
+            for name, column in columns.items():
+                labels.append(label := _label(frame, name))
                 frame[label] = self._series(column, frame.index, label).array
             _sign(frame, labels, self._run_id)
             return frame

@@ -126,9 +126,7 @@ def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> p
     kind = _as_series(without_values.form.table([])).dtype
 
     def answered(values: pl.Series) -> pl.Series:
-        is_table = isinstance(values.dtype, pl.Struct) and prompt != WHOLE
-        table = values.struct.unnest() if is_table else values
-        return _answers(make(table, prompt, keywords), kind)
+        return _answers(make(values, prompt, keywords), kind)
 
     answers = expr.map_batches(answered, return_dtype=kind)
     return answers.alias(str(without_values.options.name))

@@ -43,8 +43,16 @@ class PolarsSource(TableSource):
         if isinstance(table, pl.DataFrame):
             names = table.columns
             return Columns(len(table), names, lambda position: _cells(table.to_series(position)))
-        names = ["", table.name] if table.name else [""]
-        return Columns(len(table), names, lambda _: _cells(table))
+        kind = table.dtype
+        fields = [field.name for field in kind.fields] if isinstance(kind, pl.Struct) else []
+        own = [table.name] if table.name and table.name not in fields else []
+        names = ["", *own, *fields]
+
+        def read(position: int) -> list[Any]:
+            name = names[position]
+            return _cells(table.struct.field(name) if name in fields else table)
+
+        return Columns(len(table), names, read)
 
     def rows_at(self, positions: Sequence[int]) -> PolarsSource:
         """Return a table of some rows."""

@@ -14,7 +14,7 @@ from llmnb.engine.source import InMemory
 from llmnb.errors import InputError
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example, Options
-from llmnb.frames.table_source import Columns, name_of, refuse_column
+from llmnb.frames.table_source import Columns, name_of
 from llmnb.frames.template import Template, conversation, last_text, listed, prompt_template
 from llmnb.running.preparer import sample
 from llmnb.wire.json_text import json_text
@@ -73,7 +73,6 @@ class Questions(InMemory):
         else:
             texts = {}
             for own in prompts or [prompt]:
-                refuse_column(own)
                 template = _template(own, columns, is_constant_fine=images is not None)
                 templates[own] = template
                 for name in template.fields:

@@ -13,18 +13,14 @@ from llmnb.errors import ConfigurationError
 from llmnb.frames.options import Options, options_of
 from llmnb.schemas import Output, QuotedOutput, output_of, quoted
 
-_PLAIN = {kind.__name__: kind for kind in (bool, int, float, str)}
+_PLAIN = {"bool": bool, "int": int, "float": float, "str": str}
 
 _KEPT = ("details", "on_error", "n")
 """Options that decide which columns there are."""
 
 
 def recipe_of(
-    options: Options,
-    output: Output | None,
-    *,
-    labels: Sequence[Any] | None,
-    library: str,
+    options: Options, output: Output | None, labels: Sequence[Any] | None, library: str
 ) -> dict[str, Any]:
     """Return in values of JSON how columns are made; empty where JSON cannot hold it.
 

@@ -61,9 +61,6 @@ class TableSink(ABC):
     cut = 0
     """Cells written in part, because the format takes no longer ones."""
 
-    is_kept = False
-    """Whether what was written is kept even where the writing ends with an error."""
-
     def __init__(self, draft: Path, columns: Sequence[str]) -> None:
         self._draft, self._columns = draft, list(columns)
 

@@ -152,7 +152,7 @@ def table_writer(
 ) -> Iterator[TableSink]:
     """Write a table beside its final place and move it there when it is whole.
 
-    When the block ends with an error the draft is removed, unless it `is_kept`.
+    When the block ends with an error the draft is removed.
 
     Args:
         path: Where it is to stand.
@@ -179,7 +179,7 @@ def table_writer(
             is_whole = True
         finally:
             sink.close()
-            if is_whole or sink.is_kept:
+            if is_whole:
                 files.replace_file(draft, path)
     finally:
         with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ import datetime
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Real
+from numbers import Number
 from typing import Any, Self
 
 from llmnb.errors import InputError, UnknownField
@@ -200,12 +200,13 @@ def cell_text(cell: Any) -> str | None:
 
 
 def is_missing(cell: Any) -> bool:
-    """Return whether a cell is missing: None, NaN, NaT or pandas' NA."""
+    """Return whether a cell is missing: None, NaT, pandas' NA, or a NaN, a decimal's too."""
     if cell is None:
         return True
-    if isinstance(cell, (float, Real)):
-        return bool(cell != cell)  # only NaN differs from itself
-    return type(cell).__name__ in ("NAType", "NaTType")
+    kind = type(cell).__name__
+    if isinstance(cell, (float, Number)) or kind == "datetime64":  # which is numpy's
+        return bool(cell != cell)  # only NaN and NaT differ from themselves
+    return kind in ("NAType", "NaTType")
 
 
 _NEVER_MISSING = frozenset((str, int, bool, type(None)))

@@ -15,6 +15,7 @@ from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import OUTCOMES
 from llmnb.notebook import explorer_view as view
 from llmnb.notebook.explorer_row import OpenRow, name_shown
+from llmnb.notebook.job_queue import JobQueue
 from llmnb.notebook.request_surface import RequestSurface
 from llmnb.notebook.surface import Bundle
 
@@ -51,24 +52,21 @@ class ExplorerWidget(RequestSurface):
         self._version = 0
         self._was_shown: Any = None
         self._ended = threading.Event()
-        self._wanted = threading.Event()
+        self._news = JobQueue()
         line = "This card cannot be drawn here: use the explorer in code."
         super().__init__(snapshot={"kind": "explorer", "line": line})
-        self._end_listening = explorer.listen(self._wanted.set)
-        for act, name in ((self._draw, "llmnb-explorer"), (self._follow, "llmnb-explorer-look")):
-            threading.Thread(target=act, name=name, daemon=True).start()
+        self._end_listening = explorer.listen(self._on_change)
+        threading.Thread(target=self._follow, name="llmnb-explorer", daemon=True).start()
 
     # ------------------------------------------------------------------- its threads
 
-    def _draw(self) -> None:
+    def _on_change(self) -> None:
+        self._news.put(self._publish, only="publish")
+
+    def _publish(self) -> None:
         """Tell the pages of changes, a few times a second at most."""
-        while not self._ended.is_set():
-            if self._wanted.wait(REST_SECONDS):
-                self._wanted.clear()
-                if self._ended.is_set():
-                    return
-                self._jobs.put(self._tell_state, only="state")
-                self._ended.wait(DRAW_SECONDS)
+        self._jobs.put(self._tell_state, only="state")
+        self._ended.wait(DRAW_SECONDS)
 
     def _follow(self) -> None:
         """Compare two runs, then take answers that come, for as long as the widget is open."""
@@ -84,7 +82,7 @@ class ExplorerWidget(RequestSurface):
             took = Clock.monotonic() - began
             is_running = self._explorer.source.is_running
             if not is_running and (has_changed or was_running):
-                self._wanted.set()
+                self._on_change()
                 self.renew()
             was_running = is_running
             pause = max(LOOK_SECONDS if is_running else REST_SECONDS, RESTS * took)
@@ -103,7 +101,6 @@ class ExplorerWidget(RequestSurface):
     def on_close(self) -> None:
         """End a search, and what listens."""
         self._ended.set()
-        self._wanted.set()
         self._explorer.stop()
         self._end_listening()
 
@@ -205,4 +202,4 @@ class ExplorerWidget(RequestSurface):
     def _do_retry(self, position: int) -> None:
         self._explorer.source.retry(self._checked(position))
         self._explorer.refresh()
-        self._wanted.set()
+        self._on_change()

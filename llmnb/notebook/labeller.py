@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -19,6 +20,11 @@ from llmnb.notebook.surface import Bundle
 
 RENEW_SECONDS = 2.0
 """What a saved notebook keeps is put anew this long after a label, and when all are done."""
+
+_shown: weakref.WeakValueDictionary[tuple[Path, str], LabellerWidget] = (
+    weakref.WeakValueDictionary()
+)
+"""The card of each question that is on display: a cell that is run again leaves none behind."""
 
 
 class LabellerWidget(RequestSurface):
@@ -146,29 +152,15 @@ class LabellerWidget(RequestSurface):
         return {"text/html": self.labeller._repr_html_(), "text/plain": str(self.labeller)}
 
     def _ipython_display_(self) -> None:
-        _close_others(self)
+        store = self.labeller.rows.store
+        question = store.project.labels, store.question
+        earlier = _shown.get(question)
+        if earlier is not None and earlier is not self:
+            earlier.close()
+        _shown[question] = self
         super()._ipython_display_()
 
     def on_close(self) -> None:
         """Say that it is closed."""
         self._renewing.cancel()
         self.set_traits_safely(state="closed")
-
-
-_shown: weakref.WeakSet[LabellerWidget] = weakref.WeakSet()
-"""Cards on display."""
-
-
-def _close_others(card: LabellerWidget) -> None:
-    """Close the cards of the same question: a cell that is run again leaves none behind."""
-    store = card.labeller.rows.store
-    for other in list(_shown):
-        theirs = other.labeller.rows.store
-        if (
-            other is not card
-            and theirs.project == store.project
-            and (theirs.question == store.question)
-        ):
-            _shown.discard(other)
-            other.close()
-    _shown.add(card)

@@ -51,17 +51,11 @@ def plain_line_magic(method: Callable[..., Any]) -> Any:
     return no_var_expand(line_magic(plain_interrupts(method)))
 
 
-_declaring: Any = magic_arguments  # it carries no types
+arguments: Callable[[], Callable[[F], F]] = magic_arguments.magic_arguments
+"""Declare a magic that takes arguments; stands above those of `argument`."""
 
-
-def arguments() -> Callable[[F], F]:
-    """Declare a magic that takes arguments; stands above those of `argument`."""
-    return _declaring.magic_arguments()  # type: ignore[no-any-return]
-
-
-def argument(*names: str, **described: Any) -> Callable[[F], F]:
-    """Declare one argument of a magic, as `argparse` describes it."""
-    return _declaring.argument(*names, **described)  # type: ignore[no-any-return]
+argument: Callable[..., Callable[[F], F]] = magic_arguments.argument
+"""Declare one argument of a magic, as `argparse` describes it."""
 
 
 FROM_TABLE = ("max_tokens", "temperature", "max_wait", "good_finish", "burst")

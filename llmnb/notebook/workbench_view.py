@@ -278,16 +278,13 @@ def _rail(bench: Workbench) -> dict[str, Any]:
         done = {"reused": rows.reused, "merged": rows.merged, "done": rows.answered}
         parts = {**done, "failed": rows.failed}
         return {
-            "parts": [[name, round(100 * part / whole, 2)] for name, part in parts.items()],
+            "parts": [[name, round(part / whole, 4)] for name, part in parts.items()],
             "says": f"{rows.completed:,} of {counted(whole, 'row')} done",
         }
     if bench.estimates is None or (bench.error is not None and bench.current is None):
         return {"parts": [], "says": "What running would send"}
-    progress = plan_card.figures(bench.estimates.whole)["progress"]
-    return {
-        "parts": [[name, round(100 * part, 2)] for name, part in progress["parts"]],
-        "says": progress["says"],
-    }
+    progress: dict[str, Any] = plan_card.figures(bench.estimates.whole)["progress"]
+    return progress
 
 
 def _line(

@@ -248,7 +248,6 @@ def plan(
     known = [high for high in highs if high is not None]
     limits, account = limits_in(options)
     limits = limits.intersect(account).intersect(preparer.limits.get(targets[0].pool, Limits()))
-    budget = options["budget_usd"]
     return Plan(
         model=names_of(targets),
         project=store.name,
@@ -260,7 +259,7 @@ def plan(
         max_requests_per_minute=limits.requests_per_minute,
         max_tokens_per_minute=limits.tokens_per_minute,
         max_concurrent_requests=limits.concurrency or targets[0].limits.concurrency,
-        budget_usd=settings.current().budget_usd if budget is None else budget,
+        budget_usd=settings.budget_usd(options["budget_usd"]),
         prices_date=prices.prices_date(),
         duplicates=asking.duplicates,
     )

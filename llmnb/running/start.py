@@ -75,7 +75,7 @@ def start(
         isinstance(requests, list) and bool(requests) and all(map(names_its_model, requests))
     )
     configured = settings.current()
-    budget = configured.budget_usd if options["budget_usd"] is None else options["budget_usd"]
+    budget = settings.budget_usd(options["budget_usd"])
     patience: dict[str, float] = {}
     wait = configured.max_wait if options["max_wait"] is None else options["max_wait"]
     if wait is not None:

@@ -351,3 +351,42 @@ def test_ctrl_c_saves_what_there_is_and_the_next_run_asks_the_rest(sim, table, t
     assert run(table, "--prompt", "text", "--out", out) == 0
     assert all(row["response"] for row in read(out))
     assert not duplicates(sim.ledger, of="finished")
+
+
+INTERRUPTED = """
+import signal, sys, threading
+from llmnb.cli import main
+from llmnb.engine.handle import last_run
+from llmnb.frames.csv_tables import CSVSink
+
+write, written = CSVSink.write, []
+
+def interrupted_write(self, row, added={}):
+    while not written and last_run().status().completed < 20:
+        threading.Event().wait(0.01)  # many outcomes are there, to be written one by one
+    written.append(row)
+    write(self, row, added)
+    if len(written) == 10:
+        signal.raise_signal(signal.SIGINT)
+
+CSVSink.write = interrupted_write
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_between_two_rows_leaves_each_answer_in_its_row(sim, table, tmp_path):
+    """
+    Also where outcomes wait to be written: none is lost, and none moves up.
+    """
+    out = tmp_path / "out.csv"
+    command = [sys.executable, "-c", INTERRUPTED, "run", str(table), "--prompt", "text"]
+    command += ["--model", "openai/m", "--out", str(out), "--concurrency", "30"]
+    sim.hold(lambda request: int(request.prompt.removeprefix("row ")) >= 20)
+    with started(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        _, said = child.communicate(timeout=60)
+
+    assert child.returncode == 130, said
+    rows = read(out)
+    assert [row["text"] for row in rows] == [f"row {number}" for number in range(30)]
+    answers = [f"answer to row {number}" for number in range(20)]
+    assert [row["response"] for row in rows] == [*answers, *[""] * 10]

@@ -97,6 +97,22 @@ def test_simple_cells_are_their_text(cell, text):
     assert cell_text(cell) == text
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *(None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, complex("nan")),
+        *(decimal.Decimal("NaN"), np.datetime64("NaT"), np.timedelta64("NaT")),
+    ],
+)
+def test_what_pandas_calls_missing_has_no_text(cell):
+    """
+    So that nothing is asked, and paid, about "NaN" or "NaT".
+    """
+    assert pd.isna(cell)
+    assert cell_text(cell) is None
+    assert source_of(pd.Series([cell], dtype=object)).columns().texts("") == [None]
+
+
 @pytest.mark.parametrize("value", [datetime.timedelta(0), datetime.timedelta(microseconds=-1)])
 def test_spans_of_time_are_written_as_pandas_writes_them(value):
     """

@@ -378,7 +378,7 @@ def test_a_question_has_one_name(frame):
     """
     A list of columns is refused, and no label is kept under its text.
     """
-    with pytest.raises(InputError, match=r"one name, not \['mood'\]"):
+    with pytest.raises(InputError, match="given by its name, not as list"):
         frame.llm.label(["mood"], LABELS)
 
 

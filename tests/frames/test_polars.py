@@ -103,6 +103,18 @@ def test_series_are_asked_by_their_values(sim):
     assert series.llm.generate("Say {word}").to_list() == ["> Say a", None]
 
 
+def test_a_series_of_structs_knows_their_fields_by_name(sim):
+    """
+    `{}` is the whole struct, and so is the series' name unless a field has it.
+    """
+    series = pl.DataFrame({"t": ["a", None], "n": [1, 2]}).to_struct("both")
+
+    assert series.llm.generate("{t}:{n}").to_list() == ["> a:1", "> :2"]
+    assert series.llm.generate("{t}").to_list() == ["> a", None]
+    assert series.llm.generate("{both}")[0] == '> {"t":"a","n":1}'
+    assert series.alias("t").llm.generate("{t}").to_list() == ["> a", None]
+
+
 def test_errors_are_missing_reported_or_raised(sim):
     """
     As in pandas; what is raised carries the partial table.

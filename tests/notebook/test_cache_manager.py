@@ -906,3 +906,26 @@ def test_when_the_page_goes_it_leaves_nothing_behind(save, manage, browser):
     browser.until(lambda: shown.locator("*").count() == 0)
 
     assert browser.errors == []
+
+
+@pytest.mark.browser
+def test_copying_leaves_the_focus_where_it_is(save, manage, browser):
+    """
+    Also in a page without a clipboard, and in a host such as marimo, which shows cards in a
+    shadow root.
+    """
+    save("p", chat(1, "asked", "answered"))
+    shown = browser.show(manage().manager, name="copied", in_shadow=True)
+    browser.until(lambda: shown.locator("tbody tr").count() == 1)
+    shown.get_by_role("button", name="p", exact=True).click()
+    browser.until(lambda: shown.locator("li.hit").count() == 1)
+    shown.locator("li.hit .p").click()
+    copy = shown.get_by_role("button", name="Copy key")
+    copy.focus()
+
+    browser.page.keyboard.press("Enter")
+
+    said = shown.locator(".key").inner_text
+    browser.until(lambda: "Copied" in said() or "Not copied" in said())
+    focused = "document.activeElement.shadowRoot?.activeElement?.dataset.says"
+    assert browser.page.evaluate(focused) == "Copy key"

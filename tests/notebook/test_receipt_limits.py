@@ -41,4 +41,4 @@ def test_a_run_without_limits_says_nothing_of_them():
     """
     A heading with nothing below it tells nobody anything.
     """
-    assert "Limits" not in lines_of()
+    assert "Limits" not in lines_of(requests_from="", tokens_from="")

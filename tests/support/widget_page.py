@@ -27,14 +27,16 @@ body { margin: 20px; background: var(--jp-layout-color0); color: var(--jp-ui-fon
   font: 13px/1.45 var(--jp-ui-font-family); }
 </style></head><body></body></html>"""
 
-RENDER = """async ({ id, esm, css, state, width }) => {
+RENDER = """async ({ id, esm, css, state, width, inShadow }) => {
   const style = document.createElement("style");
   style.textContent = css;
   document.head.append(style);
   const el = document.createElement("div");
   el.id = id;
   el.style.width = `${width}px`;
-  document.body.append(el);
+  const host = document.createElement("div");
+  document.body.append(host);
+  (inShadow ? host.attachShadow({ mode: "open" }) : host).append(el);
   const listeners = {};
   const model = {
     get: (name) => state[name],
@@ -107,7 +109,9 @@ class WidgetPage:
         widget._handle_custom_msg(content, [])
         self._heard.add(name)
 
-    def show(self, widget: Any, *, name: str = "widget", width: int = 760) -> Any:
+    def show(
+        self, widget: Any, *, name: str = "widget", width: int = 760, in_shadow: bool = False
+    ) -> Any:
         """Render a widget, and wait until it knows that it is heard; returns where it stands."""
         self._widgets[name] = widget
         widget.send = lambda content, buffers=None: self._news.put((name, "receive", content))
@@ -116,7 +120,8 @@ class WidgetPage:
         )
         state = {"snapshot": widget.snapshot}
         model = {"id": name, "esm": widget.script(), "css": widget.style()}
-        self.page.evaluate(RENDER, {**model, "state": state, "width": width})
+        frame = {"width": width, "inShadow": in_shadow}
+        self.page.evaluate(RENDER, {**model, **frame, "state": state})
         self.until(lambda: name in self._heard)
         self._carry()
         return self.page.locator(f"#{name}")

@@ -38,7 +38,7 @@ function makeQuestions(asker, report) {
   const close = (returnsFocus) => {
     if (!open) return;
     const { node, back, row } = open;
-    const hadFocus = node.contains(document.activeElement);
+    const hadFocus = node.contains(focusedBeside(node));
     open = null;
     node.remove();
     row?.classList.remove("asked", "calm");
@@ -112,8 +112,7 @@ function makeQuestions(asker, report) {
 // --------------------------------------------------------------------------- the list
 
 function makeHead(onBack) {
-  const glyph = makeGlyph();
-  glyph.draw("box");
+  const glyph = makeGlyph("box");
   const back = makeButton("‹ Cache", onBack, "link");
   const title = make("span", { class: "title" });
   const subject = make("span", { class: "subject" });
@@ -129,15 +128,13 @@ function makeHero() {
   const saved = makeFigure("money");
   const share = document.createTextNode("");
   saved.lines[1].append(makeSwatch("reused"), share);
-  const segments = makeSegments(["reused"]);
-  const progress = make("div", { class: "progress", role: "img" }, segments.node);
-  const node = make("div", {}, make("div", { class: "hero" }, kept.node, make("div", { class: "fig speed" }), saved.node), progress);
+  const rail = makeRail(["reused"]);
+  const node = make("div", {}, make("div", { class: "hero" }, kept.node, make("div", { class: "fig speed" }), saved.node), rail.node);
   const patch = (hero) => {
     kept.patch(hero.answers, "", hero.kept, hero.about);
     saved.patch(hero.saved, "", "saved so far");
     write(share, hero.share);
-    assign(progress, "aria-label", hero.says);
-    segments.patch([100 * hero.part]);
+    rail.patch({ parts: [["reused", hero.part]], says: hero.says });
   };
   return { node, patch };
 }
@@ -211,22 +208,14 @@ function makeHit({ asker, questions, report, project, onForgotten }) {
   const who = make("span", { class: "m" });
   const cost = make("span", { class: "m" });
   const code = make("code");
-  const copy = (text, button) => {
-    const label = button.dataset.says;
-    putOnClipboard(text).then((done) => {
-      write(button, done ? "Copied" : "Not allowed here");
-      setTimeout(() => write(button, label), 1500);
-    });
-  };
   const copyAnswer = makeButton("Copy answer", () => {
     asker.ask({ do: "answer", project: project(), key: state.key }, {
-      answer: (message) => copy(message.text, copyAnswer),
+      answer: (message) => copyBy(copyAnswer, message.text),
       fault: (message) => report(message.text, true),
     });
   }, "link");
-  const copyKey = makeButton("Copy key", () => copy(state.key, copyKey), "link");
+  const copyKey = makeButton("Copy key", () => copyBy(copyKey, state.key), "link");
   const forget = makeButton("Forget this answer…", () => questions.forget(project(), state, { inside: node, back: forget }, onForgotten), "link");
-  for (const button of [copyAnswer, copyKey]) button.dataset.says = button.textContent;
   const key = make("span", { class: "key", hidden: "", id: uniqueId() }, code, copyAnswer, copyKey, forget);
   const more = make("button", { type: "button", class: "more vh", "aria-expanded": "false", "aria-controls": key.id });
   const node = make("li", { class: "hit" }, more, asked, who, answered, cost, key);
@@ -372,7 +361,6 @@ function makeFoot({ link, onUndo, onClose }) {
 // ----------------------------------------------------------------------------- render
 
 function render({ model, el }) {
-  const root = make("div", { class: "llmnb" });
   const state = () => model.get("snapshot") ?? {};
   let opened = null; // the name of the project that is looked into
   let focusNext = null; // what shall have the focus once the list is new
@@ -391,6 +379,7 @@ function render({ model, el }) {
   });
   const listen = () => { for (const part of [head.buttons, list.node, project.node]) part.inert = !asker.link.acts; };
   const questions = makeQuestions(asker, report);
+  const look = () => asker.ask({ do: "look" }, {}, { isQuiet: true });
 
   const open = (row) => { questions.close(false); opened = row.name; patch(); project.open(row.name); };
   const back = () => {
@@ -398,7 +387,7 @@ function render({ model, el }) {
     questions.close(false);
     opened = null;
     project.close();
-    asker.ask({ do: "look" }, {}, { isQuiet: true });
+    look();
     patch();
     list.find((row) => row.name === name && !row.gone)?.name.focus();
   };
@@ -427,11 +416,8 @@ function render({ model, el }) {
     onUndo: undo,
   });
   const project = makeProject({ asker, questions, report });
-  const blankTitle = make("p", { class: "t" });
-  const blankText = make("p");
-  const blank = make("div", { class: "blank" }, blankTitle, blankText);
-  const card = make("div", { class: "card cache", role: "region" }, head.node, list.node, project.node, blank, foot.node, speaker.node);
-  root.append(card);
+  const blank = makeBlank();
+  const card = make("div", { class: "card cache", role: "region" }, head.node, list.node, project.node, blank.node, foot.node, speaker.node);
 
   // Both buttons of the head speak of what is looked at: one project, or all.
   const here = () => state().projects?.find((row) => row.name === opened && !row.gone);
@@ -464,35 +450,26 @@ function render({ model, el }) {
     write(head.clearButton, isInside ? "Clear…" : "Clear all…");
     show(list.node, isList && !isInside);
     show(project.node, isInside);
-    show(blank, now.view === "empty" || now.view === "looking");
+    blank.patch({ empty: now.blank, looking: ["Adding up what is kept…"] }[now.view]);
     if (isList) list.patch(now, questions);
-    else {
-      write(blankTitle, now.view === "looking" ? "Adding up what is kept…" : now.blank?.[0] ?? "");
-      write(blankText, now.view === "looking" ? "" : now.blank?.[1] ?? "");
-    }
     const before = foot.text;
     foot.take(now);
     if (now.foot && foot.text !== before) speaker.announce(foot.text);
     settleFocus();
   }
 
-  keepKeys(root);
-  const unfollow = followScheme(root);
-  el.append(root);
-  const onVisible = () => { if (!document.hidden) asker.ask({ do: "look" }, {}, { isQuiet: true }); };
+  const onVisible = () => { if (!document.hidden) look(); };
   document.addEventListener("visibilitychange", onVisible);
-  model.on("change:snapshot", patch);
-  patch();
-  listen();
-  asker.ask({ do: "look" }, {}, { isQuiet: true });
-  return () => {
-    model.off("change:snapshot", patch);
+  const onEnd = () => {
     document.removeEventListener("visibilitychange", onVisible);
     project.close();
     asker.end();
-    unfollow();
-    root.remove();
   };
+  const unmount = mount({ model, el }, make("div", { class: "llmnb" }, card), { onState: patch, onEnd });
+  patch();
+  listen();
+  look();
+  return unmount;
 }
 
 export default { render };

@@ -46,22 +46,15 @@ function render({ model, el }) {
     receipts[message.at] = message.html;
     parts.get(message.at)?.receive(message.html);
   };
-  model.on("change:snapshot", onChange);
-  model.on("msg:custom", onMessage);
-  el.append(root);
-  keepKeys(root);
-  const unfollow = followScheme(root);
+  const onEnd = () => {
+    link.end();
+    for (const part of parts.values()) part.end();
+  };
+  const unmount = mount({ model, el }, root, { onState: onChange, onMessage, onEnd });
   onChange();
   // The kernel learns that it can be heard, and the page that the buttons will act.
   link.send({ do: "hello" });
-  return () => {
-    model.off("change:snapshot", onChange);
-    model.off("msg:custom", onMessage);
-    link.end();
-    for (const part of parts.values()) part.end();
-    unfollow();
-    root.remove();
-  };
+  return unmount;
 }
 
 export default { render };

@@ -50,8 +50,7 @@ function makeOpenRow(acts) {
     return text.node;
   };
   const makeFold = (part) => {
-    const glyph = makeGlyph();
-    glyph.draw("fold");
+    const glyph = makeGlyph("fold");
     const summary = make("summary", {}, glyph.node, part.summary);
     const details = make("details", { "data-part": part.name }, summary);
     const fill = () => { if (details.open && details.children.length === 1) details.append(makeBlock(part)); };
@@ -195,12 +194,10 @@ function makeOpenRow(acts) {
 // ----------------------------------------------------------------------------- render
 
 function render({ model, el }) {
-  const root = make("div", { class: "llmnb" });
   let state = null;
   let version = 0; // of the rows that the list has
   let current = null; // the position of the open row
   let coming = null; // the rank of a row that is to be opened once its page is there
-  let seenAt = "";
   let isBusy = false;
   let latest = null; // what was said last, until something else is
   const asked = new Set(); // first ranks of pages under way
@@ -219,8 +216,7 @@ function render({ model, el }) {
   const hello = () => ask({ do: "hello" });
 
   // ------------------------------------------------------------------ its parts
-  const glyph = makeGlyph();
-  glyph.draw("rows");
+  const glyph = makeGlyph("rows");
   const subject = make("span", { class: "subject" });
   const head = make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, "Rows"), subject);
   const input = make("input", { type: "search", "aria-label": "Search prompts and answers", placeholder: "Search prompts and answers", autocomplete: "off", spellcheck: "false", maxlength: "200", "aria-keyshortcuts": "/" });
@@ -260,12 +256,9 @@ function render({ model, el }) {
   const showAll = makeButton("Show all rows", () => ask({ do: "clear" }), "link");
   const stopSearch = makeButton("Stop here", () => ask({ do: "stop" }));
   last.node.insertBefore(stopSearch, hints.node);
-  const blankTitle = make("p", { class: "t" });
-  const blankText = make("p");
-  const blank = make("div", { class: "blank", hidden: "" }, blankTitle, blankText);
+  const blank = makeBlank();
   const speaker = makeSpeaker();
-  const card = make("div", { class: "card explore", role: "region", "aria-label": "Rows" }, head, find, facets.node, facets.values.node, map.node, panes, blank, keys, last.node, speaker.node);
-  root.append(card);
+  const card = make("div", { class: "card explore", role: "region", "aria-label": "Rows" }, head, find, facets.node, facets.values.node, map.node, panes, blank.node, keys, last.node, speaker.node);
 
   // ------------------------------------------------------------------- what is shown
   function report(text, isBad = false) {
@@ -274,7 +267,7 @@ function render({ model, el }) {
     speaker.announce(text);
   }
   function patchLine() {
-    const kernel = kernelLine(requests.link, { isBusy, seen: seenAt, kept: "What was read stays on show; run the cell again to read on.", again: ["In a cell, ", ".row(position)", " reads on."] });
+    const kernel = kernelLine(requests.link, { isBusy, seen: requests.link.seen, kept: "What was read stays on show; run the cell again to read on.", again: ["In a cell, ", ".row(position)", " reads on."] });
     const line = kernel ?? latest ?? state?.line ?? { glyph: "clock", parts: ["Reading…"] };
     last.patch({ ...line, buttons: !kernel && !latest && state?.line.showAll ? [showAll] : [] });
     show(stopSearch, !kernel && Boolean(state?.isSearching));
@@ -290,17 +283,16 @@ function render({ model, el }) {
     assign(card, "aria-label", state.isPair ? `Rows of two runs of project ${state.project}` : state.project ? `Rows of project ${state.project}` : "Rows");
     writeParts(count, state.count);
     for (const part of [find, facets.node, map.node, panes, last.node]) show(part, !isEmpty);
-    show(blank, isEmpty);
-    if (isEmpty) { write(blankTitle, state.blank[0]); write(blankText, state.blank[1]); }
+    blank.patch(state.blank);
     facets.patch(state);
     map.patch(state);
     list.size(state.shown, state.rows);
     assign(list.node, "style", `--n-gut:${Math.max(44, 12 + 7 * groupOf(state.rows).length) + (state.isPair ? 8 : 0)}px`);
     hints.patch([["j k", "next, previous"], state.isPair ? ["d", "side by side", "far"] : ["m", "mark", "far"], ["/", "search", "far"], ["?", "keys"]]);
     const isShown = !isEmpty && (state.shown > 0 || state.isSearching);
-    if (!isShown && panes.contains(focusedBeside(root))) input.focus();
+    if (!isShown && panes.contains(focusedBeside(card))) input.focus();
     show(panes, isShown);
-    if (focusedBeside(root) !== input && input.value.trim() !== state.search) input.value = state.search;
+    if (focusedBeside(card) !== input && input.value.trim() !== state.search) input.value = state.search;
     if (version !== state.version) {
       latest = null;
       if (state.shown) ask({ do: "around", position: current ?? 0 }, { place: takePlace, rows: (message) => takeRows(message, true) });
@@ -379,7 +371,7 @@ function render({ model, el }) {
     if (!keys.hidden) { toggleKeys(false); return true; }
     if (facets.values.shut(true)) return true;
     if (latest) { latest = null; patchLine(); return true; }
-    if (openRow.node.contains(focusedBeside(root)) || facets.node.contains(focusedBeside(root))) { list.node.focus(); return true; }
+    if (openRow.node.contains(focusedBeside(card)) || facets.node.contains(focusedBeside(card))) { list.node.focus(); return true; }
     if (state?.search) { input.value = ""; search.now(); return true; }
     if (state?.isNarrowed) { ask({ do: "clear" }); return true; }
     return false;
@@ -435,26 +427,20 @@ function render({ model, el }) {
 
   // --------------------------------------------------------------------------- life
   const onMessage = (message) => {
-    if (message?.kind === "heard") seenAt = new Date().toLocaleTimeString("en-GB");
     if (message?.kind !== "state") return;
     state = message.state;
     patch();
   };
-  model.on("msg:custom", onMessage);
-  keepKeys(root);
-  const unfollow = followScheme(root);
-  el.append(root);
-  for (const part of [find, facets.node, map.node, panes]) show(part, false);
-  patchLine();
-  hello();
-  return () => {
+  const onEnd = () => {
     search.never();
     map.end();
     requests.end();
-    model.off("msg:custom", onMessage);
-    unfollow();
-    root.remove();
   };
+  const unmount = mount({ model, el }, make("div", { class: "llmnb" }, card), { onMessage, onEnd });
+  for (const part of [find, facets.node, map.node, panes]) show(part, false);
+  patchLine();
+  hello();
+  return unmount;
 }
 
 export default { render };

@@ -16,8 +16,7 @@ function makeRowItem() {
   const answer = make("span");
   const truth = make("span", { class: "truth" });
   const answered = make("span", { class: "a", dir: "auto" }, glyph.node, answer, truth);
-  const flag = makeGlyph();
-  flag.draw("flagged");
+  const flag = makeGlyph("flagged");
   const mark = make("span", { class: "f", hidden: "" }, flag.node, make("span", { class: "vh" }, "marked"));
   const node = make("li", { role: "option", id: uniqueId() }, no, asked, answered, mark);
   const patch = (line, rows) => {

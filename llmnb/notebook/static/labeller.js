@@ -12,21 +12,19 @@ Object.assign(GLYPHS, {
 
 const KEYED = 9;
 const PALE_AFTER_MS = 400; // a label that is saved at once makes no button flicker
-const COPIED_MS = 1500;
 const LOOK_MS = 2000; // how often a page looks whether its kernel is still there
 
 // ------------------------------------------------------------------------------ parts
 
 function makeLabelHead() {
-  const glyph = makeGlyph();
-  glyph.draw("tag");
+  const glyph = makeGlyph("tag");
   const subject = make("span", { class: "subject" });
   const done = make("b");
   const of = document.createTextNode("");
   const count = make("span", { class: "prog" }, done, of);
   const node = make("div", { class: "head" }, make("span", { class: "state" }, glyph.node, "Label"), subject, count);
-  const segments = make("span", { class: "seg", "aria-hidden": "true" });
-  const progress = make("div", { class: "progress", role: "progressbar", "aria-label": "Rows labelled", "aria-valuemin": "0" }, segments);
+  const segments = makeSegments(["done", "skip"]);
+  const progress = make("div", { class: "progress", role: "progressbar", "aria-label": "Rows labelled", "aria-valuemin": "0" }, segments.node);
   const patch = (view) => {
     write(subject, view.subject ?? "");
     assign(subject, "title", view.subject ?? "");
@@ -35,12 +33,7 @@ function makeLabelHead() {
     write(of, view.of ?? "");
     assign(progress, "aria-valuemax", view.max ?? 0);
     assign(progress, "aria-valuenow", view.now ?? 0);
-    (view.parts ?? []).forEach(([name, part], index) => {
-      const segment = segments.children[index] ?? segments.appendChild(make("i"));
-      assign(segment, "class", `s-${name}`);
-      show(segment, part > 0);
-      segment.style.width = `${100 * part}%`;
-    });
+    segments.patch(view.parts ?? []);
   };
   return { node, progress, patch };
 }
@@ -152,10 +145,7 @@ function makeEnd() {
   const list = make("ul");
   const ends = make("div", { class: "ends" }, pairs, make("div", { class: "next" }, make("h3", {}, "What next"), list));
   const makeNext = ([purpose, code]) => {
-    const copy = makeButton("Copy", async () => {
-      write(copy, await putOnClipboard(code) ? "Copied" : "Not copied");
-      setTimeout(() => write(copy, "Copy"), COPIED_MS);
-    }, "bare");
+    const copy = makeButton("Copy", () => copyBy(copy, code), "bare");
     assign(copy, "aria-label", `Copy: ${purpose}`);
     return make("li", {}, make("span", {}, purpose), make("code", {}, code), copy);
   };
@@ -188,13 +178,11 @@ function makeEnd() {
 // ------------------------------------------------------------------------------- card
 
 function render({ model, el }) {
-  const root = make("div", { class: "llmnb" });
   const speaker = makeSpeaker();
   let view = null; // what the kernel has said last
   let sent = null; // what is asked for and not answered yet: { what, label, name }
   let fault = "";
   let isBusy = false;
-  let seen = "";
   let paleTimer = 0;
   let isPale = false;
 
@@ -233,9 +221,7 @@ function render({ model, el }) {
   let shown = SHOWN_MORE;
   const labels = makeLabels({ onGive: give, onSkip: skip });
   const end = makeEnd();
-  const blankTitle = make("p", { class: "t" });
-  const blankText = make("p");
-  const blank = make("div", { class: "blank" }, blankTitle, blankText);
+  const blank = makeBlank();
   const agree = make("span");
   const saved = make("span", { class: "saved" }, agree);
   const button = (what, name = "") => makeButton("", () => act(what), name);
@@ -247,8 +233,7 @@ function render({ model, el }) {
   back.append(makeKey("u"));
   const buttons = make("span", { class: "btns" }, ...Object.values(more), hide, back);
   const last = makeLastLine(saved, buttons);
-  const card = make("div", { class: "card labeller", role: "region", tabindex: "-1" }, head.node, end.hero, head.progress, item.node, labels.node, end.ends, blank, last.node, speaker.node);
-  root.append(card);
+  const card = make("div", { class: "card labeller", role: "region", tabindex: "-1" }, head.node, end.hero, head.progress, item.node, labels.node, end.ends, blank.node, last.node, speaker.node);
 
   const safe = () => {
     const now = view ?? model.get("snapshot") ?? {};
@@ -265,7 +250,7 @@ function render({ model, el }) {
       const what = sent.label === null ? "this is done" : `“${labels.textOf(sent.label)}” for ${sent.name.replace(/^R/, "r")} is saved`;
       return { glyph: "clock", parts: [`The kernel is busy with a cell: ${what} as soon as that is done.`] };
     }
-    const kernel = kernelLine(link, { isBusy: isBusy && !sent, seen, kept: safe(), again: ["Run the cell again to go on: what is labelled is kept."] });
+    const kernel = kernelLine(link, { isBusy: isBusy && !sent, seen: link.seen, kept: safe(), again: ["Run the cell again to go on: what is labelled is kept."] });
     if (kernel) return kernel;
     if (fault) return { glyph: "alert", tone: "bad", parts: [fault] };
     return view?.last ? { ...view.last, buttons: [] } : null;
@@ -284,8 +269,7 @@ function render({ model, el }) {
     show(labels.node, isRow);
     show(end.hero, isDone);
     show(end.ends, isDone);
-    show(blank, Boolean(view?.blank));
-    if (view?.blank) { write(blankTitle, view.blank[0]); write(blankText, view.blank[1]); }
+    blank.patch(view?.blank);
     if (isDone) end.patch(view.end);
     const isOff = !link.acts || isPale || Boolean(view?.last?.again);
     if (isRow) labels.patch(sent && sent.label !== null ? sent.label : view.given, view.review, isOff);
@@ -319,7 +303,6 @@ function render({ model, el }) {
     if (isOther && view.says) speaker.announce(view.says);
   };
   const onMessage = (message) => {
-    seen = new Date().toTimeString().slice(0, 8);
     if (message?.kind === "view") { if (sent && message.view.step !== view?.step) settle(); takeView(message.view); }
     if (message?.kind === "labels") labels.take(message.labels);
   };
@@ -333,23 +316,16 @@ function render({ model, el }) {
   const deafened = Object.fromEntries(Object.entries(keys).map(([name, press]) => [name, (event) => { press(event); }]));
   listenToKeys(card, deafened, { leave: () => card.focus({ preventScroll: true }) });
 
-  keepKeys(root);
-  const unfollow = followScheme(root);
-  el.append(root);
-  model.on("msg:custom", onMessage);
-  model.on("change:snapshot", patch);
-  patch();
-  requests.ask({ do: "look" });
   const timer = setInterval(() => { if (link.gone) patch(); }, LOOK_MS);
-  return () => {
+  const onEnd = () => {
     clearInterval(timer);
     settle();
-    model.off("msg:custom", onMessage);
-    model.off("change:snapshot", patch);
     requests.end();
-    unfollow();
-    root.remove();
   };
+  const unmount = mount({ model, el }, make("div", { class: "llmnb" }, card), { onState: patch, onMessage, onEnd });
+  patch();
+  requests.ask({ do: "look" });
+  return unmount;
 }
 
 export default { render };

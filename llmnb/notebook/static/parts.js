@@ -60,7 +60,7 @@ function writeParts(node, parts, tag = "b") {
   });
 }
 
-function makeGlyph() {
+function makeGlyph(shape) {
   const node = makeSvg("svg", { class: "glyph", viewBox: "0 0 12 12", "aria-hidden": "true" });
   let drawn = null;
   const draw = (name, tone = GLYPH_TONE[name] ?? "mut") => {
@@ -71,6 +71,7 @@ function makeGlyph() {
     node.replaceChildren(...(GLYPHS[name] ?? []).map(([tag, attributes]) => makeSvg(tag, attributes)));
     node.style.display = GLYPHS[name] ? "" : "none";
   };
+  if (shape) draw(shape);
   return { node, draw };
 }
 
@@ -93,14 +94,29 @@ function makeFigure(className = "") {
   return { node, big, lines, patch };
 }
 
-/** The segments of a bar, each a pattern; `patch` takes their widths in percent. */
+/** The segments of a bar, each a pattern; `patch` takes pairs of a kind and its share of the whole. */
 function makeSegments(kinds) {
   const segments = kinds.map((kind) => make("i", { class: `s-${kind}` }));
   const node = make("span", { class: "seg", "aria-hidden": "true" }, ...segments);
-  const patch = (widths) => segments.forEach((segment, index) => {
-    segment.style.width = `${widths[index]}%`;
-    show(segment, widths[index] > 0);
-  });
+  const patch = (parts) => {
+    const shares = Object.fromEntries(parts);
+    segments.forEach((segment, index) => {
+      const share = shares[kinds[index]] ?? 0;
+      segment.style.width = `${100 * share}%`;
+      show(segment, share > 0);
+    });
+  };
+  return { node, patch };
+}
+
+/** A bar that stands for itself; `patch` takes its parts, and what a screen reader says of it. */
+function makeRail(kinds) {
+  const segments = makeSegments(kinds);
+  const node = make("div", { class: "progress", role: "img" }, segments.node);
+  const patch = ({ parts, says }) => {
+    assign(node, "aria-label", says);
+    segments.patch(parts);
+  };
   return { node, patch };
 }
 
@@ -262,6 +278,7 @@ function makeLink(model, onChange) {
   let timer = 0;
   let sentAt = 0; // when the first was sent that is not answered yet
   let patienceMs = DEAF_AFTER_MS;
+  let seen = "";
   const life = makeLife(model, onChange);
   const turn = (heard, deaf) => {
     if (heard === isHeard && deaf === isDeaf) return;
@@ -269,6 +286,7 @@ function makeLink(model, onChange) {
     onChange();
   };
   const onMessage = (message) => {
+    seen = new Date().toTimeString().slice(0, 8);
     if (message?.kind !== "heard") return;
     clearTimeout(timer);
     timer = sentAt = 0;
@@ -291,6 +309,8 @@ function makeLink(model, onChange) {
     },
     /** Why the kernel can never answer: empty, "gone" or "restarted". */
     get gone() { return life.gone; },
+    /** When something came from the kernel last, such as "14:52:07". */
+    get seen() { return seen; },
     /** Whether a button would act. */
     get acts() { return isHeard && !isDeaf && !life.gone; },
     get isDeaf() { return isDeaf && !life.gone; },
@@ -320,6 +340,25 @@ function makeCode(...buttons) {
   return { node, patch };
 }
 
+/** Put a widget into the page, in the host's light, and keep it true to its kernel; returns what ends that.
+ *
+ *  onState is called when the snapshot has changed, onMessage with what the kernel sends, onEnd at the end.
+ */
+function mount({ model, el }, root, { onState = () => {}, onMessage = () => {}, onEnd }) {
+  keepKeys(root);
+  el.append(root);
+  const unfollow = followScheme(root);
+  model.on("change:snapshot", onState);
+  model.on("msg:custom", onMessage);
+  return () => {
+    model.off("change:snapshot", onState);
+    model.off("msg:custom", onMessage);
+    onEnd();
+    unfollow();
+    root.remove();
+  };
+}
+
 // ----------------------------------------------------------------------- last line
 
 /** The line that is always there: what is shown, or what happens next, or why nothing does. */
@@ -338,6 +377,17 @@ function makeLastLine(...after) {
     if (!buttons.length) slot.replaceChildren();
   };
   return { node, patch, get text() { return text.textContent; } };
+}
+
+/** What stands where there is nothing yet: a title, and how it fills; null hides it. */
+function makeBlank() {
+  const [title, text] = [make("p", { class: "t" }), make("p")];
+  const node = make("div", { class: "blank", hidden: "" }, title, text);
+  const patch = (texts) => {
+    show(node, Boolean(texts));
+    [title, text].forEach((part, index) => write(part, texts?.[index] ?? ""));
+  };
+  return { node, patch };
 }
 
 /** What the last line says when the kernel does not hear; null while it does.

@@ -19,27 +19,16 @@ function makePlanHero() {
   return { node, patch };
 }
 
-function makePlanProgress() {
-  const segments = makeSegments(PLAN_SEGMENTS);
-  const node = make("div", { class: "progress", role: "img" }, segments.node);
-  const patch = ({ parts, says }) => {
-    assign(node, "aria-label", says);
-    segments.patch(parts.map(([, part]) => 100 * part));
-  };
-  return { node, patch };
-}
-
 function makePlanCard(link) {
   let state = null;
   let clicked = null; // what was seen when a button was pressed, until the kernel answers
   let timer = 0;
 
-  const heading = makeGlyph();
-  heading.draw("lines");
+  const heading = makeGlyph("lines");
   const title = make("span");
   const subject = make("span", { class: "subject" });
   const hero = makePlanHero();
-  const progress = makePlanProgress();
+  const progress = makeRail(PLAN_SEGMENTS);
   const ledger = makeLedger();
   const speaker = makeSpeaker();
   const send = (name) => () => {

@@ -10,7 +10,7 @@ Object.assign(GLYPHS, {
   fold: [["path", { d: "M4.2 2.2 8 6 4.2 9.8", fill: "none", stroke: "currentColor", "stroke-width": 1.5 }]],
   flag: [["path", { d: "M3 11V1.6h6.6L7.8 4.3l1.8 2.6H3", fill: "none", stroke: "currentColor", "stroke-width": 1.2, "stroke-linejoin": "round" }]],
   flagged: [["path", { d: "M3 11V1.6h6.6L7.8 4.3l1.8 2.6H3z", fill: "currentColor", stroke: "currentColor", "stroke-width": 1.2, "stroke-linejoin": "round" }]],
-  right: [["path", { d: "M1.8 6.4 4.8 9.4 10.4 2.8", fill: "none", stroke: "currentColor", "stroke-width": 1.7 }]],
+  right: GLYPHS.check,
   wrong: [["path", { d: "M2.6 2.6 9.4 9.4M9.4 2.6 2.6 9.4", fill: "none", stroke: "currentColor", "stroke-width": 1.6 }]],
 });
 Object.assign(GLYPH_TONE, { up: "", down: "", fold: "", flag: "", flagged: "", right: "g-good", wrong: "g-bad" });

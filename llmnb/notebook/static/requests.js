@@ -52,6 +52,15 @@ function makeRequests(model, { overtaken = [], onBusy = () => {}, onTurn = () =>
 
 // ----------------------------------------------------------------------- clipboard
 
+const COPIED_MS = 1500;
+
+/** Copy a text, and say on the button for a moment what came of it. */
+async function copyBy(button, text) {
+  const label = (button.dataset.says ??= button.textContent);
+  write(button, await putOnClipboard(text) ? "Copied" : "Not copied");
+  setTimeout(() => write(button, label), COPIED_MS);
+}
+
 async function putOnClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -59,7 +68,8 @@ async function putOnClipboard(text) {
   } catch {
     // Pages without https have no clipboard: a field that is copied from does as well.
     const field = make("textarea", { class: "vh", "aria-hidden": "true", tabindex: "-1" });
-    const focused = document.activeElement;
+    let focused = document.activeElement;
+    while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
     field.value = text;
     document.body.append(field);
     field.select();

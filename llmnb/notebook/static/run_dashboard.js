@@ -238,10 +238,12 @@ function makeHero() {
   return { node, patch };
 }
 
+const RUN_SEGMENTS = ["reused", "merged", "done", "failed"];
+
 function makeProgress() {
   const launched = make("progress", { class: "launched", "aria-label": "Launched" });
   const completed = make("progress", { class: "completed", "aria-label": "Completed" });
-  const segments = makeSegments(["reused", "merged", "done", "failed"]);
+  const segments = makeSegments(RUN_SEGMENTS);
   const node = make("div", { class: "progress" }, launched, completed, segments.node);
   const patch = (progress) => {
     for (const [bar, value] of [[launched, progress.launched], [completed, progress.completed]]) {
@@ -249,7 +251,7 @@ function makeProgress() {
       assign(bar, "value", value);
       write(bar, `${value} of ${progress.whole}`);
     }
-    segments.patch(progress.parts);
+    segments.patch(progress.parts.map((percent, index) => [RUN_SEGMENTS[index], percent / 100]));
   };
   return { node, patch };
 }

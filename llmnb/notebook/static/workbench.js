@@ -235,20 +235,6 @@ function makeVersions(send, onLostFocus) {
 
 const RAIL_PARTS = ["reused", "merged", "done", "send", "beyond", "failed", "skip"];
 
-function makeRail() {
-  const segments = Object.fromEntries(RAIL_PARTS.map((name) => [name, make("i", { class: `s-${name}` })]));
-  const node = make("div", { class: "progress", role: "img" }, make("span", { class: "seg", "aria-hidden": "true" }, ...Object.values(segments)));
-  const patch = ({ parts, says }) => {
-    assign(node, "aria-label", says);
-    const widths = Object.fromEntries(parts);
-    for (const [name, segment] of Object.entries(segments)) {
-      segment.style.width = `${widths[name] ?? 0}%`;
-      show(segment, widths[name] > 0);
-    }
-  };
-  return { node, patch };
-}
-
 const FOOT_BUTTONS = ["allow", "code", "pause", "resume", "retry", "stop", "local", "run"];
 
 function makeFoot(act) {
@@ -303,7 +289,6 @@ function makeCodeBox() {
 // ------------------------------------------------------------------------------- render
 
 function render({ model, el }) {
-  const root = make("div", { class: "llmnb" });
   const state = () => model.get("snapshot") ?? {};
   let isBusy = false;
   let fault = null; // what went wrong with the last wish, until another
@@ -327,15 +312,14 @@ function render({ model, el }) {
     send({ do: "type", prompt }, { typed: (message) => { known = Math.max(known, message.rev); }, done: taken, fault: taken });
   };
 
-  const heading = makeGlyph();
-  heading.draw("pen");
+  const heading = makeGlyph("pen");
   const subject = make("span", { class: "subject" });
   const spent = make("span");
   const bar = make("i");
   const editor = makeEditor({ onType: type });
   const quiet = makeQuiet({ send, onAsk: () => send({ do: "ask" }) });
   const versions = makeVersions(send, () => editor.area.focus());
-  const rail = makeRail();
+  const rail = makeRail(RAIL_PARTS);
   const foot = makeFoot((name) => {
     if (name === "code") send({ do: "code" }, { code: (message) => box.open(message.code, `v${nowNumber()}`, foot.buttons.code).then(() => speaker.announce(box.said.textContent)) });
     else send({ do: name });
@@ -346,7 +330,6 @@ function render({ model, el }) {
     make("div", { class: "head" }, make("span", { class: "state" }, heading.node, "Workbench"), subject, make("span", { class: "spent" }, spent, make("span", { class: "mini", "aria-hidden": "true" }, bar))),
     make("div", { class: "write" }, editor.cols, editor.ed, editor.wrong, quiet.node),
     quiet.place, versions.node, rail.node, foot.node, box.node, speaker.node);
-  root.append(card);
 
   card.addEventListener("keydown", (event) => {
     if (!event.altKey || event.ctrlKey || event.metaKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
@@ -386,21 +369,11 @@ function render({ model, el }) {
     versions.take(texts, acts());
   };
   const onMessage = (message) => { if (message?.kind === "texts") onTexts(message.texts); };
-  model.on("change:snapshot", patch);
-  model.on("msg:custom", onMessage);
-  el.append(root);
-  keepKeys(root);
-  const unfollow = followScheme(root);
+  const onEnd = () => { requests.end(); editor.end(); };
+  const unmount = mount({ model, el }, make("div", { class: "llmnb" }, card), { onState: patch, onMessage, onEnd });
   patch();
   requests.ask({ do: "look" });
-  return () => {
-    model.off("change:snapshot", patch);
-    model.off("msg:custom", onMessage);
-    requests.end();
-    editor.end();
-    unfollow();
-    root.remove();
-  };
+  return unmount;
 }
 
 export default { render };

@@ -59,8 +59,7 @@ function makeEditor({ onType }) {
   const size = make("span", { class: "size" });
   const names = make("div", { class: "names", role: "listbox", "aria-label": "Columns", id: uniqueId(), hidden: "" });
   const ed = make("div", { class: "ed" }, marked, area, size, names);
-  const alert = makeGlyph();
-  alert.draw("alert");
+  const alert = makeGlyph("alert");
   const said = make("span");
   const likely = makeButton("", () => replaceField(), "link");
   const after = make("span");
