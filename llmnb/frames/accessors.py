@@ -85,6 +85,9 @@ class Accessor:
 
     _shown: ClassVar[str] = "generate, extract, classify, embed, plan, preview"
 
+    _to_frame: ClassVar[str] = "make it a frame first"
+    """How a person gets a frame that has every verb."""
+
     _is_preparing = False
     """Whether verbs are only prepared, to be awaited."""
 
@@ -132,6 +135,8 @@ class Accessor:
 
         near = difflib.get_close_matches(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
         hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
+        if name[:1] != "_" and hasattr(DataFrameLLM, name):
+            hint = f" A frame in this process has it: {self._to_frame}."
         raise AttributeError(f".llm has no {name!r}.{hint}", name=name, obj=self)
 
     def _do(self, verb: str, *arguments: Any, **keywords: Any) -> Any:

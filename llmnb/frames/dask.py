@@ -36,6 +36,7 @@ class DaskFrameLLM(FrameAccessor[Any]):
     """
 
     _verbs = "llmnb.frames.dask_asking"
+    _to_frame = "compute() this one first"
 
     def _columns(self) -> list[Any]:
         return list(self._table.columns)

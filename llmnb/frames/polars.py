@@ -91,6 +91,7 @@ class LazyFrameLLM(LocalFrameAccessor["pl.LazyFrame"]):
     """
 
     _verbs = "llmnb.frames.polars_asking"
+    _to_frame = "collect() this one first"
     _shown = "generate, extract, classify, embed, plan, start, …"
 
     @full_signature

@@ -150,10 +150,15 @@ class Questions(InMemory):
         """Whether a row's prompt comes with pictures."""
         return self._pictures is not None and bool(pictures_in(self._pictures[row]))
 
-    def prompt_of(self, row: int) -> str | None:
-        """Return the rendered prompt of a row of the table; None where there is none to show."""
+    def prompt_of(self, row: int, request: int = 0) -> str | None:
+        """Return the rendered prompt of a row of the table; None where there is none to show.
+
+        Args:
+            row: The row.
+            request: Which of the requests about it.
+        """
         try:
-            return self.text(row)
+            return self._texts[request // self._samples](row)
         except InputError:  # its row says what is wrong
             return None
 

@@ -22,8 +22,8 @@ class AskedRows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def prompt_of(self, row: int) -> str | None:
-        """Return the prompt of a row of the table; None where there is none to show."""
+    def prompt_of(self, row: int, request: int = 0) -> str | None:
+        """Return the prompt of a request about a row; None where there is none to show."""
 
     def row_of(self, request: int) -> int:
         """Return the row of the table that a request belongs to."""

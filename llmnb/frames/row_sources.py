@@ -318,6 +318,15 @@ class RowSource:
     def __len__(self) -> int:
         return len(self.codes)
 
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """The row of the table that each is of, and which of that row's requests it is.
+
+        Raises:
+            InputError: If they are of no table, or not all known yet.
+        """
+        return np.array([np.arange(len(self)), np.zeros(len(self))], np.int64)
+
     def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows.
 
@@ -568,7 +577,7 @@ class PairRows(RowSource):
         before: The same ones of another run, by position.
 
     Raises:
-        InputError: If there are more or fewer.
+        InputError: If they are not the same, or not all known yet.
     """
 
     def __init__(self, now: RowSource, before: RowSource) -> None:
@@ -576,6 +585,11 @@ class PairRows(RowSource):
             raise InputError(
                 f"These have {len(now):,} rows and the others {len(before):,}: rows of two runs "
                 "are compared by position, so both must be over the same table."
+            )
+        if not np.array_equal(now.places, before.places):
+            raise InputError(
+                "Both ask several times about a row, and not about the same rows as often: there "
+                "is nothing to compare by position."
             )
         self._now, self._before = now, before
         self.project, self.question, self.fields = now.project, now.question, now.fields

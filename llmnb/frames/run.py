@@ -93,7 +93,11 @@ class TableRun(RunWrapper[T]):
         """Return at most so many of the first rows with their answers."""
         asked = self.questions
         return [
-            row_answer(asked.prompt_of(asked.row_of(request)), outcome, is_one=asked.group == 1)
+            row_answer(
+                asked.prompt_of(asked.row_of(request), request % asked.group),
+                outcome,
+                is_one=asked.group == 1,
+            )
             for request, outcome in enumerate(self._run.partial()[:most])
         ]
 

@@ -199,6 +199,14 @@ class RunRows(RowSource):
         """When the run ended; None while answers are coming."""
         return None if self.is_running else self._run.status().ended_at
 
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """The row of the table that each is of, and which of that row's requests it is."""
+        if (group := self._questions.group) == 1:
+            return super().places
+        rows = np.repeat(np.array(self._questions.positions, np.int64), group)
+        return np.array([rows, np.arange(len(self)) % group])
+
     def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
         return [self._read(position, detail) for position in positions]
@@ -212,7 +220,7 @@ class RunRows(RowSource):
             return row
         place = questions.row_of(number)
         if detail > ANSWER:
-            row.prompt = questions.prompt_of(place) or ""
+            row.prompt = questions.prompt_of(place, number % questions.group) or ""
             row.template = () if self._template is None else self._template.parts
         if (outcome := self._outcomes[number]) is not None:
             _add_outcome(row, outcome)
@@ -410,6 +418,9 @@ class IndexRows(StoredRows):
 
     def __init__(self, run_id: str, cache_dir: Path) -> None:
         self._was_cleared = False
+        self._requests = np.zeros(0, np.int64)
+        """Where several ask about a row: the request of each, counted through the whole table."""
+
         self._take(run_index.read(run_id, cache_dir))
         header = self._index.header
         self.project = header.project
@@ -419,10 +430,13 @@ class IndexRows(StoredRows):
     def _take(self, index: run_index.RunIndex) -> None:
         self._index = index
         header, rows = index.header, np.array(index.rows, np.int64)
-        if header.group > 1:
-            rows = np.arange(len(rows))
-        count = max(header.rows or 0 if header.group == 1 else 0, *rows[-1:] + 1, 0)
-        self._numbers = _numbers(rows, count)
+        if header.group == 1:
+            self._numbers = _numbers(rows, max(header.rows or 0, *rows[-1:] + 1, 0))
+        else:  # what has come since stands below, so that all keep their places
+            requests = rows * header.group + np.array(index.samples, np.int64)
+            more = np.setdiff1d(requests, self._requests, assume_unique=True)
+            self._requests = np.append(self._requests, more)
+            self._numbers = np.searchsorted(requests, self._requests)
         codes = _BY_STATE[np.frombuffer(bytes(index.states), np.uint8)]
         self.codes = _by_row(codes, self._numbers, WAITING if index.end is None else EMPTY)
 
@@ -436,6 +450,19 @@ class IndexRows(StoredRows):
     def is_running(self) -> bool:
         """Whether the run goes on, in whichever process."""
         return self._index.is_running
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """The row of the table that each is of, and which of that row's requests it is."""
+        header = self._index.header
+        if self.is_running and (header.group > 1 or header.rows is None):
+            raise InputError(
+                f"Run {header.run_id} goes on in another process, and nobody knows yet how many "
+                "rows it has: read it beside another once it has ended."
+            )
+        return (
+            super().places if header.group == 1 else np.array(divmod(self._requests, header.group))
+        )
 
     @property
     def cleared(self) -> int:
@@ -502,6 +529,14 @@ class KeptRows(StoredRows):
 
         self._was_cleared = False
         self.refresh()
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """Nothing: answers stand as they were kept."""
+        raise InputError(
+            "What a project keeps stands in no table’s order, so no other row belongs beside it: "
+            "give a run, its name, or a details frame."
+        )
 
     @property
     def _is_cleared(self) -> bool:

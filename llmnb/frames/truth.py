@@ -274,6 +274,8 @@ def longest_texts(
 ) -> list[str | None]:
     """Return what rows are about: the column of the longest texts among some rows.
 
+    Where that is missing or empty in a row, the next longest one stands in.
+
     Args:
         source: The table; the values of a series stand for nothing else.
         rows: Positions.
@@ -287,8 +289,6 @@ def longest_texts(
             texts.append(
                 [cell if isinstance(cell, str) else None for cell in columns.read(position)]
             )
-    return max(
-        texts,
-        key=lambda cells: sum(len(cell) for cell in cells if cell),
-        default=[None] * len(rows),
-    )
+    texts.sort(key=lambda cells: -sum(len(cell) for cell in cells if cell))
+    none: list[str | None] = [None] * len(rows)
+    return [next(filter(None, cells), None) for cells in zip(none, *texts, strict=True)]

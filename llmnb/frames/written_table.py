@@ -45,8 +45,8 @@ class WrittenTable:
         """Return the row of the table that a request belongs to."""
         return self.positions[request // self.group]
 
-    def prompt_of(self, row: int) -> str | None:
-        """Return the prompt that was sent for a row, as far as `form` has read it."""
+    def prompt_of(self, row: int, request: int = 0) -> str | None:
+        """Return the prompt that was sent first for a row, as far as `form` has read it."""
         return self._prompts.get(row)
 
     def cells_of(self, row: int) -> list[str | None]:

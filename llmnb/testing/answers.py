@@ -58,13 +58,12 @@ class AnswerPart:
 class AnswerChoice:
     """One answer to one prompt."""
 
-    text: str
+    text: str | None
+    """None: the content is null."""
+
     finish_reason: str
     extra: Mapping[str, Any]
     """Further fields of the message, such as `tool_calls`."""
-
-    has_content: bool = True
-    """False: the content is null, whatever the text."""
 
     stopped_at: str | None = None
     """The stop word that it was cut at."""
@@ -72,13 +71,14 @@ class AnswerChoice:
     @property
     def tokens(self) -> int:
         """Output tokens of this answer."""
-        tokens = count_tokens(self.text) if self.has_content else 0
-        return tokens + sum(count_tokens(str(value)) for value in self.extra.values())
+        return count_tokens(self.text or "") + sum(
+            count_tokens(str(value)) for value in self.extra.values()
+        )
 
     @property
     def token_texts(self) -> list[str]:
         """The text, token by token."""
-        return tokens_of(self.text) if self.has_content else []
+        return tokens_of(self.text or "")
 
     @property
     def parts(self) -> list[AnswerPart]:
@@ -87,7 +87,7 @@ class AnswerChoice:
         parts = []
         if thought := self.extra.get("reasoning_content"):
             parts.append(AnswerPart("thought", thought))
-        if self.has_content and (self.text or not calls):
+        if self.text or (self.text is not None and not calls):
             parts.append(AnswerPart("text", self.text))
         if refusal := self.extra.get("refusal"):
             parts.append(AnswerPart("refusal", refusal))
@@ -215,7 +215,7 @@ def _choice(request: SimulatedRequest, message: Message) -> AnswerChoice:
     text, cut_reason, stop = _cut(request, content or "")
     if reason is None:
         reason = "tool_calls" if extra.get("tool_calls") else cut_reason
-    return AnswerChoice(text, reason, extra, has_content=content is not None, stopped_at=stop)
+    return AnswerChoice(None if content is None else text, reason, extra, stopped_at=stop)
 
 
 def _cut(request: SimulatedRequest, text: str) -> tuple[str, str, str | None]:
@@ -242,7 +242,8 @@ def _bend(answer: WholeAnswer, bend: Bend) -> None:
             choice.finish_reason = bend.finish_reason
         if bend.refusal is not None:
             choice.extra = {**choice.extra, "refusal": bend.refusal}
-        choice.has_content = choice.has_content and bend.has_content
+        if not bend.has_content:
+            choice.text = None
 
 
 def logprob(request: SimulatedRequest, position: int, rank: int = 0) -> float:

@@ -82,10 +82,10 @@ class Api:
 
     def request(self, body: Body, **fields: Any) -> SimulatedRequest:
         """Return a request with the fields that most APIs have under the same names."""
-        usual = {"model": body.get("model") or "", "is_streamed": body.get("stream") is True}
-        return SimulatedRequest(
-            endpoint=self.name, body=body, **{**usual, "wants_usage": True, **fields}
-        )
+        fields.setdefault("model", body.get("model") or "")
+        fields.setdefault("is_streamed", body.get("stream") is True)
+        fields.setdefault("wants_usage", True)
+        return SimulatedRequest(endpoint=self.name, body=body, **fields)
 
     def of_turns(
         self,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from llmnb.testing.plan import Headers, ReplyPlan
+from llmnb.testing.plan import Headers, ReplyPlan, key_of
 from llmnb.testing.provider_profiles import ANTHROPIC, OPENAI
 
 PRICE_FACTOR = 0.5
@@ -51,13 +51,13 @@ class Batches:
 
     Args:
         answer: Answers one request: its path, headers and body.
-        is_accepted: Whether headers hold a key that is good.
+        is_accepted: Whether a key is good.
     """
 
     def __init__(
         self,
         answer: Callable[[str, Headers, bytes], ReplyPlan],
-        is_accepted: Callable[[Headers], bool],
+        is_accepted: Callable[[str], bool],
     ) -> None:
         self._answer_request = answer
         self._is_accepted = is_accepted
@@ -74,8 +74,8 @@ class Batches:
             return None
         is_openai = not path[:position].endswith("/messages")
         kind, *names = path[position + 1 :].split("/")
-        if not self._is_accepted(headers):
-            return failure(*(OPENAI if is_openai else ANTHROPIC).wrong_key())
+        if not self._is_accepted(key_of(headers)):
+            return failure(*(OPENAI if is_openai else ANTHROPIC).mistake("wrong key"))
         if kind == "files" and method == "POST":
             return self._keep_file(raw)
         if kind == "files":

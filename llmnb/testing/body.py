@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
+
+import orjson
 
 from llmnb.testing.request import CHARACTERS_PER_TOKEN
 
@@ -24,6 +26,17 @@ class Rejected(Exception):
 
 class Body(dict[str, Any]):
     """A body, or an object in one; what is asked of it raises `Rejected` where it does not fit."""
+
+    @classmethod
+    def of(cls, raw: bytes) -> Self:
+        """Return the body that bytes hold."""
+        try:
+            value = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            raise Rejected("We could not parse the JSON body of your request.") from None
+        if not isinstance(value, dict):
+            raise Rejected("The body must be a JSON object.")
+        return cls(value)
 
     def filled_list(self, name: str, problem: str) -> list[Any]:
         """Return a list that is not empty; `problem` tells what is wrong with others."""
@@ -79,7 +92,7 @@ def text_of(content: object, name: str, problem: str) -> str:
     Args:
         content: The content.
         name: Its name in the body.
-        problem: What is wrong with other contents.
+        problem: What is wrong with other contents; ``{}`` in it becomes the name.
 
     Raises:
         Rejected: If it is neither.
@@ -91,7 +104,7 @@ def text_of(content: object, name: str, problem: str) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise Rejected(problem, name)
+        raise Rejected(problem.format(name), name)
     texts = [part.get("text") for part in content if isinstance(part, dict)]
     return "".join(text for text in texts if isinstance(text, str))
 

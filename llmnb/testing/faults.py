@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from llmnb.errors import ConfigurationError
 from llmnb.option_kinds import any_number, choice, whole_number
@@ -54,19 +55,12 @@ class Fault:
     """Seconds until it shows. None: as long as the answer would have taken
     where it is billed, at once where it is not."""
 
+    is_whole: ClassVar[bool] = False
+    """Whether the answer arrives whole and right all the same."""
+
     def but(self, **changes: Any) -> Self:
         """Return the same fault with some fields changed."""
         return dataclasses.replace(self, **changes)
-
-    @property
-    def needs_answer(self) -> bool:
-        """Whether there must be an answer that it spoils."""
-        return True
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the answer arrives whole and right all the same."""
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +74,8 @@ class Instead(Fault):
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     meaning: Meaning = "exact"
-    figures: tuple[int, ...] = ()
-    """Numbers that its text names."""
-
-    @property
-    def needs_answer(self) -> bool:
-        """False: it is sent instead of an answer."""
-        return False
+    figures: tuple[tuple[str, int], ...] = ()
+    """Names and values of the numbers in its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +89,9 @@ class Break(Fault):
     then: Then = "reset"
 
     @property
-    def needs_answer(self) -> bool:
-        """Whether it breaks off in an answer, not before one."""
-        return self.at != "before"
+    def is_before_reply(self) -> bool:
+        """Whether not even a status is sent."""
+        return self.at == "before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +171,7 @@ def quota() -> Fault:
 
 def context_overflow(limit: int = 8192, asked: int = 9000) -> Fault:
     """Refuse a prompt as too long."""
-    figures = (limit, asked)
+    figures = (("limit", limit), ("asked", asked))
     return Instead(name="context_overflow", status=400, meaning="context", figures=figures)
 
 
@@ -426,11 +415,7 @@ def always(fault: FaultLike) -> Rule:
         >>> with SimulatedProvider(faults=always(503)) as sim:
         ...     pass  # every request is answered with 503
     """
-    return functools.partial(_always, as_fault(fault))
-
-
-def _always(fault: Fault | None, request: SimulatedRequest) -> Fault | None:
-    return fault
+    return functools.partial(_during, -math.inf, math.inf, as_fault(fault))
 
 
 def outage(start: float, duration: float, fault: FaultLike = 503) -> Rule:

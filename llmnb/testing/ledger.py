@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from llmnb.errors import ConfigurationError
 from llmnb.testing.request import SimulatedRequest, prompt_text
@@ -41,8 +41,7 @@ def prompt_hash(prompt: str | Sequence[Any]) -> str:
     return fingerprint(prompt_text(prompt).encode("utf-8", "surrogatepass"))
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(NamedTuple):
     """One request, as the provider saw it.
 
     Example:
@@ -109,13 +108,14 @@ class LedgerRow:
     usd: float = 0.0
     """What it charges, in US dollars."""
 
-    book: int = dataclasses.field(default=0, compare=False, repr=False)
-    """Which book it stands in: `Ledger.reset` begins another."""
-
     @property
     def cancelled(self) -> bool:
         """Whether the client left before the reply was whole."""
         return self.end == "cancelled"
+
+    def with_end(self, **outcome: Any) -> LedgerRow:
+        """Return the row with what is known of its end."""
+        return self._replace(**outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +204,7 @@ class Ledger:
         ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
         ... )
         >>> row = ledger.open(request, now=0.0, body=b"{}")
-        >>> ledger.close(row, now=0.2, end="finished", status=200, billed=True, usd=0.001)
+        >>> ledger.close(row, finished=0.2, end="finished", status=200, billed=True, usd=0.001)
         >>> ledger.count("Hi"), ledger.totals().usd
         (1, 0.001)
     """
@@ -215,12 +215,11 @@ class Ledger:
         """Whether `attempt` is counted; memory then grows with the number of prompts."""
         self._lock = threading.RLock()
         self._watches: list[tuple[Callable[[LedgerTotals], bool], threading.Event]] = []
-        self._book = 0
         self._clear()
 
     def _clear(self) -> None:
         self._rows: list[LedgerRow] = []
-        self._open: set[int] = set()
+        self._open: dict[int, LedgerRow] = {}
         self._seen: Counter[str] = Counter()
         # The same names as LedgerTotals, to be counted up.
         self._sums = SimpleNamespace(**dataclasses.asdict(LedgerTotals()))
@@ -249,9 +248,8 @@ class Ledger:
             row = LedgerRow(
                 sums.received, request.endpoint, request.model, now, of_prompt, of_body, of_key,
                 request.is_streamed, attempt, request.prompt_tokens, charged_tokens,
-                book=self._book,
             )  # fmt: skip
-            self._open.add(row.number)
+            self._open[row.number] = row
             if self.keep_rows:
                 self._rows.append(row)
             if sums.first_received is None:
@@ -266,48 +264,29 @@ class Ledger:
                 self._wake_watches()
         return row
 
-    def close(
-        self,
-        row: LedgerRow,
-        *,
-        now: float,
-        end: End,
-        status: int | None,
-        fault: str | None = None,
-        billed: bool = False,
-        completion_tokens: int = 0,
-        usd: float = 0.0,
-    ) -> None:
-        """Enter how a request ended; a second time for the same row changes nothing."""
+    def close(self, row: LedgerRow, **outcome: Any) -> None:
+        """Enter how a request ended, by fields of its row; a second time changes nothing."""
         with self._lock:
             if not self.is_open(row):
                 return
-            self._open.discard(row.number)
+            del self._open[row.number]
+            ended = row.with_end(**outcome)
             if self.keep_rows:
-                self._rows[row.number] = dataclasses.replace(
-                    row,
-                    finished=now,
-                    status=status,
-                    end=end,
-                    fault=fault,
-                    completion_tokens=completion_tokens,
-                    billed=billed,
-                    usd=usd if billed else 0.0,
-                )
+                self._rows[row.number] = ended
             sums = self._sums
             sums.in_flight -= 1
-            setattr(sums, end, getattr(sums, end) + 1)
-            if billed:
+            setattr(sums, ended.end, getattr(sums, ended.end) + 1)
+            if ended.billed:
                 sums.billed += 1
-                sums.prompt_tokens += row.prompt_tokens
-                sums.completion_tokens += completion_tokens
-                sums.usd += usd
+                sums.prompt_tokens += ended.prompt_tokens
+                sums.completion_tokens += ended.completion_tokens
+                sums.usd += ended.usd
             if self._watches:
                 self._wake_watches()
 
     def is_open(self, row: LedgerRow) -> bool:
         """Return whether a row of this book has not ended."""
-        return row.book == self._book and row.number in self._open
+        return self._open.get(row.number) is row
 
     def note_model_list(self) -> None:
         """Count a request for the list of models."""
@@ -317,7 +296,6 @@ class Ledger:
     def reset(self) -> None:
         """Begin an empty book, numbered from 0; requests still open stay in the old one."""
         with self._lock:
-            self._book += 1
             self._clear()
 
     # ---------------------------------------------------------- everybody else reads

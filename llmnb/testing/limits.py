@@ -74,12 +74,12 @@ class LimitSettings:
             object.__setattr__(self, name, check.checked(name, getattr(self, name)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a request may not pass."""
 
-    kind: Literal["requests", "tokens", "concurrency"]
-    """The limit that refuses."""
+    kind: str
+    """The limit that refuses: ``"requests"``, ``"tokens"`` or ``"concurrency"``."""
 
     limit: float
     """That limit, per minute (or at once)."""
@@ -90,29 +90,17 @@ class Refusal:
     requested: float
     """What the request needs of it."""
 
-    wait: float
+    wait: float = 0.0
     """Seconds until it would pass, if nothing else came."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitStanding:
-    """How one limit stands."""
-
-    kind: Literal["requests", "tokens"]
-    per_minute: float
-
-    left: int
-    """What may still pass now."""
-
-    reset: float
-    """Seconds until it is whole again."""
 
 
 @dataclass(slots=True)
 class LimitBucket:
     """One limit's bucket: full at first, in debt where more was taken than it held."""
 
-    kind: Literal["requests", "tokens"]
+    kind: str
+    """What it counts: ``"requests"`` or ``"tokens"``."""
+
     per_minute: float
     burst_seconds: float
     capacity: float = field(init=False)
@@ -135,6 +123,16 @@ class LimitBucket:
         missing = min(amount, self.capacity) - self.level
         return 0.0 if missing <= _EPSILON else missing * 60.0 / self.per_minute
 
+    @property
+    def left(self) -> int:
+        """What may still pass now."""
+        return max(0, math.floor(self.level))
+
+    @property
+    def reset(self) -> float:
+        """Seconds until it is full again."""
+        return (self.capacity - self.level) * 60.0 / self.per_minute
+
 
 class EnforcedLimits:
     """The state of a provider's limits.
@@ -152,16 +150,13 @@ class EnforcedLimits:
 
     def __init__(self, settings: LimitSettings) -> None:
         self.settings = settings
-        self.buckets: dict[str, LimitBucket] = {}
+        limits = {"requests": settings.requests_per_minute, "tokens": settings.tokens_per_minute}
+        self.buckets = {
+            kind: LimitBucket(kind, limit, settings.burst_seconds)
+            for kind, limit in limits.items()
+            if limit
+        }
         """By what they count; a limit that does not stand has none."""
-        if settings.requests_per_minute:
-            self.buckets["requests"] = LimitBucket(
-                "requests", settings.requests_per_minute, settings.burst_seconds
-            )
-        if settings.tokens_per_minute:
-            self.buckets["tokens"] = LimitBucket(
-                "tokens", settings.tokens_per_minute, settings.burst_seconds
-            )
         self.is_open = not self.buckets and not settings.concurrency
         """Whether nothing is limited, so that there is nothing to ask."""
 
@@ -179,25 +174,14 @@ class EnforcedLimits:
         """
         settings = self.settings
         if settings.concurrency is not None and in_flight > settings.concurrency:
-            return Refusal(
-                kind="concurrency",
-                limit=settings.concurrency,
-                used=in_flight - 1,
-                requested=1,
-                wait=0.0,
-            )
+            return Refusal("concurrency", settings.concurrency, used=in_flight - 1, requested=1)
         is_charged_later = settings.charge == "actual"
         needs = {"requests": 1.0, "tokens": 1.0 if is_charged_later else tokens}
         for name, bucket in self.buckets.items():
             bucket.refill(now)
             if (wait := bucket.wait(needs[name])) > 0.0:
-                return Refusal(
-                    kind=bucket.kind,
-                    limit=bucket.per_minute,
-                    used=bucket.capacity - bucket.level,
-                    requested=needs[name],
-                    wait=wait,
-                )
+                used = bucket.capacity - bucket.level
+                return Refusal(name, bucket.per_minute, used, needs[name], wait)
         for name, bucket in self.buckets.items():
             if name == "requests" or not is_charged_later:
                 bucket.level -= needs[name]
@@ -209,18 +193,10 @@ class EnforcedLimits:
             bucket.refill(now)
             bucket.level -= tokens
 
-    def standings(self, now: float) -> list[LimitStanding]:
-        """Return how much is left of each limit that replies announce."""
+    def standings(self, now: float) -> list[LimitBucket]:
+        """Return the limits that replies announce, as they stand now."""
         if not self.settings.limit_headers:
             return []
         for bucket in self.buckets.values():
             bucket.refill(now)
-        return [
-            LimitStanding(
-                kind=bucket.kind,
-                per_minute=bucket.per_minute,
-                left=max(0, math.floor(bucket.level)),
-                reset=(bucket.capacity - bucket.level) * 60.0 / bucket.per_minute,
-            )
-            for bucket in self.buckets.values()
-        ]
+        return list(self.buckets.values())

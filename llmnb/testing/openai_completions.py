@@ -21,39 +21,48 @@ _DEFAULT_MAX_TOKENS = 16
 """What the real API cuts a text completion at when it is not told."""
 
 
-class _Completions(Api):
-    """What both have in common: the frame of a reply, its usage, its stream."""
+class Chat(Api):
+    """Chat completions."""
 
+    name = "chat"
+    path_end = "/chat/completions"
+    tokens_per_conversation = 3
     end_marker = b"data: [DONE]\n\n"
-    id_prefix: ClassVar[str]
-    objects: ClassVar[tuple[str, str]]
+
+    id_prefix: ClassVar[str] = "chatcmpl"
+    objects: ClassVar[tuple[str, str]] = ("chat.completion", "chat.completion.chunk")
     """What a whole reply calls itself, and what a chunk does."""
 
-    tail: ClassVar[Mapping[str, Any]] = {}
-    usage_details: ClassVar[Mapping[str, Any]] = {}
-    opening: ClassVar[Mapping[str, Any] | None] = None
+    tail: ClassVar[Mapping[str, Any]] = {
+        "service_tier": "default",
+        "system_fingerprint": "fp_simulated",
+    }
+    usage_details: ClassVar[Mapping[str, Any]] = {
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+    opening: ClassVar[Mapping[str, Any] | None] = {
+        "delta": {"role": "assistant", "content": "", "refusal": None}
+    }
     """What a stream tells of each choice before its first token."""
 
-    last: ClassVar[Mapping[str, Any]]
+    last: ClassVar[Mapping[str, Any]] = {"delta": {}}
     """What stands in the chunk that tells why a choice ended."""
 
-    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
-        """Return what stands in one choice of a whole reply."""
-        raise NotImplementedError
-
-    def delta(self, token: str) -> dict[str, Any]:
-        """Return what stands in the choice of a chunk that carries a token of the text."""
-        raise NotImplementedError
-
-    def later_deltas(self, choice: AnswerChoice) -> Iterator[dict[str, Any]]:
-        """Yield what stands in the chunks that follow the text."""
-        yield from ()
-
-    def logprobs(
-        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
-    ) -> dict[str, Any]:
-        """Return the log-probabilities of tokens."""
-        raise NotImplementedError
+    def read(self, body: Body) -> SimulatedRequest:
+        """Return what a body asks for."""
+        messages = body.filled_list("messages", "Missing required parameter: 'messages'.")
+        name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
+        return self.of_turns(
+            body,
+            [_turn(message, position) for position, message in enumerate(messages)],
+            messages,
+            max_tokens=body.whole_number(name),
+            samples=_samples(body),
+            stop=body.stop_texts(),
+            wants_usage=_wants_usage(body),
+            top_logprobs=_top_logprobs(body),
+        )
 
     def reply(self, request: SimulatedRequest, answer: WholeAnswer) -> dict[str, Any]:
         """Return the body of a completion."""
@@ -61,7 +70,7 @@ class _Completions(Api):
         body["choices"] = [
             {
                 **self.whole(choice),
-                "logprobs": self._logprobs(request, choice.token_texts),
+                "logprobs": self.logprobs(request, choice.token_texts),
                 "index": index,
                 "finish_reason": choice.finish_reason,
             }
@@ -88,7 +97,7 @@ class _Completions(Api):
                 yield FRAME, chunk(index, self.opening)
         for index, choice in enumerate(answer.choices):
             for number, token in enumerate(choice.token_texts):
-                logprobs = self._logprobs(request, [token], number)
+                logprobs = self.logprobs(request, [token], number)
                 yield TOKEN, chunk(index, self.delta(token), logprobs)
             for fields in self.later_deltas(choice):
                 yield TOKEN, chunk(index, fields)
@@ -101,18 +110,96 @@ class _Completions(Api):
         name = f"{self.id_prefix}-sim-{request.number:08x}"
         return {"id": name, "object": kind, "created": CREATED, "model": request.model}
 
-    def _logprobs(
-        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
-    ) -> dict[str, Any] | None:
-        asked = request.top_logprobs is not None
-        return self.logprobs(request, token_texts, first) if asked else None
-
     def _usage(self, answer: WholeAnswer) -> dict[str, Any]:
         return {
             "prompt_tokens": answer.prompt_tokens,
             "completion_tokens": answer.completion_tokens,
             "total_tokens": answer.prompt_tokens + answer.completion_tokens,
             **self.usage_details,
+        }
+
+    # ------------------------------------------------------------ what text completions change
+
+    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
+        """Return what one choice of a whole reply holds: a message."""
+        message = {"role": "assistant", "content": choice.text, "refusal": None}
+        return {"message": {**message, **choice.extra}}
+
+    def delta(self, token: str) -> dict[str, Any]:
+        """Return what a chunk holds that carries a token of the text."""
+        return {"delta": {"content": token}}
+
+    def later_deltas(self, choice: AnswerChoice) -> Iterator[dict[str, Any]]:
+        """Yield the message's other fields, calls whole and texts token by token."""
+        for name, value in choice.extra.items():
+            if name == "tool_calls":
+                for number, call in enumerate(value):
+                    yield {"delta": {"tool_calls": [{"index": number, **call}]}}
+            else:
+                for token in tokens_of(value) if isinstance(value, str) else [value]:
+                    yield {"delta": {name: token}}
+
+    def logprobs(
+        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
+    ) -> dict[str, Any] | None:
+        """Return the log-probabilities of tokens; None where they are not asked for."""
+        if request.top_logprobs is None:
+            return None
+        return {"content": token_logprobs(request, token_texts, first), "refusal": None}
+
+
+class Text(Chat):
+    """Text completions: they differ from chat in what a choice holds."""
+
+    name = "text"
+    path_end = "/completions"
+    id_prefix = "cmpl"
+    objects = ("text_completion", "text_completion")
+    tail: ClassVar[Mapping[str, Any]] = {}
+    usage_details: ClassVar[Mapping[str, Any]] = {}
+    opening = None
+    last: ClassVar[Mapping[str, Any]] = {"text": ""}
+
+    def read(self, body: Body) -> SimulatedRequest:
+        """Return what a body asks for."""
+        prompts = body.prompts("prompt")
+        max_tokens = body.whole_number("max_tokens", least=0)
+        return self.of_prompts(
+            body,
+            prompts,
+            max_tokens=_DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens,
+            samples=_samples(body) * len(prompts),
+            stop=body.stop_texts(),
+            wants_usage=_wants_usage(body),
+            top_logprobs=body.whole_number("logprobs", least=0),
+        )
+
+    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
+        """Return a text."""
+        return {"text": choice.text or ""}
+
+    def delta(self, token: str) -> dict[str, Any]:
+        """Return a piece of the text."""
+        return {"text": token}
+
+    def later_deltas(self, choice: AnswerChoice) -> Iterator[dict[str, Any]]:
+        """Yield nothing: there is a text only."""
+        yield from ()
+
+    def logprobs(
+        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
+    ) -> dict[str, Any] | None:
+        """Return log-probabilities as four lists, in which each token has its place."""
+        if request.top_logprobs is None:
+            return None
+        values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
+        tops = [{token: value} for token, value in zip(token_texts, values, strict=True)]
+        lengths = [len(token) for token in token_texts[:-1]]
+        return {
+            "tokens": list(token_texts),
+            "token_logprobs": values,
+            "top_logprobs": tops if request.top_logprobs else None,
+            "text_offset": list(itertools.accumulate(lengths, initial=0)),
         }
 
 
@@ -134,80 +221,16 @@ def _samples(body: Body) -> int:
     return min(body.whole_number("n") or 1, _MOST_SAMPLES)
 
 
-class Chat(_Completions):
-    """Chat completions."""
-
-    name = "chat"
-    path_end = "/chat/completions"
-    tokens_per_conversation = 3
-    id_prefix = "chatcmpl"
-    objects = ("chat.completion", "chat.completion.chunk")
-    tail: ClassVar[Mapping[str, Any]] = {
-        "service_tier": "default",
-        "system_fingerprint": "fp_simulated",
-    }
-    usage_details: ClassVar[Mapping[str, Any]] = {
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
-    }
-    opening: ClassVar[Mapping[str, Any]] = {
-        "delta": {"role": "assistant", "content": "", "refusal": None}
-    }
-    last: ClassVar[Mapping[str, Any]] = {"delta": {}}
-
-    def read(self, body: Body) -> SimulatedRequest:
-        """Return what the body of a chat completion asks for."""
-        messages = body.filled_list("messages", "Missing required parameter: 'messages'.")
-        name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-        return self.of_turns(
-            body,
-            [_turn(message, position) for position, message in enumerate(messages)],
-            messages,
-            max_tokens=body.whole_number(name),
-            samples=_samples(body),
-            stop=body.stop_texts(),
-            wants_usage=_wants_usage(body),
-            top_logprobs=_top_logprobs(body),
-        )
-
-    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
-        """Return a message, with what it calls or refuses."""
-        content = choice.text if choice.has_content else None
-        return {
-            "message": {"role": "assistant", "content": content, "refusal": None, **choice.extra}
-        }
-
-    def delta(self, token: str) -> dict[str, Any]:
-        """Return a piece of the content."""
-        return {"delta": {"content": token}}
-
-    def later_deltas(self, choice: AnswerChoice) -> Iterator[dict[str, Any]]:
-        """Yield the other fields of the message: calls whole, texts token by token."""
-        for name, value in choice.extra.items():
-            if name == "tool_calls":
-                for number, call in enumerate(value):
-                    yield {"delta": {"tool_calls": [{"index": number, **call}]}}
-            else:
-                for token in tokens_of(value) if isinstance(value, str) else [value]:
-                    yield {"delta": {name: token}}
-
-    def logprobs(
-        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
-    ) -> dict[str, Any]:
-        """Return log-probabilities with alternatives."""
-        return {"content": token_logprobs(request, token_texts, first), "refusal": None}
-
-
 def _turn(message: object, position: int) -> tuple[str, str]:
     """Return role and text of a message."""
-    name = f"messages[{position}]"
     role = message.get("role") if isinstance(message, dict) else None
     if not isinstance(message, dict) or not isinstance(role, str):
+        name = f"messages[{position}]"
         raise Rejected(f"Invalid value: '{name}' has no role.", name)
     content = message.get("content")
     if content is None and role == "assistant":
         return role, ""  # it only called tools
-    return role, text_of(content, f"{name}.content", f"Invalid value for '{name}.content'.")
+    return role, text_of(content, f"messages[{position}].content", "Invalid value for '{}'.")
 
 
 def _top_logprobs(body: Body) -> int | None:
@@ -217,49 +240,3 @@ def _top_logprobs(body: Body) -> int | None:
     if top is not None:
         raise Rejected("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs")
     return None
-
-
-class Text(_Completions):
-    """Text completions."""
-
-    name = "text"
-    path_end = "/completions"
-    id_prefix = "cmpl"
-    objects = ("text_completion", "text_completion")
-    last: ClassVar[Mapping[str, Any]] = {"text": ""}
-
-    def read(self, body: Body) -> SimulatedRequest:
-        """Return what the body of a text completion asks for."""
-        prompts = body.prompts("prompt")
-        max_tokens = body.whole_number("max_tokens", least=0)
-        return self.of_prompts(
-            body,
-            prompts,
-            max_tokens=_DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens,
-            samples=_samples(body) * len(prompts),
-            stop=body.stop_texts(),
-            wants_usage=_wants_usage(body),
-            top_logprobs=body.whole_number("logprobs", least=0),
-        )
-
-    def whole(self, choice: AnswerChoice) -> dict[str, Any]:
-        """Return a text."""
-        return {"text": choice.text if choice.has_content else ""}
-
-    def delta(self, token: str) -> dict[str, Any]:
-        """Return a piece of the text."""
-        return {"text": token}
-
-    def logprobs(
-        self, request: SimulatedRequest, token_texts: Sequence[str], first: int = 0
-    ) -> dict[str, Any]:
-        """Return log-probabilities as four lists, in which each token has its place."""
-        values = [logprob(request, position) for position, _ in enumerate(token_texts, first)]
-        tops = [{token: value} for token, value in zip(token_texts, values, strict=True)]
-        lengths = [len(token) for token in token_texts[:-1]]
-        return {
-            "tokens": list(token_texts),
-            "token_logprobs": values,
-            "top_logprobs": tops if request.top_logprobs else None,
-            "text_offset": list(itertools.accumulate(lengths, initial=0)),
-        }

@@ -90,7 +90,7 @@ def _text(item: Mapping[str, Any], position: int) -> str:
     for part in content if isinstance(content, list) else ():
         if isinstance(part, dict) and part.get("type") in ("text", "image_url"):
             raise Rejected(f"Invalid value: '{part['type']}' in '{name}'.", name)
-    return text_of(content, name, f"Invalid type for '{name}'.")
+    return text_of(content, name, "Invalid type for '{}'.")
 
 
 def _top_logprobs(body: Body) -> int | None:
@@ -160,14 +160,9 @@ def _output(request: SimulatedRequest, choice: AnswerChoice) -> list[dict[str, A
 def _content(request: SimulatedRequest, part: AnswerPart) -> dict[str, Any]:
     if part.kind == "refusal":
         return {"type": "refusal", "refusal": part.text}
-    logprobs = _logprobs(request, tokens_of(part.text))
+    asked = request.top_logprobs is not None
+    logprobs = token_logprobs(request, tokens_of(part.text)) if asked else []
     return {"type": "output_text", "text": part.text, "annotations": [], "logprobs": logprobs}
-
-
-def _logprobs(
-    request: SimulatedRequest, token_texts: list[str], first: int = 0
-) -> list[dict[str, Any]]:
-    return [] if request.top_logprobs is None else token_logprobs(request, token_texts, first)
 
 
 # --------------------------------------------------------------------------------- streams
@@ -177,11 +172,11 @@ def _response_events(request: SimulatedRequest, body: dict[str, Any]) -> _Parts:
     yield FRAME, "response.created", {"response": _head(request)}
     yield FRAME, "response.in_progress", {"response": _head(request)}
     for index, item in enumerate(body["output"]):
-        yield from _item_events(request, index, item)
+        yield from _item_events(index, item)
     yield FRAME, f"response.{body['status']}", {"response": body}
 
 
-def _item_events(request: SimulatedRequest, index: int, item: dict[str, Any]) -> _Parts:
+def _item_events(index: int, item: dict[str, Any]) -> _Parts:
     """Yield an item: empty, token by token, whole."""
     name = {"message": "content", "reasoning": "summary"}.get(item["type"])
     blank = {**item, name: []} if name else {**item, "arguments": ""}
@@ -192,16 +187,14 @@ def _item_events(request: SimulatedRequest, index: int, item: dict[str, Any]) ->
     if name is None:
         done = {"name": item["name"], "arguments": item["arguments"]}
         kind = "response.function_call_arguments"
-        yield from _token_events(request, kind, where, item["arguments"], done)
+        yield from _token_events(kind, where, item["arguments"], done)
     else:
         for position, part in enumerate(item[name]):
-            yield from _part_events(request, {**where, f"{name}_index": position}, part)
+            yield from _part_events({**where, f"{name}_index": position}, part)
     yield FRAME, "response.output_item.done", {"output_index": index, "item": item}
 
 
-def _part_events(
-    request: SimulatedRequest, where: Mapping[str, Any], part: dict[str, Any]
-) -> _Parts:
+def _part_events(where: Mapping[str, Any], part: dict[str, Any]) -> _Parts:
     """Yield a part of an item: empty, token by token, whole."""
     frame, kind, field = {
         "summary_text": ("reasoning_summary_part", "reasoning_summary_text", "text"),
@@ -213,21 +206,17 @@ def _part_events(
     if "logprobs" in part:
         blank["logprobs"], done["logprobs"] = [], part["logprobs"]
     yield FRAME, f"response.{frame}.added", {**where, "part": blank}
-    yield from _token_events(request, f"response.{kind}", where, part[field], done)
+    yield from _token_events(f"response.{kind}", where, part[field], done)
     yield FRAME, f"response.{frame}.done", {**where, "part": part}
 
 
 def _token_events(
-    request: SimulatedRequest,
-    kind: str,
-    where: Mapping[str, Any],
-    text: str,
-    done: Mapping[str, Any],
+    kind: str, where: Mapping[str, Any], text: str, done: Mapping[str, Any]
 ) -> _Parts:
     """Yield a text token by token, then what tells that it is whole."""
     for position, token in enumerate(tokens_of(text)):
         fields = {**where, "delta": token}
         if "logprobs" in done:
-            fields["logprobs"] = _logprobs(request, [token], position)
+            fields["logprobs"] = done["logprobs"][position : position + 1]
         yield TOKEN, f"{kind}.delta", fields
     yield FRAME, f"{kind}.done", {**where, **done}

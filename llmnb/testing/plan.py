@@ -26,12 +26,22 @@ class Headers(Protocol):
         """Return a header's value."""
 
 
+def key_of(headers: Headers) -> str:
+    """Return the key in whichever header providers take it; empty without one."""
+    return (
+        headers.get("authorization", "").removeprefix("Bearer ")
+        or headers.get("api-key", "")
+        or headers.get("x-api-key", "")
+        or headers.get("x-goog-api-key", "")
+    )
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class ReplyPlan:
     """What the server is to do about one request."""
 
     status: int
-    body: bytes
+    body: bytes = b""
     content_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
@@ -44,7 +54,7 @@ class ReplyPlan:
     """Tokens a second after the first; None sends the rest of a stream at once."""
 
     fault: Fault | None = None
-    """What is to go wrong on the way; None where the reply is sent as it is."""
+    """What was scripted for the request; the server sees to a `Break` and a `Sending`."""
 
     end: End = "finished"
     """How the request ends, if nothing else happens."""
@@ -57,9 +67,6 @@ class ReplyPlan:
     is_billed: bool = False
     """Whether the provider charges for it."""
 
-    fault_name: str | None = None
-    """What the ledger calls the fault that was scripted for the request."""
-
     was_admitted: bool = False
     """Whether it answers a request that key and limits let in."""
 
@@ -68,6 +75,11 @@ class ReplyPlan:
 
     sent_tokens: int = 0
     """Output tokens that have left so far; the server counts them."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Output tokens of the whole answer."""
+        return 0 if self.answer is None else self.answer.completion_tokens
 
 
 # --------------------------------------------------------------------------------- events

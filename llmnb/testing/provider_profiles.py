@@ -1,7 +1,8 @@
 """The errors and limit headers of each provider.
 
 `ProviderProfile` is OpenAI's, and that of most who speak its protocol; the others differ
-from it in what their classes say. An API that is spoken names one of the three.
+from it in what their classes say. An API that is spoken names one of the three. What each
+says of a status, and of a mistake, stands in tables.
 
 Source:
     OpenAI API guides, "Error codes" and "Rate limits"; Anthropic API reference, "Errors"
@@ -11,67 +12,35 @@ Source:
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
 from llmnb.testing.faults import Instead
-from llmnb.testing.limits import LimitStanding, Refusal, RetryHint
+from llmnb.testing.limits import LimitBucket, Refusal, RetryHint
 
 StatusAndBody = tuple[int, bytes]
+Statuses = Mapping[int, tuple[str | None, ...]]
 
-_OPENAI: Mapping[int, tuple[str, str, str | None]] = {
-    400: ("The request could not be understood.", "invalid_request_error", None),
-    401: ("The API key given is not accepted.", "invalid_request_error", "invalid_api_key"),
-    402: ("The account's balance is insufficient.", "billing_error", "insufficient_balance"),
-    403: (
-        "Your country, region or project may not use this.",
-        "request_forbidden",
-        "unsupported_country_region_territory",
-    ),
-    404: ("No such address.", "invalid_request_error", "unknown_url"),
-    408: ("The request took too long and was given up.", "timeout", None),
-    409: ("The resource is being changed by another request.", "conflict", None),
-    413: ("The request is too large.", "invalid_request_error", "request_too_large"),
-    422: ("The request is well-formed but cannot be processed.", "invalid_request_error", None),
-    429: ("Rate limit reached for requests.", "requests", "rate_limit_exceeded"),
-    500: ("The server had an error while processing your request.", "server_error", None),
-    501: ("This is not supported.", "server_error", None),
-    503: ("That model is currently overloaded with other requests.", "server_error", None),
-}
-"""Message, type and code of each status in OpenAI's words."""
 
-_ANTHROPIC: Mapping[int, tuple[str, str]] = {
-    400: ("invalid_request_error", "The request could not be understood."),
-    401: ("authentication_error", "invalid x-api-key"),
-    402: ("billing_error", "There is a problem with the account's billing."),
-    403: ("permission_error", "The key may not use this resource."),
-    404: ("not_found_error", "No such address."),
-    413: ("request_too_large", "The request is larger than is allowed."),
-    429: ("rate_limit_error", "This request would exceed the account's rate limit."),
-    500: ("api_error", "Internal server error"),
-    503: ("api_error", "Service unavailable"),
-    504: ("timeout_error", "The request timed out."),
-    529: ("overloaded_error", "Overloaded"),
-}
-"""Type and message of each status in Anthropic's words."""
+class Mistake(NamedTuple):
+    """What a provider says of a mistake."""
 
-_GOOGLE: Mapping[int, tuple[str, str]] = {
-    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
-    401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
-    403: ("PERMISSION_DENIED", "The caller does not have permission."),
-    404: ("NOT_FOUND", "Requested entity was not found."),
-    429: ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
-    499: ("CANCELLED", "The operation was cancelled."),
-    500: ("INTERNAL", "An internal error has occurred. Please retry."),
-    503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
-    504: ("DEADLINE_EXCEEDED", "The service is unable to finish processing within the deadline."),
-}
-"""Name and message of each status in Google's words."""
+    status: int
+    text: str | None = None
+    """None: that of the status."""
+
+    fields: Mapping[str, Any] = {}
+    """Fields of the error that are not those of the status."""
+
+
+Mistakes = Mapping[str, Mistake]
+"""By what they mean."""
 
 _PROXY: Mapping[int, str] = {
     502: "Bad Gateway",
@@ -98,32 +67,76 @@ def duration_text(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
+_NO_CREDIT = "You exceeded your current quota, please check your plan and billing details."
+
+
 class ProviderProfile:
     """OpenAI, and most who speak its protocol."""
 
     request_id_header: ClassVar[str] = "x-request-id"
     """Name of the header with the provider's own name for a request."""
 
-    statuses: ClassVar[Mapping[int, tuple[str | None, ...]]] = _OPENAI
-    """The message, type and code of each status that its own servers send."""
+    statuses: ClassVar[Statuses] = {
+        400: ("The request could not be understood.", "invalid_request_error", None),
+        401: ("The API key given is not accepted.", "invalid_request_error", "invalid_api_key"),
+        402: ("The account's balance is insufficient.", "billing_error", "insufficient_balance"),
+        403: (
+            "Your country, region or project may not use this.",
+            "request_forbidden",
+            "unsupported_country_region_territory",
+        ),
+        404: ("No such address.", "invalid_request_error", "unknown_url"),
+        408: ("The request took too long and was given up.", "timeout", None),
+        409: ("The resource is being changed by another request.", "conflict", None),
+        413: ("The request is too large.", "invalid_request_error", "request_too_large"),
+        422: ("The request is well-formed but cannot be processed.", "invalid_request_error", None),
+        429: ("Rate limit reached for requests.", "requests", "rate_limit_exceeded"),
+        500: ("The server had an error while processing your request.", "server_error", None),
+        501: ("This is not supported.", "server_error", None),
+        503: ("That model is currently overloaded with other requests.", "server_error", None),
+    }
+    """Message, type and code of each status that its own servers send."""
 
     stream_error_status: ClassVar[int] = 500
     """The status whose error ends a stream where one strikes."""
 
-    key_echo: ClassVar[tuple[int, str]] = (401, "Incorrect API key provided: {key}.")
-    """Status and text of an error that repeats the key."""
-
-    model_text: ClassVar[str] = (
-        "The model `{model}` does not exist or you do not have access to it."
-    )
-    context_text: ClassVar[str] = (
-        "This model's maximum context length is {limit} tokens. "
-        "However, your messages resulted in {asked} tokens."
-    )
-    context_fields: ClassVar[Mapping[str, str]] = {
-        "param": "messages",
-        "code": "context_length_exceeded",
+    mistakes: ClassVar[Mistakes] = {
+        "wrong key": Mistake(401),
+        "unknown model": Mistake(
+            404,
+            "The model `{model}` does not exist or you do not have access to it.",
+            {"code": "model_not_found"},
+        ),
+        "rate": Mistake(
+            429,
+            "Rate limit reached for {model} in organization org-simulated on {name}: Limit "
+            "{limit:.0f}, Used {used:.0f}, Requested {requested:.0f}.",
+        ),
+        "concurrency": Mistake(
+            429,
+            "Too many concurrent requests for {model}: {limit:g} at once are served.",
+            {"type": "rate_limit_error", "code": "concurrency_limit_exceeded"},
+        ),
+        "quota": Mistake(
+            429, _NO_CREDIT, {"type": "insufficient_quota", "code": "insufficient_quota"}
+        ),
+        "context": Mistake(
+            400,
+            "This model's maximum context length is {limit} tokens. "
+            "However, your messages resulted in {asked} tokens.",
+            {"param": "messages", "code": "context_length_exceeded"},
+        ),
+        "key": Mistake(401, "Incorrect API key provided: {key}."),
+        "error in 200": Mistake(500),
     }
+    """What it says of each mistake, and with which status."""
+
+    limit_names: ClassVar[Mapping[str, str]] = {
+        "requests": "requests per min (RPM)",
+        "tokens": "tokens per min (TPM)",
+    }
+    wait_text: ClassVar[str] = " Please try again in {}."
+    """What a refusal says of the wait; clients read it where headers are missing."""
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
         """Return the body of an error; without a message it is the usual one.
@@ -133,47 +146,32 @@ class ProviderProfile:
             message: What is said.
             **more: `type`, `code` and `param`, where they are not those of the status.
         """
-        usual = _OPENAI.get(status, (f"Status {status}.", "error", None))
+        usual = self.statuses.get(status, (f"Status {status}.", "error", None))
         fields = dict(zip(("message", "type", "code"), usual, strict=True)) | more
         if message is not None:
             fields["message"] = message
         names = ("message", "type", "param", "code")
         return orjson.dumps({"error": {name: fields.get(name) for name in names}})
 
+    def mistake(self, meaning: str, **figures: Any) -> StatusAndBody:
+        """Return the error for a mistake; figures are what its text names."""
+        status, text, fields = self.mistakes[meaning]
+        return status, self.error(status, text and text.format(**figures), **fields)
+
     def malformed(self, message: str, param: str | None) -> StatusAndBody:
         """Return the error for a body, or a part of one, that is not understood."""
         return 400, self.error(400, message, param=param)
 
-    def wrong_key(self) -> StatusAndBody:
-        """Return the error for a key that is not accepted, or for none."""
-        return 401, self.error(401)
-
-    def unknown_model(self, model: str) -> StatusAndBody:
-        """Return the error for a model that does not exist."""
-        return 404, self.error(404, self.model_text.format(model=model), code="model_not_found")
-
     def refusal(self, refusal: Refusal, *, model: str, tells_wait: bool) -> bytes:
-        """Return the body of a 429 for a limit that refuses.
-
-        The phrase "try again in …" is what clients read where headers are missing.
-        """
-        if refusal.kind == "concurrency":
-            return self.error(
-                429,
-                f"Too many concurrent requests for {model}: {refusal.limit:g} at once are served.",
-                type="rate_limit_error",
-                code="concurrency_limit_exceeded",
-            )
-        name = "requests per min (RPM)" if refusal.kind == "requests" else "tokens per min (TPM)"
-        message = (
-            f"Rate limit reached for {model} in organization org-simulated on {name}: Limit "
-            f"{refusal.limit:.0f}, Used {refusal.used:.0f}, Requested {refusal.requested:.0f}."
-        )
+        """Return the body of a 429 for a limit that refuses."""
+        name = self.limit_names.get(refusal.kind)
+        _, text, fields = self.mistakes["concurrency" if name is None else "rate"]
+        message = str(text).format(model=model, name=name, **dataclasses.asdict(refusal))
         if tells_wait:
-            message += f" Please try again in {duration_text(refusal.wait)}."
-        return self.error(429, message, type=refusal.kind)
+            message += self.wait_text.format(duration_text(refusal.wait))
+        return self.error(429, message, **{"type": refusal.kind, **fields})
 
-    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitBucket]) -> dict[str, str]:
         """Return the headers that announce how the limits stand."""
         return {
             f"x-ratelimit-{name}-{limit.kind}": str(value)
@@ -187,17 +185,9 @@ class ProviderProfile:
 
     def retry_headers(self, wait: float, hint: RetryHint) -> dict[str, str]:
         """Return the headers that tell when to come back, never too early."""
-        headers: dict[str, str] = {}
-        if hint in ("seconds", "both"):
-            headers["retry-after"] = str(math.ceil(wait))
-        if hint in ("milliseconds", "both"):
-            headers["retry-after-ms"] = str(math.ceil(wait * 1000))
-        return headers
-
-    def quota(self) -> StatusAndBody:
-        """Return the error that says that no credit is left, which no waiting heals."""
-        text = "You exceeded your current quota, please check your plan and billing details."
-        return 429, self.error(429, text, type="insufficient_quota", code="insufficient_quota")
+        seconds = {"retry-after": str(math.ceil(wait))}
+        milliseconds = {"retry-after-ms": str(math.ceil(wait * 1000))}
+        return {"seconds": seconds, "milliseconds": milliseconds}.get(hint, seconds | milliseconds)
 
     def worded(self, fault: Instead, key: str) -> Instead:
         """Return a reply in place of an answer with this provider's body for what it means.
@@ -206,21 +196,12 @@ class ProviderProfile:
             fault: The reply.
             key: The key that came with the request, for an error that repeats it.
         """
+        if fault.meaning == "exact":
+            return fault
         if fault.meaning == "status":
             return self.worded_status(fault)
-        if fault.meaning == "quota":
-            status, body = self.quota()
-            return fault.but(status=status, body=body)
-        if fault.meaning == "context":
-            limit, asked = fault.figures
-            text = self.context_text.format(limit=limit, asked=asked)
-            return fault.but(body=self.error(400, text, **self.context_fields))
-        if fault.meaning == "key":
-            status, text = self.key_echo
-            return fault.but(body=self.error(status, text.format(key=key)))
-        if fault.meaning == "error in 200":
-            return fault.but(body=self.error(500))
-        return fault
+        status, body = self.mistake(fault.meaning, key=key, **dict(fault.figures))
+        return fault.but(body=body, status=status if fault.meaning == "quota" else fault.status)
 
     def worded_status(self, fault: Instead) -> Instead:
         """Return a plain status with the body that goes with it.
@@ -237,30 +218,62 @@ class ProviderProfile:
                 f"<body><center><h1>{title}</h1></center></body>\r\n</html>\r\n"
             )
             return fault.but(body=page.encode(), content_type="text/html")
-        speaker = ANTHROPIC if fault.status in _ANTHROPIC else OPENAI
+        speaker = ANTHROPIC if fault.status in ANTHROPIC.statuses else OPENAI
         return fault.but(body=speaker.error(fault.status))
 
 
 class Anthropic(ProviderProfile):
-    """Anthropic, which tells of limits in dates."""
+    """Anthropic, which tells of limits in dates, and of waits in whole seconds and no text."""
 
     request_id_header = "request-id"
+    statuses: ClassVar[Statuses] = {
+        400: ("invalid_request_error", "The request could not be understood."),
+        401: ("authentication_error", "invalid x-api-key"),
+        402: ("billing_error", "There is a problem with the account's billing."),
+        403: ("permission_error", "The key may not use this resource."),
+        404: ("not_found_error", "No such address."),
+        413: ("request_too_large", "The request is larger than is allowed."),
+        429: ("rate_limit_error", "This request would exceed the account's rate limit."),
+        500: ("api_error", "Internal server error"),
+        503: ("api_error", "Service unavailable"),
+        504: ("timeout_error", "The request timed out."),
+        529: ("overloaded_error", "Overloaded"),
+    }
+    """Type and message of each status."""
+
     stream_error_status = 529
-    key_echo = (401, "invalid x-api-key: {key}")  # Anthropic itself has never been seen to
-    model_text = "model: {model}"
-    context_text = "prompt is too long: {asked} tokens > {limit} maximum"
-    context_fields: ClassVar[Mapping[str, str]] = {}
-    statuses = _ANTHROPIC
+    mistakes: ClassVar[Mistakes] = {
+        **ProviderProfile.mistakes,
+        "unknown model": Mistake(404, "model: {model}"),
+        "rate": Mistake(
+            429,
+            "This request would exceed your organization's rate limit of "
+            "{limit:,.0f} {name} per minute (model: {model}).",
+        ),
+        "concurrency": Mistake(
+            429, "Number of concurrent connections has exceeded your rate limit."
+        ),
+        "quota": Mistake(
+            400,
+            "Your credit balance is too low to access the Anthropic API. Please go to "
+            "Plans & Billing to upgrade or purchase credits.",
+        ),
+        "context": Mistake(400, "prompt is too long: {asked} tokens > {limit} maximum"),
+        # Anthropic itself has never been seen to repeat a key.
+        "key": Mistake(401, "invalid x-api-key: {key}"),
+    }
+    limit_names: ClassVar[Mapping[str, str]] = {"requests": "requests", "tokens": "input tokens"}
+    wait_text = ""
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
         """Return the body of an error; a parameter's name stands before its text."""
-        kind, usual = _ANTHROPIC[status]
+        kind, usual = self.statuses[status]
         text = usual if message is None else message
         if param := more.get("param"):
             text = f"{param}: {text}"
         return orjson.dumps({"type": "error", "error": {"type": kind, "message": text}})
 
-    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitBucket]) -> dict[str, str]:
         """Return the headers that tell how the limits stand, for input tokens once more."""
         headers: dict[str, str] = {}
         for limit in standings:
@@ -272,51 +285,80 @@ class Anthropic(ProviderProfile):
                 headers[f"{name}-reset"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         return headers
 
-    def refusal(self, refusal: Refusal, *, model: str, tells_wait: bool) -> bytes:
-        """Return the body of a 429, which tells no wait."""
-        if refusal.kind == "concurrency":
-            return self.error(429, "Number of concurrent connections has exceeded your rate limit.")
-        what = "requests" if refusal.kind == "requests" else "input tokens"
-        return self.error(
-            429,
-            "This request would exceed your organization's rate limit of "
-            f"{refusal.limit:,.0f} {what} per minute (model: {model}).",
-        )
-
     def retry_headers(self, wait: float, hint: RetryHint) -> dict[str, str]:
         """Return ``retry-after`` in whole seconds, which is all there is."""
-        return {"retry-after": str(math.ceil(wait))}
-
-    def quota(self) -> StatusAndBody:
-        """Return a 400, as Anthropic does."""
-        return 400, self.error(
-            400,
-            "Your credit balance is too low to access the Anthropic API. Please go to "
-            "Plans & Billing to upgrade or purchase credits.",
-        )
+        return super().retry_headers(wait, "seconds")
 
 
 _TYPE = "type.googleapis.com/google.rpc."
+_INVALID_KEY = {
+    "@type": f"{_TYPE}ErrorInfo",
+    "reason": "API_KEY_INVALID",
+    "domain": "googleapis.com",
+    "metadata": {"service": "generativelanguage.googleapis.com"},
+}
+
+
+def _exceeded(quota: str, limit: float, model: str) -> dict[str, Any]:
+    """Return the detail of an error that tells which quota is exceeded."""
+    violation = {
+        "quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
+        "quotaId": f"Generate{quota}PerProjectPerModel",
+        "quotaDimensions": {"location": "global", "model": model},
+        "quotaValue": f"{limit:.0f}",
+    }
+    return {"@type": f"{_TYPE}QuotaFailure", "violations": [violation]}
+
+
+def _retry_info(wait: float) -> dict[str, Any]:
+    """Return the detail of an error that tells when to come back."""
+    return {"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{wait:.9f}".rstrip("0") + "s"}
 
 
 class Gemini(ProviderProfile):
     """Google's Gemini, which tells in the body when to come back, and of limits nowhere."""
 
+    statuses: ClassVar[Statuses] = {
+        400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+        401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
+        403: ("PERMISSION_DENIED", "The caller does not have permission."),
+        404: ("NOT_FOUND", "Requested entity was not found."),
+        429: ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+        499: ("CANCELLED", "The operation was cancelled."),
+        500: ("INTERNAL", "An internal error has occurred. Please retry."),
+        503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
+        504: (
+            "DEADLINE_EXCEEDED",
+            "The service is unable to finish processing within the deadline.",
+        ),
+    }
+    """Name and message of each status."""
+
     stream_error_status = 503
-    key_echo = (400, "API key not valid: {key}")
-    model_text = (
-        "models/{model} is not found for API version v1beta, or is not supported for "
-        "generateContent. Call ListModels to see the list of available models."
-    )
-    context_text = (
-        "The input token count ({asked}) exceeds the maximum number of tokens allowed ({limit})."
-    )
-    context_fields: ClassVar[Mapping[str, str]] = {}
-    statuses = _GOOGLE
+    mistakes: ClassVar[Mistakes] = {
+        **ProviderProfile.mistakes,
+        "wrong key": Mistake(
+            400, "API key not valid. Please pass a valid API key.", {"details": [_INVALID_KEY]}
+        ),
+        "unknown model": Mistake(
+            404,
+            "models/{model} is not found for API version v1beta, or is not supported for "
+            "generateContent. Call ListModels to see the list of available models.",
+        ),
+        "quota": Mistake(
+            429, _NO_CREDIT, {"details": [_exceeded("RequestsPerDay", 200, "simulated")]}
+        ),
+        "context": Mistake(
+            400,
+            "The input token count ({asked}) exceeds the maximum number of tokens allowed "
+            "({limit}).",
+        ),
+        "key": Mistake(400, "API key not valid: {key}"),
+    }
 
     def error(self, status: int, message: str | None = None, **more: Any) -> bytes:
         """Return the body of an error with its `details`; a parameter stands after its text."""
-        name, usual = _GOOGLE[status]
+        name, usual = self.statuses[status]
         text = usual if message is None else message
         if param := more.get("param"):
             text = f"{text} ({param})"
@@ -325,25 +367,15 @@ class Gemini(ProviderProfile):
             error["details"] = details
         return orjson.dumps({"error": error})
 
-    def wrong_key(self) -> StatusAndBody:
-        """Return a 400: here a wrong key is an invalid argument."""
-        info = {
-            "@type": f"{_TYPE}ErrorInfo",
-            "reason": "API_KEY_INVALID",
-            "domain": "googleapis.com",
-            "metadata": {"service": "generativelanguage.googleapis.com"},
-        }
-        text = "API key not valid. Please pass a valid API key."
-        return 400, self.error(400, text, details=[info])
-
     def refusal(self, refusal: Refusal, *, model: str, tells_wait: bool) -> bytes:
         """Return the body of a 429; when to come back stands in it and nowhere else."""
-        what = "InputTokens" if refusal.kind == "tokens" else "Requests"
-        quota = f"GenerateContent{what}PerMinutePerProjectPerModel"
-        wait = refusal.wait if tells_wait else None
-        return self._exceeded(quota, refusal.limit, model, wait)
+        quota = "InputTokens" if refusal.kind == "tokens" else "Requests"
+        details = [_exceeded(f"Content{quota}PerMinute", refusal.limit, model)]
+        if tells_wait:
+            details.append(_retry_info(refusal.wait))
+        return self.error(429, _NO_CREDIT, details=details)
 
-    def limit_headers(self, standings: Sequence[LimitStanding]) -> dict[str, str]:
+    def limit_headers(self, standings: Sequence[LimitBucket]) -> dict[str, str]:
         """Return nothing: it tells of limits nowhere."""
         return {}
 
@@ -351,41 +383,18 @@ class Gemini(ProviderProfile):
         """Return nothing: it is told in the body."""
         return {}
 
-    def quota(self) -> StatusAndBody:
-        """Return a 429 whose quota is one of a day."""
-        return 429, self._exceeded("GenerateRequestsPerDayPerProjectPerModel", 200, "simulated")
-
-    def _exceeded(self, quota: str, limit: float, model: str, wait: float | None = None) -> bytes:
-        violation = {
-            "quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
-            "quotaId": quota,
-            "quotaDimensions": {"location": "global", "model": model},
-            "quotaValue": f"{limit:.0f}",
-        }
-        details = [{"@type": f"{_TYPE}QuotaFailure", "violations": [violation]}]
-        text = "You exceeded your current quota, please check your plan and billing details."
-        return self.error(429, text, details=[*details, *_retry_info(wait)])
-
     def worded_status(self, fault: Instead) -> Instead:
         """Return a plain status in Google's words; a wait in seconds moves into the body."""
-        if fault.status not in _GOOGLE:
-            return ProviderProfile.worded_status(self, fault)
-        headers, wait = dict(fault.headers), None
+        if fault.status not in self.statuses:
+            return super().worded_status(fault)
+        headers, details = dict(fault.headers), []
         try:
-            wait = float(headers["retry-after"])
+            details.append(_retry_info(float(headers["retry-after"])))
             del headers["retry-after"]
         except (KeyError, ValueError):
             pass  # there is no wait, or a text that must stay exactly as it is
-        return fault.but(
-            body=self.error(fault.status, details=_retry_info(wait)),
-            headers=tuple(headers.items()),
-        )
-
-
-def _retry_info(wait: float | None) -> list[dict[str, Any]]:
-    if wait is None:
-        return []
-    return [{"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{wait:.9f}".rstrip("0") + "s"}]
+        body = self.error(fault.status, details=details)
+        return fault.but(body=body, headers=tuple(headers.items()))
 
 
 OPENAI, ANTHROPIC, GEMINI = ProviderProfile(), Anthropic(), Gemini()

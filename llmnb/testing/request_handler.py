@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection
 from typing import Any, ClassVar
 
 import orjson
@@ -39,7 +38,7 @@ from llmnb.testing.openai_completions import Chat, Text
 from llmnb.testing.openai_embeddings import Embeddings
 from llmnb.testing.openai_responses import Responses
 from llmnb.testing.options import Behaviour
-from llmnb.testing.plan import EVENTS, Headers, ReplyPlan
+from llmnb.testing.plan import EVENTS, Headers, ReplyPlan, key_of
 from llmnb.testing.provider_profiles import OPENAI, ProviderProfile
 from llmnb.testing.request import CREATED, SimulatedRequest
 
@@ -89,7 +88,6 @@ class RequestHandler:
         self._replier: Replier | None = as_replier(behaviour.reply)
         self._rule: Rule | None = None
         self.set_faults(behaviour.faults)
-        self._keys = _accepted_keys(behaviour.api_key)
         self.started: float | None = None
         """When the first request came; outages count from there."""
         self.batches = self.batches_class(self.answer_in_batch, self.is_accepted)
@@ -129,23 +127,21 @@ class RequestHandler:
             return failure(500, api.profile.error(500, text))
 
     def _decide(self, api: Api, headers: Headers, raw: bytes) -> ReplyPlan:
-        now = self._clock()
-        key = _key_of(headers)
+        now, key = self._clock(), key_of(headers)
+        problem = None
         try:
-            body = orjson.loads(raw)
-            if not isinstance(body, dict):
-                raise Rejected("The body must be a JSON object.")
-            request = api.read(Body(body))
-        except orjson.JSONDecodeError:
-            problem = Rejected("We could not parse the JSON body of your request.")
-            return self._enter_rejected(api.profile, problem, now, key, raw)
+            request = api.read(Body.of(raw))
         except Rejected as rejected:
-            return self._enter_rejected(api.profile, rejected, now, key, raw)
+            problem = rejected
+            request = SimulatedRequest(endpoint="", body={}, model="", prompt="", identity="")
         row = self._enter(request, now, key, raw)
         try:
-            plan = self._plan(api, request, key, now)
+            if problem is None:
+                plan = self._plan(api, request, key, now)
+            else:
+                plan = failure(*api.profile.malformed(problem.message, problem.param))
         except Exception:
-            self.ledger.close(row, now=now, end="failed", status=500)
+            self.ledger.close(row, finished=now, end="failed", status=500)
             raise
         plan.row, plan.request = row, request
         plan.headers[api.profile.request_id_header] = f"req_sim_{row.number:08x}"
@@ -163,67 +159,51 @@ class RequestHandler:
         request.digest = int(row.prompt_hash[:16], 16)
         return row
 
-    def _enter_rejected(
-        self, profile: ProviderProfile, problem: Rejected, now: float, key: str, raw: bytes
-    ) -> ReplyPlan:
-        unread = SimulatedRequest(endpoint="", body={}, model="", prompt="", identity="")
-        row = self.ledger.open(unread, now=now, body=raw, key=key)
-        self.ledger.close(row, now=now, end="failed", status=400)
-        return failure(*profile.malformed(problem.message, problem.param))
-
     # --------------------------------------------------------------- what it gets
 
     def _plan(self, api: Api, request: SimulatedRequest, key: str, now: float) -> ReplyPlan:
         profile = api.profile
-        if not self._is_accepted(key):
-            return failure(*profile.wrong_key())
+        if not self.is_accepted(key):
+            return failure(*profile.mistake("wrong key"))
         if not request.model:
             return failure(*profile.malformed("You must provide a model parameter.", "model"))
         if self.behaviour.models is not None and request.model not in self.behaviour.models:
-            return failure(*profile.unknown_model(request.model))
+            return failure(*profile.mistake("unknown model", model=request.model))
         fault = None if self._rule is None else as_fault(self._rule(request))
         if (fault is None or fault.billed) and not self.limits.is_open:
-            refusal = self.limits.admit(
-                tokens=self.limits.charged(request), now=now, in_flight=self.ledger.in_flight
-            )
+            tokens, in_flight = self.limits.charged(request), self.ledger.in_flight
+            refusal = self.limits.admit(tokens=tokens, now=now, in_flight=in_flight)
             if refusal is not None:
                 return self._refusal_plan(profile, refusal, request, now)
-        if fault is None or fault.billed or fault.needs_answer:
+        if fault is None or fault.billed or not _replaces_answer(fault):
             plan = self._answer_plan(api, request, fault, now)
         else:
-            plan = ReplyPlan(status=200, body=b"", end="failed", delay=fault.delay or 0.0)
+            plan = ReplyPlan(status=200, delay=fault.delay or 0.0)
         plan.was_admitted = True
         if fault is not None:
-            plan.fault_name = fault.name
             _strike(plan, fault, key, profile)
         return plan
 
     def _refusal_plan(
         self, profile: ProviderProfile, refusal: Refusal, request: SimulatedRequest, now: float
     ) -> ReplyPlan:
-        hint = self.limits.settings.retry_hint
+        hint = self.limits.settings.retry_hint if refusal.wait > 0 else None
+        body = profile.refusal(refusal, model=request.model, tells_wait=hint is not None)
         headers = self.limit_headers(profile, now)
-        tells_wait = hint is not None and refusal.wait > 0
-        if hint is not None and tells_wait:
+        if hint is not None:
             headers.update(profile.retry_headers(refusal.wait, hint))
-        body = profile.refusal(refusal, model=request.model, tells_wait=tells_wait)
-        return ReplyPlan(status=429, body=body, headers=headers, end="refused")
+        return ReplyPlan(status=429, body=body, headers=headers)
 
     def limit_headers(self, profile: ProviderProfile, now: float) -> dict[str, str]:
         """Return the headers that tell how the limits stand."""
         return profile.limit_headers(self.limits.standings(now))
 
     def _answer_plan(
-        self,
-        api: Api,
-        request: SimulatedRequest,
-        fault: Fault | None,
-        now: float,
+        self, api: Api, request: SimulatedRequest, fault: Fault | None, now: float
     ) -> ReplyPlan:
         answer = make_answer(request, self._replier, fault if isinstance(fault, Bend) else None)
         plan = ReplyPlan(
             status=200,
-            body=b"",
             headers={} if self.limits.is_open else self.limit_headers(api.profile, now),
             answer=answer,
             is_billed=fault is None or fault.billed,
@@ -240,23 +220,22 @@ class RequestHandler:
 
     def waits(self, request: SimulatedRequest, plan: ReplyPlan) -> tuple[float, float | None]:
         """Return the seconds until the first byte, and the tokens a second after it."""
-        number, seed, busy = request.number, self.behaviour.seed, self.ledger.in_flight
-        seconds = self.latency.seconds(number, seed=seed, in_flight=busy)
+        seconds = self.latency.seconds(
+            request.number, seed=self.behaviour.seed, in_flight=self.ledger.in_flight
+        )
         pace = self.behaviour.tokens_per_second
-        if plan.stream is None and pace is not None and plan.answer is not None:
+        if plan.stream is None and pace is not None:
             # Not streamed, the first byte comes when the last token is made.
-            seconds += plan.answer.completion_tokens / pace
+            seconds += plan.completion_tokens / pace
         return seconds, pace
 
     # -------------------------------------------------------------- how it ended
 
     def close(self, plan: ReplyPlan, *, price_factor: float = 1.0) -> None:
         """Enter that a plan was carried out; called before its last bytes leave."""
-        completion = 0 if plan.answer is None else plan.answer.completion_tokens
         end: End = "refused" if plan.status == 429 else plan.end
-        has_status = not (isinstance(plan.fault, Break) and plan.fault.at == "before")
-        status = plan.status if has_status else None
-        self._enter_end(plan, end, completion, status=status, price_factor=price_factor)
+        has_status = not (isinstance(plan.fault, Break) and plan.fault.is_before_reply)
+        self._enter_end(plan, end, plan.completion_tokens, has_status, price_factor)
 
     def leave(self, plan: ReplyPlan) -> None:
         """Enter that the client left before the reply was whole.
@@ -264,35 +243,25 @@ class RequestHandler:
         What was asked for whole is finished and billed nevertheless; of a
         stream, what had been sent.
         """
-        completion = plan.sent_tokens
-        if plan.stream is None and plan.answer is not None:
-            completion = plan.answer.completion_tokens
-        status = plan.status if plan.has_begun else None
-        self._enter_end(plan, "cancelled", completion, status=status)
+        completion = plan.completion_tokens if plan.stream is None else plan.sent_tokens
+        self._enter_end(plan, "cancelled", completion, plan.has_begun)
 
     def _enter_end(
-        self,
-        plan: ReplyPlan,
-        end: End,
-        completion: int,
-        *,
-        status: int | None,
-        price_factor: float = 1.0,
+        self, plan: ReplyPlan, end: End, completion: int, has_status: bool, price_factor: float = 1
     ) -> None:
         row = plan.row
         if row is None or not self.ledger.is_open(row):
             return
-        now = self._clock()
-        usd = 0.0
+        now, usd = self._clock(), 0.0
         if plan.is_billed:
             self.limits.settle(row.prompt_tokens + completion, now=now)
             usd = self.behaviour.price(row.model).of(row.prompt_tokens, completion) * price_factor
         self.ledger.close(
             row,
-            now=now,
+            finished=now,
             end=end,
-            status=status,
-            fault=plan.fault_name,
+            status=plan.status if has_status else None,
+            fault=None if plan.fault is None else plan.fault.name,
             billed=plan.is_billed,
             completion_tokens=completion,
             usd=usd,
@@ -305,20 +274,18 @@ class RequestHandler:
 
     # --------------------------------------------------------------- other pages
 
-    def is_accepted(self, headers: Headers) -> bool:
-        """Whether a request bears a key that is good here."""
-        return self._is_accepted(_key_of(headers))
-
     def answer_in_batch(self, path: str, headers: Headers, raw: bytes) -> ReplyPlan:
         """Answer one request of a batch, at a batch's price."""
         plan = self.receive("POST", path, headers, raw)
         self.close(plan, price_factor=PRICE_FACTOR)
         return plan
 
-    def _is_accepted(self, key: str) -> bool:
-        if self._keys is None:
+    def is_accepted(self, key: str) -> bool:
+        """Return whether a key is good here."""
+        accepted = self.behaviour.api_key
+        if not accepted:
             return True
-        return bool(key) and (not self._keys or key in self._keys)
+        return bool(key) if isinstance(accepted, bool) else key in accepted
 
     def _look_up(self, method: str, path: str, headers: Headers) -> ReplyPlan:
         """Answer a request for the list of models, for a model, or for the ledger."""
@@ -328,14 +295,13 @@ class RequestHandler:
         _, separator, name = path.partition("/models")
         if not separator or method != "GET":
             return failure(404)
-        if not self._is_accepted(_key_of(headers)):
-            return failure(*OPENAI.wrong_key())
+        if not self.is_accepted(key_of(headers)):
+            return failure(*OPENAI.mistake("wrong key"))
         self.ledger.note_model_list()
         known = self.behaviour.models
-        name = name.lstrip("/")
-        if name:
+        if name := name.lstrip("/"):
             if known is not None and name not in known:
-                return failure(*OPENAI.unknown_model(name))
+                return failure(*OPENAI.mistake("unknown model", model=name))
             return ReplyPlan(status=200, body=orjson.dumps(_model_card(name)))
         cards = [_model_card(each) for each in (DEFAULT_MODELS if known is None else known)]
         return ReplyPlan(status=200, body=orjson.dumps({"object": "list", "data": cards}))
@@ -345,45 +311,25 @@ class RequestHandler:
         return {"totals": dataclasses.asdict(self.ledger.totals())}
 
 
+def _replaces_answer(fault: Fault) -> bool:
+    return isinstance(fault, Instead) or (isinstance(fault, Break) and fault.is_before_reply)
+
+
 def _strike(plan: ReplyPlan, fault: Fault, key: str, profile: ProviderProfile) -> None:
-    """Apply a fault to a plan: replace the reply now, or have the server spoil it."""
-    if isinstance(fault, Bend):
-        return  # the answer is already changed
-    plan.end = "finished" if fault.is_whole else "failed"
-    if not isinstance(fault, Instead):
-        plan.fault = fault
-        return
-    instead = profile.worded(fault, key)
-    plan.stream = None
-    plan.status = instead.status
-    plan.body = instead.body
-    plan.content_type = instead.content_type
-    plan.headers.update(instead.headers)
+    """Apply a fault to a plan; a `Bend` has changed the answer already."""
+    plan.fault = fault
+    if not isinstance(fault, Bend):
+        plan.end = "finished" if fault.is_whole else "failed"
+    if isinstance(fault, Instead):
+        instead = profile.worded(fault, key)
+        plan.stream = None
+        plan.status, plan.body = instead.status, instead.body
+        plan.content_type = instead.content_type
+        plan.headers.update(instead.headers)
 
 
 def _model_card(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": CREATED, "owned_by": "llmnb-simulated"}
-
-
-def _key_of(headers: Headers) -> str:
-    """Return the key in whichever header providers take it; empty without one."""
-    bearer = headers.get("authorization", "")
-    if bearer:
-        return bearer.removeprefix("Bearer ")
-    for name in ("api-key", "x-api-key", "x-goog-api-key"):
-        key = headers.get(name, "")
-        if key:
-            return key
-    return ""
-
-
-def _accepted_keys(api_key: str | bool | Collection[str] | None) -> frozenset[str] | None:
-    """Return the keys that are accepted: None needs no key, an empty set takes any."""
-    if api_key is None or api_key is False:
-        return None
-    if api_key is True:
-        return frozenset()
-    return frozenset(api_key)
 
 
 @functools.lru_cache(maxsize=256)

@@ -8,10 +8,9 @@ that overrides the methods that touch HTTP and the socket: `reply`, `begin`, `wr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
@@ -237,13 +236,11 @@ class Exchange:
 
     async def write(self, data: bytes) -> None:
         """Send a part of the body."""
-        with _quiet_disconnect():
-            await self.response.write(data)
+        await _sent(self.response.write(data))
 
     async def end(self) -> None:
         """End the body properly."""
-        with _quiet_disconnect():
-            await self.response.write_eof()
+        await _sent(self.response.write_eof())
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -258,10 +255,9 @@ class Exchange:
         return transport
 
 
-@contextlib.contextmanager
-def _quiet_disconnect() -> Iterator[None]:
+async def _sent(sending: Awaitable[None]) -> None:
     """Turn aiohttp's error for a client that left, which it logs, into the standard library's."""
     try:
-        yield
+        await sending
     except ClientConnectionResetError:
         raise ConnectionResetError("the client has left") from None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import pickle
-import shlex
 import socket
-import subprocess
 import traceback
 import zlib
 
 import http_transports
 import pytest
+from certificates import self_signed
 from script_server import GOOD, ScriptServer, reply
 
 from llmnb import errors
@@ -99,14 +98,7 @@ async def test_a_refused_connection_is_unsent(client):
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
-        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
-    )
-    subprocess.run(shlex.split(command), check=True, capture_output=True)
-    return str(cert), str(key)
+    return self_signed(tmp_path_factory.mktemp("tls"), "127.0.0.1", kind="IP")
 
 
 async def test_an_untrusted_certificate_is_unsent_and_never_accepted(client, certificate):

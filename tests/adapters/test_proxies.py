@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import ssl
-import subprocess
 
 import pytest
 from asking import ask, questions
+from certificates import self_signed
 from script_server import GOOD, ScriptServer, reply
 from short_waits import shorten_waits
 
@@ -102,14 +101,7 @@ async def test_a_refused_login_of_a_plain_request_is_unsent(client, monkeypatch)
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=model.example "
-        f"-addext subjectAltName=DNS:model.example -keyout {key} -out {cert}"
-    )
-    subprocess.run(shlex.split(command), check=True, capture_output=True)
-    return str(cert), str(key)
+    return self_signed(tmp_path_factory.mktemp("tls"), "model.example", kind="DNS")
 
 
 async def test_what_is_lost_within_the_tunnel_may_be_billed(client, monkeypatch, certificate):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import textwrap
 
 import pytest
+from children import kill_at
 from laboratory import Laboratory
 
 from llmnb.testing import SimulatedProvider
@@ -60,19 +60,8 @@ def test_kill_minus_nine_and_again_until_the_table_is_whole(tmp_path, kills):
         arguments = command(source, out, "--concurrency", str(in_flight))
         environment = settings(tmp_path, sim.base_url)
         for _ in range(kills):
-            before = len(sim.ledger.finished)
-            child = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
-            wanted = before + dice.randint(1, 30)
-            try:
-                # A start takes a second or two, and on a busy machine much longer.
-                sim.ledger.wait_until(
-                    lambda totals, wanted=wanted: totals.finished >= wanted, timeout=90
-                )
-            except TimeoutError:
-                child.send_signal(signal.SIGABRT)  # it tells where each of its threads is
-                pytest.fail(f"the command hangs or has ended: {child.communicate()[1].decode()}")
-            child.kill()
-            child.communicate()
+            finished = len(sim.ledger.finished) + dice.randint(1, 30)
+            kill_at(sim, finished, arguments, environment)
         subprocess.run(arguments, env=environment, check=True, capture_output=True)
         bought = len(sim.ledger.finished)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import exploring
 from llmnb.frames.row_sources import WHOLE
 from llmnb.notebook import explorer_view as view
+from llmnb.records import Outcome
 from llmnb.store import clearing, layout
+from llmnb.store.project import open_project
+from llmnb.store.run_index import RunHeader
+from llmnb.store.run_index_writer import RunIndexWriter
 
 
 @pytest.fixture
@@ -405,6 +410,72 @@ def test_two_runs_over_many_rows_open_before_they_are_compared(run, frame, monke
 
     assert sorted(ex.positions.tolist()) == [0, 3, 4]
     assert ex.source.compared is None
+
+
+def test_no_answer_stands_beside_that_of_another_row(sim, kept, frame):
+    """
+    Several requests a row are paired only where both runs asked them of the same rows; what a
+    project keeps is of no row.
+    """
+    table = pd.DataFrame({"a": ["one", None, "two"], "b": ["one", "two", None]})
+    runs = {column: table.llm.start(f"Ask {{{column}}}", n=2) for column in "ab"}
+    for run in runs.values():
+        run.result(60)
+    for other in (runs["b"], llmnb.attach(runs["b"].run_id)):
+        assert len(other.explore()) == 4
+        with pytest.raises(InputError, match="not about the same rows"):
+            runs["a"].explore(other)
+    by_name = llmnb.attach(runs["a"].run_id).explore(runs["a"])
+    for position in range(4):
+        row = by_name.row(position)
+        assert (row["prompt"], row["answer"]) == (row["before"]["prompt"], row["before"]["answer"])
+
+    with pytest.raises(InputError, match="in no table’s order"):
+        frame[frame["text"].notna()].iloc[:2].llm.explore("text", kept)
+
+
+def test_a_marked_row_keeps_its_place_while_earlier_rows_are_written(cache_dir):
+    """
+    Of several requests a row that another process writes down, those that come later stand below.
+    """
+    store = open_project("other", cache_dir)
+    told = {"project": "other", "model": "openai/m", "rows": 2, "begun": 1e9, "group": 2}
+    header = RunHeader(run_id="run-1", verb="generate", **told)
+    index = RunIndexWriter(
+        store.paths, header, row_of=lambda request: request // 2, write_soon=lambda: None
+    )
+
+    async def add(*requests):
+        for request in requests:
+            index.add(Outcome(row=request, provider="openai", model=f"m{request}", source="sent"))
+        index.write()
+
+    asyncio.run(add(2, 3))
+    ex = llmnb.explore("run-1", cache_dir=cache_dir)
+    with pytest.raises(InputError, match="once it has ended"):
+        llmnb.explore("run-1", ex, cache_dir=cache_dir)
+    ex.mark(0)
+    asyncio.run(add(0, 1))
+
+    assert ex.refresh()
+    assert ex.marks.tolist() == [True, False, False, False]
+    assert [ex.row(position)["model"] for position in range(4)] == ["m2", "m3", "m0", "m1"]
+    index.end({"state": "finished"})
+    index.write()
+    index.close()
+
+
+def test_each_prompt_of_a_comparison_stands_beside_its_own_answer(sim, frame):
+    """
+    A row that several prompts ask about shows each answer under what was asked for it.
+    """
+    frame.iloc[:1].llm.compare(["Ask {text}", "Or {kind}"])
+    run = llmnb.last_run()
+
+    rows = [run.explore().row(position) for position in (0, 1)]
+    assert [row["answer"] for row in rows] == ["> Ask pay me back", "> Or a"]
+    assert [row["prompt"] for row in rows] == ["Ask pay me back", "Or a"]
+    assert [row.prompt for row in run.first_answers(2)] == ["Ask pay me back", "Or a"]
 
 
 def test_any_run_is_read_by_its_name(run, frame, cache_dir):

@@ -390,3 +390,22 @@ def test_labels_named_after_the_column_are_told_from_it():
     frame = pd.DataFrame({"text": ["so good", "so bad"], "mood": ["kind", "kind"]})
     score = frame.llm.score("mood", pd.Series(["kind", "harsh"], name="mood"))
     assert "mood against the labels" in str(score)
+
+
+def test_a_wrong_row_whose_longest_text_is_missing_shows_the_next():
+    """
+    An answer of another verb may be the longest column, and is missing where its row failed.
+    """
+    frame = pd.DataFrame(
+        {
+            "text": ["the first", "the second"],
+            "reply": [None, "a reply that is longer than texts"],
+            "mood": ["x", "x"],
+            "label": ["y", "y"],
+        }
+    )
+
+    shown = str(frame.llm.score("mood", "label"))
+
+    assert "the first" in shown
+    assert "a reply that is longer" in shown

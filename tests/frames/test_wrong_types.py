@@ -118,3 +118,22 @@ def test_nothing_to_extract_is_refused_in_a_sentence():
     """
     with pytest.raises(ConfigurationError, match=r"extract\(\) needs a schema .*Nothing was sent"):
         TABLE.llm.extract("text", None, model="sim/m")
+
+
+def test_a_verb_that_a_lazy_table_lacks_is_told_to_be_of_frames():
+    """
+    With what makes one of it; of names that no table has, the nearest is told.
+    """
+    lazy, ddf = pl.LazyFrame({"text": ["a"]}), dd.from_pandas(TABLE, npartitions=1)
+
+    for accessor, way in (
+        (lazy.llm, "collect"),
+        (ddf.llm, "compute"),
+        (TABLE["text"].llm, "frame"),
+    ):
+        with pytest.raises(
+            AttributeError, match=f"has no 'judge'. A frame .*has it: .*{way}.* first"
+        ):
+            accessor.judge("kind", "text")
+    with pytest.raises(AttributeError, match=r"has no 'genrate'\. Did you mean generate"):
+        lazy.llm.genrate

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 
 import pytest
+from children import kill_at
 from laboratory import Laboratory
 
 from llmnb.testing import SimulatedProvider
@@ -61,17 +61,8 @@ def test_kill_minus_nine_and_again_until_the_file_is_whole(tmp_path, kills):
     with SimulatedProvider(latency=0.002) as sim:
         arguments = command(source, sim.base_url, "--max_concurrent_requests", str(IN_FLIGHT))
         for _ in range(kills):
-            wanted = len(sim.ledger.finished) + dice.randint(1, 60)
-            child = subprocess.Popen(arguments, env=environment(tmp_path), stderr=subprocess.PIPE)
-            try:
-                sim.ledger.wait_until(
-                    lambda totals, wanted=wanted: totals.finished >= wanted, timeout=90
-                )
-            except TimeoutError:
-                child.send_signal(signal.SIGABRT)  # it tells where each of its threads is
-                pytest.fail(f"the command hangs or has ended: {child.communicate()[1].decode()}")
-            child.kill()
-            child.communicate()
+            finished = len(sim.ledger.finished) + dice.randint(1, 60)
+            kill_at(sim, finished, arguments, environment(tmp_path))
             assert not results.exists(), "a part must not look like the whole"
         subprocess.run(arguments, env=environment(tmp_path), check=True, capture_output=True)
         bought = len(sim.ledger.finished)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tree import PACKAGE, ROOT, project_file, source_files
 
 DOORS: dict[str, list[str]] = project_file()["tool"]["house"]["doors"]
@@ -61,19 +60,16 @@ def is_allowed(name: str, path: str) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    "path", [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in source_files()]
-)
-def test_each_dependency_is_imported_through_its_door_only(path):
+def test_each_dependency_is_imported_through_its_door_only():
     """
     A file imports the standard library, llmnb, and what it is the door to.
     """
-    file = path.relative_to(PACKAGE).as_posix()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    files = {path.relative_to(PACKAGE).as_posix(): path for path in source_files()}
 
     strangers = [
         f"{file}:{line} imports {name}; its door is {DOORS.get(name, 'not named')}"
-        for name, line in imports(tree)
+        for file, path in files.items()
+        for name, line in imports(ast.parse(path.read_text(encoding="utf-8")))
         if not is_allowed(name, file)
     ]
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from llmnb import AsyncLLM, errors
-from llmnb.adapters.http import HttpClient
-from llmnb.records import Reply
-from llmnb.wire.dialect import dialect
+from llmnb import AsyncLLM
 
 pytestmark = pytest.mark.aimock
 
@@ -71,46 +66,3 @@ def test_what_is_sent_is_the_protocol(llm, aimock):
     assert sent["headers"]["authorization"], "the key travels in its header"
     assert sent["body"]["temperature"] == 0.5
     assert "metadata" not in sent["body"]
-
-
-async def streamed(aimock, text: str) -> tuple[list[str], Reply]:
-    """Ask for a stream; return its pieces and the reply they make."""
-    chat = dialect("openai.chat")
-    body = chat.stream_body(chat.body(ask(text)[0], model="gpt-4o-mini", params={}))
-    assembler = chat.assembler()
-    fragments: list[str] = []
-
-    def feed(data: bytes) -> bool:
-        fragments.extend(delta.text for delta in assembler.feed(data))
-        return bool(fragments)
-
-    client = HttpClient()
-    try:
-        await client.post(
-            f"{aimock.base_url}/chat/completions",
-            headers={"content-type": "application/json"},
-            body=json.dumps(body).encode(),
-            origin_has_key=False,
-            feed=feed,
-        )
-    finally:
-        await client.close()
-    return fragments, chat.parse(assembler.finish())
-
-
-async def test_a_stream_comes_in_fragments_and_makes_the_whole_answer(aimock):
-    """
-    What was shown bit by bit is what the finished reply says.
-    """
-    fragments, reply = await streamed(aimock, "slow")
-
-    assert len([piece for piece in fragments if piece]) > 3
-    assert "".join(fragments) == reply.text == "an answer that comes in pieces"
-
-
-async def test_a_stream_that_breaks_is_no_answer(aimock):
-    """
-    A stream cut before its end is an error, however much of it had come.
-    """
-    with pytest.raises((errors.IncompleteReply, errors.MaybeBilled)):
-        await streamed(aimock, "cut")

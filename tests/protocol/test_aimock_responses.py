@@ -1,4 +1,4 @@
-"""Promises kept against a server that others wrote: aimock's Responses API and embeddings."""
+"""Promises kept against a server that others wrote: aimock's streams, Responses, embeddings."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.aimock
 
 RESPONSES = dialect("openai.responses")
 EMBEDDINGS = dialect("openai.embeddings")
+STREAMED = {"/chat/completions": dialect("openai.chat"), "/responses": RESPONSES}
 
 
 async def posted(aimock, path: str, body: dict, feed=None) -> RawReply:
@@ -40,18 +41,19 @@ async def asked(aimock, text: str, **fields) -> Reply:
     return RESPONSES.parse((await posted(aimock, "/responses", body)).body)
 
 
-async def streamed(aimock, text: str) -> tuple[list[str], Reply]:
+async def streamed(aimock, path: str, text: str) -> tuple[list[str], Reply]:
     """Ask for a stream; return its pieces and the reply they make."""
-    body = RESPONSES.body({"prompt": text}, model="gpt-4o-mini", params={})
-    assembler = RESPONSES.assembler()
+    speaks = STREAMED[path]
+    body = speaks.body({"prompt": text}, model="gpt-4o-mini", params={})
+    assembler = speaks.assembler()
     fragments: list[str] = []
 
     def feed(data: bytes) -> bool:
         fragments.extend(delta.text for delta in assembler.feed(data))
         return bool(fragments)
 
-    await posted(aimock, "/responses", RESPONSES.stream_body(body), feed)
-    return fragments, RESPONSES.parse(assembler.finish())
+    await posted(aimock, path, speaks.stream_body(body), feed)
+    return fragments, speaks.parse(assembler.finish())
 
 
 async def test_a_response_comes_whole(aimock):
@@ -93,22 +95,24 @@ async def test_a_conversation_is_understood(aimock):
     assert aimock.journal()[-1]["path"] == "/v1/responses"
 
 
-async def test_a_stream_comes_in_fragments_and_makes_the_whole_answer(aimock):
+@pytest.mark.parametrize("path", STREAMED)
+async def test_a_stream_comes_in_fragments_and_makes_the_whole_answer(aimock, path):
     """
     What was shown bit by bit is what the finished reply says.
     """
-    fragments, reply = await streamed(aimock, "slow")
+    fragments, reply = await streamed(aimock, path, "slow")
 
     assert len([piece for piece in fragments if piece]) > 3
     assert "".join(fragments) == reply.text == "an answer that comes in pieces"
 
 
-async def test_a_stream_that_breaks_is_no_answer(aimock):
+@pytest.mark.parametrize("path", STREAMED)
+async def test_a_stream_that_breaks_is_no_answer(aimock, path):
     """
     A stream cut before its end is an error, however much of it had come.
     """
     with pytest.raises((errors.IncompleteReply, errors.MaybeBilled)):
-        await streamed(aimock, "cut")
+        await streamed(aimock, path, "cut")
 
 
 async def test_what_it_does_not_know_is_a_rejected_request(aimock):

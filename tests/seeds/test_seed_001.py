@@ -26,11 +26,6 @@ EQUATION = {
 
 
 @pytest.fixture
-def cache_dir(tmp_path):
-    return tmp_path / "cache"
-
-
-@pytest.fixture
 def sim():
     with SimulatedProvider() as sim, redirect({"https://api.together.xyz": sim.base_url}):
         yield sim

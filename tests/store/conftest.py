@@ -1,4 +1,4 @@
-"""What tests of claims share: a project's paths, and this process's claims on it."""
+"""The folder of all projects, one project's paths in it, and this process's claims on that."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from llmnb.store import claims, layout
 
 
 @pytest.fixture
-def paths(tmp_path):
-    return layout.ProjectPaths(tmp_path / "cache", "p")
+def root(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def paths(root):
+    return layout.ProjectPaths(root, "p")
 
 
 @pytest.fixture

@@ -14,11 +14,6 @@ from llmnb.store.project import databases, open_project
 from llmnb.store.writer import Writer
 
 
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "cache"
-
-
 def save(root, name, *numbers):
     store = open_project(name, root, share=False)
     store.commit([entry(number) for number in numbers])

@@ -14,11 +14,6 @@ from llmnb.store import projects, transfer
 from llmnb.store.project import open_project
 
 
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "cache"
-
-
 def filled(root, *entries, name="p"):
     store = open_project(name, root, share=False)
     store.commit(entries)

@@ -35,11 +35,6 @@ root = pathlib.Path(sys.argv[2])
 """
 
 
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "cache"
-
-
 def child(code, root, *arguments, **options):
     """Start another process that works on the same folder."""
     support = os.path.join(os.path.dirname(__file__), "..", "support")

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from entries import entry, key_of
 
 from llmnb.store import clearing, layout, projects, usage
 from llmnb.store.project import open_project
 from llmnb.store.writer import writer
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "cache"
 
 
 def save(root, name, *entries, share=False):

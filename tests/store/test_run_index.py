@@ -20,11 +20,6 @@ from llmnb.store.run_index import RunHeader
 from llmnb.store.run_index_writer import MOST_CAUSES, MOST_RUNS, RunIndexWriter
 
 
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "cache"
-
-
 def begun(root, run_id="run-20261129-214500-3f9a2c", *, project="p", row_of=None, **header):
     """Return the index of a run that has begun, and its project's store."""
     store = open_project(project, root, share=False)

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import orjson
-import pytest
 from entries import chat, entry, key_of
 
 from llmnb.store import search
 from llmnb.store.layout import paths_of
 from llmnb.store.project import databases, open_project
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "cache"
 
 
 def filled(root, *entries):

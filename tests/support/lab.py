@@ -79,11 +79,7 @@ class Lab:
             public_environment() | {name: str(folder / path) for name, path in private.items()},
             folder,
         )
-        try:
-            self._program.wait_until(lambda: self._ask("/api/status") is not None)
-        except BaseException:
-            self.close()
-            raise
+        self._program.come_up(lambda: self._ask("/api/status") is not None)
 
     def _ask(self, path: str, method: str = "GET") -> Any:
         """Return what the server says, None while it does not."""

@@ -48,11 +48,7 @@ class Marimo:
             {**os.environ, **private, **environment},
             folder,
         )
-        try:
-            self._program.wait_until(self._is_up)
-        except BaseException:
-            self.close()
-            raise
+        self._program.come_up(self._is_up)
 
     def _is_up(self) -> bool:
         try:

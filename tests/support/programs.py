@@ -57,6 +57,14 @@ class Program:
             assert time.monotonic() < end, f"it does not come up:\n{self._log.read_text()}"
             time.sleep(0.05)
 
+    def come_up(self, is_up: Callable[[], bool]) -> None:
+        """Wait until it is up; end it where it does not come up."""
+        try:
+            self.wait_until(is_up)
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         """End it, gently first, and whatever it left behind in its group."""
         self._process.terminate()

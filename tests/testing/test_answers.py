@@ -85,7 +85,7 @@ def test_a_reply_can_be_a_whole_message():
     (choice,) = answer.choices
 
     assert choice.finish_reason == "tool_calls"
-    assert not choice.has_content
+    assert choice.text is None
     assert choice.extra == {"tool_calls": [call]}
     assert answer.completion_tokens > 0
 

@@ -22,7 +22,7 @@ def enter(ledger: Ledger, prompt: str = "Hi", *, now: float = 0.0, **changes):
 
 def finish(ledger: Ledger, row, *, now: float = 1.0, **changes) -> None:
     fields = {"end": "finished", "status": 200, "billed": True, "completion_tokens": 3}
-    ledger.close(row, now=now, **{**fields, **changes})
+    ledger.close(row, **{"finished": now, **fields, **changes})
 
 
 def test_a_request_is_in_flight_until_it_ends():

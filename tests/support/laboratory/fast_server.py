@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
+from llmnb.testing.faults import Break, Sending
 from llmnb.testing.plan import ReplyPlan
 from llmnb.testing.request_handler import RequestHandler
 from llmnb.testing.server import SIMULATED_HEADER, Exchange, listening_socket, stop_accepting
@@ -150,7 +151,7 @@ class _Connection(asyncio.Protocol):
 
     def _serve(self, plan: ReplyPlan) -> None:
         self._plan = plan
-        is_plain = plan.stream is None and plan.fault is None
+        is_plain = plan.stream is None and not isinstance(plan.fault, Break | Sending)
         if not is_plain or self._handler.holds_back(plan):
             self._task = asyncio.get_running_loop().create_task(self._play(plan))
         elif plan.delay > 0:

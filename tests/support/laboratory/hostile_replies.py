@@ -25,10 +25,6 @@ class Raw(Sending):
     data: bytes
     then: Literal["close", "reset", "stall"] = "close"
 
-    @property
-    def needs_answer(self) -> bool:
-        return False
-
     async def send(self, exchange: Any) -> None:
         exchange.transport.write(self.data)
         await exchange.finish_broken(self.then)

@@ -8,22 +8,18 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from laboratory.windows import Window, worst_window
-from llmnb.testing import Ledger, LedgerRow
+from llmnb.testing import Ledger
 from llmnb.testing.ledger import Which
 
 Weigh = Literal["requests", "tokens"]
 """Whether a limit counts requests or the tokens that it charges for them."""
 
 
-FIELDS = tuple(field.name for field in dataclasses.fields(LedgerRow) if field.compare)
-"""Names of a row's values, in the order in which `dump` writes them."""
-
-
 def dump(ledger: Ledger, *, rows: bool) -> dict[str, Any]:
     """Return a ledger as plain values, for JSON."""
     book: dict[str, Any] = {"totals": dataclasses.asdict(ledger.totals())}
     if rows:
-        book["rows"] = [[getattr(row, name) for name in FIELDS] for row in ledger.rows]
+        book["rows"] = [list(row) for row in ledger.rows]
     return book
 
 

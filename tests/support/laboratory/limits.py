@@ -16,8 +16,8 @@ from llmnb.option_kinds import choice
 from llmnb.options import Option
 from llmnb.testing.limits import (
     EnforcedLimits,
+    LimitBucket,
     LimitSettings,
-    LimitStanding,
     Refusal,
     setting,
 )
@@ -121,7 +121,7 @@ Azure and Mistral give figures of ten seconds, Together of a second, Groq of a d
 """
 
 
-def family_headers(family: str, standings: Sequence[LimitStanding]) -> dict[str, str]:
+def family_headers(family: str, standings: Sequence[LimitBucket]) -> dict[str, str]:
     """Return the headers of one family.
 
     Args:
@@ -129,8 +129,8 @@ def family_headers(family: str, standings: Sequence[LimitStanding]) -> dict[str,
         standings: How the limits stand.
 
     Example:
-        >>> standing = LimitStanding(kind="requests", per_minute=60, left=9, reset=1.0)
-        >>> family_headers("xai", [standing])
+        >>> limit = LimitBucket(kind="requests", per_minute=60, burst_seconds=9)
+        >>> family_headers("xai", [limit])
         {'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '9'}
     """
     return {
@@ -140,7 +140,7 @@ def family_headers(family: str, standings: Sequence[LimitStanding]) -> dict[str,
     }
 
 
-_FIGURES: Mapping[str, Callable[[LimitStanding], object]] = {
+_FIGURES: Mapping[str, Callable[[LimitBucket], object]] = {
     "left": lambda limit: limit.left,
     "reset": lambda limit: f"{limit.reset:.3f}",
     "limit": lambda limit: math.floor(limit.per_minute),
@@ -153,7 +153,7 @@ _FIGURES: Mapping[str, Callable[[LimitStanding], object]] = {
 }
 
 
-def _writer(value: str) -> Callable[[LimitStanding], str]:
+def _writer(value: str) -> Callable[[LimitBucket], str]:
     """Return what writes a header's value: a figure alone, or figures among other signs."""
     names = re.findall(r"{(\w+)}", value)
     if len(names) == 1 and len(value) == len(names[0]) + len("{}"):
@@ -162,7 +162,7 @@ def _writer(value: str) -> Callable[[LimitStanding], str]:
     return lambda standing: value.format(**{name: _FIGURES[name](standing) for name in names})
 
 
-_FAMILIES: dict[tuple[str, str], list[tuple[str, Callable[[LimitStanding], str]]]] = {}
+_FAMILIES: dict[tuple[str, str], list[tuple[str, Callable[[LimitBucket], str]]]] = {}
 for _family, _limit, *_headers in map(str.split, _TABLE.strip().splitlines()):
     for _kind in ("requests", "tokens") if _limit == "both" else (_limit,):
         for _header in _headers:

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from laboratory.ledger_queries import FIELDS
 from llmnb.errors import ConfigurationError
 from llmnb.testing import Ledger, LedgerRow, LedgerTotals, SimulatedProvider
 
@@ -140,8 +139,7 @@ def loaded(book: Mapping[str, Any]) -> Ledger:
     """Return a ledger that holds what `dump` gave, to ask it the same questions."""
     ledger = Ledger(keep_rows="rows" in book)
     vars(ledger._sums).update(book["totals"])
-    for values in book.get("rows", ()):
-        ledger._rows.append(LedgerRow(**dict(zip(FIELDS, values, strict=True))))
+    ledger._rows.extend(LedgerRow(*values) for values in book.get("rows", ()))
     return ledger
 
 
