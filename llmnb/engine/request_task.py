@@ -165,9 +165,12 @@ class RequestTask(ClaimedRequest):
                 if error is None or not self._has_another(error):
                     return result
                 self._history.append(error.message)
-            except LLMNBError as error:
-                if not self._has_another(error):
+            except LLMNBError as failure:
+                if not self._has_another(failure):
                     raise
+                error = failure
+            if self.context.is_stopped:
+                raise row_errors.not_sent_again(error)
             self.stored = None
             self._is_answered = False
             self.context.counters.tracker.num_fallbacks += 1
@@ -179,11 +182,12 @@ class RequestTask(ClaimedRequest):
             left.remove(self.call)
         if isinstance(error, _FINAL) or context.end is not None:
             return False
-        return any(context.why_disabled(call.target.pool) is None for call in left)
+        return any(call.target.pool not in context.disabled for call in left)
 
     async def _ask(self) -> ReceivedReply:
         """Ask until there is an answer, or an error that ends it."""
         context = self.context
+        self.is_sending = False  # it was until now, where an answer that is not good enough came
         if self._requests:
             self._forget_tries()
         is_first = False
@@ -481,6 +485,8 @@ class RequestTask(ClaimedRequest):
         if misfit is not None:
             if call.repair is None:
                 outcome.error = misfit
+            elif self.context.is_stopped:
+                outcome.error = row_errors.not_sent_again(misfit)
             else:
                 result = await self._repaired(outcome, call, call.repair(reply, misfit))
         if result.outcome is not None and result.outcome.error is not None:

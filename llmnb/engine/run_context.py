@@ -14,7 +14,7 @@ from llmnb.engine.attempt import Backlog
 from llmnb.engine.budget import Budget
 from llmnb.engine.counters import Counters
 from llmnb.engine.gate import Gate
-from llmnb.engine.row_errors import UNREACHED_SECONDS, for_unsent_rows, unreached
+from llmnb.engine.row_errors import UNREACHED_SECONDS, for_unsent_rows, not_asked, unreached
 from llmnb.engine.shared import engine
 from llmnb.engine.target import Call, Target
 from llmnb.errors import LLMNBError
@@ -158,8 +158,8 @@ class RunContext:
         reached."""
 
         self.is_stopped = False
-        """Whether the person has stopped the run: what is on its way is finished, nothing is
-        sent again."""
+        """Whether the person has stopped the run: what is on its way is finished, nothing new is
+        sent."""
 
         self.resends = ResendBudget()
         """Says whether a row may be sent again after a perhaps billed request."""
@@ -233,6 +233,8 @@ class RunContext:
 
     def why_disabled(self, pool: str) -> LLMNBError | None:
         """Return why nothing more may be sent to a pool."""
+        if self.is_stopped and self.end is None:
+            return not_asked()
         return self.end or self.disabled.get(pool)
 
     def disable(self, pool: str, error: LLMNBError) -> None:

@@ -45,8 +45,8 @@ def _throughput(status: StatusSnapshot, unit: str) -> dict[str, Any]:
     top = max([limit or 0.0, *(value for _, value in values)])
     used = min(1.0, present / limit) if limit else 0.0
     # A limit that a person named stands in the field; a learned one does not.
-    are_given = all(getattr(pool, f"{unit}_from") == "given" for pool in status.pools)
-    is_named = len(set(known)) == 1 and are_given
+    sources = {getattr(pool, f"{unit}_from") for pool in status.pools}
+    is_named = len(set(known)) == 1 and sources == {"given"}
     of_limit = "no limit known"
     if limit is not None:
         of_limit = f"limit {numbers.limit(limit) if limit < 10_000 else numbers.short(limit)}"

@@ -7,6 +7,7 @@ from asking import ask, questions, texts
 from laboratory import Laboratory
 from laboratory.ledger_queries import worst_window_of
 
+from llmnb import AsyncLLM
 from llmnb.decide.announced_limits import HANDFUL
 from llmnb.engine.account_limits import AccountLimits
 from llmnb.engine.lanes import Lanes
@@ -62,7 +63,7 @@ def test_a_burst_is_announced_or_smooth():
     Anything else is an error before anything is sent.
     """
     with Laboratory() as sim, pytest.raises(ConfigurationError, match="'smooth'"):
-        ask(sim, questions(1), burst="quick")
+        AsyncLLM(model="m", api_key="k", url=sim.base_url).generate(questions(1), burst="quick")
 
 
 def test_a_run_that_goes_smoothly_holds_the_account_while_it_lasts():

@@ -7,7 +7,7 @@ import pytest
 from asking import ask
 from script_server import ScriptServer, reply
 
-from llmnb import settings
+from llmnb import AsyncLLM, settings
 from llmnb.errors import ConfigurationError, NoAnswer, Truncated, UnknownEnd
 
 QUESTION = [{"prompt": "one"}]
@@ -83,8 +83,9 @@ def test_good_finish_takes_text_only(value):
     What is no word is refused before anything is sent.
     """
     with serving({"content": "Hi"}) as server:
+        llm = AsyncLLM(model="m", api_key="k", url=server.base_url)
         with pytest.raises(ConfigurationError, match="good_finish"):
-            answer(server, good_finish=value)
+            llm.generate(QUESTION, good_finish=value)
         assert not server.requests
 
 

@@ -72,6 +72,25 @@ def test_a_refusal_is_kept_and_the_next_model_asked():
         assert (len(a.ledger.finished), len(b.ledger.finished)) == (1, 1)
 
 
+@pytest.mark.parametrize("fault", ["refusal", 401])
+def test_a_stopped_run_asks_no_further_model(fault):
+    """
+    What was in flight at the stop comes back without an answer, and nothing new is sent: each
+    row says that, and what the first model said.
+    """
+    with two(first={"faults": lambda request: fault}) as (a, b, ask):
+        a.hold()
+        run = ask(questions(3), max_concurrent_requests=3)
+        a.wait_received(3)
+        run.stop()
+        a.release()
+
+        assert kinds(run) == ["Stopped"] * 3
+        assert "Before that: " in run.failures()[0].error.message
+        a.wait_idle()
+        assert len(b.ledger.received) == 0
+
+
 def test_an_answer_of_the_second_model_is_never_bought_again():
     """
     The next run finds it under the second model's key and asks nobody.
@@ -125,6 +144,22 @@ def test_a_hedge_takes_the_first_token_and_drops_the_other():
         a.wait_idle()
         assert a.ledger.totals().cancelled == 1
         assert len(b.ledger.received) == 1
+
+
+def test_a_stopped_run_sends_no_hedge():
+    """
+    A request in flight at the stop is waited for and not doubled, however late it is.
+    """
+    with two() as (a, b, ask):
+        a.hold()
+        run = ask(questions(1), hedge_after=0.7)
+        a.wait_received(1)
+        run.stop()
+
+        assert kinds(run) == ["Stopped"]  # which is 0.8 s later
+        a.release()
+        a.wait_idle()
+        assert len(b.ledger.received) == 0
 
 
 def test_no_hedge_while_the_first_token_is_there():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from laboratory import Laboratory
+
 from llmnb.models.llm import LLM
 from llmnb.running.asking import Asking
 from llmnb.running.start import start
@@ -118,6 +120,26 @@ def test_a_mended_answer_from_the_store_counts_as_one():
     counts = run.status().counts
     assert (counts.num_cached, counts.num_merged, counts.num_tasks_succeeded) == (1, 1, 0)
     assert counts.num_repaired == 0
+
+
+def test_a_stopped_run_has_nothing_mended():
+    """
+    A misfit that comes after the stop is kept; the next run sends its mending alone.
+    """
+    answers = iter([BAD, GOOD])
+    with Laboratory(reply=lambda prompt: next(answers)) as sim:
+        sim.hold()
+        run = ask(sim)
+        sim.wait_received(1)
+        run.stop()
+        sim.release()
+        (outcome,) = run.result(60)
+        sim.wait_idle()
+
+        assert type(outcome.error).__name__ == "Stopped"
+        assert len(sim.ledger.received) == 1
+        assert ask(sim).result(60)[0].value == Review(4, "fine")
+        assert len(sim.ledger.received) == 2
 
 
 def test_values_from_the_store_are_checked_as_new_ones_are():

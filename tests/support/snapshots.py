@@ -83,8 +83,6 @@ def pool(**changes: Any) -> PoolStatus:
         "places": 64,
         "requests_per_minute": 500,
         "tokens_per_minute": 500_000,
-        "requests_from": "announced",
-        "tokens_from": "announced",
     }
     return PoolStatus(**{**usual, **changes})
 
