@@ -11,6 +11,7 @@ Source:
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
@@ -18,7 +19,11 @@ from typing import IO, Any
 _ALIGNMENT = 32
 _VERSION = 3
 _UINT32, _FLOAT32, _BOOL, _STRING, _ARRAY = 4, 6, 7, 8, 9
+"""GGUF's numbers of the types of values."""
+
 _F32 = 0
+"""GGUF's number of the type of tensors of 32-bit floats, and of files of them."""
+
 _MEAN = 1
 """How the vectors of the tokens become one, in llama.cpp's numbers."""
 
@@ -62,19 +67,19 @@ def write_gguf(
         for key, part in sorted(listed.items(), key=lambda item: item[1].get("data_offsets", [0]))
         if (name := _name(key)) is not None
     ]
-    facts = _facts(config, list(vocabulary))
-    target.write(b"GGUF" + struct.pack("<IQQ", _VERSION, len(parts), len(facts)))
-    target.write(b"".join(_string(key) + value for key, value in facts.items()))
+    metadata = _metadata(config, list(vocabulary))
+    target.write(b"GGUF" + struct.pack("<IQQ", _VERSION, len(parts), len(metadata)))
+    target.write(b"".join(_string(key) + value for key, value in metadata.items()))
     offset = 0
     for name, shape, _ in parts:
         target.write(_string(name) + struct.pack("<I", len(shape)))
         target.write(struct.pack(f"<{len(shape)}QIQ", *reversed(shape), _F32, offset))
-        offset += _padded(_size(shape))
+        offset += _padded(_num_bytes(shape))
     target.write(bytes(_padded(target.tell()) - target.tell()))
     for _, shape, position in parts:
         tensors.seek(position)
-        target.write(tensors.read(_size(shape)))
-        target.write(bytes(_padded(_size(shape)) - _size(shape)))
+        target.write(tensors.read(_num_bytes(shape)))
+        target.write(bytes(_padded(_num_bytes(shape)) - _num_bytes(shape)))
 
 
 def _name(key: str) -> str | None:
@@ -88,10 +93,11 @@ def _name(key: str) -> str | None:
     return f"blk.{layer}.{_OF_LAYER[part]}.{kind}"
 
 
-def _facts(config: Mapping[str, Any], vocabulary: list[str]) -> dict[str, bytes]:
-    """Return what the head of the file says, each value with its kind."""
+def _metadata(config: Mapping[str, Any], vocabulary: list[str]) -> dict[str, bytes]:
+    """Return GGUF's metadata: each key with its value as bytes, the number of its type first."""
     ids = {word: number for number, word in enumerate(vocabulary)}
     special = {"bos": "[CLS]", "eos": "[SEP]", "unknown": "[UNK]", "seperator": "[SEP]"}
+    # "seperator" is how llama.cpp spells the key.
     special |= {"padding": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
     sizes = {
         "context_length": "max_position_embeddings",
@@ -136,11 +142,8 @@ def _string(value: str) -> bytes:
     return struct.pack("<Q", len(encoded)) + encoded
 
 
-def _size(shape: list[int]) -> int:
-    size = 4
-    for number in shape:
-        size *= number
-    return size
+def _num_bytes(shape: list[int]) -> int:
+    return 4 * math.prod(shape)
 
 
 def _padded(size: int) -> int:

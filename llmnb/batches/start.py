@@ -134,16 +134,22 @@ def _start_prepared(
     def ask_again(
         failed: list[BatchRow], on_outcome: Callable[[Outcome], None], mode: Mode | None
     ) -> RunHandle[list[Outcome]]:
+        """Ask failed rows again: live where `mode` says so, else in a new batch.
+
+        Raises:
+            ConfigurationError: If the rows are samples of one request and `mode` is "live".
+        """
         if mode != "live":
+            # They belong to no part of the batch in which they failed any more.
             fresh = [dataclasses.replace(row, part=None, is_first=True) for row in failed]
             return _start_prepared(setting, fresh, on_outcome)
         if setting.asking.duplicates == "sample":
             raise ConfigurationError(
-                "Samples of one request are told apart in their whole run only: make the same "
-                "call with mode='live', which asks what is missing."
+                "Samples of one request are told apart in their whole run only: make the call that "
+                "began it again with mode='live', which asks only what is missing."
             )
         return start(
-            [row.prepared.tag for row in failed],
+            [row.prepared.tag for row in failed],  # their requests
             setting.asking,
             project_name=store.name,
             cache_dir=store.paths.root,

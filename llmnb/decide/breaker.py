@@ -9,10 +9,11 @@ success closes the breaker; its failure opens it again for longer.
 
 Replies to what was sent before the breaker opened still arrive afterwards.
 Failures among them say nothing new and do not lengthen the back-off. A success
-closes it where its request was sent after all that have failed: a server that
-answers it is not down, it failed a clump of rows. A success of anything sent
-earlier says nothing new, and does not close it. Nor does one of those rows say
-anything new that fails again: it hides no answer to what was sent before it.
+closes it only if its request was sent after every request that has failed: a
+server that answers that one is not down, it failed a clump of rows. A success of
+an earlier request says nothing new, and does not close it. A row that has failed
+before and fails again says nothing new either: it is not counted among the
+requests that a success must be newer than.
 
 Source:
     "Circuit breaker" in M. Nygard, *Release It!*, 2007; the back-off is "full
@@ -53,7 +54,7 @@ class Breaker:
         ...     breaker.on_failure(now=10.0, row=row, sent_at=9.0)
         >>> breaker.is_open, breaker.wait(now=10.0)
         (True, 1.0)
-        >>> breaker.may_send(now=11.0), breaker.may_send(now=11.0)
+        >>> breaker.try_send(now=11.0), breaker.try_send(now=11.0)
         (True, False)
         >>> breaker.on_success(now=12.0, sent_at=11.0)
         >>> breaker.is_open
@@ -110,8 +111,12 @@ class Breaker:
             return 0.0
         return math.inf if self._is_probing else max(0.0, self.probe_at - now)
 
-    def may_send(self, now: float) -> bool:
-        """Whether one request may go now; when half-open, it takes the only probe."""
+    def try_send(self, now: float) -> bool:
+        """Return whether one request may go now; while the breaker is open, True takes the probe.
+
+        Whoever has taken it reports back, by `on_success`, `on_failure` or `on_cancelled`: until
+        then nothing else goes.
+        """
         if self.opened_at is None:
             return True
         if self.wait(now) > 0:

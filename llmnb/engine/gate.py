@@ -66,12 +66,15 @@ class Gate:
     # ------------------------------------------------------------- who wants what
 
     def claim(self, run: object, limits: Limits, account: Limits | None = None) -> None:
-        """Hold a run to its own limits, and the account to what the run says of it.
+        """Register a run's limits, or replace those that it registered before.
+
+        The first call of a run also lets an open breaker send a probe at once.
 
         Args:
             run: Whose requests these are.
-            limits: Bind this run alone.
-            account: Binds all runs of the account; of several the smallest holds.
+            limits: Limits on this run alone.
+            account: Limits on all runs of the account. Where runs disagree the smallest applies;
+                a concurrency replaces the target's own, rates only tighten it.
         """
         now = self.clock()
         if run not in self.account.claims:
@@ -241,7 +244,7 @@ class Gate:
         estimate, tokens = tokens, account.announced.charge.of(tokens)
         is_probe = health.breaker.opened_at is not None
         if is_probe:
-            health.breaker.may_send(now)  # takes the one probe there is
+            health.breaker.try_send(now)  # takes the one probe there is
             # A probe that hangs is no reason to wait for those who may ask another target.
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._move_on)
         lane.in_flight += 1

@@ -191,14 +191,14 @@ class Engine:
         return gate
 
     def _bind(self, target: Target, gate: Gate) -> None:
-        """Have a gate keep to what the limiter says of its target now."""
+        """Hold a gate to the limits that `GLOBAL_LIMITER` has for its target now."""
         binding = GLOBAL_LIMITER.binding(target.provider, target.model)
-        before = gate.account.admission.bound
-        known = before.binding if isinstance(before, LimitGroup) else None
+        group = gate.account.admission.bound
+        known = group.binding if isinstance(group, LimitGroup) else None
         if binding == known:
             return
-        if isinstance(before, LimitGroup):
-            before.close()
+        if isinstance(group, LimitGroup):
+            group.close()
         gate.bind(None if binding is None else GLOBAL_LIMITER.bind(binding, gate.advance))
 
     def _follow_the_limiter(self) -> None:

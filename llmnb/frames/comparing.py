@@ -60,15 +60,15 @@ class Comparison:
     against the best, NA for itself) and `p_holm` (corrected for their number)."""
 
     _card: ComparisonCard | None = None
+    """How it is shown where there is truth; None: as the two tables."""
 
     def __repr__(self) -> str:
         if self._card is not None:
             return summary("Comparison", self._card.line())
         _, models = _head(self.models, _SHOWN)
-        names = ", ".join(str(model[0]) for model in models)
-        return summary(
-            "Comparison", f"of {len(self.models)} models, {len(self.answers):,} rows: {names}"
-        )
+        names = ", ".join(str(model[0]) for model in models)  # the first cell is the name
+        size = f"{counted(len(self.models), 'model')}, {counted(len(self.answers), 'row')}"
+        return summary("Comparison", f"of {size}: {names}")
 
     def __str__(self) -> str:
         if self._card is not None:

@@ -360,10 +360,13 @@ class ModelGenerator:
         llm_params: LLMParams | Mapping[str, Any] | None = None,
         project_name: str | None = None,
     ) -> VLLMModel:
-        """Return this engine as a model for `AsyncLLM`, frames and ``%%llm``.
+        """Return a model for `AsyncLLM`, frames and ``%%llm`` that shares this engine.
+
+        It can be named as ``vllm/NAME`` for as long as it is kept. Closing either of the two closes
+        the engine of both.
 
         Args:
-            name: What follows ``vllm/``; None: the model's own.
+            name: The NAME; None: that of the folder, or the model's name on the hub.
             llm_params: An `LLMParams` or a mapping of body fields.
             project_name: Project that keeps the answers.
         """

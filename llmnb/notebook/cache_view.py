@@ -84,14 +84,15 @@ def list_view(
     *,
     places: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return what the list of projects shows.
+    """Return what the list of projects shows, those used last first.
 
     Args:
-        summaries: The projects.
-        cleared: Those that were cleared and can come back, by what brings each back.
-        root: Their folder.
+        summaries: The projects that there are.
+        cleared: Those that were cleared and can come back, by the token that undoes it.
+        root: The folder that holds them.
         now: Seconds since the epoch.
-        places: Names in the order in which they stand there and stay; new ones come above.
+        places: Names of the projects shown so far, from the top: they keep their order, and others
+            stand above them.
     """
     every = [("", summary) for summary in summaries] + list(cleared.items())
     place_of = {name: place for place, name in enumerate(places)}

@@ -179,7 +179,10 @@ def _speed(status: StatusSnapshot) -> str:
 
 
 def repeated(status: StatusSnapshot) -> list[str]:
-    """Return what was sent more than once or could not be saved."""
+    """Return what was sent more than once or could not be saved, such as ``["3 retried"]``.
+
+    What hedging may have cost at most stands behind the number of hedges.
+    """
     counts = status.counts
     parts = []
     if counts.num_retried:

@@ -84,11 +84,16 @@ _QUOTED = re.compile(r"""(["'])(.*?)\1""")
 
 
 def split_words(line: str) -> list[str]:
-    """Return the words of a line; quotes hold words together, backslashes are letters.
+    """Split a line into words as a shell does, but take backslashes as any other character.
+
+    What is quoted stays together and loses its quotes. A quote without a partner, such as an
+    apostrophe, is kept, so no line is an error.
 
     Example:
         >>> split_words("clear Reviews 'My questions'")
         ['clear', 'Reviews', 'My questions']
+        >>> split_words("what it's called")
+        ['what', "it's", 'called']
     """
     return [_QUOTED.sub(r"\2", word) for word in _WORD.findall(line)]
 

@@ -27,10 +27,10 @@ def test_five_different_rows_that_fail_open_it():
 
     for row in range(4):
         breaker.on_failure(0.0, row, sent_at=0.0)
-    assert breaker.may_send(0.0)
+    assert breaker.try_send(0.0)
     breaker.on_failure(0.0, 4, sent_at=0.0)
 
-    assert not breaker.may_send(0.0)
+    assert not breaker.try_send(0.0)
     assert (breaker.failures, breaker.opened_at) == (5, 0.0)
 
 
@@ -79,11 +79,11 @@ def test_a_new_run_begins_with_a_probe_at_once():
     What an earlier run met is no reason for the next one to wait.
     """
     breaker = opened(retry_after=100.0)
-    assert not breaker.may_send(1.0)
+    assert not breaker.try_send(1.0)
 
     breaker.on_new_run(1.0)
 
-    assert [breaker.may_send(1.0), breaker.may_send(1.0)] == [True, False]
+    assert [breaker.try_send(1.0), breaker.try_send(1.0)] == [True, False]
 
 
 def test_while_nothing_failed_lately_successes_need_not_be_reported():
@@ -105,10 +105,10 @@ def test_half_open_admits_a_single_probe_at_a_time():
     breaker = opened()
 
     assert breaker.wait(0.0) == 1.0
-    assert not breaker.may_send(0.9)
-    assert breaker.may_send(1.0)
+    assert not breaker.try_send(0.9)
+    assert breaker.try_send(1.0)
     assert breaker.is_open
-    assert not breaker.may_send(100.0)
+    assert not breaker.try_send(100.0)
     assert breaker.wait(100.0) == math.inf
 
 
@@ -117,7 +117,7 @@ def test_a_probe_that_is_answered_closes_it():
     From then on everything goes, and the next failure is a first one.
     """
     breaker = opened()
-    breaker.may_send(2.5)
+    breaker.try_send(2.5)
 
     breaker.on_success(3.0, sent_at=2.5)
 
@@ -129,11 +129,11 @@ def test_a_probe_that_was_cancelled_may_be_sent_again():
     It told nothing, so another may go at once.
     """
     breaker = opened()
-    breaker.may_send(2.5)
+    breaker.try_send(2.5)
 
     breaker.on_cancelled(sent_at=2.5)
 
-    assert breaker.may_send(3.0)
+    assert breaker.try_send(3.0)
 
 
 def test_the_back_off_doubles_up_to_a_minute():
@@ -145,7 +145,7 @@ def test_the_back_off_doubles_up_to_a_minute():
     for _ in range(6):
         waits.append(round(breaker.wait(now)))
         now += breaker.wait(now)
-        assert breaker.may_send(now)
+        assert breaker.try_send(now)
         breaker.on_failure(now, 0, sent_at=now)
 
     assert waits == [2, 4, 8, 16, 32, 60]
@@ -197,7 +197,7 @@ def test_rows_that_fail_again_after_others_were_answered_do_not_open_it():
     breaker = Breaker()
     for row in range(12):
         breaker.on_failure(0.0, row, sent_at=0.0)
-    breaker.may_send(60.0)
+    breaker.try_send(60.0)
     for _ in range(5):
         breaker.answers += 1
         breaker.on_success(61.0, sent_at=60.0)
@@ -216,7 +216,7 @@ def test_rows_that_an_outage_failed_open_it_when_it_comes_back():
     breaker = Breaker()
     for row in range(12):
         breaker.on_failure(0.0, row, sent_at=0.0)
-    breaker.may_send(60.0)
+    breaker.try_send(60.0)
     for _ in range(4):
         breaker.answers += 1
         breaker.on_success(61.0, sent_at=60.0)
@@ -262,7 +262,7 @@ def test_a_late_failure_does_not_decide_for_the_probe():
     What was sent before the breaker opened comes home while the probe is out: the probe decides.
     """
     breaker = opened()
-    assert breaker.may_send(1.0)
+    assert breaker.try_send(1.0)
 
     breaker.on_failure(1.1, "late", sent_at=0.0)
     breaker.on_success(1.2, sent_at=0.0)
@@ -277,15 +277,15 @@ def test_a_probe_that_ends_after_its_breaker_closed_allows_no_second():
     Another answer closed it, it opened again, and a new probe is out: there is still only one.
     """
     breaker = opened()
-    assert breaker.may_send(1.0)
+    assert breaker.try_send(1.0)
     breaker.on_success(1.5, sent_at=0.5)
     for row in range(5):
         breaker.on_failure(2.0, row, sent_at=1.6)
-    assert breaker.may_send(9.0)
+    assert breaker.try_send(9.0)
 
     breaker.on_cancelled(sent_at=1.0)
 
-    assert not breaker.may_send(9.0)
+    assert not breaker.try_send(9.0)
 
 
 def test_a_clock_that_is_set_back_does_not_keep_it_open():
@@ -296,7 +296,7 @@ def test_a_clock_that_is_set_back_does_not_keep_it_open():
     for row in range(5):
         breaker.on_failure(4000.0, row, sent_at=4000.0)
     breaker.on_new_run(400.0)
-    assert breaker.may_send(400.0)
+    assert breaker.try_send(400.0)
 
     breaker.on_success(401.0, sent_at=400.0)
 
@@ -318,7 +318,7 @@ def test_whatever_comes_home_in_whatever_order_a_single_probe_is_out_at_most(ste
     for step, (ending, place) in enumerate(steps):
         now += 0.4
         is_probe = breaker.is_open
-        if breaker.may_send(now):
+        if breaker.try_send(now):
             assert not is_probe or probe not in in_flight
             in_flight.append(now)
             probe = now if is_probe else probe
@@ -349,7 +349,7 @@ def test_a_target_that_is_down_costs_hardly_any_requests(draw, most):
         breaker.on_failure(0.0, row, sent_at=0.0)
 
     while (now := now + breaker.wait(now)) < 180:
-        assert breaker.may_send(now)
+        assert breaker.try_send(now)
         probes += 1
         breaker.on_failure(now, 0, sent_at=now)
 
@@ -364,7 +364,7 @@ def test_an_outage_of_twenty_seconds_is_over_soon_after_its_end():
         breaker, now = opened(rand=draw), 0.0
         while breaker.is_open:
             now += breaker.wait(now)
-            assert breaker.may_send(now)
+            assert breaker.try_send(now)
             if now > 20:
                 breaker.on_success(now, sent_at=now)
             else:

@@ -92,7 +92,7 @@ def test_a_breaker_asleep_for_an_hour_sends_a_single_probe():
     for row in range(5):
         breaker.on_failure(0.0, row, sent_at=0.0)
 
-    assert [breaker.may_send(HOUR) for _ in range(3)] == [True, False, False]
+    assert [breaker.try_send(HOUR) for _ in range(3)] == [True, False, False]
 
 
 def test_an_hour_asleep_fills_a_limit_once():
