@@ -61,9 +61,14 @@ def merge_fields(
     if "stop_tokens" in request:
         request = _renamed(request)
     body = {**params, **request, "model": model}
-    return {
-        name: value for name, value in body.items() if value is not None and name not in _TRAVEL
-    }
+    for name, value in body.items():  # most bodies are whole as they are, and every row passes here
+        if value is None or name in _TRAVEL:
+            return {
+                name: value
+                for name, value in body.items()
+                if value is not None and name not in _TRAVEL
+            }
+    return body
 
 
 def _renamed(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -110,7 +115,9 @@ def asked_in(
         >>> asked_in({"prompt": "Hi", "model": "m"})
         [{'role': 'user', 'content': 'Hi'}]
     """
-    name = question_in(fields)
+    # Most rows are of this kind, and every row passes here.
+    is_plain = "messages" in fields and "prompt" not in fields and "input" not in fields
+    name = "messages" if is_plain else question_in(fields)
     question = fields.pop(name)
     if name != "messages":
         if not isinstance(question, str):
