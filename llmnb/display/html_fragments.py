@@ -16,7 +16,8 @@ INERT = "tex2jax_ignore mathjax_ignore"
 """Classes that keep a page's typesetter out: two dollar signs in a line would be a formula."""
 
 _SHORT = 20
-_BREAKING = "overflow-wrap:anywhere;min-width:40px;vertical-align:top"
+_BREAKING = "overflow-wrap:anywhere;min-width:40px"
+_TOP = "vertical-align:top"
 _TABLE = "border-collapse:collapse;table-layout:auto;font-size:12.5px"
 
 
@@ -190,6 +191,11 @@ def facts(pairs: Iterable[tuple[str, str]], longest: int = 120) -> str:
     )
 
 
+def _may_break(text: object) -> bool:
+    """Return whether a text may take several lines: what is short needs one on a narrow page."""
+    return len(str(text)) > _SHORT and not isinstance(text, Html)
+
+
 def figure_table(
     head: Sequence[object],
     rows: Iterable[Sequence[object]],
@@ -207,12 +213,15 @@ def figure_table(
     figures = range(1, len(head)) if right is None else right
 
     def cells(texts: Sequence[object], head: str = "") -> list[str]:
-        return [
-            cell(text, "" if head else "white-space:nowrap", align="right", head=head)
-            if column in figures
-            # What is short need not be broken on a narrow page.
-            else cell(text, _BREAKING if len(str(text)) > _SHORT else "", head=head)
-            for column, text in enumerate(texts)
-        ]
+        made, is_tall = [], any(map(_may_break, texts))
+        for column, text in enumerate(texts):
+            if column in figures:
+                styles = [] if head else ["white-space:nowrap"]
+            else:
+                styles = [_BREAKING] if _may_break(text) else []
+            align = "right" if column in figures else "left"
+            style = ";".join([*styles, _TOP] if is_tall else styles)
+            made.append(cell(text, style, align=align, head=head))
+        return made
 
     return table([cells(head, "col"), *map(cells, rows)], style, first_rows=[FAINT])

@@ -203,6 +203,8 @@ def _with_unit(figure: str, head: str) -> str:
 READ = "Read the rows"
 FIGURES = "Counters, tokens, speed, models"
 _SENTENCE = "margin:0;line-height:22px"
+_UNBROKEN = 32
+"""Characters, such as those of a model's name, that are kept on one line."""
 
 
 def html(entries: Sequence[Entry], *, prices_of: str = "", is_open: bool = False) -> str:
@@ -226,9 +228,9 @@ def _html(entries: Sequence[Entry], answers: str, prices_of: str, is_open: bool,
     entries = condensed(entries, share)
     whole = _summed(entries)
     is_single = whole.runs == 1
-    tail = "".join(f" · {part}" for part in _details(whole))
+    tail = "".join(f" · {_unbroken(part)}" for part in _details(whole))
     said = html_fragments.sentence(_sentence(whole))
-    said += f'<span style="{FAINT}">{html_text(tail)}</span>' if tail else ""
+    said += f'<span style="{FAINT}">{tail}</span>' if tail else ""
     body = _single(whole, share) if is_single else _run_table(entries)
     body += _foot(entries, prices_of)
     read_code = _read_code(whole)
@@ -258,6 +260,14 @@ def _html(entries: Sequence[Entry], answers: str, prices_of: str, is_open: bool,
         if entry.result_code and entry.rows.good:
             inside += note(f"Its answers: <code>{html_text(entry.result_code)}</code>")
     return html_fragments.box(inside, name="llmnb-receipt")
+
+
+def _unbroken(text: str) -> str:
+    """Return a text that fits a narrow page as one that no hyphen in it breaks."""
+    short = len(text) <= _UNBROKEN and "-" in text
+    return (
+        f'<span style="white-space:nowrap">{html_text(text)}</span>' if short else html_text(text)
+    )
 
 
 def _folded(title: str, body: str) -> str:

@@ -40,6 +40,17 @@ def test_every_piece_takes_text_for_text():
                 assert html.count("\n") == parts("x")[name].count("\n")
 
 
+def test_what_stands_beside_a_text_of_several_lines_stands_at_its_top():
+    """
+    JupyterLab centres cells, so that a status would stand below the line that it is about.
+    """
+    rows = [["a sentence that is too long for one line", "answered", 3], ["a word", "failed", 1]]
+    _, _, tall, low = html_fragments.figure_table(["text", "", ""], rows).split("<tr")
+
+    assert tall.count("vertical-align:top") == 3
+    assert "vertical-align" not in low
+
+
 def test_a_bar_keeps_its_colours_where_patterns_are_taken_out():
     """
     Pages that do not trust a notebook drop gradients and variables; a plain colour stands before.

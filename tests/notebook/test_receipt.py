@@ -171,6 +171,15 @@ def test_a_clean_run_is_one_line_that_unfolds():
     )
 
 
+def test_a_model_s_name_is_not_broken_at_a_hyphen():
+    """
+    On a narrow page it moves to the next line whole.
+    """
+    unbroken = '<span style="white-space:nowrap">openai/gpt-4o-mini</span>'
+
+    assert unbroken in html_of(clean())
+
+
 def test_a_run_from_the_store_says_all_reused():
     """
     No table of zeros stands under it: nothing was sent.
