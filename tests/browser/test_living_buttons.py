@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsers import seen
+from browsers import enter, seen
 from fault_timing import for_prompt
 from laboratory import Laboratory
 from playwright.sync_api import expect
@@ -49,7 +49,7 @@ def test_failed_rows_are_asked_again_after_a_run_that_was_paused(open_notebook, 
     provider.hold()
     asked = len(provider.ledger.received)
     retry.focus()
-    notebook.page.keyboard.press("Enter")
+    enter(retry)
     provider.wait_received(asked + 1)
     expect(seen(output, "Asking 1 row again.", exact=True)).to_be_visible()
     expect(output.get_by_role("button", name="Stop")).to_be_focused()
@@ -83,7 +83,9 @@ def test_the_run_of_a_plan_is_seen_and_steered_from_its_first_row_on(open_notebo
     expect(output.get_by_role("region", name="Plan for project")).to_have_count(0)
     card.get_by_role("button", name="Pause").click()
     expect(seen(card, "Waiting on you")).to_be_visible()
-    card.get_by_role("button", name="Resume").press("Enter")
+    resume = card.get_by_role("button", name="Resume")
+    resume.focus()
+    enter(resume)
     expect(card.get_by_role("button", name="Pause")).to_be_visible()
     provider.release()
     expect(seen(output, "29 of 30 rows answered")).to_be_visible()

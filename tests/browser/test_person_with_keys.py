@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from browsers import enter
 from laboratory import Laboratory
 from playwright.sync_api import expect
 
@@ -51,12 +52,10 @@ def test_a_plan_is_run_and_its_answers_are_found_exported_cleared_and_undone(
     # -------------------------------------------------------------- the plan's buttons
     plan.get_by_role("button", name="Cancel").focus()
     keys.press("Tab")
-    expect(plan.get_by_role("button", name="Run 10")).to_be_focused()
-    keys.press("Enter")
+    enter(plan.get_by_role("button", name="Run 10"))
     expect(plans).to_contain_text("All 10 rows answered")
     expect(plan).to_contain_text("Started the first 10 rows")
-    expect(plan.get_by_role("button", name="Run 30")).to_be_focused()
-    keys.press("Enter")
+    enter(plan.get_by_role("button", name="Run 30"))
     expect(plans).to_contain_text("All 30 rows answered")
     assert len(provider.ledger.received) == 30
 
@@ -72,37 +71,35 @@ def test_a_plan_is_run_and_its_answers_are_found_exported_cleared_and_undone(
 
     expect(manager.locator("[inert]")).to_have_count(0)  # the kernel has answered it
     named.focus()
-    keys.press("Enter")
+    enter(named)
     search = manager.get_by_role("searchbox", name="Search prompts and answers")
     expect(search).to_be_focused()
     keys.type("row 17")
     expect(manager).to_contain_text("1 of 30 answers")
     keys.press("Tab")
-    expect(manager.get_by_role("button", name="Show all of this answer")).to_be_focused()
-    keys.press("Enter")
+    enter(manager.get_by_role("button", name="Show all of this answer"))
     expect(manager.get_by_role("button", name="Copy answer")).to_be_visible()
 
-    manager.get_by_role("button", name="Export", exact=True).focus()
-    keys.press("Enter")
+    export = manager.get_by_role("button", name="Export", exact=True)
+    export.focus()
+    enter(export)
     expect(manager.get_by_role("button", name="Cancel")).to_be_focused()
     keys.press("Tab")
-    keys.press("Enter")  # JSONL
+    enter(manager.get_by_role("button", name="JSONL"))
     expect(manager).to_contain_text("Wrote 30 answers")
     assert len((notebook.path.parent / "tickets-answers.jsonl").read_text().splitlines()) >= 30
 
-    manager.get_by_role("button", name="‹ Cache").focus()
-    keys.press("Enter")
+    back = manager.get_by_role("button", name="‹ Cache")
+    back.focus()
+    enter(back)
     expect(named).to_be_focused()
     keys.press("Tab")
     keys.press("Tab")
-    expect(manager.get_by_role("button", name="Clear tickets…")).to_be_focused()
-    keys.press("Enter")
+    enter(manager.get_by_role("button", name="Clear tickets…"))
     expect(manager.get_by_role("button", name="Keep")).to_be_focused()
-    expect(manager.get_by_role("button", name="Clear 30 answers")).to_be_visible()
     keys.press("Tab")
-    keys.press("Enter")
-    expect(manager.get_by_role("button", name="Undo clearing tickets")).to_be_focused()
-    keys.press("Enter")
+    enter(manager.get_by_role("button", name="Clear 30 answers"))
+    enter(manager.get_by_role("button", name="Undo clearing tickets"))
     expect(named).to_be_focused()
     assert notebook.panel.locator(".jp-CodeCell").count() == 4  # no key reached the notebook
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsers import seen
+from browsers import enter, seen
 from fault_timing import for_prompt
 from laboratory import Laboratory
 from playwright.sync_api import expect
@@ -82,7 +82,9 @@ def test_a_run_that_a_button_begins_in_an_output_keeps_its_card(open_notebook, p
     card = output.get_by_role("region", name=RUN)
     card.get_by_role("button", name="Pause").click()
     expect(seen(card, "Waiting on you")).to_be_visible()
-    card.get_by_role("button", name="Resume").press("Enter")
+    resume = card.get_by_role("button", name="Resume")
+    resume.focus()
+    enter(resume)
     provider.release()
     expect(seen(output, "29 of 30 rows answered")).to_be_visible()
     provider.set_faults(None)

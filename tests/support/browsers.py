@@ -49,6 +49,17 @@ def seen(scope: Page | Locator, text: str, *, exact: bool = False) -> Locator:
     return shown.and_(scope.locator(":not(.vh)")).first
 
 
+def enter(button: Locator) -> None:
+    """Press Enter on the button that has the focus, as soon as it acts.
+
+    A card's buttons can have the focus before the kernel has answered, and do nothing until then.
+    Playwright waits for that before it clicks, and not before it presses a key.
+    """
+    expect(button).to_be_focused()
+    expect(button).to_be_enabled()
+    button.page.keyboard.press("Enter")
+
+
 class Chromium:
     """The system's Chromium, lent to one test at a time.
 
