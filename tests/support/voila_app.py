@@ -40,6 +40,10 @@ class Voila:
                 # that of jupytext, which comes with the site's programs.
                 "--VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension",
                 "--VoilaConfiguration.extension_denylist=jupyterlab-jupytext",
+                # nbclient 0.11 sends what an Output widget holds on the very socket that it polls
+                # for a cell's reply, past pyzmq's asyncio socket, and can sleep through a reply
+                # that comes just then. It looks again when this many seconds are over.
+                "--VoilaExecutor.timeout=40",
             ],
             home / "voila.log",
             {**os.environ, **private, **environment},
