@@ -78,7 +78,7 @@ def test_whatever_a_process_remembers_is_forgotten_between_tests_or_said_why_it_
 @pytest.mark.parametrize("turn", [1, 2])
 def test_a_test_finds_nothing_of_an_earlier_test(turn, provider, caplog):
     """
-    Neither a level, a price, a word told once, nor a breaker of the same address.
+    Neither a level, a price, a word told once, a breaker of the same address, nor a run.
     """
     import logging
 
@@ -101,9 +101,13 @@ def test_a_test_finds_nothing_of_an_earlier_test(turn, provider, caplog):
     failures.log_once("A word.")
     assert caplog.messages == ["A word."]
 
-    llmnb.AsyncLLM(
+    llm = llmnb.AsyncLLM(
         model="openai/a", url=provider.base_url, api_key="k", logging_level="ERROR"
-    ).generate([{"prompt": "a"}], progress=False)
+    )
+    llm.generate([{"prompt": "a"}], progress=False)
+    provider.hold()
+    llm.start([{"prompt": "b"}], progress=False)
+    provider.wait_received(2)
     prices.set_price("dear", 1.0)
     cost.GLOBAL_COST_TRACKER.enabled = True
     GLOBAL_LIMITER.rate_config["client", "a"] = "100/minute"

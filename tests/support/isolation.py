@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _PRIVATE_ENDINGS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_ENDPOINT", "_API_VERSION", "_TOKEN")
@@ -116,7 +117,10 @@ def forget() -> None:
         cost.GLOBAL_COST_TRACKER.__init__()
     if (bridge := sys.modules.get("llmnb.bridge")) is not None:
         for thread in bridge._threads.values():
-            _forget_gates(thread.kept.get("engine"))
+            if (engine := thread.kept.get("engine")) is not None:
+                runs = thread.kept.get("runs", ())
+                asyncio.run_coroutine_threadsafe(_end(engine, runs), thread.loop).result(60)
+                _forget_gates(engine)
     if (limiter := sys.modules.get("llmnb.rate_limiter.limiter")) is not None:
         shared = limiter.GLOBAL_LIMITER
         shared.use_in_memory, shared.redis_url = False, None
@@ -124,17 +128,26 @@ def forget() -> None:
             shared.rate_config.clear()
 
 
+async def _end(engine: Any, runs: Iterable[Any]) -> None:
+    """End what a test left under way, and wait for it."""
+    ends = [asyncio.wrap_future(run.done) for run in runs]
+    for run in list(runs):
+        run.cancel()
+    if tasks := list(engine.tasks):
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    if ends:
+        await asyncio.wait(ends)
+
+
 def _forget_gates(engine: Any) -> None:
-    """Drop the gates that no run has.
+    """Drop the gates.
 
     A gate outlives its runs, with its breaker, its limits and its pauses, and ports are used
     again: a later test's server may be at the address of an earlier one.
     """
-    if engine is None or engine.tasks or engine.requests:
-        return
-    for pool, gate in list(engine.gates.items()):
-        if not gate.account.claims:
-            del engine.gates[pool]
-            engine._targets.pop(pool, None)
-    if not engine.gates:  # the first gate has the limiter followed again
-        sys.modules["llmnb.rate_limiter.limiter"].GLOBAL_LIMITER._followers = []
+    engine.gates.clear()
+    engine._targets.clear()
+    # The first gate has the limiter followed again.
+    sys.modules["llmnb.rate_limiter.limiter"].GLOBAL_LIMITER._followers = []
