@@ -14,7 +14,6 @@ from llmnb.engine import gc_thresholds
 from llmnb.errors import SchemaMismatch
 from llmnb.frames.options import Options
 from llmnb.frames.quoting import Quotes
-from llmnb.frames.recipes import recipe_of
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.records import Outcome
 from llmnb.schemas import Output
@@ -101,10 +100,6 @@ class AnswerForm:
         if self.quotes is None:
             return {}
         return self.quotes.counted(self._answer_fields(outcomes, self.quotes.output))
-
-    def recipe(self) -> dict[str, Any]:
-        """Return in values of JSON how the columns are made; empty where that cannot be said."""
-        return recipe_of(self.options, self.output, self.labels, self.source.library)
 
     @property
     def names(self) -> list[Hashable]:

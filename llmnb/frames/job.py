@@ -20,6 +20,7 @@ from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
 from llmnb.frames.quoting import Quotes
+from llmnb.frames.recipes import recipe_of
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import PreparedVerb, Source
 from llmnb.frames.template import escaped
@@ -102,14 +103,14 @@ class Job(PreparedVerb):
 
     def _header(self) -> RunHeader:
         """Return what is written down of the run before its first row."""
-        questions = self.questions
+        questions, form = self.questions, self.form
         return RunHeader(
             verb=self.verb,
             prompt=cut(questions.prompt, _LONGEST_PROMPT),
             column=str(self.options.name),
             rows=questions.rows,
             group=questions.group,
-            form=self.form.recipe(),
+            form=recipe_of(form.options, form.output, form.labels, form.source.library),
             traits=self._traits(),
             empty=questions.empty,
         )
