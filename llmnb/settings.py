@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-import difflib
 import io
 import os
 import sys
@@ -26,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+from llmnb.display.texts import near_names
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import ConfigureOptions
 from llmnb.options import SHORT, checked
@@ -128,7 +128,7 @@ def full_name(name: str) -> str:
     known = KEYWORDS["ConfigureOptions"]
     if name in known:
         return SHORT.get(name, name)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = near_names(name, known)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise ConfigurationError(
         f"There is no setting {name!r}.{hint}\nSettings are: "
