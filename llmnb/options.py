@@ -529,7 +529,7 @@ def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -
     """
     for name in options:
         if name not in known:
-            other = _OTHER_NAMES.get(name.removeprefix("max_"))
+            other = _OTHER_NAMES.get(name.removeprefix("max_"), "")
             meant = [other] if other in known else near_names(name, known)
             all_known = f"It has: {', '.join(known)}."
             hint = f"Did you mean {' or '.join(meant)}?" if meant else all_known
