@@ -142,19 +142,8 @@ def current() -> Settings:
     return _current
 
 
-def set_key(provider: str, key: str | None) -> None:
-    """Keep a provider's API key in this process's memory, and nowhere else.
-
-    Args:
-        provider: Catalog name, such as ``"openai"``.
-        key: The key; None forgets it.
-
-    Example:
-        >>> set_key("openai", "sk-…")
-        >>> find_key("openai", ["OPENAI_API_KEY"]) == "sk-…"
-        True
-        >>> set_key("openai", None)
-    """
+def keep_key(provider: str, key: str | None) -> None:
+    """Keep a provider's API key in memory; None forgets it."""
     key = secret(key)
     with _lock:
         if key is None:
