@@ -139,7 +139,7 @@ class Embedding(PreparedRun):
         messages = [errors.get(row) for row in range(len(vectors))]
         columns = [AnswerColumn(arrays, VECTOR), AnswerColumn(messages, "string")]
         named = dict(zip(self._names, columns, strict=False))
-        return self._source.filled(named, into=self.options.into is not None, is_frame=False)
+        return self._source.filled(named, into=self.options.into, is_frame=False)
 
     @property
     def _present_texts(self) -> list[str]:
