@@ -166,6 +166,9 @@ class Counters:
         self._slice_ends = self.started + _FIRST_SLICE
         """When the latest slice ends."""
 
+        self._sent_at = self.started
+        """When the latest request was sent."""
+
     def restart_pace(self) -> None:
         """Let rates and the time left be those from now on: the run goes on otherwise than before.
 
@@ -280,6 +283,7 @@ class Counters:
             completed=counts.num_rows_done,
             counts=counts,
             seconds=self.seconds,
+            idle_seconds=self.started + self.seconds - self._sent_at,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,
@@ -300,6 +304,8 @@ class Counters:
         now = Clock.monotonic()
         if now >= self._slice_ends:
             self._begin_slice(now)
+        if requests:
+            self._sent_at = now
         present = self._slices[-1]
         present[0] += requests
         present[1] += tokens
