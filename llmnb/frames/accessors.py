@@ -28,7 +28,7 @@ from typing import (
 from llmnb.display.escape import summary
 from llmnb.display.html_fragments import box, facts, headline, line
 from llmnb.display.palette import FAINT
-from llmnb.display.texts import counted, cut
+from llmnb.display.texts import counted, cut, near_names
 from llmnb.errors import ConfigurationError
 from llmnb.signatures import full_signature, readable_signatures
 from llmnb.user_code import warn
@@ -131,9 +131,7 @@ class Accessor:
         )
 
     def __getattr__(self, name: str) -> Any:
-        import difflib  # not before somebody mistypes
-
-        near = difflib.get_close_matches(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
+        near = near_names(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
         hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
         if name[:1] != "_" and hasattr(DataFrameLLM, name):
             hint = f" A frame in this process has it: {self._to_frame}."

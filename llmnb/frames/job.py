@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnb import bridge, progress
-from llmnb.decide.quality import chosen_length
 from llmnb.display.texts import cut
 from llmnb.engine.handle import About, RunHandle
 from llmnb.errors import ConfigurationError
@@ -19,7 +18,6 @@ from llmnb.frames.options import Options
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.questions import Questions
-from llmnb.frames.quoting import Quotes
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import PreparedVerb, Source
 from llmnb.frames.template import escaped
@@ -28,7 +26,7 @@ from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan, plan
 from llmnb.running.start import start
-from llmnb.schemas import QuotedOutput, output_of, quoted
+from llmnb.schemas import output_of, quoted
 from llmnb.schemas.quotes import INSTRUCTIONS
 from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
@@ -45,12 +43,22 @@ class Job(PreparedVerb):
 
     questions: Questions
     asking: Asking
-    options: Options
     form: AnswerForm
     """Makes of outcomes what the caller gets back."""
 
     verb: str = "generate"
     """What was called; empty: a look at a few rows, of which nothing is written down."""
+
+    @property
+    def options(self) -> Options:
+        """The options of the call."""
+        return self.form.options
+
+    def about(self, positions: Sequence[int]) -> Job:
+        """Return the same about some of the rows that ask something."""
+        questions = self.questions.about(positions)
+        form = dataclasses.replace(self.form, asked=questions)
+        return dataclasses.replace(self, questions=questions, form=form)
 
     def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
         """Start it and return at once.
@@ -90,15 +98,7 @@ class Job(PreparedVerb):
             empty=questions.empty,
             shows_answers=options.progress is not False,
         )
-        return TableRun(
-            run,
-            questions,
-            self.form.table,
-            on_error=options.on_error,
-            warns_of_cut=chosen_length(options.params) is None,
-            about=about,
-            form=self.form,
-        )
+        return TableRun(run, self.form, about=about)
 
     def _header(self) -> RunHeader:
         """Return what is written down of the run before its first row."""
@@ -158,11 +158,7 @@ class Job(PreparedVerb):
 
     def _begin(self, rows: int | None = None) -> TableRun[Any]:
         """Start it, or the same for the first so many rows that ask something."""
-        if rows is None:
-            return self.start()
-        questions = self.questions.first(rows)
-        form = dataclasses.replace(self.form, positions=questions.positions)
-        return dataclasses.replace(self, questions=questions, form=form).start()
+        return (self if rows is None else self.about(self.questions.positions[:rows])).start()
 
 
 def _at_batch_price(live: Plan) -> Plan:
@@ -183,7 +179,9 @@ def job(
     options: Options,
     *,
     labels: Sequence[Any] | None = None,
+    labelled: Mapping[int, Any] | None = None,
     call: VerbCall | None = None,
+    kind: Callable[..., AnswerForm] = AnswerForm,
     variants: Sequence[Mapping[str, Any]] = ({},),
     prompts: Sequence[Hashable] = (),
 ) -> Job:
@@ -194,7 +192,9 @@ def job(
         prompt: A column's name, or a text with names in braces.
         options: The keywords.
         labels: Categories of the answers, in order.
+        labelled: Answers by the rows that they are known of: these are examples to all others.
         call: What the caller asked for.
+        kind: Makes the form of the answers.
         variants: Fields that tell several requests for one row apart, such as their model.
         prompts: The prompt of each variant, where they are asked in different words.
 
@@ -214,7 +214,6 @@ def job(
         system = with_instructions(options.system, INSTRUCTIONS)
         options = dataclasses.replace(options, system=system)
     columns = source.columns()
-    labelled: dict[int, Any] = {}
     if not isinstance(options.examples, list | tuple | None):
         if isinstance(options.examples, str):
             columns.cells(options.examples)  # so that lazy tables know what is read
@@ -231,22 +230,20 @@ def job(
             "The prompt names no column, so every row asks the same. A column stands in braces; "
             f"there is: {cut(names, 600)}."
         )
-    form = AnswerForm(
+    form = kind(
         # The answers go into the table as it was when they were asked for.
         source=source if options.into is None else source.snapshot(),
         options=options,
-        positions=questions.positions,
+        asked=questions,
         output=output,
         labels=labels,
-        prompt_of=questions.prompt_of,
-        quotes=Quotes(questions, output) if isinstance(output, QuotedOutput) else None,
     )
     call = call or VerbCall("generate", (prompt,), {"into": options.into})
     source.check_columns(form.names, into=options.into, overwrite=options.overwrite, call=call)
     asking = Asking(
         model=options.model, params=options.params, duplicates=options.duplicates, output=output
     )
-    return Job(questions=questions, asking=asking, options=options, form=form, verb=call.verb)
+    return Job(questions=questions, asking=asking, form=form, verb=call.verb)
 
 
 def with_instructions(system: str | None, instructions: str) -> str:

@@ -59,15 +59,15 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
     options = options_of({"on_error": "column", **keywords}, "PreviewOptions", "preview()")
     source = source_of(table)
     whole = job(source, prompt, options)
-    questions = whole.questions.first(rows)
+    first = whole.about(whole.questions.positions[:rows])
+    positions = first.questions.positions
     form = dataclasses.replace(
-        whole.form,
-        source=source.rows_at(questions.positions),
-        positions=range(len(questions.positions)),
-        prompts=[questions.text(row) for row in questions.positions],
+        first.form,
+        source=source.rows_at(positions),
+        prompts=list(map(first.questions.text, positions)),
     )
     overwriting.check_names(form.names)
-    return dataclasses.replace(whole, questions=questions, form=form, verb="")
+    return dataclasses.replace(first, form=form, verb="")
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:

@@ -17,11 +17,11 @@ A choice that was made for the person is announced in one line.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 
 from llmnb import settings
 from llmnb.adapters import egress, prices
+from llmnb.display.texts import near_names
 from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import check_texts, registered_model
@@ -146,8 +146,8 @@ def _only_provider(model: str) -> str:
     known = [
         name for row in load_catalog().values() for name in row.known_models if "*" not in name
     ]
-    near = difflib.get_close_matches(model, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    meant = near_names(model, known)
+    hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
     raise UnknownModel(
         f"No provider is known to have a model {model!r}.{hint} "
         "Name it as provider/model, such as openai/gpt-4o-mini; "
