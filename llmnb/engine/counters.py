@@ -263,6 +263,11 @@ class Counters:
         """Seconds since the start, until now or the end."""
         return (Clock.monotonic() if self.ended is None else self.ended) - self.started
 
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the latest request was sent, or since the start."""
+        return self.started + self.seconds - self._sent_at
+
     def snapshot(
         self,
         counts: StatusTracker,
@@ -283,7 +288,6 @@ class Counters:
             completed=counts.num_rows_done,
             counts=counts,
             seconds=self.seconds,
-            idle_seconds=self.started + self.seconds - self._sent_at,
             models=frozen(self.models),
             simulated=self.simulated,
             started_at=self.started_at,
