@@ -32,9 +32,9 @@ def sim(monkeypatch, asked):
 
 
 @pytest.fixture
-def telling():
-    """Have a display tell how every run ends, as a notebook's card does; return which were told."""
-    told = []
+def reported():
+    """Have a display report how every run ends, as a notebook's card does; return which it was."""
+    kinds = []
 
     class Display:
         def __init__(self, run):
@@ -44,11 +44,11 @@ def telling():
             pass
 
         def end(self, status):
-            told.append(type(self.run).__name__)
+            kinds.append(type(self.run).__name__)
             self.run.about.is_reported = True
 
     progress.use_display(Display)
-    yield told
+    yield kinds
     progress.use_display(None)
 
 
@@ -147,14 +147,14 @@ def test_rows_that_fail_are_missing_with_a_single_warning(sim):
     assert same(raised.value.partial[2], "b")
 
 
-def test_no_warning_repeats_what_a_display_has_told(sim, telling):
+def test_no_warning_repeats_what_a_display_has_reported(sim, reported):
     """
     As of rows that were asked: a notebook's receipt names the texts that failed.
     """
     frame = pd.DataFrame({"text": ["a", "fail", "b"]})
 
     assert frame.llm.embed("text", **{**SMALL, "progress": True}).isna().sum() == 1
-    assert telling == ["EmbeddingRun"]
+    assert reported == ["EmbeddingRun"]
 
 
 def test_what_is_too_long_is_cut_with_a_single_warning(sim):
