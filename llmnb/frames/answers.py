@@ -98,7 +98,7 @@ class AnswerForm:
             is_single = len(fields) == 1 and self.prompts is None
             return self.source.filled(
                 columns,
-                into=self.options.into is not None,
+                into=self.options.into,
                 is_frame=not is_single or (output is not None and not output.is_wrapped),
             )
 

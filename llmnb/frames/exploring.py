@@ -589,7 +589,7 @@ class Explorer(Shown):
             import pandas as pd
 
             table = PandasSource(pd.Series(np.arange(len(self)), name=None))
-        return table.filled(columns, into=False, is_frame=is_frame)
+        return table.filled(columns, into=None, is_frame=is_frame)
 
     def _repr_html_(self) -> str:
         return static_rows.html(self.source, self.listed, self.marks_total)

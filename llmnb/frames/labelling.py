@@ -294,7 +294,7 @@ class Labeller(Labelled, Shown):
         self.rows.store.refresh()  # somebody may label elsewhere
         labels = [None if said is None else self.known(said) for said in self.rows.of_rows()]
         column = AnswerColumn(labels, "category", list(self.choices))
-        return self.rows.source.filled({self.column: column}, into=False, is_frame=False)
+        return self.rows.source.filled({self.column: column}, into=None, is_frame=False)
 
     @property
     def not_random(self) -> str:

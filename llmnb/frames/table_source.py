@@ -188,13 +188,14 @@ class TableSource(Protocol):
         """Return the table as it is now, whatever its owner does to it meanwhile."""
 
     def filled(
-        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: Hashable | None, is_frame: bool
     ) -> Any:
         """Return columns of answers as a table of the library's own.
 
         Args:
             columns: They, by name.
-            into: Whether the whole table is returned with them, where it has columns.
+            into: The caller's name for them: then the whole table is returned with them, where
+                it has columns, and without those that an earlier call wrote beside them.
             is_frame: Whether a single column comes back as a frame, too.
         """
 

@@ -74,7 +74,7 @@ class Embedding(PreparedVerb):
         keywords = checked_keywords(keywords)
         source = source_of(table)
         self._on_error = keywords.get("on_error", "null")
-        self._is_into = into is not None
+        self._into = into
         vector_name: Hashable = EMBEDDING if into is None else into
         self._names = [vector_name]
         """The column of vectors, and with ``on_error="column"`` that of messages."""
@@ -88,7 +88,7 @@ class Embedding(PreparedVerb):
             overwrite=bool(keywords.get("overwrite")),
             call=VerbCall("embed", (name,), {**keywords, "into": into}),
         )
-        self._source = source.snapshot() if self._is_into else source
+        self._source = source.snapshot() if into is not None else source
         self.model = model_of(keywords)
         self._bars: Bars = keywords.get("progress", "auto")
         self._order: Order | None = None
@@ -140,7 +140,7 @@ class Embedding(PreparedVerb):
         messages = [errors.get(row) for row in range(len(vectors))]
         columns = [AnswerColumn(arrays, VECTOR), AnswerColumn(messages, "string")]
         named = dict(zip(self._names, columns, strict=False))
-        return self._source.filled(named, into=self._is_into, is_frame=False)
+        return self._source.filled(named, into=self._into, is_frame=False)
 
     @property
     def _present_texts(self) -> list[str]:

@@ -141,7 +141,7 @@ class Choice(AnswerForm):
             values[with_suffix(self.into, "error")] = AnswerColumn(
                 in_rows(errors, self.positions, self.source.rows), "string"
             )
-        return self.source.filled(values, into=self.options.into is not None, is_frame=False)
+        return self.source.filled(values, into=self.options.into, is_frame=False)
 
     def _said(self, outcome: Outcome | None) -> str | None:
         if outcome is None or not outcome.is_answer or self.output is None:
