@@ -209,14 +209,14 @@ def _models(
         for entry in matching:
             own = config_fields(entry.get("litellm_params") or {}, "litellm_params")
             model = {"model": wanted, **own}
-            is_same = not models or _is_same_place(model, models[0], shared)
+            is_same = not models or _is_same_account(model, models[0], shared)
             models.append({**(shared if is_same else elsewhere), **model})
         if not matching:
             models.append({**elsewhere, "model": wanted})
     return models
 
 
-def _is_same_place(
+def _is_same_account(
     model: Mapping[str, Any], first: Mapping[str, Any], shared: Mapping[str, Any]
 ) -> bool:
     """Return whether the config's own key and address, given for its first model, are for another.

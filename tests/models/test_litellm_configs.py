@@ -303,13 +303,13 @@ def test_what_only_litellm_needs_never_becomes_a_part_of_the_request():
 
 
 @pytest.mark.parametrize(
-    "there, keys",
+    ("there", "keys"),
     [
         ({}, ["k1", "k1", None, None, None]),
         ({"api_base": "https://gateway.example/v1"}, ["k1", "k1", "k1", None, None]),
     ],
 )
-def test_a_key_beside_the_model_list_goes_to_the_place_it_was_given_for(there, keys):
+def test_a_key_beside_the_model_list_goes_to_its_own_provider_or_address(there, keys):
     """
     That of the first entry, or the address beside it; never to another provider or address.
     """
