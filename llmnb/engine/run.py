@@ -98,6 +98,7 @@ class Run(RunHandle[list[Outcome]]):
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,
+            idle_seconds=counters.idle_seconds,
             waiting_on=waiting_on(
                 run_loop.state,
                 pools,

@@ -283,6 +283,9 @@ class StatusSnapshot:
     seconds: float = 0.0
     """Since the start, until now or the end."""
 
+    idle_seconds: float = 0.0
+    """Since the latest request was sent, or since the start."""
+
     models: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows answered by each model."""
 
@@ -431,6 +434,7 @@ class StatusSnapshot:
             counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
             seconds=seconds,
+            idle_seconds=min((s.idle_seconds for s in snapshots if s.waiting_on), default=0.0),
             project=snapshots[0].project,
             models=_added(snapshot.models for snapshot in snapshots),
             simulated=any(snapshot.simulated for snapshot in snapshots),

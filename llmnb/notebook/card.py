@@ -34,6 +34,9 @@ _TITLES: dict[View, str] = {
 ESTIMATING_SECONDS = 10.0
 """No time left is named before this."""
 
+PACING_SECONDS = 5.0
+"""A run that keeps to a limit waits between requests; it is called waiting no earlier."""
+
 MODELS_SHOWN = 10
 CAUSES_SHOWN = 8
 
@@ -79,7 +82,7 @@ def card(
         "progress": _progress(status, rows),
         "ledger": _ledger(status, now),
         "because": _because(status, rows, view, holds_kernel),
-        **(drawn or charts(status)),
+        **(drawn or charts(status, is_still=is_still(status))),
         "models": _models(status),
         "extra": " · ".join(facts.repeated(status)),
         "fails": [
@@ -117,8 +120,13 @@ def waiting_bundle(status: StatusSnapshot, asked: str) -> dict[str, Any]:
 def view_of(status: StatusSnapshot) -> View:
     """Return the state that the card shows."""
     if status.state == "running" and not status.in_flight and is_blocked(status):
-        return "waiting"
+        return "running" if _is_pacing(status) else "waiting"
     return status.state
+
+
+def is_still(status: StatusSnapshot) -> bool:
+    """Whether nothing is sent at present, whatever the last minute's mean says."""
+    return view_of(status) in ("paused", "waiting") and not status.in_flight
 
 
 def _kept(rows: RowCounts) -> str:
@@ -133,6 +141,11 @@ def is_blocked(status: StatusSnapshot) -> bool:
     return status.waiting_on.startswith("Waiting on") and not status.waiting_on.startswith(
         ("Waiting on replies", "Waiting on you")
     )
+
+
+def _is_pacing(status: StatusSnapshot) -> bool:
+    """Whether the run keeps to a limit, and its next request is due soon."""
+    return "limit of" in status.waiting_on and status.idle_seconds < PACING_SECONDS
 
 
 def _subject(status: StatusSnapshot, asked: str) -> str:
@@ -164,8 +177,8 @@ def _hero(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
         far = numbers.percent(rows.completed, rows.total)
         unit = " %"
         of = ["", numbers.count(rows.completed), f" of {counted(rows.total, 'row')}"]
-    if view in ("paused", "waiting") and not status.in_flight:
-        speed = ["0", "requests/min", "0 tokens/min"]  # whatever the last minute's mean says
+    if is_still(status):
+        speed = ["0", "requests/min", "0 tokens/min"]
     else:
         speed = [
             numbers.short(status.requests_per_minute),
@@ -185,7 +198,7 @@ def _hero(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
 def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> list[str]:
     match view:
         case "waiting":
-            return ["nothing sent for ", durations.elapsed(since)]
+            return ["nothing sent for ", durations.elapsed(status.idle_seconds)]
         case "paused":
             return [f"paused for {durations.elapsed(since)}"]
         case "stopping":

@@ -20,7 +20,7 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.notebook import receipt
-from llmnb.notebook.card import card, over_card, view_of, waiting_bundle
+from llmnb.notebook.card import card, is_still, over_card, view_of, waiting_bundle
 from llmnb.notebook.charts import charts
 from llmnb.notebook.failed_banner import FailedRows, can_ask_again
 from llmnb.notebook.receipt import Entry
@@ -125,7 +125,7 @@ class RunPart:
         if (view_now := view_of(status)) != self._view:
             self._view, self._since, self._charts_at = view_now, now, -math.inf
         if now - self._charts_at >= CHART_SECONDS:
-            self._charts, self._charts_at = charts(status), now
+            self._charts, self._charts_at = charts(status, is_still=is_still(status)), now
         shown = card(
             status,
             now,

@@ -112,6 +112,17 @@ def test_the_model_is_told_of_once_the_person_has_spoken(open_page):
     assert page.view["last"]["agree"] == ["", "1", " of 2 agrees"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "press"),
+    [(["kind"], "Press 1."), (["kind", "unkind"], "Press 1 or 2."), (LABELS, "Press 1 to 3.")],
+)
+def test_the_keys_are_named_as_one_says_them(open_page, labels, press):
+    """
+    Of two keys the line says "or".
+    """
+    assert open_page(labels=labels, column="verdict").line.startswith(press)
+
+
 def test_a_model_without_an_answer_says_why(open_page):
     """
     Where the model failed, the card says so, with the cause where the frame has it.
