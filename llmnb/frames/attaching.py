@@ -73,8 +73,8 @@ def attach(
         )
     if not run_id:
         raise ConfigurationError(
-            "A run without a name was not written down, such as a batch for which nothing had to be "
-            "submitted. Make its call again: what is kept costs nothing, and what another batch "
+            "A run without a name was not written down, such as a batch that had nothing to "
+            "submit. Make its call again: what is kept costs nothing, and what another batch "
             "asks is waited for."
         )
     live = run_named(run_id)
