@@ -179,7 +179,7 @@ def test_a_row_whose_longest_text_is_missing_shows_another():
     """
     frame = pd.DataFrame(
         {
-            "body": ["a long text", float("nan"), None, ""],
+            "body": ["a much longer text", float("nan"), None, ""],
             "title": ["title", "instead", None, None],
             "number": [1, 2, 3, 4],
             "mood": ["kind", "un", "kind", "un"],
@@ -187,7 +187,7 @@ def test_a_row_whose_longest_text_is_missing_shows_another():
     )
     ex = frame.llm.explore("mood")
 
-    asked = ["a long text", "instead", "{body} is empty", "{body} is empty"]
+    asked = ["a much longer text", "instead", "{body} is empty", "{body} is empty"]
     assert [ex.row(position)["prompt"] for position in range(4)] == asked
     assert "instead" in str(ex)
     ex.search("instead")
