@@ -17,6 +17,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 
 import llmnb
 from llmnb import settings
+from llmnb.frames.template import writable
 from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.options import WORDS
 from llmnb.options import FORMATS, OPTIONS
@@ -201,7 +202,7 @@ def _columns(frame: Any) -> list[str]:
     if not _is_frame(frame):
         return []
     names = [name for name in frame.columns[:_MOST] if isinstance(name, str)]
-    return [name for name in names if name.isprintable() and not {*"{}"} & {*name}]
+    return [name for name in writable(names) if name.isprintable()]
 
 
 # ------------------------------------------------------------------- calls of ``df.llm``
