@@ -106,8 +106,8 @@ def _cells(note: RunNote) -> tuple[str, ...]:
 def runs(cache_dir: str | Path | None = None) -> RunList:
     """Return every recorded run, the newest first; no provider is asked.
 
-    Every run over a table is, and every batch run. Of each project the latest 1,000 are kept;
-    clearing a project removes them, but for batch runs.
+    Every run over a table is, and every batch run that has submitted something. Of each project
+    the latest 1,000 are kept; clearing a project removes them, but for batch runs.
 
     Args:
         cache_dir: Folder of all projects; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``.

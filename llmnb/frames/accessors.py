@@ -147,7 +147,7 @@ class Accessor:
             *arguments: What the function takes behind the table.
             **keywords: Likewise.
         """
-        from llmnb.frames.table_source import PreparedVerb  # registering does without it
+        from llmnb.frames.prepared import PreparedVerb  # registering does without it
 
         module, _, function = verb.rpartition(".")
         home = importlib.import_module(f"llmnb.frames.{module}" if module else self._verbs)
@@ -337,7 +337,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", column, into, _with(options, model=model))
+        return self._do("embed", column, _with(options, model=model, into=into))
 
     @full_signature
     def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
@@ -882,7 +882,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", "{}", into, _with(options, model=model))
+        return self._do("embed", "{}", _with(options, model=model, into=into))
 
 
 class SeriesAccessor(ValuesAccessor[Answers]):

@@ -71,6 +71,12 @@ def attach(
         raise ConfigurationError(
             f"A run is named by text, as llmnb.runs() lists it, not by {type(run_id).__name__}."
         )
+    if not run_id:
+        raise ConfigurationError(
+            "A run without a name was not written down, such as a batch that had nothing to "
+            "submit. Make its call again: what is kept costs nothing, and what another batch "
+            "asks is waited for."
+        )
     live = run_named(run_id)
     if live is not None and not (live.is_batch or live.is_done):
         return live

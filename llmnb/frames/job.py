@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from llmnb import bridge, progress
 from llmnb.display.texts import cut
 from llmnb.engine.handle import About, RunHandle
 from llmnb.errors import ConfigurationError
@@ -17,9 +16,10 @@ from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
+from llmnb.frames.prepared import Outline, PreparedRun
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import PreparedVerb, Source
+from llmnb.frames.table_source import Source
 from llmnb.frames.template import escaped, writable
 from llmnb.frames.truth import truth_of
 from llmnb.records import Outcome
@@ -38,7 +38,7 @@ _LONGEST_PROMPT = 20_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Job(PreparedVerb):
+class Job(PreparedRun):
     """A run that can be started, or only planned."""
 
     questions: Questions
@@ -54,28 +54,27 @@ class Job(PreparedVerb):
         """The options of the call."""
         return self.form.options
 
+    @property
+    def outline(self) -> Outline:
+        """What a lazy table has to know of it."""
+        return Outline(self.options.name, self.questions.fields, self.form.table([]))
+
     def about(self, positions: Sequence[int]) -> Job:
         """Return the same about some of the rows that ask something."""
         questions = self.questions.about(positions)
         form = dataclasses.replace(self.form, asked=questions)
         return dataclasses.replace(self, questions=questions, form=form)
 
-    def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
-        """Start it and return at once.
-
-        Args:
-            cache_dir: Folder of all projects, where it is not this process's own.
-
-        Raises:
-            ConfigurationError: Before anything is sent.
-        """
-        if self.asking.model is None and (announcement := choose(None).announcement):
+    def start(self, *, cache_dir: str | None = None, allow_http: bool = False) -> TableRun[Any]:
+        """Start it and return at once; see `PreparedRun.start`."""
+        asking = dataclasses.replace(self.asking, allow_http=allow_http)
+        if asking.model is None and (announcement := choose(None).announcement):
             log_once(announcement)
         if self.options.mode == "batch":
             from llmnb.batches.records import write_table
             from llmnb.batches.start import start_batch
 
-            batch = start_batch(self.questions, self.asking, **self.options.for_door("batch"))
+            batch = start_batch(self.questions, asking, **self.options.for_door("batch"))
             header = self._header()
             if batch.run_id and header.form:
                 write_table(batch.folder, header, self.questions.positions)
@@ -83,7 +82,7 @@ class Job(PreparedVerb):
         else:
             run = start(
                 self.questions,
-                self.asking,
+                asking,
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
@@ -125,21 +124,13 @@ class Job(PreparedVerb):
             traits["system"] = str(options.system)
         return {**traits, "prompt": self.questions.prompt}
 
-    def finish(self) -> Any:
-        """Block until it is done, showing how far it is, and return what it gives.
+    def table_of(self, run: TableRun[Any]) -> Any:
+        """Return the table as far as the run has come."""
+        return run.partial()
 
-        An interrupt stops it: in IPython the partial result comes back, in a script the
-        interrupt is raised again once the answers are safe.
-        """
-        run = self.start()
-        with progress.attended(run, bars=self.options.progress):
-            return run.result()
-
-    async def afinish(self) -> Any:
-        """Await what `finish` returns, on the caller's loop."""
-        run = await bridge.made_in_thread(self.start, lambda late: late.stop())
-        table = await progress.aattend(run, run.partial, bars=self.options.progress)
-        return run.reported(table)
+    def report(self, run: TableRun[Any], table: Any) -> None:
+        """Warn of the rows that failed, or raise."""
+        run.reported(table)
 
     def plan(self, *, cache_dir: str | None = None) -> Plan:
         """Estimate what it would take and cost; nothing is sent.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
@@ -224,15 +223,3 @@ class TableSource(Protocol):
         Raises:
             InputError: If they cannot be matched with the rows.
         """
-
-
-class PreparedVerb(ABC):
-    """A verb's call, checked and ready to be carried out; nothing is sent before."""
-
-    @abstractmethod
-    def finish(self) -> Any:
-        """Block until it is done, showing how far it is, and return what it gives."""
-
-    @abstractmethod
-    async def afinish(self) -> Any:
-        """Await what `finish` returns, on the caller's loop."""

@@ -17,13 +17,14 @@ from llmnb.frames.options import Options, options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import Keywords, PreparedVerb, Source
+from llmnb.frames.table_source import Keywords, Source
 from llmnb.frames.template import is_missing
 from llmnb.options import ROWS
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
     from llmnb.frames.labelling import Labeller
+    from llmnb.frames.vectors import Embedding
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -139,13 +140,11 @@ def label(table: Source, column: Hashable, labels: Labels, *sampling: Any) -> La
     return labeller(source_of(table), column, known, meanings, *sampling)
 
 
-def embed(
-    table: Source, column: Hashable, into: Hashable | None, keywords: Keywords
-) -> PreparedVerb:
+def embed(table: Source, column: Hashable, keywords: Keywords) -> Embedding:
     """Prepare to make a vector of every text."""
     from llmnb.frames.vectors import Embedding
 
-    return Embedding(table, column, into, keywords)
+    return Embedding(table, column, keywords)
 
 
 def _instructed(options: Options, instructions: str, schema: Any) -> Options:
