@@ -73,8 +73,7 @@ def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | N
     """
     folder = records.folder_of(settings.cache_dir(cache_dir), run_id)
     record = records.read_record(folder)
-    is_open = any(part.is_open for part in records.parts_of(folder, record))
-    if is_open and not even_if_open:
+    if not even_if_open and any(part.is_open for part in records.parts_of(folder, record)):
         raise ConfigurationError(
             f"{run_id} is under way: its results could not be fetched any more. Attach to it "
             "first, and withdraw it where it is not wanted; even_if_open=True forgets it anyway."

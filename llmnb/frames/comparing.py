@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -25,6 +26,7 @@ from llmnb.frames import overwriting
 from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source
 from llmnb.frames.truth import longest_texts, refuse_several_labels, truth_of, without_examples
@@ -182,27 +184,20 @@ def comparison(
         source,
         mixtures[0].prompt,
         options,
+        call=VerbCall("compare", (prompts,), {}),
+        kind=functools.partial(_SideBySide, models=names, truth=labels),
         variants=[mixture.fields for mixture in mixtures],
         prompts=[mixture.prompt for mixture in mixtures],
     )
-    questions = asked.questions
     if truth is not None and rows == "labelled":
-        labelled = [row for row in questions.positions if labels[row] is not None]
+        labelled = [row for row in asked.questions.positions if labels[row] is not None]
         if not labelled:
             raise InputError(
                 "No labelled row asks anything: the cells that the prompts name are missing in all "
                 "of them. Nothing was sent."
             )
-        questions = questions.about(labelled)
-    form = _SideBySide(
-        source=asked.form.source,
-        options=options,
-        positions=questions.positions,
-        output=asked.form.output,
-        models=names,
-        truth=labels,
-    )
-    return replace(asked, questions=questions, form=form, verb="compare")
+        asked = asked.about(labelled)
+    return asked
 
 
 @dataclass(frozen=True, slots=True)

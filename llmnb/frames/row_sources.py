@@ -418,8 +418,8 @@ class TableRows(RowSource):
         self._cells = columns.cells(name) if has_column else [None] * source.rows
         self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
         self.codes = self._outcomes(columns)
-        self._prompt = self._about(columns, without)
-        used = {name, without, self._prompt, self._error, *parts}
+        self._prompts = self._about(columns, without)
+        used = {name, without, *self._prompts[:1], self._error, *parts}
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
         if self._is_details or not name:  # a series' name stands for the same values
             self._facts = []
@@ -439,11 +439,11 @@ class TableRows(RowSource):
             codes[cached & (codes == ANSWERED)] = REUSED
         return codes
 
-    def _about(self, columns: Columns, without: str | None) -> str:
-        """Return the column that the rows are about: a prompt, else that of the longest texts."""
+    def _about(self, columns: Columns, without: str | None) -> list[str]:
+        """Return the columns that rows are about: a prompt, else texts, the longest first."""
         name = self._column
         if not name or self._is_details:
-            return "prompt" if name and "prompt" in columns.labels else ""
+            return ["prompt"] if name and "prompt" in columns.labels else []
         taste = self.table.rows_at(range(min(100, len(self)))).columns()
         sizes = {
             own: sum(len(cell) for cell in taste.cells(own) if isinstance(cell, str))
@@ -452,8 +452,18 @@ class TableRows(RowSource):
             and not own.startswith(f"{name}_")
             and taste.labels.count(own) == 1
         }
-        longest = max(sizes, key=lambda own: sizes[own], default="")
-        return longest if sizes.get(longest) else ""
+        return sorted(filter(sizes.get, sizes), key=lambda own: -sizes[own])
+
+    def _asked(self, columns: Columns) -> list[str | None]:
+        """Return what rows are about; where a text is missing, that of the next column."""
+        texts: list[str | None] = [None] * columns.rows
+        for name in self._prompts:
+            if all(texts):
+                break
+            texts = [
+                text or other for text, other in zip(texts, _texts(columns, name), strict=True)
+            ]
+        return texts
 
     def facets(self) -> list[Facet]:
         """Return whether answers are right, their own values, then columns of few values."""
@@ -474,7 +484,8 @@ class TableRows(RowSource):
     def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
         columns = self.table.rows_at(positions).columns()
-        asked = _texts(columns, self._prompt if detail > ANSWER else "")
+        asked = self._asked(columns) if detail > ANSWER else []
+        empty = f"{{{self._prompts[0]}}} is empty" if self._prompts else ""
         answers, errors = self._answers(columns), _texts(columns, self._error)
         fields = {field: _cells(columns, name) for field, name in self._fields.items()}
         details = {name: _cells(columns, name) for name in self._details}
@@ -483,7 +494,8 @@ class TableRows(RowSource):
         rows = []
         for number, position in enumerate(positions):
             row = ReadRow(position, OUTCOMES[self.codes[position]])
-            row.prompt, row.answer = asked[number] or "", answers[number]
+            row.answer = answers[number]
+            row.prompt = (asked[number] or empty) if asked else ""
             if fields:
                 row.fields = {field: values[number] for field, values in fields.items()}
                 if self._is_details and not all(map(is_missing, row.fields.values())):
@@ -507,7 +519,7 @@ class TableRows(RowSource):
             return super().find(pattern, positions)
         columns, found = self.table.rows_at(positions).columns(), set[int]()
         for texts in (
-            _texts(columns, self._prompt),
+            self._asked(columns),
             self._answers(columns),
             _texts(columns, self._error),
         ):

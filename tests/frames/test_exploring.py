@@ -173,6 +173,27 @@ def test_a_column_of_a_frame_is_read_without_a_run():
         ex.filter(mood="happy")
 
 
+def test_a_row_whose_longest_text_is_missing_shows_another():
+    """
+    The next longest, which a search finds; where there is none, that it is empty.
+    """
+    frame = pd.DataFrame(
+        {
+            "body": ["a much longer text", float("nan"), None, ""],
+            "title": ["title", "instead", None, None],
+            "number": [1, 2, 3, 4],
+            "mood": ["kind", "un", "kind", "un"],
+        }
+    )
+    ex = frame.llm.explore("mood")
+
+    asked = ["a much longer text", "instead", "{body} is empty", "{body} is empty"]
+    assert [ex.row(position)["prompt"] for position in range(4)] == asked
+    assert "instead" in str(ex)
+    ex.search("instead")
+    assert ex.positions.tolist() == [1]
+
+
 def test_a_details_frame_names_its_own_columns(sim, frame):
     """
     `df.llm.explore()` of it needs no column; errors, models and prices stand in their rows.
