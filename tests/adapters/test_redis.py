@@ -58,7 +58,7 @@ async def test_a_server_that_never_answers_is_abandoned_within_a_second():
 
 
 @pytest.mark.parametrize("greeting", [b"+OK", b":7", b"*0", b"%1\r\n$5\r\nproto\r\n:3"])
-async def test_what_is_no_redis_but_answers_like_one_is_lost(greeting):
+async def test_what_only_talks_like_a_redis_is_lost(greeting):
     """
     Whatever it says to the client's greeting, and where it says too little to the script.
     """
