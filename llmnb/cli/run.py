@@ -97,9 +97,10 @@ def run(options: argparse.Namespace) -> int:
         print(text.receipt(status, job.first_rows))
         print(f"\nanswers in {out}, column {visible(options.into)}")
     if interrupts.count:
+        again = "again" if status.uses_cache else "again without --no-cache"
         print(
             f"Stopped: {status.completed - status.counts.num_stopped:,} rows have their outcome. "
-            "Type the same command again: only what is missing is asked.",
+            f"Type the same command {again}: only what is missing is asked.",
             file=sys.stderr,
         )
         return 130

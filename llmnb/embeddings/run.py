@@ -184,6 +184,7 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
             project=self.project,
             total=counts.num_rows,
             launched=counts.num_rows_done + texts_sent,
+            uses_cache=self._order.use_cache,
             **shared,
         )
 

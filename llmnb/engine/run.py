@@ -116,6 +116,7 @@ class Run(RunHandle[list[Outcome]]):
             requests_per_minute=requests,
             tokens_per_minute=tokens,
             budget_usd=context.options.budget_usd,
+            uses_cache=context.options.use_cache,
             waited_seconds=sum(pool.gate.waited - pool.waited_before for pool in pools),
         )
 

@@ -328,6 +328,9 @@ class StatusSnapshot:
     pace: Pace = Pace()
     """Since when it goes on as it does now: it was paused, resumed, or held to other limits."""
 
+    uses_cache: bool = True
+    """Whether answers that are kept are read; else the same call again would ask every row."""
+
     def line(self, unit: str = "rows") -> str:
         """Return how far the run is, and what it waits for, in one line.
 
@@ -448,7 +451,13 @@ class StatusSnapshot:
             p95=_quantile(latencies, 0.95),
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
+            uses_cache=all(snapshot.uses_cache for snapshot in snapshots),
         )
+
+    @property
+    def again(self) -> str:
+        """How to say "again" of a call that shall ask only the rest."""
+        return "again" if self.uses_cache else "again without use_cache=False"
 
     @property
     def failures(self) -> dict[str, int]:

@@ -112,7 +112,9 @@ class Accessor:
         return summary(type(self).__name__, f"{size}with {self._shown}")
 
     def _repr_html_(self) -> str:
-        rows, columns = self._rows(), self._columns()
+        from llmnb.frames.template import writable
+
+        rows, columns = self._rows(), writable([str(name) for name in self._columns()])
         named = " ".join(cut(f"{{{name}}}", 40) for name in columns[:_COLUMNS_SHOWN])
         if len(columns) > _COLUMNS_SHOWN:
             named += f" and {len(columns) - _COLUMNS_SHOWN:,} more"

@@ -272,7 +272,7 @@ class ClusterRun(RunHandle[None]):
         if self._display.is_warning and status.counts.num_tasks_failed:
             head = (
                 f"{status.counts.num_tasks_failed:,} of {status.completed:,} rows failed and are "
-                "NA. The others are kept: compute it again to ask only what is missing."
+                f"NA. The others are kept: compute it {status.again} to ask only what is missing."
             )
             logger.warning("\n".join([head, *failures.causes(status, has_rows=False)]))
 

@@ -20,7 +20,7 @@ from llmnb.frames.prepared import Outline, PreparedRun
 from llmnb.frames.questions import Questions
 from llmnb.frames.run import TableRun
 from llmnb.frames.table_source import Source
-from llmnb.frames.template import escaped
+from llmnb.frames.template import escaped, writable
 from llmnb.frames.truth import truth_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
@@ -216,7 +216,7 @@ def job(
         columns, prompt, options, variants=variants, prompts=prompts, labelled=labelled
     )
     if questions.is_constant and questions.rows > 1:
-        names = ", ".join(f"{{{name}}}" for name in columns.names) or "none"
+        names = ", ".join(f"{{{name}}}" for name in writable(columns.names)) or "none"
         warn(
             "The prompt names no column, so every row asks the same. A column stands in braces; "
             f"there is: {cut(names, 600)}."

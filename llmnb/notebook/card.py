@@ -75,7 +75,7 @@ def card(
         # A pulse: a page that receives nothing for long knows that the kernel is gone.
         "pulse": int(now) // 5,
         "seen": moments.clock(now - now % 5),
-        "kept": _kept(rows),
+        "kept": _kept(rows, status.again),
         "buttons": {"first": "resume" if view == "paused" else "pause", "acts": acts},
         "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
         "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
@@ -106,15 +106,14 @@ def _region(status: StatusSnapshot) -> str:
     return f"Run of project {visible(status.project, longest=80)}"
 
 
-_KEPT = (
-    "What is answered is kept. Where no card follows, run the cell again: only the rest is asked."
-)
-
-
 def waiting_bundle(status: StatusSnapshot, asked: str) -> dict[str, Any]:
     """Return what a saved notebook shows of a run whose end it has not seen."""
-    page = status.page(asked=asked, foot=_KEPT)
-    return {"text/html": page, "text/plain": f"{status.line()}\n{_KEPT}"}
+    kept = (
+        f"What is answered is kept. Where no card follows, run the cell {status.again}: "
+        "only the rest is asked."
+    )
+    page = status.page(asked=asked, foot=kept)
+    return {"text/html": page, "text/plain": f"{status.line()}\n{kept}"}
 
 
 def view_of(status: StatusSnapshot) -> View:
@@ -129,11 +128,11 @@ def is_still(status: StatusSnapshot) -> bool:
     return view_of(status) in ("paused", "waiting") and not status.in_flight
 
 
-def _kept(rows: RowCounts) -> str:
+def _kept(rows: RowCounts, again: str) -> str:
     """Return what is left of a run whose kernel is gone."""
-    again = "run the cell again, and only the rest is asked."
+    advice = f"un the cell {again}, and only the rest is asked."
     verb = "is" if rows.good == 1 else "are"
-    return f"{counted(rows.good, 'row')} {verb} kept: {again}" if rows.good else f"R{again[1:]}"
+    return f"{counted(rows.good, 'row')} {verb} kept: r{advice}" if rows.good else f"R{advice}"
 
 
 def is_blocked(status: StatusSnapshot) -> bool:

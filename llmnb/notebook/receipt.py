@@ -412,13 +412,14 @@ def _next_step(entries: Sequence[Entry], whole: Entry) -> tuple[str, str]:
         missing = f"{counted(rows.not_sent, 'row')} not sent"
         missing += f" and the {rows.failed:,} failed" if rows.failed else ""
         verb = "is" if (rows.not_sent, rows.failed) == (1, 0) else "are"
-        return f"Run the cell again: only the {missing} {verb} asked", ""
+        return f"Run the cell {whole.status.again}: only the {missing} {verb} asked", ""
     if pools and {cause.kind for cause in whole.status.causes} == {"AuthenticationError"}:
         return "Set the key, then run the cell again", f"%llm_key {pools[0].provider}"
     if whole.code:
         return "Retry the failed rows", whole.code
     what = "row that failed is" if rows.failed == 1 else f"{rows.failed:,} rows that failed are"
-    return f"{entries[0].again}: only the {what} asked", ""
+    how = entries[0].again.replace("again", whole.status.again)
+    return f"{how}: only the {what} asked", ""
 
 
 def _read_code(whole: Entry) -> str:

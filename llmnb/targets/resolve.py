@@ -199,6 +199,7 @@ def resolve(
     *,
     api_provider: str | None = None,
     api_key: str | None = None,
+    key_owner: str | None = None,
     url: str | None = None,
     is_url_from_data: bool = False,
     trusted_url: str | None = None,
@@ -212,6 +213,8 @@ def resolve(
         model: As for `choose`.
         api_provider: As for `choose`; with a `url` it may be left out.
         api_key: Key; else `set_key`, the environment, ``.env``, Colab's secrets.
+        key_owner: The provider that `api_key` was given for, so that another is not sent it; None:
+            whichever this is.
         url: A base (``https://host/v1``) or a full endpoint; else environment, else catalog. Where
             it belongs to no provider of the catalog and none is named, it is asked as OpenAI's
             protocol says, with the key given here or with none.
@@ -240,7 +243,7 @@ def resolve(
     egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
-    key = api_key = secret(api_key)
+    key = api_key = secret(api_key) if key_owner in (None, row.name) else None
     # A key found for a provider goes to that provider; to a stranger's address only one that
     # was given with it.
     if needs_key and not is_stranger:

@@ -33,6 +33,14 @@ def test_failed_rows_are_missing_with_a_single_warning(sim, frame):
     assert one.filename == __file__
 
 
+def test_after_a_call_that_read_no_kept_answer_the_warning_says_to_read_them(sim, frame):
+    """
+    The same call again would buy the others once more.
+    """
+    with pytest.warns(UserWarning, match="run it again without use_cache=False to ask only"):
+        frame.llm.generate("text", use_cache=False)
+
+
 def test_a_run_names_rows_by_their_position_in_the_table(sim, frame):
     """
     Rows that ask nothing are counted, in the run, its display and whatever asks again.

@@ -324,6 +324,14 @@ def test_a_stopped_run_says_how_to_go_on():
     assert "retry_failed" not in told
 
 
+def test_a_run_that_read_no_kept_answer_says_how_only_the_rest_is_asked():
+    """
+    With use_cache=False the same call would ask, and buy, every row again.
+    """
+    without = "Run the cell again without use_cache=False: only the 998 rows not sent and"
+    assert without in words_of(Entry(status=dataclasses.replace(stopped(), uses_cache=False)))
+
+
 def test_a_refused_key_is_asked_for():
     """
     The next step is the magic that takes a key.
