@@ -68,7 +68,7 @@ class Card(ABC):
     def _title(self) -> Part:
         first, rest = self.headline()
         style = "margin:0;font-size:16px;line-height:22px"
-        html = f'<p style="{style}">{strong(first)}{words(rest)}</p>\n'
+        html = f'<p style="{style}">{strong(first)}{prose(rest)}</p>\n'
         return html, wrapped("".join(self.headline()))
 
 
@@ -91,11 +91,11 @@ class Carded:
         return str(self._card.html())
 
 
-def words(text: str) -> str:
+def prose(text: str) -> str:
     """Return words as HTML; no line ends between a figure and its percent sign.
 
     Example:
-        >>> words("<1 % is wrong")
+        >>> prose("<1 % is wrong")
         '&lt;<span style="white-space:nowrap">1 %</span> is wrong'
     """
     whole = r'<span style="white-space:nowrap">\g<0></span>'
@@ -104,13 +104,13 @@ def words(text: str) -> str:
 
 def sentence(text: str, margin: str = "0 0 8px") -> Part:
     """Return a small sentence."""
-    return note(words(text), margin), wrapped(text)
+    return note(prose(text), margin), wrapped(text)
 
 
 def foot(text: str, before: str = "") -> Part:
     """Return a card's last line; `before` is HTML that stands at its head."""
     style = f"margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
-    return f'<p style="{style}">{before}{words(text)}</p>', ["", *wrapped(text)]
+    return f'<p style="{style}">{before}{prose(text)}</p>', ["", *wrapped(text)]
 
 
 def listed(title: str, rows: Sequence[Sequence[str]]) -> Part:
