@@ -31,7 +31,7 @@ from llmnb.option_kinds import (
     choice,
     whole_number,
 )
-from llmnb.records import Burst
+from llmnb.rates import Burst
 
 Door = (
     Literal["call", "run_tools", "AsyncLLM", "frames", "embed", "generation", "GenerationMaster"]

@@ -29,7 +29,8 @@ from llmnb.display.texts import near_names
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import ConfigureOptions
 from llmnb.options import SHORT, checked
-from llmnb.records import Burst, Secret, secret
+from llmnb.rates import Burst
+from llmnb.records import Secret, secret
 from llmnb.signatures import KEYWORDS, full_signature
 
 DEFAULT_CACHE_DIR = ".cache/llmnb"
