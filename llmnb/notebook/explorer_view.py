@@ -201,9 +201,8 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
     if cleared := source.cleared:
         answers = sum(explorer.all_counts()[: MERGED + 1])
         what = f"{cleared:,} of " if cleared < answers else "All " if answers > 1 else ""
-        were = "was" if answers == 1 else "were"
         rest = " from the project. Explore it again to read what it keeps now."
-        parts = ["", f"{what}{counted(answers, 'answer')} {were} cleared", rest]
+        parts = ["", f"{what}{counted(answers, 'answer was', 'answers were')} cleared", rest]
         return {"glyph": "alert", "tone": "bad", "parts": parts}
     text, counts = "", explorer.all_counts()
     if (compared := explorer.source.compared) is not None:
