@@ -10,7 +10,6 @@ from llmnb.display import durations, numbers, spans
 from llmnb.display.escape import visible
 from llmnb.display.spans import Span
 from llmnb.display.texts import counted, cut, inside
-from llmnb.evaluation.labels import folded
 from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import (
     ANSWERED,
@@ -280,8 +279,8 @@ def list_line(explorer: Explorer, row: ReadRow) -> dict[str, Any]:
         "isMarked": explorer.is_marked(row.position),
         "truth": "",
     }
-    if row.truth is not None and folded(row.truth) != folded(row.line):
-        line["truth"] = f"where truth says {name_shown(row.truth)}"
+    if row.is_right is False:
+        line["truth"] = f"where truth says {name_shown(row.truth or '')}"
     return line
 
 
