@@ -12,8 +12,8 @@ from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
 from llmnb.notebook.dashboard import FIRST, MAIN, RunDashboard, can_show
-from llmnb.notebook.run_part import CellRuns, page_of
-from llmnb.notebook.surface import Bundle, OutputSlot, joined
+from llmnb.notebook.run_part import CellRuns
+from llmnb.notebook.surface import Bundle, OutputSlot, joined, page_of
 from llmnb.running.planning import Plan
 
 logger = logging.getLogger("llmnb")
@@ -102,7 +102,7 @@ class PlanCard(RunDashboard):
                 "arrow", f"Cancelled: {text}", title="Cancelled", note="cancelled", buttons={}
             )
         self.set_traits_safely(state="cancelled")
-        self._renew_outputs()
+        self.renew()
 
     def _begin(self, rows: int | None) -> None:
         name = "run" if rows is None else "first_rows"

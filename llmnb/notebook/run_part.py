@@ -24,15 +24,10 @@ from llmnb.notebook.card import card, is_still, over_card, view_of, waiting_bund
 from llmnb.notebook.charts import charts
 from llmnb.notebook.failed_banner import FailedRows, can_ask_again
 from llmnb.notebook.receipt import Entry
-from llmnb.notebook.surface import BLANK, Bundle, joined, line_of_code
+from llmnb.notebook.surface import BLANK, Bundle, joined, line_of_code, page_of
 
 CHART_SECONDS = 1.0
 """Charts are drawn anew no more often than this, and when the state changes."""
-
-
-def page_of(thing: Any) -> Bundle:
-    """Return what shows itself as HTML and as text, such as a plan, or a batch that takes hours."""
-    return {"text/html": thing._repr_html_(), "text/plain": str(thing)}
 
 
 class RunPart:

@@ -12,7 +12,7 @@ from markup import PAYLOADS, Census
 from widget_page import WidgetPage
 
 import llmnb
-from llmnb.notebook import request_surface
+from llmnb.notebook import surface
 from llmnb.notebook.labeller import LabellerWidget
 from llmnb.store import layout
 from llmnb.store.labels import LabelStore
@@ -371,9 +371,7 @@ def test_a_card_shown_anew_closes_the_one_before(open_page, monkeypatch):
     Running the cell again leaves one card of the question; the old one shows what it came to.
     """
     shown = []
-    monkeypatch.setattr(
-        request_surface, "CardOutput", lambda card: shown.append(card.static()) or Output()
-    )
+    monkeypatch.setattr(surface, "CardOutput", lambda card: shown.append(card.static()) or Output())
 
     class Output:
         finished = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import ipywidgets
 import pandas as pd
@@ -37,6 +39,32 @@ def end(sim):
     for thread in threading.enumerate():
         if thread.name == "llmnb-dashboard":
             thread.join(60)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda frame: frame.llm.label("mood", ["kind", "unkind"]),
+        lambda frame: frame.llm.workbench("Say {text}", model="sim/any"),
+        lambda frame: frame.llm.explore("text"),
+    ],
+    ids=["label", "workbench", "explore"],
+)
+def test_a_closed_card_is_held_by_nobody(make):
+    """
+    What it showed lives on, and may be shown and closed a hundred times.
+    """
+    shown = make(pd.DataFrame({"text": ["so good", "too late"]}))
+    shown.widget().close()
+    closed = weakref.ref(shown._widget)
+    shown.widget().close()  # another one
+    shown._widget = None
+
+    for thread in threading.enumerate():
+        if thread.name in ("llmnb-jobs", "llmnb-explorer", "llmnb-workbench"):
+            thread.join(60)
+    gc.collect()
+    assert closed() is None
 
 
 @pytest.fixture
