@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from operator import attrgetter
 
 from llmnb.display import durations, html_fragments, moments, money
@@ -294,13 +294,14 @@ def _single(entry: Entry, share: int) -> str:
 
 def _cause_table(causes: list[list[str]]) -> str:
     top = "vertical-align:top"
+    widths = chain([";min-width:min(12em,25vw)"], repeat(""))  # the first row's is the column's
     rows = (
         (
             cell(count, f"padding:2px 0;{top}", align="right"),
-            cell(cause, f"padding:2px 14px 2px 10px;{top}"),
+            cell(cause, f"padding:2px 14px 2px 10px;{top}{room}"),
             cell(example, f"padding:2px 0;{top};{FAINT};overflow-wrap:anywhere"),
         )
-        for count, cause, example in causes
+        for (count, cause, example), room in zip(causes, widths, strict=False)
     )
     return html_fragments.table(rows, "margin:2px 0 4px") if causes else ""
 
