@@ -14,7 +14,7 @@ from llmnb.batches.records import Record
 from llmnb.batches.run import BatchRun
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.records import secret
+from llmnb.records import secret, shown_url
 from llmnb.store.project import open_project
 from llmnb.targets.resolve import endpoint_url, resolve
 from llmnb.targets.target import HTTPTarget
@@ -86,8 +86,10 @@ def _target(record: Record, api_key: str | None) -> HTTPTarget:
     if record.provider == "sim":
         return resolve(f"sim/{record.model}", gen_type=record.gen_type)
     row = provider(record.provider)
-    own = provider_of_url(record.url) == row.name
-    is_home = own or endpoint_url(row, None, record.gen_type, record.model) == record.url
+    url, own = record.url, provider_of_url(record.url) == row.name
+    # What is secret in an address is not written down: it is found again in the environment.
+    here = url if own else endpoint_url(row, None, record.gen_type, record.model)
+    is_home = shown_url(here, hidden="") == shown_url(url, hidden="")
     if not is_home and api_key is None and "/" in record.model:
         raise ConfigurationError(
             f"{record.run_id} asked {record.model} at an address of its own: give its key with "
@@ -98,6 +100,6 @@ def _target(record: Record, api_key: str | None) -> HTTPTarget:
         record.model,
         api_provider=record.provider if is_home or api_key is not None else None,
         api_key=api_key,
-        url=record.url,
+        url=here if is_home else url,
         gen_type=record.gen_type,
     )

@@ -59,7 +59,7 @@ class Record:
 
     model: str
     url: str = field(repr=False)
-    """The endpoint that the requests name; without the key."""
+    """The endpoint that the requests name; without the key, nor what is secret in the address."""
 
     gen_type: str
     dialect: str

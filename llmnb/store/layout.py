@@ -177,13 +177,6 @@ def make_root(root: Path) -> None:
         files.make_folder(root / name)
 
 
-def make_project(paths: ProjectPaths) -> None:
-    """Make a project's folder with its mark, and whatever it stands in."""
-    make_root(paths.root)
-    files.make_folder(paths.folder)
-    write_mark(paths)
-
-
 def own_files(folder: Path) -> list[Path]:
     """Return where in a project's folder llmnb's own files stand, those of its runs left out."""
     return [folder / name for name in OWN_FILES]

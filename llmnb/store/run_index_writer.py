@@ -183,7 +183,8 @@ class RunIndexWriter:
 
     def _opened(self) -> int:
         if not self._is_made:
-            layout.make_project(self._project)
+            files.make_folder(self._project.folder)
+            layout.write_mark(self._project)
             files.make_folder(self._path.parent)
             if self._path.parent.is_symlink():
                 raise StoreError(f"{self._path.parent} is a link.")

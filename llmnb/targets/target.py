@@ -87,6 +87,7 @@ class HTTPTarget:
         self.endpoint = self.url if endpoint is None else endpoint
         self.dialect = dialect
         self.dialect_name = dialect.name
+        self.is_free = row.is_local
         self.limits = limits or Limits(even=row.even_pace)
         self.sent_headers = {"content-type": "application/json", **auth_headers(row, key)}
         self.guards_key = key is not None and not allow_http
@@ -94,11 +95,6 @@ class HTTPTarget:
         if account is None:
             account = hashlib.sha256((key or "").encode()).hexdigest()[:12]
         self.pool = f"{row.name}|{origin_of(url)}|{account}|{model}"
-
-    @property
-    def is_free(self) -> bool:
-        """Whether it runs on the person's own machine and costs nothing."""
-        return self.row.is_local
 
     def call(
         self,

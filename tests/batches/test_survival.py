@@ -257,6 +257,23 @@ def test_no_key_is_written_down_and_no_prompt_stays(start, sim, cache, monkeypat
         assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(("front", "query"), [("", "?api_key={}"), ("me:{}@", "")])
+def test_no_secret_of_an_address_is_written_down(
+    start, sim, cache, monkeypatch, provider, front, query
+):
+    """Neither a key in its query nor a password; it is attached to by the address of today."""
+    hidden = "pw-very-secret-1234567890"
+    address = sim.base_url.replace("//", f"//{front.format(hidden)}") + query.format(hidden)
+    monkeypatch.setenv(f"{provider.upper()}_BASE_URL", address)
+    run = start("a")
+    run.result(30)
+    for path in (cache / records.FOLDER).rglob("*.json"):
+        assert hidden not in path.read_text()
+    if not front:
+        forget_pollers()
+        assert texts(run) == texts(llmnb.attach(run.run_id)) == ["> a"]
+
+
 def test_a_strangers_batch_is_not_taken_for_ours_twice(start, sim, cache):
     """A batch of as many requests that bears other ids is set aside; then the run is asked."""
     run = left_at_the_provider(start, sim, "a")
