@@ -99,7 +99,7 @@ def test_a_missing_key_is_a_single_error_that_lists_how_to_give_it():
         assert hint in str(caught.value)
 
 
-def test_a_models_name_with_a_slash_is_told_from_a_mistyped_provider():
+def test_a_models_name_with_a_slash_is_no_mistyped_provider():
     """
     Its provider stands before it, or it has an address; of a mistyped one the nearest is named.
     """
