@@ -18,9 +18,10 @@ from llmnb.display import changed_words, moments
 from llmnb.display.texts import single_line
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import InputError, Stopped
-from llmnb.evaluation.labels import folded
+from llmnb.evaluation.labels import label_key
 from llmnb.frames.table_source import Columns, TableSource, name_of
 from llmnb.frames.template import cell_text, is_missing
+from llmnb.frames.truth import plain
 
 OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 """What became of a row, by its number: asked and answered, answered from the cache, by an identical
@@ -108,6 +109,9 @@ class ReadRow:
     seconds: float | None = None
     key: str | None = None
     truth: str | None = None
+    is_right: bool | None = None
+    """Whether the answer is the true one; None where that is not known."""
+
     before: ReadRow | None = None
     """The same row of the run before, where two are compared."""
 
@@ -416,6 +420,10 @@ class TableRows(RowSource):
         # A structured answer has no column of its own.
         has_column = self._has_answers or not parts
         self._cells = columns.cells(name) if has_column else [None] * source.rows
+        self._right = [
+            None if label is None else label_key(answer) == label_key(label)
+            for answer, label in zip(plain(self._cells), truth or (), strict=truth is not None)
+        ]
         self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
         self.codes = self._outcomes(columns)
         self._prompts = self._about(columns, without)
@@ -479,7 +487,22 @@ class TableRows(RowSource):
             facet = facet_of(name or "answer", cells)
             if facet is not None and (len(facet.values) > 1 or name == self._column):
                 own.append(facet)
-        return [*([] if self._truth is None else _truth_facets(self._cells, self._truth)), *own]
+        return [*self._truth_facets(), *own]
+
+    def _truth_facets(self) -> list[Facet]:
+        """Return whether answers are right, and which stand for which."""
+        if self._truth is None:
+            return []
+        codes = np.array([2 if right is None else not right for right in self._right], np.int16)
+        rows = zip(self._right, self._cells, self._truth, strict=True)
+        pairs = [
+            None
+            if right is not False or is_missing(answer)
+            else f"{shown(label)} → {shown(answer)}"
+            for right, answer, label in rows
+        ]
+        pair = facet_of("Pair", pairs)
+        return [Facet("Truth", ["right", "wrong", "no label"], codes), *([pair] if pair else [])]
 
     def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
@@ -503,7 +526,7 @@ class TableRows(RowSource):
             if (error := errors[number]) is not None:
                 row.error, row.cause = error, single_line(error, 120)
             if self._truth is not None:
-                row.truth = _text(self._truth[position])
+                row.truth, row.is_right = _text(self._truth[position]), self._right[position]
             for name, values in details.items():
                 if not is_missing(values[number]):
                     setattr(row, name, values[number])
@@ -563,19 +586,6 @@ def _are_there(cells: Sequence[Any]) -> Mask:
 
 def _text(cell: Any) -> str | None:
     return None if is_missing(cell) else shown(cell)
-
-
-def _truth_facets(answers: Sequence[Any], truth: Sequence[Any]) -> list[Facet]:
-    """Return whether answers are right, and which stand for which."""
-    codes = np.empty(len(answers), np.int16)
-    pairs: list[str | None] = []
-    for row, (answer, label) in enumerate(zip(answers, truth, strict=True)):
-        has_both = label is not None and not is_missing(answer)
-        is_right = has_both and folded(shown(answer)) == folded(shown(label))
-        codes[row] = 2 if label is None else 0 if is_right else 1
-        pairs.append(f"{shown(label)} → {shown(answer)}" if has_both and not is_right else None)
-    pair = facet_of("Pair", pairs)
-    return [Facet("Truth", ["right", "wrong", "no label"], codes), *([pair] if pair else [])]
 
 
 # ---------------------------------------------------------------------------- two runs

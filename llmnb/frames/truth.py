@@ -99,7 +99,7 @@ def answers_and_truth(source: TableSource, column: Hashable, truth: Any) -> tupl
     if not any(map(is_container, cells)):
         refuse_several_labels(true)
     warn_unless_random(truth)
-    return _plain(cells), true
+    return plain(cells), true
 
 
 def refuse_several_labels(true: Truth) -> None:
@@ -212,10 +212,10 @@ def _labels_of(source: TableSource, truth: Any, argument: str) -> Truth:
     listed = None
     if _may_hold_lists(labels):
         listed = next((row for row, label in enumerate(labels) if is_container(label)), None)
-    return Truth(_without_blanks(_plain(labels)), strangers, name, listed)
+    return Truth(_without_blanks(plain(labels)), strangers, name, listed)
 
 
-def _plain(cells: Sequence[Any]) -> list[Any]:
+def plain(cells: Sequence[Any]) -> list[Any]:
     """Return cells as they are compared: None where missing, lists and mappings as JSON text."""
     cells = known_cells(cells)
     if _may_hold_lists(cells):
