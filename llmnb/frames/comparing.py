@@ -15,7 +15,7 @@ import pandas as pd
 
 from llmnb.display import durations, money, numbers
 from llmnb.display.escape import summary, visible
-from llmnb.display.html_fragments import box, cell, headline, line, table
+from llmnb.display.html_fragments import box, cell, fitting, headline, line, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, InputError
@@ -88,17 +88,17 @@ class Comparison:
             return self._card.html()
         models, answers = len(self.models), len(self.answers)
         style = f"margin-top:6px;{FAINT}"
-        for rows in (_SHOWN, 4, 2, 1):
-            page = box(
+        return fitting(
+            lambda rows: box(
                 headline(counted(models, "model"), f"over {counted(answers, 'row')}"),
                 _small_table(self.models, _SHOWN),
                 line("Rows on which they agree least stand first.", style),
                 _small_table(self.answers, rows),
                 line(".models and .answers are the whole tables.", style),
-            )
-            if len(page.encode()) <= _LARGEST_PAGE:
-                break
-        return page
+            ),
+            (_SHOWN, 4, 2, 1),
+            _LARGEST_PAGE,
+        )
 
 
 _SHOWN = 8

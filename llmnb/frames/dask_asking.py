@@ -107,13 +107,7 @@ def embed(table: Any, name: Hashable, keywords: Keywords) -> Any:
     """Return a lazy column with a vector for every text."""
     without_rows = Embedding(PartitionSource(_meta(table)), name, keywords)
     without_key(keywords.get("params"), "params")
-    travels = {
-        **keywords,
-        "project_name": settings.project_name(keywords.get("project_name")),
-        "overwrite": True,  # looked at here
-        "progress": False,
-    }
-    model = keywords.get("model")
+    travels, model = dict(keywords), keywords.get("model")
     if not isinstance(model, EmbeddingModel):
         (travels["model"],) = models_to_send(choose_model(model)[0], "embedding")
     elif isinstance(model, LiteLLMEmbeddingModel):
@@ -122,9 +116,7 @@ def embed(table: Any, name: Hashable, keywords: Keywords) -> Any:
         # The limits of its own config come before the settings.
         own = {name: order.options[name] for name in _OWN_LIMITS if name in order.options}
         travels = {**own, **travels}
-    question = Question(
-        verb="embed", prompt=name, options=travels, cache_dir=str(settings.cache_dir())
-    )
+    question = Question(verb="embed", prompt=name, options=travels)
     return _lazy_table(table, _with_settings(question, table.npartitions), without_rows)
 
 
@@ -204,23 +196,14 @@ def _question(
             "On Dask examples= are pairs of an input and its answer: labels of rows would need all "
             "partitions at once. Nothing was sent."
         )
-    cache_dir = str(settings.cache_dir())
-    question = Question(
-        verb=verb, prompt=prompt, argument=argument, options=keywords, cache_dir=cache_dir
-    )
+    question = Question(verb=verb, prompt=prompt, argument=argument, options=keywords)
     job: Job = prepared(question, PartitionSource(_meta(table)), keywords)
     without_key(keywords.get("params"), "params")
     if options.model is None and (announcement := choose(None).announcement):
         log_once(announcement)
     models = models_to_send(options.model)
-    travels = {
-        **keywords,
-        "model": models[0] if len(models) == 1 else models,
-        "params": options.params or None,
-        "project_name": settings.project_name(options.project_name),
-        "overwrite": True,  # looked at here, where the whole table is known
-        "progress": False,
-    }
+    model = models[0] if len(models) == 1 else models
+    travels = {**keywords, "model": model, "params": options.params or None}
     question = dataclasses.replace(question, options=travels)
     return _with_settings(question, table.npartitions), job
 
@@ -229,6 +212,11 @@ def _with_settings(question: Question, partitions: int) -> Question:
     """Return the question with the settings of this process: workers have their own."""
     current, options = settings.current(), question.options
     travels = {name: value for name, value in options.items() if name not in _LIMITS}
+    travels |= {
+        "project_name": settings.project_name(options.get("project_name")),
+        "overwrite": True,  # looked at here, where the whole table is known
+        "progress": False,
+    }
     if (budget := settings.budget_usd(options.get("budget_usd"))) is not None:
         travels["budget_usd"] = budget / max(1, partitions)
     for name in _SETTINGS:
@@ -241,6 +229,7 @@ def _with_settings(question: Question, partitions: int) -> Question:
     return dataclasses.replace(
         question,
         options=travels,
+        cache_dir=str(settings.cache_dir()),
         requests_per_minute=requests or current.max_requests_per_minute,
         tokens_per_minute=tokens or current.max_tokens_per_minute,
         rules=tuple(GLOBAL_LIMITER.rate_config.rules()),

@@ -63,7 +63,7 @@ class Question:
     rules: tuple[Rule, ...] = ()
     """The rules of `GLOBAL_LIMITER` when the verb was called."""
 
-    cache_dir: str
+    cache_dir: str = ""
     """Folder of all projects, as the client knows it."""
 
     is_cache_dir_chosen: bool = False

@@ -400,9 +400,8 @@ class Labeller(Labelled, Followed):
         same, of = self.agreement()
         if self.has_answers and of:
             low, high = wilson(same, of)
-            agree = "agrees" if same == 1 else "agree"
             sure = f"{share(same / of)}, 95 % interval {100 * low:.0f} to {100 * high:.0f}"
-            rest.append(f"{same:,} {agree} with the model ({sure})")
+            rest.append(f"{counted(same, 'agrees', 'agree')} with the model ({sure})")
         return first, "; ".join(filter(None, rest))
 
     def earlier(self) -> list[str]:
@@ -411,18 +410,17 @@ class Labeller(Labelled, Followed):
         if foreign := self.foreign_rows():
             texts = list(dict.fromkeys(map(str, foreign.values())))
             named = ", ".join(f"“{visible(text, longest=40)}”" for text in texts[:3])
-            says, kept = ("says", "it is") if len(foreign) == 1 else ("say", "they are")
+            said = counted(len(foreign), "earlier label says", "earlier labels say")
+            kept = "it is" if len(foreign) == 1 else "they are"
             which = "which is" if len(texts) == 1 else "which are"
             notes.append(
-                f"{counted(len(foreign), 'earlier label')} {says} {named}, {which} not among the "
-                f"labels: {kept} kept, and NA in the result."
+                f"{said} {named}, {which} not among the labels: {kept} kept, and NA in the result."
             )
         if unmatched := self.rows.unmatched:
-            match = "matches" if unmatched == 1 else "match"
             fields = ", ".join(visible(name, longest=40) for name in self.rows.fields)
             notes.append(
-                f"{counted(unmatched, 'label')} {match} no row of this table: rows are known by "
-                f"the content of {fields}."
+                f"{counted(unmatched, 'label matches', 'labels match')} no row of this table: "
+                f"rows are known by the content of {fields}."
             )
         return notes
 

@@ -217,7 +217,7 @@ def _money(plan: Plan, view: View) -> dict[str, Any]:
         saved = f"saves about {money.usd(plan.saved_usd)}" if plan.saved_usd else ""
         cost, notes = "$0", (budget or saved, saved if budget else "")
     elif plan.usd_high is None:
-        rest = "budget cannot be kept" if budget else "name one with a price to know"
+        rest = "budget cannot be kept" if budget else "name one with a price"
         cost, notes = "unknown", ("no price for this model", rest)
     elif view == "over":
         notes = budget, f"up to {money.usd(plan.usd_high - (plan.budget_usd or 0.0))} over"

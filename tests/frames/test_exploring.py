@@ -19,6 +19,7 @@ from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import exploring
 from llmnb.frames.row_sources import WHOLE
 from llmnb.notebook import explorer_view as view
+from llmnb.notebook.explorer_row import OpenRow
 from llmnb.records import Outcome
 from llmnb.store import clearing, layout
 from llmnb.store.project import open_project
@@ -230,6 +231,43 @@ def test_a_series_is_read_by_itself():
     ex.filter(answer="un")
     assert ex.positions.tolist() == [2]
     assert ex.row(0)["prompt"] == ""
+
+
+def test_rows_are_about_texts_that_begin_far_below():
+    """
+    A table may begin with rows that have none.
+    """
+    texts = [None] * 150 + ["the first text"]
+    frame = pd.DataFrame({"text": texts, "mood": "kind"})
+
+    ex = frame.llm.explore("mood")
+
+    assert ex.row(150)["prompt"] == "the first text"
+    ex.search("first text")
+    assert ex.positions.tolist() == [150]
+
+
+@pytest.mark.parametrize(
+    ("answers", "truth"),
+    [
+        ([3.0, None, 2.0], [3, 1, 1]),
+        (["Caf\u0065\u0301", None, "tea"], ["caf\u00e9", "tea", "café"]),
+        ([["a", 1], None, ["b"]], [["a", 1], ["a"], ["a"]]),
+    ],
+    ids=["numbers", "accents", "lists"],
+)
+def test_an_answer_is_right_where_a_score_counts_it_as_right(answers, truth):
+    """
+    Whole numbers that a missing one has made floats, letters with their accents behind them, lists.
+    """
+    frame = pd.DataFrame({"said": answers})
+    ex = frame.llm.explore("said", truth=truth)
+
+    wrong = frame.llm.score("said", truth, kind="label").wrong.index.tolist()
+    ex.filter(Truth="wrong")
+    assert ex.positions.tolist() == sorted(wrong) == [1, 2]
+    opened = OpenRow(ex, 0).as_json()["parts"]
+    assert next("right" in row for part in opened for row in part.get("rows", ()))
 
 
 def test_truth_tells_right_from_wrong():

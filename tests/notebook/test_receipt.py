@@ -554,3 +554,18 @@ def test_rows_are_counted_in_words():
     one = clean(rows=1, reused=0)
 
     assert counted(1, "row") in receipt.text([Entry(status=one)])
+
+
+@pytest.mark.browser
+def test_a_cause_stands_in_one_line_where_there_is_room(browser):
+    """
+    However long the example beside it is.
+    """
+    example = "a long sentence about what happened " * 5
+    causes = tuple(dataclasses.replace(cause, example=example) for cause in CAUSES)
+    page = browser.new_page(viewport={"width": 900, "height": 600})
+    page.set_content(html_of(dataclasses.replace(stopped(), causes=causes), code=RETRY))
+
+    lines = "cell => { const all = document.createRange(); all.selectNodeContents(cell);"
+    lines += " return all.getClientRects().length }"
+    assert page.get_by_role("cell", name="refused by the model").evaluate(lines) == 1
