@@ -27,13 +27,13 @@ def asked_schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return schema if isinstance(schema, Mapping) else None
 
 
-def document(schema: Mapping[str, Any], bits: int, words: Callable[[int], str]) -> Any:
+def document(schema: Mapping[str, Any], bits: int, text_of: Callable[[int], str]) -> Any:
     """Return a value for a schema; patterns and lengths of texts are not kept.
 
     Args:
         schema: The schema.
         bits: What decides between values that fit.
-        words: Makes a text of bits.
+        text_of: Makes a text of bits.
 
     Example:
         >>> rated = {"mood": {"enum": ["kind", "unkind"]}, "stars": {"type": "integer"}}
@@ -43,7 +43,7 @@ def document(schema: Mapping[str, Any], bits: int, words: Callable[[int], str]) 
 
     def value(part: Any, bits: int, depth: int) -> Any:
         if not isinstance(part, Mapping):  # ``true``: anything fits
-            return words(bits)
+            return text_of(bits)
         if (path := part.get("$ref")) is not None:
             part = functools.reduce(getitem, path.split("/")[1:], schema)
         if "const" in part:
@@ -68,6 +68,6 @@ def document(schema: Mapping[str, Any], bits: int, words: Callable[[int], str]) 
                 return bits % 2 == 1
             case "null":
                 return None
-        return words(bits)
+        return text_of(bits)
 
     return value(schema, bits, 0)
