@@ -507,6 +507,7 @@ _OTHER_NAMES = {
     **SHORT,
     "retries": "max_attempts",
     "rate_limit": "max_requests_per_minute",
+    "workers": "max_concurrent_requests",
     "timeout": "time_limit",
     "response_format": "schema",
 }

@@ -66,7 +66,8 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
         (['model'], [])
     """
     names, words = list(known), _words(name)
-    if mistyped := difflib.get_close_matches(name, names, n=2, cutoff=0.75):
+    close = difflib.get_close_matches(name, names, n=5, cutoff=0.75)
+    if mistyped := [other for other in close if _is_alike_by_words(name, other)][:2]:
         return mistyped
     alike = [
         other
@@ -75,6 +76,14 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     ]
     begun = [other for other in names if len(name) > 3 and other.startswith(name)]
     return difflib.get_close_matches(name, alike or begun, n=2, cutoff=0)
+
+
+def _is_alike_by_words(name: str, other: str) -> bool:
+    """Return whether each word of a name is like the other's: no longer one for another."""
+    pairs = list(zip(name.split("_"), other.split("_"), strict=False))
+    if name.count("_") != other.count("_"):
+        return True
+    return all(difflib.SequenceMatcher(None, *pair).ratio() > 0.6 for pair in pairs)
 
 
 def _words(name: str) -> set[str]:

@@ -172,7 +172,8 @@ def project_named(root: Path, name: str) -> ProjectPaths:
 
 def make_root(root: Path) -> None:
     """Make the cache folder and the private folders of locks and spend logs."""
-    files.make_folder(root)
+    if not root.is_dir():  # the folder of all projects may be a link
+        files.make_folder(root)
     for name in (LOCKS, SPEND):
         files.make_folder(root / name)
 

@@ -186,8 +186,6 @@ class RunIndexWriter:
             files.make_folder(self._project.folder)
             layout.write_mark(self._project)
             files.make_folder(self._path.parent)
-            if self._path.parent.is_symlink():
-                raise StoreError(f"{self._path.parent} is a link.")
             _make_room(self._path.parent)
             self._is_made = True
         elif not self._path.exists():

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from llmnb import settings
 from llmnb.adapters import egress, prices
 from llmnb.display.texts import near_names
-from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
+from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel, UnknownProvider
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import check_texts, registered_model
 from llmnb.targets.target import HTTPTarget
@@ -98,8 +98,19 @@ def choose(
         _need_a_name(model)
         return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
-        provider(head)  # raises, with suggestions
+        _refuse_provider(head, model)
     return ModelChoice(provider=_only_provider(model), model=model)
+
+
+def _refuse_provider(name: str, model: str) -> None:
+    """Refuse a name that no provider has; a model's own name may have a slash, too."""
+    if near_names(name, catalog := load_catalog()):
+        provider(name)  # raises, with suggestions
+    raise UnknownProvider(
+        f"There is no provider {name[:60]!r}. One stands before the whole name of a model, such as "
+        f"together/{model[:80]}; a server of your own is llmnb.LLM(model=…, url=…) as the model. "
+        f"Known are: {', '.join(catalog)}. Nothing was sent."
+    )
 
 
 def names_provider(model: str) -> bool:

@@ -121,6 +121,18 @@ def test_what_a_provider_writes_does_nothing_to_the_terminal(monkeypatch):
     assert r"\x1b[2J" in said
 
 
+def test_where_every_row_failed_no_others_are_kept():
+    """
+    The warning speaks of the others only where there are some.
+    """
+    with SimulatedProvider(faults=lambda request: 400 if "bad" in request.prompt else None) as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        for texts, has_others in ((["bad"], False), (["bad", "good"], True)):
+            with pytest.warns(UserWarning, match=r"rows failed(?s:.)*un it again") as caught:
+                pd.DataFrame({"text": texts}).llm.generate("text", model=model)
+            assert ("The others are kept" in str(caught[0].message)) is has_others
+
+
 def test_a_refused_account_is_reported_once(frame):
     """
     Not once a row.

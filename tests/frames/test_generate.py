@@ -341,6 +341,8 @@ def test_a_mistyped_keyword_is_answered_with_the_nearest(frame):
         ("max_completion_tokens", "Did you mean max_tokens?"),
         ("concurrency", "Did you mean max_concurrent_requests?"),
         ("max_rpm", "Did you mean max_requests_per_minute?"),
+        ("max_workers", "Did you mean max_concurrent_requests?"),
+        ("max_attention", "It has: model, "),
         ("max_retries", "Did you mean max_attempts?"),
         ("timeout", "Did you mean time_limit?"),
     ],

@@ -99,6 +99,18 @@ def test_a_missing_key_is_a_single_error_that_lists_how_to_give_it():
         assert hint in str(caught.value)
 
 
+def test_a_models_name_with_a_slash_is_no_mistyped_provider():
+    """
+    Its provider stands before it, or it has an address; of a mistyped one the nearest is named.
+    """
+    with pytest.raises(errors.UnknownProvider, match="together/meta-llama/Llama-3-8b;") as caught:
+        choose("meta-llama/Llama-3-8b")
+    assert "url=" in str(caught.value)
+    with pytest.raises(errors.UnknownProvider, match="Did you mean openai") as caught:
+        choose("openia/gpt-4o-mini")
+    assert "together/" not in str(caught.value)
+
+
 def test_a_key_is_kept_for_a_provider_that_there_is():
     """
     A mistyped name is an error with the nearest, which shows no key that stands in its place.
