@@ -21,7 +21,7 @@ from llmnb.errors import InputError, Stopped
 from llmnb.evaluation.labels import label_key
 from llmnb.frames.table_source import Columns, TableSource, name_of
 from llmnb.frames.template import cell_text, is_missing
-from llmnb.frames.truth import plain
+from llmnb.frames.truth import by_length, first_texts, plain
 
 OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 """What became of a row, by its number: asked and answered, answered from the cache, by an identical
@@ -427,7 +427,8 @@ class TableRows(RowSource):
         self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
         self.codes = self._outcomes(columns)
         self._prompts = self._about(columns, without)
-        used = {name, without, *self._prompts[:1], self._error, *parts}
+        self._prompt = labels[self._prompts[0]] if self._prompts else ""
+        used = {name, without, self._prompt, self._error, *parts}
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
         if self._is_details or not name:  # a series' name stands for the same values
             self._facts = []
@@ -447,31 +448,14 @@ class TableRows(RowSource):
             codes[cached & (codes == ANSWERED)] = REUSED
         return codes
 
-    def _about(self, columns: Columns, without: str | None) -> list[str]:
-        """Return the columns that rows are about: a prompt, else texts, the longest first."""
-        name = self._column
+    def _about(self, columns: Columns, without: str | None) -> list[int]:
+        """Return where the columns stand that rows are about: a prompt, else the longest texts."""
+        name, labels = self._column, list(columns.labels)
         if not name or self._is_details:
-            return ["prompt"] if name and "prompt" in columns.labels else []
+            return [labels.index("prompt")] if name and "prompt" in labels else []
+        others = [name] if without is None else [name, without]
         taste = self.table.rows_at(range(min(100, len(self)))).columns()
-        sizes = {
-            own: sum(len(cell) for cell in taste.cells(own) if isinstance(cell, str))
-            for own in taste.names
-            if own not in ("", name, without)
-            and not own.startswith(f"{name}_")
-            and taste.labels.count(own) == 1
-        }
-        return sorted(filter(sizes.get, sizes), key=lambda own: -sizes[own])
-
-    def _asked(self, columns: Columns) -> list[str | None]:
-        """Return what rows are about; where a text is missing, that of the next column."""
-        texts: list[str | None] = [None] * columns.rows
-        for name in self._prompts:
-            if all(texts):
-                break
-            texts = [
-                text or other for text, other in zip(texts, _texts(columns, name), strict=True)
-            ]
-        return texts
+        return by_length(taste, others) or by_length(columns, others)
 
     def facets(self) -> list[Facet]:
         """Return whether answers are right, their own values, then columns of few values."""
@@ -507,8 +491,8 @@ class TableRows(RowSource):
     def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
         columns = self.table.rows_at(positions).columns()
-        asked = self._asked(columns) if detail > ANSWER else []
-        empty = f"{{{self._prompts[0]}}} is empty" if self._prompts else ""
+        asked = first_texts(columns, self._prompts) if detail > ANSWER else []
+        empty = f"{{{self._prompt}}} is empty" if self._prompt else ""
         answers, errors = self._answers(columns), _texts(columns, self._error)
         fields = {field: _cells(columns, name) for field, name in self._fields.items()}
         details = {name: _cells(columns, name) for name in self._details}
@@ -542,7 +526,7 @@ class TableRows(RowSource):
             return super().find(pattern, positions)
         columns, found = self.table.rows_at(positions).columns(), set[int]()
         for texts in (
-            self._asked(columns),
+            first_texts(columns, self._prompts),
             self._answers(columns),
             _texts(columns, self._error),
         ):

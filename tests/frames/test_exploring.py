@@ -233,6 +233,20 @@ def test_a_series_is_read_by_itself():
     assert ex.row(0)["prompt"] == ""
 
 
+def test_rows_are_about_texts_that_begin_far_below():
+    """
+    A table may begin with rows that have none.
+    """
+    texts = [None] * 150 + ["the first text"]
+    frame = pd.DataFrame({"text": texts, "mood": "kind"})
+
+    ex = frame.llm.explore("mood")
+
+    assert ex.row(150)["prompt"] == "the first text"
+    ex.search("first text")
+    assert ex.positions.tolist() == [150]
+
+
 @pytest.mark.parametrize(
     ("answers", "truth"),
     [
