@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
@@ -100,6 +100,10 @@ def compare(
     params = keywords.get("params")
     settings = params if isinstance(params, list) else None
     keywords = {**keywords, "params": params if settings is None else None}
+    if "model" in keywords:
+        raise UnknownOption(
+            "compare() takes models=, one or several, not model=. Nothing was sent."
+        )
     options = options_of(keywords, "CompareOptions", "compare()")
     return comparison(table, prompts, models, settings, options, truth=truth, rows=rows)
 
