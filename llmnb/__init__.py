@@ -69,7 +69,8 @@ _NAMES = {
     "notebook.extension": ("load_ipython_extension", "unload_ipython_extension"),
     "notebook.marimo_extension": ("load_marimo_extension",),
     "notebook.nested": ("allow_nested_asyncio",),
-    "settings": ("configure", "set_key"),
+    "settings": ("configure",),
+    "targets.keys": ("set_key",),
 }
 """The other lazy names by the module where they live; type checkers read `__init__.pyi`."""
 

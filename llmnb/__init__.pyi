@@ -43,5 +43,5 @@ from llmnb.notebook.extension import unload_ipython_extension as unload_ipython_
 from llmnb.notebook.marimo_extension import load_marimo_extension as load_marimo_extension
 from llmnb.notebook.nested import allow_nested_asyncio as allow_nested_asyncio
 from llmnb.settings import configure as configure
-from llmnb.settings import set_key as set_key
+from llmnb.targets.keys import set_key as set_key
 __version__: str

@@ -11,7 +11,15 @@ import dataclasses
 import inspect
 import itertools
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast
@@ -33,13 +41,13 @@ from llmnb.options import (
     refuse_with_batch,
     with_params,
 )
-from llmnb.progress import Bars, aattend, attended
+from llmnb.progress import Bars, aattend, attended, show_in_background
 from llmnb.rates import Rate
 from llmnb.records import Limits, Outcome, secret, secret_url
 from llmnb.running.asking import Asking, Model
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
-from llmnb.signatures import full_signature
+from llmnb.signatures import KEYWORDS, full_signature
 from llmnb.store import clearing
 from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
@@ -205,7 +213,7 @@ class AsyncLLM(MadeWith):
         """
         checked({"progress": progress})
         requests = requests_in(request_list, "generate()")
-        run = self._start(requests, options)
+        run = self._start(self.generate, requests, options)
         with attended(run, bars=progress):
             return _rows(requests, run, task_id_generator)
 
@@ -227,21 +235,31 @@ class AsyncLLM(MadeWith):
             **options: As for `generate`.
         """
         checked({"progress": progress})
-        requests = requests_in(request_list, "generate()")
-        run = await bridge.made_in_thread(lambda: self._start(requests, options), RunHandle.stop)
+        requests = requests_in(request_list, "agenerate()")
+        run = await bridge.made_in_thread(
+            lambda: self._start(self.agenerate, requests, options), RunHandle.stop
+        )
         return await aattend(run, lambda: _rows(requests, run, task_id_generator), bars=progress)
 
     @full_signature
     def start(
-        self, request_list: Iterable[Mapping[str, Any]], **options: Unpack[ListOptions]
+        self,
+        request_list: Iterable[Mapping[str, Any]],
+        *,
+        progress: Bars = "auto",
+        **options: Unpack[ListOptions],
     ) -> RunHandle[list[Outcome]]:
         """Start `generate` in the background and return its run at once.
 
         Args:
             request_list: As for `generate`.
+            progress: Whether a notebook shows the run's card; bars are for those who wait.
             **options: As for `generate`.
         """
-        return self._start(requests_in(request_list, "generate()"), options)
+        checked({"progress": progress})
+        run = self._start(self.start, requests_in(request_list, "start()"), options)
+        show_in_background(run, progress)
+        return run
 
     @full_signature
     def iterate(
@@ -270,7 +288,7 @@ class AsyncLLM(MadeWith):
             ...     [(outcome.row, outcome.text) for outcome in llm.iterate(asked)]
             [(0, 'yes'), (1, 'yes'), (2, 'yes')]
         """
-        run = self._stream(requests, options, in_order=in_order)
+        run = self._stream(self.iterate, requests, options, in_order=in_order)
         try:
             yield from run.outcomes()
         finally:
@@ -292,7 +310,7 @@ class AsyncLLM(MadeWith):
             **options: As for `iterate`.
         """
         run = await bridge.made_in_thread(
-            lambda: self._stream(requests, options, in_order=in_order), Run.stop
+            lambda: self._stream(self.aiterate, requests, options, in_order=in_order), Run.stop
         )
         try:
             async for outcome in run.aoutcomes():
@@ -359,11 +377,16 @@ class AsyncLLM(MadeWith):
         return checked({name: getattr(self, name) for name in _MADE_WITH})
 
     def _start(
-        self, requests: Any, options: Mapping[str, Any], **streamed: Any
+        self,
+        method: Callable[..., Any],
+        requests: Any,
+        options: Mapping[str, Any],
+        **streamed: Any,
     ) -> RunHandle[list[Outcome]]:
         """Start a run, or a batch where one was asked for.
 
         Args:
+            method: What was called: its signature says which options there are.
             requests: A list; for a stream any iterable.
             options: Those of the call.
             **streamed: Of a run that hands its outcomes over and forgets them, what it is told.
@@ -372,8 +395,8 @@ class AsyncLLM(MadeWith):
             TypeError: If there is no such option.
             ConfigurationError: If one has a value that it does not take; nothing was sent.
         """
-        known = inspect.signature(AsyncLLM.generate).parameters
-        call, params = read_keywords(options, known, "generate()")
+        known = {**inspect.signature(method).parameters, **KEYWORDS["ListOptions"]}
+        call, params = read_keywords(options, known, f"{method.__name__}()")
         if clear := call.pop("clear_project_cache", None):
             ARGUMENTS["clear_project_cache"].checked("clear_project_cache", clear)
             _clear(clear, settings.cache_dir(self.cache_dir))
@@ -407,8 +430,15 @@ class AsyncLLM(MadeWith):
             )
         return self.last_run
 
-    def _stream(self, requests: Any, options: Mapping[str, Any], *, in_order: bool) -> Run:
-        return cast("Run", self._start(requests, options, streams=True, in_order=in_order))
+    def _stream(
+        self,
+        method: Callable[..., Any],
+        requests: Any,
+        options: Mapping[str, Any],
+        *,
+        in_order: bool,
+    ) -> Run:
+        return cast("Run", self._start(method, requests, options, streams=True, in_order=in_order))
 
 
 _MADE_WITH = tuple(
@@ -523,7 +553,9 @@ class APIRequest:
             request["api_key"] = key
         if asyncllm_instance.api_provider:
             request["api_provider"] = asyncllm_instance.api_provider
-        run = asyncllm_instance.start([request], project_name=project_name, max_attempts=1)
+        run = asyncllm_instance.start(
+            [request], progress=False, project_name=project_name, max_attempts=1
+        )
         (outcome,) = await run
         if outcome.error is None:
             self.result = response_row(request, outcome)

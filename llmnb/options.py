@@ -9,13 +9,12 @@ it is given, and a right one means the same everywhere. Fields of a request's bo
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from llmnb.display.texts import cut
+from llmnb.display.texts import cut, near_names
 from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.option_kinds import (
     PATH,
@@ -32,7 +31,7 @@ from llmnb.option_kinds import (
     choice,
     whole_number,
 )
-from llmnb.records import Burst
+from llmnb.rates import Burst
 
 Door = (
     Literal["call", "run_tools", "AsyncLLM", "frames", "embed", "generation", "GenerationMaster"]
@@ -504,6 +503,16 @@ number, at least 1, not '20'. It is a text: write max_attempts=20. Nothing was s
     }
 
 
+_OTHER_NAMES = {
+    **SHORT,
+    "retries": "max_attempts",
+    "rate_limit": "max_requests_per_minute",
+    "workers": "max_concurrent_requests",
+    "timeout": "time_limit",
+    "response_format": "schema",
+}
+"""Options by what `%llm_config` and other libraries call them, ``max_`` before it or not."""
+
 _OF_THE_MODEL = ("api_key", "url")
 """Keywords of `LLM` that many a call has not."""
 
@@ -521,10 +530,10 @@ def refuse_unknown(options: Iterable[str], known: Collection[str], where: str) -
     """
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-            if SHORT.get(name) in known:  # its name in `%llm_config`
-                near = [SHORT[name]]
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(known)}."
+            other = _OTHER_NAMES.get(name.removeprefix("max_"), "")
+            meant = [other] if other in known else near_names(name, known)
+            all_known = f"It has: {', '.join(known)}."
+            hint = f"Did you mean {' or '.join(meant)}?" if meant else all_known
             if name in _OF_THE_MODEL:
                 hint = f"Give it with the model: model=llmnb.LLM(model=…, {name}=…)."
             elif name in OPTIONS and "configure" in OPTIONS[name].doors:

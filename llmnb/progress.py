@@ -385,7 +385,8 @@ def _warn_of_stop(run: AnyRun) -> None:
         return  # it was done before it could be stopped, or a display says all of this
     warn(
         f"Stopped: {status.completed - status.counts.num_stopped:,} of {status.completed:,} rows "
-        "have their outcome and are kept. Run the cell again: only what is missing is asked."
+        f"have their outcome and are kept. Run the cell {status.again}: only what is missing is "
+        "asked."
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from llmnb.display.texts import cut
 from llmnb.errors import ConfigurationError
@@ -27,6 +27,10 @@ class RateItem(Protocol):
 
 Rate: TypeAlias = float | str | RateItem
 """A number a minute, a text such as ``"5 per second"``, or a `limits.RateLimitItem`."""
+
+
+Burst = Literal["announced", "smooth"]
+"""How the remainder of a limit that a server announces is spent: at once, or at an even rate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 import orjson
 
 from llmnb.errors import LLMNBError
+from llmnb.rates import Burst
 
 Quality = Literal["good", "truncated", "broken", "refused", "filtered", "empty", "unknown"]
 """What an answer is worth; only "good" ones are served from the store without a word.
@@ -361,10 +362,6 @@ class RawReply:
 
     seconds: float = 0.0
     """Seconds from sending to the last byte."""
-
-
-Burst = Literal["announced", "smooth"]
-"""How the remainder of a limit that a server announces is spent: at once, or at an even rate."""
 
 
 KindOfLimit = Literal["requests", "tokens", "input", "output"]

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-import difflib
 import io
 import os
 import sys
@@ -26,10 +25,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+from llmnb.display.texts import near_names
 from llmnb.errors import ConfigurationError
 from llmnb.keywords import ConfigureOptions
 from llmnb.options import SHORT, checked
-from llmnb.records import Burst, Secret, secret
+from llmnb.rates import Burst
+from llmnb.records import Secret, secret
 from llmnb.signatures import KEYWORDS, full_signature
 
 DEFAULT_CACHE_DIR = ".cache/llmnb"
@@ -128,7 +129,7 @@ def full_name(name: str) -> str:
     known = KEYWORDS["ConfigureOptions"]
     if name in known:
         return SHORT.get(name, name)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = near_names(name, known)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise ConfigurationError(
         f"There is no setting {name!r}.{hint}\nSettings are: "
@@ -142,19 +143,8 @@ def current() -> Settings:
     return _current
 
 
-def set_key(provider: str, key: str | None) -> None:
-    """Keep a provider's API key in this process's memory, and nowhere else.
-
-    Args:
-        provider: Catalog name, such as ``"openai"``.
-        key: The key; None forgets it.
-
-    Example:
-        >>> set_key("openai", "sk-…")
-        >>> find_key("openai", ["OPENAI_API_KEY"]) == "sk-…"
-        True
-        >>> set_key("openai", None)
-    """
+def keep_key(provider: str, key: str | None) -> None:
+    """Keep a provider's API key in memory; None forgets it."""
     key = secret(key)
     with _lock:
         if key is None:

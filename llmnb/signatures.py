@@ -157,7 +157,8 @@ def readable_signatures(kind: T) -> T:
         <Signature (self, prompt: str, n: int = 1) -> str>
     """
     for name, method in vars(kind).items():
-        if inspect.isfunction(method) and not name.startswith("_"):
+        is_shown = hasattr(method, "__signature__")  # by `full_signature`, or as its twin's
+        if inspect.isfunction(method) and not name.startswith("_") and not is_shown:
             _show(method, inspect.signature(method))
     return kind
 

@@ -230,6 +230,12 @@ def test_wrong_arguments_are_errors_before_anything_is_sent(sim):
             llm.generate([question("a")], **{word: True})
     with pytest.raises(errors.UnknownOption, match="Did you mean model"):
         AsyncLLM(modle="openai/m")
+    with pytest.raises(errors.ConfigurationError, match="progress is"):
+        llm.start([question("a")], progress="yes")
+    with pytest.raises(errors.UnknownOption, match="no keyword 'task_id_generator'"):
+        llm.start([question("a")], task_id_generator=iter([1]))
+    with pytest.raises(errors.UnknownOption, match="no keyword 'progress'"):
+        next(llm.iterate([question("a")], progress=False))
     for clear in (5, [5]):
         with pytest.raises(errors.ConfigurationError, match="clear_project_cache is"):
             llm.generate([question("a")], clear_project_cache=clear)

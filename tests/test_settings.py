@@ -96,10 +96,10 @@ def test_keys_argument_then_memory_then_environment(monkeypatch):
     """
     monkeypatch.setenv("SOME_KEY", "environment")
     assert settings.find_key("some", ["SOME_KEY"]) == "environment"
-    settings.set_key("Some", "memory")
+    settings.keep_key("Some", "memory")
     assert settings.find_key("some", ["SOME_KEY"]) == "memory"
     assert settings.find_key("some", ["SOME_KEY"], "argument") == "argument"
-    settings.set_key("some", None)
+    settings.keep_key("some", None)
     assert settings.find_key("some", ["SOME_KEY"]) == "environment"
 
 
@@ -107,7 +107,7 @@ def test_no_key_shows_in_what_is_set():
     """
     The repr of the settings holds no key.
     """
-    settings.set_key("some", "sk-secret")
+    settings.keep_key("some", "sk-secret")
 
     assert "sk-secret" not in repr(settings.current())
 

@@ -30,7 +30,8 @@ def make_folder(path: Path, *, is_private: bool = True, must_be_new: bool = Fals
 
     Args:
         path: The folder; an existing one is left unchanged.
-        is_private: Whether only the owner may use it (0700); its parents are never private.
+        is_private: Whether only the owner may use it (0700), and it may be no link; its parents
+            are never private.
         must_be_new: Whether an existing folder is an error.
 
     Raises:
@@ -43,6 +44,8 @@ def make_folder(path: Path, *, is_private: bool = True, must_be_new: bool = Fals
     except FileExistsError:
         if must_be_new or not path.is_dir():
             raise
+        if is_private and path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link to another folder", str(path)) from None
         return
     _allow_owner(path, path.stat().st_mode, 0o700, is_private)
 
@@ -162,14 +165,14 @@ def append_private(path: Path, lines: bytes, *, is_synced: bool = False) -> None
     process or a full disk, does not spoil them.
 
     Args:
-        path: The file.
+        path: The file; never a link.
         lines: Complete lines, each ending in a newline.
         is_synced: Whether to return only when they are on the disk, the file's name included.
 
     Raises:
         OSError: If not all of it can be written, or synced.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY | _NO_LINK, 0o600)
     try:
         state = os.fstat(descriptor)
         _allow_owner(path, state.st_mode, 0o600, is_private=True)
@@ -215,8 +218,7 @@ def open_shared(path: Path, *, size: int) -> int:
     Raises:
         OSError: If it cannot be opened, or has no room.
     """
-    flags = os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY | _NO_LINK, 0o600)
     try:
         state = os.fstat(descriptor)
         _allow_owner(path, state.st_mode, 0o600, is_private=True)
@@ -239,10 +241,11 @@ def open_existing(path: Path) -> int:
     Raises:
         OSError: If it cannot be opened.
     """
-    return os.open(path, os.O_RDWR | _BINARY | getattr(os, "O_NOFOLLOW", 0))
+    return os.open(path, os.O_RDWR | _BINARY | _NO_LINK)
 
 
 _BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows writes CRLF for LF
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -302,7 +305,5 @@ def open_to_read(path: str | os.PathLike[str], *, through_links: bool = True) ->
     Raises:
         OSError: If it cannot be opened.
     """
-    extra_flags = getattr(os, "O_NONBLOCK", 0) | (
-        0 if through_links else getattr(os, "O_NOFOLLOW", 0)
-    )
+    extra_flags = getattr(os, "O_NONBLOCK", 0) | (0 if through_links else _NO_LINK)
     return open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra_flags))

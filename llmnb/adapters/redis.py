@@ -130,7 +130,13 @@ class SharedStore:
         }
 
     async def run(
-        self, name: str, keys: Sequence[str], arguments: Sequence[str], read: Callable[[Any], T]
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[str],
+        read: Callable[[Any], T],
+        *,
+        least: int = 0,
     ) -> list[T]:
         """Run a script and return its answer.
 
@@ -139,6 +145,7 @@ class SharedStore:
             keys: What it changes; three for each limit, or where statements are kept.
             arguments: As the script's head says.
             read: Reads one item of the answer: `int`, or `text_of`.
+            least: Items that a whole answer has.
 
         Raises:
             LimiterError: If Redis is gone, frozen, read-only, or answers with an error.
@@ -147,10 +154,14 @@ class SharedStore:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 reply = await self._scripts[name](keys=keys, args=arguments)
-            return [read(item) for item in reply]
+            answer = [read(item) for item in reply]
+            if len(answer) >= least:
+                return answer
+            failure = "its answer is not the script's"
         except self._failures as error:
             failure = _cause_of(error)
-        except (ValueError, TypeError):
+        # The client, too, trusts what a server says of itself in its greeting.
+        except (ValueError, TypeError, AttributeError, LookupError):
             failure = "its answer is not the script's"
         raise LimiterError(
             f"The Redis at {self.address} that shares the limits does not answer: {failure}."

@@ -14,7 +14,7 @@ from llmnb.batches.records import Record
 from llmnb.batches.run import BatchRun
 from llmnb.errors import ConfigurationError
 from llmnb.options import checked
-from llmnb.records import secret
+from llmnb.records import secret, shown_url
 from llmnb.store.project import open_project
 from llmnb.targets.resolve import endpoint_url, resolve
 from llmnb.targets.target import HTTPTarget
@@ -73,8 +73,7 @@ def forget(run_id: str, *, even_if_open: bool = False, cache_dir: str | Path | N
     """
     folder = records.folder_of(settings.cache_dir(cache_dir), run_id)
     record = records.read_record(folder)
-    is_open = any(part.is_open for part in records.parts_of(folder, record))
-    if is_open and not even_if_open:
+    if not even_if_open and any(part.is_open for part in records.parts_of(folder, record)):
         raise ConfigurationError(
             f"{run_id} is under way: its results could not be fetched any more. Attach to it "
             "first, and withdraw it where it is not wanted; even_if_open=True forgets it anyway."
@@ -87,8 +86,10 @@ def _target(record: Record, api_key: str | None) -> HTTPTarget:
     if record.provider == "sim":
         return resolve(f"sim/{record.model}", gen_type=record.gen_type)
     row = provider(record.provider)
-    own = provider_of_url(record.url) == row.name
-    is_home = own or endpoint_url(row, None, record.gen_type, record.model) == record.url
+    url, own = record.url, provider_of_url(record.url) == row.name
+    # What is secret in an address is not written down: it is found again in the environment.
+    here = url if own else endpoint_url(row, None, record.gen_type, record.model)
+    is_home = shown_url(here, hidden="") == shown_url(url, hidden="")
     if not is_home and api_key is None and "/" in record.model:
         raise ConfigurationError(
             f"{record.run_id} asked {record.model} at an address of its own: give its key with "
@@ -99,6 +100,6 @@ def _target(record: Record, api_key: str | None) -> HTTPTarget:
         record.model,
         api_provider=record.provider if is_home or api_key is not None else None,
         api_key=api_key,
-        url=record.url,
+        url=here if is_home else url,
         gen_type=record.gen_type,
     )

@@ -15,6 +15,7 @@ from llmnb.display.escape import visible
 from llmnb.display.html_fragments import box, figure_table, line, scrolled
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import cut, single_line
+from llmnb.errors import StoreError
 from llmnb.options import checked
 from llmnb.store import run_index
 from llmnb.store.run_index import RunSummary
@@ -35,8 +36,8 @@ class RunNote:
 
     run_id: str
     state: str
-    """``"finished"``, ``"stopped"`` by its owner, ``"under way"``, or ``"broken off"`` where its
-    process ended before it."""
+    """``"finished"``, ``"stopped"`` by its owner, ``"under way"``, ``"broken off"`` where its
+    process ended before it, or ``"unreadable"`` where a batch run's files are damaged."""
 
     begun: float
     """Seconds since the epoch."""
@@ -105,8 +106,8 @@ def _cells(note: RunNote) -> tuple[str, ...]:
 def runs(cache_dir: str | Path | None = None) -> RunList:
     """Return every recorded run, the newest first; no provider is asked.
 
-    Every run over a table is, and every batch run. Of each project the latest 1,000 are kept;
-    clearing a project removes them, but for batch runs.
+    Every run over a table is, and every batch run that has submitted something. Of each project
+    the latest 1,000 are kept; clearing a project removes them, but for batch runs.
 
     Args:
         cache_dir: Folder of all projects; None: ``LLMNB_CACHE_DIR``, else ``.cache/llmnb``.
@@ -140,11 +141,15 @@ def _note_of(summary: RunSummary) -> RunNote:
 
 def _batch_runs(root: Path) -> Iterator[RunNote]:
     for folder, record in records.all_records(root / records.FOLDER):
-        parts = records.parts_of(folder, record)
+        try:
+            parts = records.parts_of(folder, record)
+            state = "under way" if any(part.is_open for part in parts) else "finished"
+        except StoreError:
+            parts, state = [], "unreadable"
         asked = records.read_table(folder)
         yield RunNote(
             run_id=record.run_id,
-            state="under way" if any(part.is_open for part in parts) else "finished",
+            state=state,
             begun=record.created,
             rows=sum(part.standing.requests for part in parts),
             verb="batch",

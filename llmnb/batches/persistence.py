@@ -17,7 +17,7 @@ from llmnb.records import SIMULATED, Outcome, RawReply, Reply, Source
 from llmnb.store.entry import Entry
 from llmnb.store.project import ProjectStore
 from llmnb.targets.target import HTTPTarget
-from llmnb.wire import batches, canonical, json_bytes
+from llmnb.wire import batches, json_bytes
 from llmnb.wire.batches import PRICE_FACTOR, Result, key_of
 from llmnb.wire.conversation import LENGTHS
 
@@ -29,7 +29,7 @@ class ResultWriter:
     """Save the results of one part, in whatever order and however often they come.
 
     Args:
-        part: The part; its lines say which ids were given.
+        part: The part, which knows the ids that were given.
         target: Who was asked.
         store: Where answers go.
     """
@@ -46,10 +46,7 @@ class ResultWriter:
 
     def read_requests(self) -> None:
         """Read which requests were sent; on a thread, for there may be 200 MB of them."""
-        for request in batches.lines(self._part.content()):
-            body = request.get("body", request.get("params"))
-            if isinstance(body, dict):
-                self._asked[str(request["custom_id"])] = canonical.canonical(body)
+        self._asked = self._part.requests()
 
     async def take(self, raw: RawReply, results: Iterable[Result]) -> None:
         """Save the results of one file.
@@ -76,6 +73,11 @@ class ResultWriter:
         for name in self._asked:
             if name not in self._seen:
                 self._fail(name, batches.missing_error(self._part.standing.batch or "?"))
+
+    @property
+    def named(self) -> int:
+        """Requests that the results have named so far."""
+        return len(self._seen)
 
     @property
     def is_ours(self) -> bool:

@@ -42,6 +42,10 @@ grow."""
 ATTEMPTS = 5
 """Attempts to submit a part whose fate is known each time."""
 
+FETCHES = 4
+"""How often results are fetched that name fewer requests than the provider says are done: what is
+missing in a file that is served short has been paid for."""
+
 _DOUBTFUL = (errors.MaybeBilled, ProviderError, BadReply)
 """Errors after which a batch may have been made all the same."""
 
@@ -256,8 +260,12 @@ class BatchPoller:
                 await writer.take(raw, results)
             return True
 
-        if await self._until_answered(fetch) is None:
-            return
+        for attempt in range(FETCHES):
+            if await self._until_answered(fetch) is None:
+                return
+            if writer.named >= standing.done or not writer.is_ours:
+                break
+            await rest(wait_before(attempt), self._left)
         if not writer.is_ours:
             others = [*self.part.standing.strangers, standing.name]
             self.part.save(state="submitting", batch=None, strangers=others)
@@ -272,9 +280,8 @@ class BatchPoller:
 
     def _close_refused(self, error: LLMNBError) -> None:
         self.error = error
-        names = [str(line.get("custom_id")) for line in wire.lines(self.part.content())]
         kind = type(error).__name__
-        failed = [Failed(wire.key_of(name), kind, error.message) for name in names]
+        failed = [Failed(wire.key_of(name), kind, error.message) for name in self.part.requests()]
         self.part.close("refused", failed, words=error.message, kind=kind)
 
     async def _until_answered(
@@ -298,12 +305,12 @@ class BatchPoller:
 
 def _names_of_others(part: Part) -> set[str]:
     """Return the provider's names of all batches that other parts are known by."""
-    return set(part.standing.strangers) | {
-        other.standing.batch
-        for folder, record in records.all_records(part.folder.parent)
-        for other in records.parts_of(folder, record)
-        if other.name != part.name and other.standing.batch
-    }
+    names = set(part.standing.strangers)
+    for folder, record in records.all_records(part.folder.parent):
+        with contextlib.suppress(StoreError):
+            others = records.parts_of(folder, record)
+            names |= {other.standing.batch or "" for other in others if other.name != part.name}
+    return names
 
 
 def fate(parts: Iterable[Part]) -> str:

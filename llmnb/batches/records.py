@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
@@ -28,10 +29,14 @@ import orjson
 from llmnb import errors
 from llmnb.adapters import files
 from llmnb.engine.target import Call, Row
-from llmnb.errors import ConfigurationError, LLMNBError, StoreError
+from llmnb.errors import BadReply, ConfigurationError, LLMNBError, StoreError
 from llmnb.store import layout
 from llmnb.store.project import Share
 from llmnb.store.run_index import RunHeader, header_in
+from llmnb.wire.batches import lines, name_of
+from llmnb.wire.canonical import canonical
+
+logger = logging.getLogger("llmnb")
 
 FOLDER = ".batches"
 RECORD, TABLE, ROWS, LOCK = "record.json", "table.json", "rows.jsonl", ".lock"
@@ -54,7 +59,7 @@ class Record:
 
     model: str
     url: str = field(repr=False)
-    """The endpoint that the requests name; without the key."""
+    """The endpoint that the requests name; without the key, nor what is secret in the address."""
 
     gen_type: str
     dialect: str
@@ -190,10 +195,32 @@ class Part:
         except OSError as error:
             raise StoreError(f"The requests of batch {self.name} cannot be read: {error}") from None
 
+    def requests(self) -> dict[str, bytes]:
+        """Return the canonical bodies of its requests by their custom ids.
+
+        The file of rows names each of them, too: where a body cannot be read any more it is empty,
+        and its answer is kept all the same.
+        """
+        bodies: dict[str, bytes] = {}
+        with contextlib.suppress(StoreError):
+            for number, row in enumerate(read_rows(self.folder)):
+                if row.key is not None and row.part == self.name and row.is_first:
+                    bodies[name_of(row.key, number)] = b""
+        with contextlib.suppress(StoreError, BadReply):
+            for line in lines(self.content()):
+                body = line.get("body", line.get("params"))
+                if isinstance(body, dict):
+                    bodies[str(line["custom_id"])] = canonical(body)
+        if not bodies:
+            raise StoreError(f"The requests of batch {self.name} cannot be read any more.")
+        return bodies
+
     def failures(self) -> list[Failed]:
-        """Return the requests without an answer."""
-        path = self.path("errors.json")
-        return [Failed(*row) for row in orjson.loads(path.read_bytes())] if path.exists() else []
+        """Return the requests without an answer, none where the file of them is damaged."""
+        try:
+            return [Failed(*row) for row in orjson.loads(self.path("errors.json").read_bytes())]
+        except (OSError, ValueError, TypeError):
+            return []
 
     def close(self, state: PartState, failed: Sequence[Failed], **changes: Any) -> None:
         """Record that it has ended, and remove its requests' texts."""
@@ -309,15 +336,24 @@ def read_record(folder: Path) -> Record:
 
 
 def read_rows(folder: Path) -> list[BatchRow]:
-    """Return the rows of a run."""
+    """Return the rows of a run.
+
+    Raises:
+        StoreError: If one of them cannot be read any more.
+    """
     seen: set[str] = set()
     rows = []
-    for line in (folder / ROWS).read_bytes().splitlines():
-        key, number, elsewhere, is_length_chosen, error = orjson.loads(line)
-        prepared = Row(call=None, error=error_of(*error) if error else None)
-        part = elsewhere if number is None else f"{folder.name}/{number}"
-        rows.append(BatchRow(prepared, key, part, is_length_chosen, key not in seen))
-        seen.add(key)
+    try:
+        for line in (folder / ROWS).read_bytes().splitlines():
+            key, number, elsewhere, is_length_chosen, error = orjson.loads(line)
+            prepared = Row(call=None, error=error_of(*error) if error else None)
+            part = elsewhere if number is None else f"{folder.name}/{number}"
+            rows.append(BatchRow(prepared, key, part, is_length_chosen, key not in seen))
+            seen.add(key)
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(folder / ROWS, error) from None
+    if len(rows) != (known := read_record(folder).rows):
+        raise _unreadable(folder / ROWS, f"it has {len(rows):,} of {known:,} rows")
     return rows
 
 
@@ -345,8 +381,10 @@ def open_parts(folder: Path) -> Iterator[tuple[Record, Part, set[str]]]:
         try:
             waiting = [part for part in parts_of(run_folder, record) if part.is_open]
             rows = read_rows(run_folder) if waiting else []
-        except (OSError, StoreError, ValueError):
-            continue  # another process is clearing it
+        except StoreError as error:
+            if run_folder.exists():  # else another process has cleared it
+                logger.warning("%s What it asks may be asked, and paid for, again.", error)
+            continue
         for part in waiting:
             yield record, part, {row.key for row in rows if row.key and row.part == part.name}
 
@@ -355,7 +393,11 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         stored = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise StoreError(f"{path.name} of a batch run cannot be read: {error}") from None
+        raise _unreadable(path, error) from None
     if not isinstance(stored, dict):
-        raise StoreError(f"{path.name} of a batch run was not written by llmnb.")
+        raise _unreadable(path, "it was not written by llmnb")
     return stored
+
+
+def _unreadable(path: Path, why: Exception | str) -> StoreError:
+    return StoreError(f"{path.name} of batch run {path.parent.name} cannot be read: {why}.")

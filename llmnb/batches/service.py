@@ -88,9 +88,9 @@ class Service:
                 if self._may_be(batch, part.standing, earliest, taken):
                     return batch
             oldest = min((batch.created for batch in page if batch.created), default=None)
-            if last is None or (oldest and oldest < earliest):
+            before, after = after, f"&{self.format.cursor}={last}"
+            if last is None or after == before or (oldest and oldest < earliest):
                 return None
-            after = f"&{self.format.cursor}={last}"
 
     async def look(self, batch: str) -> Standing:
         """Ask how far a batch is."""

@@ -28,7 +28,7 @@ from llmnb.engine.target import Call
 from llmnb.errors import BudgetExceeded, ConfigurationError, InputError
 from llmnb.keywords import BatchOptions
 from llmnb.options import OPTIONS, names
-from llmnb.records import Outcome
+from llmnb.records import Outcome, shown_url
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import start
@@ -233,7 +233,7 @@ def _write_down(
         share=setting.store.share,
         provider=target.provider,
         model=target.model,
-        url=target.url,
+        url=shown_url(target.url, hidden=""),
         gen_type=setting.asking.gen_type,
         dialect=target.dialect_name,
         rows=len(rows),

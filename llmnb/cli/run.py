@@ -70,26 +70,37 @@ def run(options: argparse.Namespace) -> int:
     job = (GroupJob if by_groups else RowJob)(questions, options.into)
     announce(options.model, options.url)
     shown: Bars = False if options.quiet else "auto"
-    # A file that cannot be written is an error before anything is sent.
-    with table_writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
-        run = start(
-            job.requests(),
-            asking(options),
-            **options_for(options, "start"),
-            streams=True,
-            header=RunHeader(verb="llmnb run", prompt=options.prompt or "", column=options.into),
+    try:
+        # A file that cannot be written is an error before anything is sent.
+        with table_writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
+            run = start(
+                job.requests(),
+                asking(options),
+                **options_for(options, "start"),
+                streams=True,
+                header=RunHeader(
+                    verb="llmnb run", prompt=options.prompt or "", column=options.into
+                ),
+            )
+            # An interrupt stops the run: raised between two rows, it would part rows and answers.
+            with TwoBars(run, shown) as bars, Interrupts(run) as interrupts:
+                job.write(run, writer, bars)
+    except KeyboardInterrupt:  # the third, or one while the file is put in its place
+        print(
+            f"Stopped before {out} was written. What is answered is kept: type the same command "
+            "again, and only what is missing is asked.",
+            file=sys.stderr,
         )
-        # An interrupt stops the run; what is raised between two rows would part rows and answers.
-        with TwoBars(run, shown) as bars, Interrupts(run) as interrupts:
-            job.write(run, writer, bars)
+        return 130
     status = run.status()
     if not options.quiet:
         print(text.receipt(status, job.first_rows))
         print(f"\nanswers in {out}, column {visible(options.into)}")
     if interrupts.count:
+        again = "again" if status.uses_cache else "again without --no-cache"
         print(
             f"Stopped: {status.completed - status.counts.num_stopped:,} rows have their outcome. "
-            "Type the same command again: only what is missing is asked.",
+            f"Type the same command {again}: only what is missing is asked.",
             file=sys.stderr,
         )
         return 130

@@ -27,7 +27,8 @@ from typing import Literal
 from llmnb.decide.announced_limit import AnnouncedLimit, SentRequest
 from llmnb.decide.charge import TokenCharge
 from llmnb.decide.refill import LONGEST_MINUTE
-from llmnb.records import Burst, KindOfLimit, LimitReport, Limits
+from llmnb.rates import Burst
+from llmnb.records import KindOfLimit, LimitReport, Limits
 
 HANDFUL = 8
 """Requests that go at once where nothing is known, or something has gone wrong."""

@@ -78,11 +78,15 @@ def hanging(head: str, text: str, width: int) -> list[str]:
 def wrapped(sentence: str, width: int = 89) -> list[str]:
     r"""Return a sentence as lines of at most so many characters; nothing hides in it.
 
+    No line ends between a figure and its percent sign.
+
     Example:
-        >>> wrapped("a line too\x1b long", 10)
-        ['a line', 'too\\x1b', 'long']
+        >>> wrapped("a line too\x1b long", 10), wrapped("right: 84 % of it", 9)
+        (['a line', 'too\\x1b', 'long'], ['right:', '84 % of', 'it'])
     """
-    return textwrap.wrap(visible(sentence), width, break_on_hyphens=False)
+    text = visible(sentence).replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    return [line.replace("\N{NO-BREAK SPACE}%", " %") for line in lines]
 
 
 def leader(name: str, value: str, note: str = "", *, names: int = 24, values: int = 7) -> str:

@@ -61,14 +61,16 @@ def latency(seconds: float | None) -> str:
     """Return the time of a reply, always with one decimal below a minute.
 
     Example:
-        >>> latency(11.0), latency(0.04), latency(None)
-        ('11.0 s', '0.04 s', '–')
+        >>> latency(11.0), latency(0.04), latency(0.003), latency(None)
+        ('11.0 s', '0.04 s', '<0.01 s', '–')
     """
     if seconds is None:
         return "–"
     if not seconds < 59.95:
         return span(seconds)
-    return f"{max(0.0, seconds):.{2 if seconds < 0.0995 else 1}f} s"
+    if seconds < 0.005:
+        return "<0.01 s"
+    return f"{seconds:.{2 if seconds < 0.0995 else 1}f} s"
 
 
 @of_finite(least=0.0)

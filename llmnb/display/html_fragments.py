@@ -5,7 +5,7 @@ Whatever text they are given is shown, not run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, repeat
 
 from llmnb.display.escape import html_lines, html_text, visible
@@ -38,6 +38,22 @@ def strong(text: str) -> str:
 def sentence(parts: Iterable[str]) -> str:
     """Return a sentence of plain and stressed parts, in turn."""
     return "".join(strong(part) if i % 2 else html_text(part) for i, part in enumerate(parts))
+
+
+def fitting(page: Callable[[int], str], sizes: Iterable[int], most: int) -> str:
+    """Return the largest page that is small enough, or the smallest there is.
+
+    Args:
+        page: Returns a page by how much of everything it shows.
+        sizes: How much that may be, the largest page's first.
+        most: Bytes of the page; signs that are written out take many.
+    """
+    html = ""
+    for size in sizes:
+        html = page(size)
+        if len(html.encode()) <= most:
+            break
+    return html
 
 
 def line(text: str, style: str = "") -> str:

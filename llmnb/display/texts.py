@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _UNFINISHED_LINE = re.compile(r"(?<![.:;,?!…\s])\s*\n\s*")
@@ -52,6 +53,42 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
         ('1 row', '1,338 rows', '2 replies')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the one or two names that another may mean, the likeliest first, or none.
+
+    Near is a name that is mistyped, begun, or made of the same words and others. Some letters in
+    common are not enough: a wrong hint is worse than none.
+
+    Example:
+        >>> near_names("modle", ["model", "n"]), near_names("into", ["stop"])
+        (['model'], [])
+    """
+    names, words = list(known), _words(name)
+    close = difflib.get_close_matches(name, names, n=5, cutoff=0.75)
+    if mistyped := [other for other in close if _is_alike_by_words(name, other)][:2]:
+        return mistyped
+    alike = [
+        other
+        for other in names
+        if words and (words <= (others := _words(other)) or set() < others <= words)
+    ]
+    begun = [other for other in names if len(name) > 3 and other.startswith(name)]
+    return difflib.get_close_matches(name, alike or begun, n=2, cutoff=0)
+
+
+def _is_alike_by_words(name: str, other: str) -> bool:
+    """Return whether each word of a name is like the other's: no longer one for another."""
+    pairs = list(zip(name.split("_"), other.split("_"), strict=False))
+    if name.count("_") != other.count("_"):
+        return True
+    return all(difflib.SequenceMatcher(None, *pair).ratio() > 0.6 for pair in pairs)
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a name that are long enough to mean something, in the singular."""
+    return {word.rstrip("s") for word in re.split(r"[\W_]+", name) if len(word) > 3}
 
 
 def inside(sentence: str) -> str:

@@ -50,7 +50,7 @@ _OF_REQUESTS = (
 
 _OF_THE_RUN = (
     *("in_flight", "waiting_on", "pools", "shares", "samples", "latencies", "p50", "p95"),
-    *("requests_per_minute", "tokens_per_minute", "budget_usd", "waited_seconds"),
+    *("requests_per_minute", "tokens_per_minute", "budget_usd", "waited_seconds", "idle_seconds"),
 )
 """Fields of the status that are taken over from the run of batches."""
 
@@ -184,6 +184,7 @@ class EmbeddingRun(RunWrapper[list[bytes | None]]):
             project=self.project,
             total=counts.num_rows,
             launched=counts.num_rows_done + texts_sent,
+            uses_cache=self._order.use_cache,
             **shared,
         )
 

@@ -166,6 +166,9 @@ class Counters:
         self._slice_ends = self.started + _FIRST_SLICE
         """When the latest slice ends."""
 
+        self._sent_at = self.started
+        """When the latest request was sent."""
+
     def restart_pace(self) -> None:
         """Let rates and the time left be those from now on: the run goes on otherwise than before.
 
@@ -260,6 +263,11 @@ class Counters:
         """Seconds since the start, until now or the end."""
         return (Clock.monotonic() if self.ended is None else self.ended) - self.started
 
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the latest request was sent, or since the start."""
+        return self.started + self.seconds - self._sent_at
+
     def snapshot(
         self,
         counts: StatusTracker,
@@ -300,6 +308,8 @@ class Counters:
         now = Clock.monotonic()
         if now >= self._slice_ends:
             self._begin_slice(now)
+        if requests:
+            self._sent_at = now
         present = self._slices[-1]
         present[0] += requests
         present[1] += tokens

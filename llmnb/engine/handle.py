@@ -112,7 +112,10 @@ class RunHandle(abc.ABC, Generic[T]):
     """What is counted."""
 
     run_id = ""
-    """Name by which `llmnb.attach` finds it again; empty where it is not written down."""
+    """Name by which `llmnb.attach` finds it again; empty where it is not written down.
+
+    That is of a single request, and of a batch for which nothing had to be submitted.
+    """
 
     project: str
     """Name of the project that keeps the answers."""

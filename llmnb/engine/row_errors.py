@@ -222,4 +222,4 @@ def how_to_start(target: Target) -> str:
         provider = next((it for it in local if urlsplit(it.base_url).netloc == address), None)
     if provider is None:
         return "Check the address and the network, then run again."
-    return f"Is it running? {provider.name} is started with: {provider.start_command}"
+    return f"Is it running? `{provider.start_command}` starts {provider.name}."

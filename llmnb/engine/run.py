@@ -98,6 +98,7 @@ class Run(RunHandle[list[Outcome]]):
             total=run_loop.total,
             launched=min(counts.num_rows_done + in_flight, counts.num_rows),
             in_flight=in_flight,
+            idle_seconds=counters.idle_seconds,
             waiting_on=waiting_on(
                 run_loop.state,
                 pools,
@@ -115,6 +116,7 @@ class Run(RunHandle[list[Outcome]]):
             requests_per_minute=requests,
             tokens_per_minute=tokens,
             budget_usd=context.options.budget_usd,
+            uses_cache=context.options.use_cache,
             waited_seconds=sum(pool.gate.waited - pool.waited_before for pool in pools),
         )
 

@@ -283,6 +283,9 @@ class StatusSnapshot:
     seconds: float = 0.0
     """Since the start, until now or the end."""
 
+    idle_seconds: float = 0.0
+    """Since the latest request was sent, or since the start."""
+
     models: Mapping[str, int] = dataclasses.field(default_factory=lambda: frozen({}))
     """Rows answered by each model."""
 
@@ -324,6 +327,9 @@ class StatusSnapshot:
 
     pace: Pace = Pace()
     """Since when it goes on as it does now: it was paused, resumed, or held to other limits."""
+
+    uses_cache: bool = True
+    """Whether answers that are kept are read; else the same call again would ask every row."""
 
     def line(self, unit: str = "rows") -> str:
         """Return how far the run is, and what it waits for, in one line.
@@ -431,6 +437,7 @@ class StatusSnapshot:
             counts=StatusTracker.sum([snapshot.counts for snapshot in snapshots]),
             waiting_on="" if ended else next(filter(None, (s.waiting_on for s in snapshots)), ""),
             seconds=seconds,
+            idle_seconds=min((s.idle_seconds for s in snapshots if s.waiting_on), default=0.0),
             project=snapshots[0].project,
             models=_added(snapshot.models for snapshot in snapshots),
             simulated=any(snapshot.simulated for snapshot in snapshots),
@@ -444,7 +451,13 @@ class StatusSnapshot:
             p95=_quantile(latencies, 0.95),
             budget_usd=snapshots[0].budget_usd,
             waited_seconds=max(snapshot.waited_seconds for snapshot in snapshots),
+            uses_cache=all(snapshot.uses_cache for snapshot in snapshots),
         )
+
+    @property
+    def again(self) -> str:
+        """How to say "again" of a call that shall ask only the rest."""
+        return "again" if self.uses_cache else "again without use_cache=False"
 
     @property
     def failures(self) -> dict[str, int]:

@@ -32,9 +32,8 @@ class Target(Protocol):
     limits: Limits
     """Limits that belong to the target itself, such as a local model's slots."""
 
-    @property
-    def is_free(self) -> bool:
-        """Whether it runs on the person's own machine and costs nothing."""
+    is_free: bool
+    """Whether it runs on the person's own machine and costs nothing."""
 
     async def send(self, call: Call, *, on_delta: OnDelta | None) -> RawReply:
         """Send one request and read its reply whole, whatever its status.

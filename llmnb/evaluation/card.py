@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -67,7 +68,7 @@ class Card(ABC):
     def _title(self) -> Part:
         first, rest = self.headline()
         style = "margin:0;font-size:16px;line-height:22px"
-        html = f'<p style="{style}">{strong(first)}{html_text(rest)}</p>\n'
+        html = f'<p style="{style}">{strong(first)}{prose(rest)}</p>\n'
         return html, wrapped("".join(self.headline()))
 
 
@@ -90,15 +91,26 @@ class Carded:
         return str(self._card.html())
 
 
+def prose(text: str) -> str:
+    """Return words as HTML; no line ends between a figure and its percent sign.
+
+    Example:
+        >>> prose("<1 % is wrong")
+        '&lt;<span style="white-space:nowrap">1 %</span> is wrong'
+    """
+    whole = r'<span style="white-space:nowrap">\g<0></span>'
+    return re.sub(r"[\d.,]+ %", whole, html_text(text))
+
+
 def sentence(text: str, margin: str = "0 0 8px") -> Part:
     """Return a small sentence."""
-    return note(html_text(text), margin), wrapped(text)
+    return note(prose(text), margin), wrapped(text)
 
 
 def foot(text: str, before: str = "") -> Part:
     """Return a card's last line; `before` is HTML that stands at its head."""
     style = f"margin:9px 0 0;padding-top:6px;{RULE};font-size:12px;opacity:.8"
-    return f'<p style="{style}">{before}{html_text(text)}</p>', ["", *wrapped(text)]
+    return f'<p style="{style}">{before}{prose(text)}</p>', ["", *wrapped(text)]
 
 
 def listed(title: str, rows: Sequence[Sequence[str]]) -> Part:

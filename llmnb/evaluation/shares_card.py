@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from llmnb.display.aligned import wrapped
-from llmnb.display.escape import html_text
 from llmnb.display.html_fragments import note
 from llmnb.display.moments import moment
 from llmnb.display.texts import counted, cut
-from llmnb.evaluation.card import FEW_LABELS, Card, Part, axis, foot, whisker, without_a_row
+from llmnb.evaluation.card import FEW_LABELS, Card, Part, axis, foot, prose, whisker, without_a_row
 from llmnb.evaluation.shares import LabelShare
 
 _LABELS_SHOWN = 20
@@ -44,7 +43,7 @@ class SharesCard(Card):
         yield self._title()
         said = self._sentence()
         legend = "Dot and whisker: corrected; ring: the model’s own count."
-        yield note(html_text(f"{said} {legend}"), "0 0 8px"), wrapped(said)
+        yield note(prose(f"{said} {legend}"), "0 0 8px"), wrapped(said)
         shown = list(self.shares.items())[:_LABELS_SHOWN]
         whole = _axis_end(max(max(share.high, share.naive) for _, share in shown))
         rows = [

@@ -28,7 +28,7 @@ from typing import (
 from llmnb.display.escape import summary
 from llmnb.display.html_fragments import box, facts, headline, line
 from llmnb.display.palette import FAINT
-from llmnb.display.texts import counted, cut
+from llmnb.display.texts import counted, cut, near_names
 from llmnb.errors import ConfigurationError
 from llmnb.signatures import full_signature, readable_signatures
 from llmnb.user_code import warn
@@ -112,7 +112,9 @@ class Accessor:
         return summary(type(self).__name__, f"{size}with {self._shown}")
 
     def _repr_html_(self) -> str:
-        rows, columns = self._rows(), self._columns()
+        from llmnb.frames.template import writable
+
+        rows, columns = self._rows(), writable([str(name) for name in self._columns()])
         named = " ".join(cut(f"{{{name}}}", 40) for name in columns[:_COLUMNS_SHOWN])
         if len(columns) > _COLUMNS_SHOWN:
             named += f" and {len(columns) - _COLUMNS_SHOWN:,} more"
@@ -131,9 +133,7 @@ class Accessor:
         )
 
     def __getattr__(self, name: str) -> Any:
-        import difflib  # not before somebody mistypes
-
-        near = difflib.get_close_matches(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
+        near = near_names(name, [verb for verb in dir(type(self)) if verb[0] != "_"])
         hint = f" Did you mean {near[0]}?" if near else f" It has {self._shown}."
         if name[:1] != "_" and hasattr(DataFrameLLM, name):
             hint = f" A frame in this process has it: {self._to_frame}."
@@ -147,7 +147,7 @@ class Accessor:
             *arguments: What the function takes behind the table.
             **keywords: Likewise.
         """
-        from llmnb.frames.table_source import PreparedVerb  # registering does without it
+        from llmnb.frames.prepared import PreparedVerb  # registering does without it
 
         module, _, function = verb.rpartition(".")
         home = importlib.import_module(f"llmnb.frames.{module}" if module else self._verbs)
@@ -337,7 +337,7 @@ class FrameAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", column, into, _with(options, model=model))
+        return self._do("embed", column, _with(options, model=model, into=into))
 
     @full_signature
     def plan(self, prompt: Hashable | None = None, **options: Unpack[GenerateOptions]) -> Plan:
@@ -882,7 +882,7 @@ class ValuesAccessor(Accessor, Generic[Answers]):
             >>> vectors[0].shape, vectors.isna().tolist()
             ((64,), [False, True])
         """
-        return self._do("embed", "{}", into, _with(options, model=model))
+        return self._do("embed", "{}", _with(options, model=model, into=into))
 
 
 class SeriesAccessor(ValuesAccessor[Answers]):

@@ -12,12 +12,13 @@ from typing import Any
 
 from llmnb.engine import gc_thresholds
 from llmnb.errors import SchemaMismatch
+from llmnb.frames.asked_rows import AskedRows
 from llmnb.frames.options import Options
 from llmnb.frames.quoting import Quotes
 from llmnb.frames.recipes import recipe_of
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.records import Outcome
-from llmnb.schemas import Output
+from llmnb.schemas import Output, QuotedOutput
 from llmnb.schemas.parts import WRAPPER, values_of
 from llmnb.schemas.quotes import supported_name
 
@@ -53,8 +54,8 @@ class AnswerForm:
     """The table as it was when the verb was called."""
 
     options: Options
-    positions: Sequence[int]
-    """Rows of the table that ask something, in order."""
+    asked: AskedRows
+    """The rows of the table that ask something."""
 
     output: Output | None = None
     labels: Sequence[Any] | None = None
@@ -63,23 +64,28 @@ class AnswerForm:
     prompts: Sequence[str] | None = None
     """The prompt of every row, where a preview shows them."""
 
-    prompt_of: Callable[[int], str | None] | None = None
-    """Renders the prompt of a row of the table, for a frame that tells all details."""
+    @property
+    def positions(self) -> Sequence[int]:
+        """The rows of the table that ask something, in order."""
+        return self.asked.positions
 
-    quotes: Quotes | None = None
-    """Looks up the quotes of answers, where fields come with theirs."""
+    @property
+    def quotes(self) -> Quotes | None:
+        """What looks up the quotes of answers, where fields come with theirs."""
+        output = self.output
+        return Quotes(self.asked, output) if isinstance(output, QuotedOutput) else None
 
     def table(self, outcomes: Outcomes) -> Table:
         """Return the answers so far, n rows for the table's n rows."""
         with gc_thresholds.raised():
             fields, output = self._fields(), self.output
             answers = [] if output is None else self._answer_fields(outcomes, output)
-            if self.quotes is not None:
-                answers = self.quotes.looked_up(answers)
+            if (quotes := self.quotes) is not None:
+                answers = quotes.looked_up(answers)
             columns: dict[Hashable, AnswerColumn] = {}
             prompts = self.prompts
-            if self.options.details == "full" and self.prompt_of is not None:
-                rendered = [self.prompt_of(row) for row in self.positions]
+            if self.options.details == "full":
+                rendered = list(map(self.asked.prompt_of, self.positions))
                 prompts = in_rows(rendered, self.positions, self.source.rows)
             if prompts is not None:
                 columns["prompt"] = AnswerColumn(prompts, "string")
@@ -92,15 +98,15 @@ class AnswerForm:
             is_single = len(fields) == 1 and self.prompts is None
             return self.source.filled(
                 columns,
-                into=self.options.into is not None,
+                into=self.options.into,
                 is_frame=not is_single or (output is not None and not output.is_wrapped),
             )
 
     def notes(self, outcomes: Outcomes) -> dict[str, str]:
         """Return what a receipt tells of the answers, by name: how many quotes were found."""
-        if self.quotes is None:
+        if (quotes := self.quotes) is None:
             return {}
-        return self.quotes.counted(self._answer_fields(outcomes, self.quotes.output))
+        return quotes.counted(self._answer_fields(outcomes, quotes.output))
 
     def recipe(self) -> dict[str, Any]:
         """Return in values of JSON how the columns are made; empty where that cannot be said."""

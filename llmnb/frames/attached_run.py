@@ -19,10 +19,11 @@ from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, run_n
 from llmnb.engine.status import Clock, StatusSnapshot, from_json
 from llmnb.errors import ConfigurationError, LLMNBError, NotGood, SchemaMismatch, StoreError
 from llmnb.frames import failures
+from llmnb.frames.answers import AnswerForm
 from llmnb.frames.recipes import output_in
 from llmnb.frames.run import row_answer
 from llmnb.frames.shown import Shown
-from llmnb.frames.written_table import WrittenTable
+from llmnb.frames.written_table import WrittenRows, written_form
 from llmnb.records import Outcome
 from llmnb.running.structured import value_in
 from llmnb.schemas import Output
@@ -190,7 +191,7 @@ class AttachedRun(RunHandle[Any], Shown):
         notes = dict[str, str]()
         index = self.index
         if self._header.form.get("quotes"):
-            notes |= self._table(index).form().notes(self._outcomes(index))
+            notes |= self._form(index).notes(self._outcomes(index))
         if index.is_cleared:
             notes["Cleared"] = f"its answers are gone from project {self.project}"
         if index.end is None and self.is_done:
@@ -224,13 +225,16 @@ class AttachedRun(RunHandle[Any], Shown):
 
     # ------------------------------------------------------------------- its outcomes
 
-    def _table(self, index: RunIndex) -> WrittenTable:
-        return WrittenTable(self._header, self._output, _positions(index), self.prompts)
+    def _form(self, index: RunIndex) -> AnswerForm:
+        rows = WrittenRows(self._header, _positions(index))
+        if rows.needs_prompts:
+            rows.prompts = self.prompts()
+        return written_form(self._header, self._output, rows)
 
     def _shaped(self, index: RunIndex, outcomes: list[Outcome | None]) -> Any:
         """Return the columns of a table's answers, or a list's outcomes, None where one lacks."""
         if self._header.form:
-            return self._table(index).form().table(outcomes)
+            return self._form(index).table(outcomes)
         if self._header.verb in _TABLES:
             raise ConfigurationError(
                 f"What {self._header.verb}() gives is more than columns, and is not made from what "

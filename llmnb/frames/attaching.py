@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from llmnb.errors import ConfigurationError, SchemaMismatch
 from llmnb.frames.attached_run import AttachedRun
 from llmnb.frames.recipes import output_in
 from llmnb.frames.run import TableRun
-from llmnb.frames.written_table import WrittenTable
+from llmnb.frames.written_table import WrittenRows, written_form
 from llmnb.options import checked
 from llmnb.records import Outcome
 from llmnb.running.structured import value_in
@@ -71,6 +71,12 @@ def attach(
         raise ConfigurationError(
             f"A run is named by text, as llmnb.runs() lists it, not by {type(run_id).__name__}."
         )
+    if not run_id:
+        raise ConfigurationError(
+            "A run without a name was not written down, such as a batch that had nothing to "
+            "submit. Make its call again: what is kept costs nothing, and what another batch "
+            "asks is waited for."
+        )
     live = run_named(run_id)
     if live is not None and not (live.is_batch or live.is_done):
         return live
@@ -99,26 +105,18 @@ class AttachedBatch(TableRun[Any]):
     def __init__(
         self, batch: BatchRun, header: RunHeader, positions: Sequence[int], schema: Any
     ) -> None:
-        def prompts() -> dict[int, str]:
-            return {table.row_of(request): text for request, text in batch.prompts().items()}
-
-        self._output = output_in(header.form, schema)
-        self._table = table = WrittenTable(header, self._output, positions, prompts)
-        super().__init__(
-            batch,
-            table,
-            lambda outcomes: table.form().table(outcomes),
-            on_error="column" if header.form["on_error"] == "column" else "null",
-            warns_of_cut=False,
-        )
+        self._batch = batch
+        self._rows = WrittenRows(header, positions)
+        output = output_in(header.form, schema)
+        super().__init__(batch, written_form(header, output, self._rows))
+        self._warns_of_cut = False  # nobody knows which length was chosen
 
     def outcomes(self) -> list[Outcome | None]:
         """Return what became of each request so far, with the values that answers hold."""
-        return [_read(outcome, self._output) for outcome in super().outcomes()]
-
-    def notes(self) -> Mapping[str, str]:
-        """Return further lines of its receipt, by name."""
-        return self._table.form().notes(self.outcomes())
+        if (rows := self._rows).needs_prompts:
+            kept = self._batch.prompts()
+            rows.prompts = {rows.row_of(request): text for request, text in kept.items()}
+        return [_read(outcome, self.form.output) for outcome in super().outcomes()]
 
 
 def _read(outcome: Outcome | None, output: Output | None) -> Outcome | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -14,7 +15,7 @@ import pandas as pd
 
 from llmnb.display import durations, money, numbers
 from llmnb.display.escape import summary, visible
-from llmnb.display.html_fragments import box, cell, headline, line, table
+from llmnb.display.html_fragments import box, cell, fitting, headline, line, table
 from llmnb.display.palette import FAINT
 from llmnb.display.texts import counted, cut
 from llmnb.errors import ConfigurationError, InputError
@@ -25,6 +26,7 @@ from llmnb.frames import overwriting
 from llmnb.frames.answers import AnswerForm, Outcomes, in_rows
 from llmnb.frames.job import Job, job
 from llmnb.frames.options import Options
+from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.table_source import AnswerColumn, Source
 from llmnb.frames.truth import longest_texts, refuse_several_labels, truth_of, without_examples
@@ -86,17 +88,17 @@ class Comparison:
             return self._card.html()
         models, answers = len(self.models), len(self.answers)
         style = f"margin-top:6px;{FAINT}"
-        for rows in (_SHOWN, 4, 2, 1):
-            page = box(
+        return fitting(
+            lambda rows: box(
                 headline(counted(models, "model"), f"over {counted(answers, 'row')}"),
                 _small_table(self.models, _SHOWN),
                 line("Rows on which they agree least stand first.", style),
                 _small_table(self.answers, rows),
                 line(".models and .answers are the whole tables.", style),
-            )
-            if len(page.encode()) <= _LARGEST_PAGE:
-                break
-        return page
+            ),
+            (_SHOWN, 4, 2, 1),
+            _LARGEST_PAGE,
+        )
 
 
 _SHOWN = 8
@@ -182,27 +184,20 @@ def comparison(
         source,
         mixtures[0].prompt,
         options,
+        call=VerbCall("compare", (prompts,), {}),
+        kind=functools.partial(_SideBySide, models=names, truth=labels),
         variants=[mixture.fields for mixture in mixtures],
         prompts=[mixture.prompt for mixture in mixtures],
     )
-    questions = asked.questions
     if truth is not None and rows == "labelled":
-        labelled = [row for row in questions.positions if labels[row] is not None]
+        labelled = [row for row in asked.questions.positions if labels[row] is not None]
         if not labelled:
             raise InputError(
                 "No labelled row asks anything: the cells that the prompts name are missing in all "
                 "of them. Nothing was sent."
             )
-        questions = questions.about(labelled)
-    form = _SideBySide(
-        source=asked.form.source,
-        options=options,
-        positions=questions.positions,
-        output=asked.form.output,
-        models=names,
-        truth=labels,
-    )
-    return replace(asked, questions=questions, form=form, verb="compare")
+        asked = asked.about(labelled)
+    return asked
 
 
 @dataclass(frozen=True, slots=True)

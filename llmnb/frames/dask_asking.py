@@ -19,14 +19,14 @@ from llmnb.embeddings.factory import choose_model
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.embeddings.model import EmbeddingModel
 from llmnb.errors import ConfigurationError
-from llmnb.frames import dask_watching, vectors
+from llmnb.frames import dask_watching
 from llmnb.frames.dask_worker import (
     Question,
     Verb,
     Work,
     answer_partition,
-    job_of,
     plan_partition,
+    prepared,
     preview_partition,
     steer,
 )
@@ -34,7 +34,9 @@ from llmnb.frames.failures import log_once
 from llmnb.frames.job import Job
 from llmnb.frames.options import options_of
 from llmnb.frames.pandas_source import PartitionSource
+from llmnb.frames.prepared import PreparedRun
 from llmnb.frames.table_source import Keywords, name_of
+from llmnb.frames.vectors import Embedding
 from llmnb.options import ROWS, checked
 from llmnb.progress import Bars
 from llmnb.rate_limiter import GLOBAL_LIMITER
@@ -101,18 +103,11 @@ def preview(table: Any, prompt: Hashable, rows: int, keywords: Keywords) -> Any:
     return shown
 
 
-def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords) -> Any:
+def embed(table: Any, name: Hashable, keywords: Keywords) -> Any:
     """Return a lazy column with a vector for every text."""
-    # Over an empty table it checks the arguments, and returns an empty table of the right form.
-    without_rows = vectors.Embedding(PartitionSource(_meta(table)), name, into, keywords)
+    without_rows = Embedding(PartitionSource(_meta(table)), name, keywords)
     without_key(keywords.get("params"), "params")
-    travels = {
-        **keywords,
-        "project_name": settings.project_name(keywords.get("project_name")),
-        "overwrite": True,  # looked at here
-        "progress": False,
-    }
-    model = keywords.get("model")
+    travels, model = dict(keywords), keywords.get("model")
     if not isinstance(model, EmbeddingModel):
         (travels["model"],) = models_to_send(choose_model(model)[0], "embedding")
     elif isinstance(model, LiteLLMEmbeddingModel):
@@ -121,17 +116,8 @@ def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords)
         # The limits of its own config come before the settings.
         own = {name: order.options[name] for name in _OWN_LIMITS if name in order.options}
         travels = {**own, **travels}
-    question = Question(
-        verb="embed",
-        prompt=name,
-        argument=into,
-        options=travels,
-        cache_dir=str(settings.cache_dir()),
-        meta=without_rows.table((), {}),
-    )
-    work = pack(_with_settings(question, table.npartitions), table.npartitions)
-    _expect(work, keywords.get("progress", "auto"), keywords.get("on_error", "null"))
-    return _lazy_table(table if into is not None else _needed_columns(table, [name_of(name)]), work)
+    question = Question(verb="embed", prompt=name, options=travels)
+    return _lazy_table(table, _with_settings(question, table.npartitions), without_rows)
 
 
 # --------------------------------------------------------------------------- the graph
@@ -140,17 +126,17 @@ def embed(table: Any, name: Hashable, into: Hashable | None, keywords: Keywords)
 def _lazy_answers(
     table: Any, verb: Verb, prompt: Hashable | None, argument: Any, keywords: Keywords
 ) -> Any:
-    question, job = _question(table, verb, prompt, argument, keywords)
+    return _lazy_table(table, *_question(table, verb, prompt, argument, keywords))
+
+
+def _lazy_table(table: Any, question: Question, without_rows: PreparedRun) -> Any:
     # What the answers look like is known from an empty table: nothing is asked for that.
-    question = dataclasses.replace(question, meta=job.form.table([]))
-    work = pack(question, table.npartitions)
-    _expect(work, job.options.progress, job.options.on_error)
-    is_whole = job.options.into is not None
-    return _lazy_table(table if is_whole else _needed_columns(table, job.questions.fields), work)
-
-
-def _lazy_table(table: Any, work: Work) -> Any:
-    question = work.question
+    _, fields, empty = without_rows.outline
+    question = dataclasses.replace(question, meta=empty)
+    work, options = pack(question, table.npartitions), without_rows.options
+    _expect(work, options.progress, options.on_error)
+    if options.into is None:
+        table = _needed_columns(table, fields)
     return table.map_partitions(
         answer_partition, work, meta=question.meta, token=f"llm-{question.verb}"
     )
@@ -210,23 +196,14 @@ def _question(
             "On Dask examples= are pairs of an input and its answer: labels of rows would need all "
             "partitions at once. Nothing was sent."
         )
-    cache_dir = str(settings.cache_dir())
-    question = Question(
-        verb=verb, prompt=prompt, argument=argument, options=keywords, cache_dir=cache_dir
-    )
-    job = job_of(question, PartitionSource(_meta(table)), keywords)
+    question = Question(verb=verb, prompt=prompt, argument=argument, options=keywords)
+    job: Job = prepared(question, PartitionSource(_meta(table)), keywords)
     without_key(keywords.get("params"), "params")
     if options.model is None and (announcement := choose(None).announcement):
         log_once(announcement)
     models = models_to_send(options.model)
-    travels = {
-        **keywords,
-        "model": models[0] if len(models) == 1 else models,
-        "params": options.params or None,
-        "project_name": settings.project_name(options.project_name),
-        "overwrite": True,  # looked at here, where the whole table is known
-        "progress": False,
-    }
+    model = models[0] if len(models) == 1 else models
+    travels = {**keywords, "model": model, "params": options.params or None}
     question = dataclasses.replace(question, options=travels)
     return _with_settings(question, table.npartitions), job
 
@@ -235,6 +212,11 @@ def _with_settings(question: Question, partitions: int) -> Question:
     """Return the question with the settings of this process: workers have their own."""
     current, options = settings.current(), question.options
     travels = {name: value for name, value in options.items() if name not in _LIMITS}
+    travels |= {
+        "project_name": settings.project_name(options.get("project_name")),
+        "overwrite": True,  # looked at here, where the whole table is known
+        "progress": False,
+    }
     if (budget := settings.budget_usd(options.get("budget_usd"))) is not None:
         travels["budget_usd"] = budget / max(1, partitions)
     for name in _SETTINGS:
@@ -247,6 +229,7 @@ def _with_settings(question: Question, partitions: int) -> Question:
     return dataclasses.replace(
         question,
         options=travels,
+        cache_dir=str(settings.cache_dir()),
         requests_per_minute=requests or current.max_requests_per_minute,
         tokens_per_minute=tokens or current.max_tokens_per_minute,
         rules=tuple(GLOBAL_LIMITER.rate_config.rules()),

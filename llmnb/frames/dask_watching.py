@@ -269,10 +269,11 @@ class ClusterRun(RunHandle[None]):
     def warn(self) -> None:
         """Log once how many rows failed, and why."""
         status = self.status()
-        if self._display.is_warning and status.counts.num_tasks_failed:
+        if self._display.is_warning and (failed := status.counts.num_tasks_failed):
+            kept = "The others are kept: compute" if failed < status.completed else "Compute"
             head = (
-                f"{status.counts.num_tasks_failed:,} of {status.completed:,} rows failed and are "
-                "NA. The others are kept: compute it again to ask only what is missing."
+                f"{failed:,} of {status.completed:,} rows failed and are NA. {kept} it "
+                f"{status.again} to ask only what is missing."
             )
             logger.warning("\n".join([head, *failures.causes(status, has_rows=False)]))
 

@@ -19,18 +19,16 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from llmnb import bridge, settings
-from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel
 from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import Stopped
-from llmnb.frames import dask_cluster, dask_watching, vectors, verbs
+from llmnb.frames import dask_cluster, dask_watching, verbs
 from llmnb.frames.job import Job
 from llmnb.frames.pandas_source import PartitionSource
-from llmnb.frames.run import TableRun
+from llmnb.frames.prepared import PreparedRun
 from llmnb.rate_limiter import GLOBAL_LIMITER, Key
 from llmnb.rate_limiter.rules import REQUESTS, TOKENS, Rule
 from llmnb.rates import Rate
-from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan
 from llmnb.running.preparer import Preparer
 
@@ -53,7 +51,7 @@ class Question:
     verb: Verb
     prompt: Hashable | None
     argument: Any = None
-    """The schema of `extract`, the labels of `classify`, or ``into`` of `embed`."""
+    """The schema of `extract`, or the labels of `classify`."""
 
     options: Mapping[str, Any]
     """Keywords, models by name or address, and projects by name; without the limits."""
@@ -65,7 +63,7 @@ class Question:
     rules: tuple[Rule, ...] = ()
     """The rules of `GLOBAL_LIMITER` when the verb was called."""
 
-    cache_dir: str
+    cache_dir: str = ""
     """Folder of all projects, as the client knows it."""
 
     is_cache_dir_chosen: bool = False
@@ -126,14 +124,13 @@ def answer_partition(partition: Any, work: Work) -> Any:
         nothing = StatusSnapshot(state="running", project=project, started_at=Clock.wall())
         dask_watching.report(work.id, uuid.uuid4().hex, nothing, "", is_done=True)
         return question.meta
-    run = _PartitionRun(work)
-    return run.embed(partition) if question.verb == "embed" else run.ask(partition)
+    return _PartitionRun(work).answers(partition)
 
 
 def plan_partition(partition: Any, work: Work) -> Plan:
     """Return what a partition would take; nothing is sent."""
     question = work.question
-    job = job_of(question, PartitionSource(partition), question.options)
+    job: Job = prepared(question, PartitionSource(partition), question.options)
     # What starts the run cannot be sent back to the client.
     return dataclasses.replace(job.plan(cache_dir=cache_dir_of(question)), begin=None)
 
@@ -143,13 +140,10 @@ def preview_partition(partition: Any, work: Work, rows: int) -> Any:
     return _PartitionRun(work).preview(partition, rows)
 
 
-def job_of(question: Question, table: PartitionSource, options: Mapping[str, Any]) -> Job:
-    """Return the job that asks a question of a partition, or of an empty table like it."""
-    further = () if question.verb == "generate" else (question.argument,)
-    job: Job = getattr(verbs, question.verb)(table, question.prompt, *further, options)
-    return dataclasses.replace(
-        job, asking=dataclasses.replace(job.asking, allow_http=question.allow_http)
-    )
+def prepared(question: Question, table: PartitionSource, options: Mapping[str, Any]) -> Any:
+    """Return the verb that asks a question of a partition, or of an empty table like it."""
+    further = () if question.verb in ("generate", "embed") else (question.argument,)
+    return getattr(verbs, question.verb)(table, question.prompt, *further, options)
 
 
 def cache_dir_of(question: Question) -> str:
@@ -297,50 +291,36 @@ class _PartitionRun:
         self._models: dict[str, None] = {}
         """Models that it may ask, in order."""
 
-    def ask(self, partition: Any) -> Any:
+    def answers(self, partition: Any) -> Any:
         """Return the answers to a partition."""
-        with self._within_limits(self._asking(partition)) as options:
-            job = job_of(self._question, PartitionSource(partition), options)
-            run = self._finished_run(job)
-            table = run.partial()
-            return run.reported(table) if job.options.on_error == "raise" else table
+        with self._within_limits(partition) as options:
+            return self._table(prepared(self._question, PartitionSource(partition), options))
 
     def preview(self, partition: Any, rows: int) -> Any:
         """Return the first rows with their prompts and answers."""
-        with self._within_limits(self._asking(partition)) as options:
-            job = verbs.preview(partition, self._question.prompt, rows, options)
-            return self._finished_run(job).partial()
+        with self._within_limits(partition) as options:
+            return self._table(verbs.preview(partition, self._question.prompt, rows, options))
 
-    def embed(self, partition: Any) -> Any:
-        """Return the vectors of a partition's texts."""
+    def _table(self, verb: PreparedRun) -> Any:
+        if verb.asking is None:
+            return verb.finish()
         question = self._question
-        model = vectors.model_of(question.options)
-        asking = model.order().asking if isinstance(model, LiteLLMEmbeddingModel) else None
-        with self._within_limits(asking) as options:
-            embedding = vectors.Embedding(
-                PartitionSource(partition),
-                question.prompt,
-                question.argument,
-                {**options, "progress": False},
-                cache_dir=cache_dir_of(question),
-            )
-            run = embedding.start()
-            if run is None:
-                return embedding.finish()
-            self._follow(run)
-            return embedding.finished(run, is_reporting=question.options.get("on_error") == "raise")
-
-    def _asking(self, partition: Any) -> Asking:
-        empty = PartitionSource(partition.iloc[:0])
-        return job_of(self._question, empty, self._question.options).asking
+        run = verb.start(cache_dir=cache_dir_of(question), allow_http=question.allow_http)
+        run.about.is_reported = True  # the client reports all partitions at once
+        self._follow(run)
+        table = verb.table_of(run)
+        verb.report(run, table)
+        return table
 
     @contextlib.contextmanager
-    def _within_limits(self, asking: Asking | None) -> Iterator[dict[str, Any]]:
+    def _within_limits(self, partition: Any) -> Iterator[dict[str, Any]]:
         """Hold the limiter to this process's share of the limits; yield the options with it.
 
         Raises:
             MissingKey: If this process has no key for one of the models.
         """
+        empty = PartitionSource(partition.iloc[:0])
+        asking = prepared(self._question, empty, self._question.options).asking
         for target in () if asking is None else Preparer(asking).defaults:
             self._models[f"{target.provider}/{target.model}"] = None
         self._share = self._current_share()
@@ -358,11 +338,6 @@ class _PartitionRun:
     def _current_share(self) -> LimitShare:
         is_client = dask_watching.is_expected(self.work.id)
         return share_of(self._question, [*self._models], self._worker, is_client=is_client)
-
-    def _finished_run(self, job: Job) -> TableRun[Any]:
-        run = job.start(cache_dir=cache_dir_of(self._question))
-        self._follow(run)
-        return run
 
     def _follow(self, run: AnyRun) -> None:
         """Wait for a run, and report its progress.

@@ -107,6 +107,7 @@ def explore(
 
     Raises:
         ConfigurationError: If there is no such project and no such run.
+        InputError: If it is no name.
 
     Example:
         >>> import llmnb
@@ -114,6 +115,11 @@ def explore(
         Traceback (most recent call last):
         llmnb.errors.ConfigurationError: There is no project 'no such project' in ...
     """
+    if not isinstance(project, str | None):
+        raise InputError(
+            "explore() takes the name of a project or of a run, not "
+            f"{type(project).__name__}: a run has run.explore(), a table df.llm.explore(column)."
+        )
     root = settings.cache_dir(cache_dir)
     if other is not None or (project is not None and run_index.find(project, root) is not None):
         return explore_run(project or "", other, root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from llmnb.frames.row_sources import (
     ReadRow,
     RowSource,
 )
-from llmnb.frames.shown import Shown
+from llmnb.frames.shown import Followed
 from llmnb.frames.table_source import AnswerColumn
 from llmnb.frames.template import is_missing
 from llmnb.store import search
@@ -56,7 +56,7 @@ _MOST_LOOKED_UP = 20_000
 """Rows whose contents are read unasked, to know them again."""
 
 
-class Explorer(Shown):
+class Explorer(Followed):
     """Rows to read: what was asked, what came back, what it cost.
 
     As a cell's last line it shows a widget with a list, an open row, a search and filters. The
@@ -86,11 +86,11 @@ class Explorer(Shown):
     _widget_name = "llmnb.notebook.explorer.ExplorerWidget"
 
     def __init__(self, source: RowSource) -> None:
+        super().__init__()
         self.source = source
         """The rows."""
 
         self._lock = threading.RLock()
-        self._listeners: list[Callable[[], None]] = []
         count = len(source)
         self._marks: Mask = np.zeros(count, np.bool_)
         self._labels: dict[str, RowLabels] = {}
@@ -348,16 +348,10 @@ class Explorer(Shown):
 
     # ---------------------------------------------------------------- for the widget
 
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called whenever anything changes; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
     def _changed(self) -> None:
         with self._lock:
             self._shown = None
-        for listener in list(self._listeners):
-            listener()
+        self._notify()
 
     @property
     def facets(self) -> list[Facet]:
@@ -589,7 +583,7 @@ class Explorer(Shown):
             import pandas as pd
 
             table = PandasSource(pd.Series(np.arange(len(self)), name=None))
-        return table.filled(columns, into=False, is_frame=is_frame)
+        return table.filled(columns, into=None, is_frame=is_frame)
 
     def _repr_html_(self) -> str:
         return static_rows.html(self.source, self.listed, self.marks_total)

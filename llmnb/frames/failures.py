@@ -55,7 +55,8 @@ def report(
         return
     status = run.status()
     head = f"{failed:,} of {asked:,} {what} failed" + (" and are NA" if on_error == "null" else "")
-    lines = [f"{head}. The others are kept: run it again to ask only what is missing."]
+    kept = " The others are kept: run" if failed < asked else " Run"
+    lines = [f"{head}.{kept} it {status.again} to ask only what is missing."]
     lines += causes(status)
     if run.error is not None and not status.causes:
         lines.append(f"  {visible(single_line(run.error.message))}")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from llmnb import bridge, progress
-from llmnb.decide.quality import chosen_length
 from llmnb.display.texts import cut
 from llmnb.engine.handle import About, RunHandle
 from llmnb.errors import ConfigurationError
@@ -18,17 +16,17 @@ from llmnb.frames.images import MOST_IN_HAND
 from llmnb.frames.options import Options
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
+from llmnb.frames.prepared import Outline, PreparedRun
 from llmnb.frames.questions import Questions
-from llmnb.frames.quoting import Quotes
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import PreparedVerb, Source
-from llmnb.frames.template import escaped
+from llmnb.frames.table_source import Source
+from llmnb.frames.template import escaped, writable
 from llmnb.frames.truth import truth_of
 from llmnb.records import Outcome
 from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan, plan
 from llmnb.running.start import start
-from llmnb.schemas import QuotedOutput, output_of, quoted
+from llmnb.schemas import output_of, quoted
 from llmnb.schemas.quotes import INSTRUCTIONS
 from llmnb.store.run_index import RunHeader
 from llmnb.targets.resolve import choose
@@ -40,34 +38,43 @@ _LONGEST_PROMPT = 20_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Job(PreparedVerb):
+class Job(PreparedRun):
     """A run that can be started, or only planned."""
 
     questions: Questions
     asking: Asking
-    options: Options
     form: AnswerForm
     """Makes of outcomes what the caller gets back."""
 
     verb: str = "generate"
     """What was called; empty: a look at a few rows, of which nothing is written down."""
 
-    def start(self, *, cache_dir: str | None = None) -> TableRun[Any]:
-        """Start it and return at once.
+    @property
+    def options(self) -> Options:
+        """The options of the call."""
+        return self.form.options
 
-        Args:
-            cache_dir: Folder of all projects, where it is not this process's own.
+    @property
+    def outline(self) -> Outline:
+        """What a lazy table has to know of it."""
+        return Outline(self.options.name, self.questions.fields, self.form.table([]))
 
-        Raises:
-            ConfigurationError: Before anything is sent.
-        """
-        if self.asking.model is None and (announcement := choose(None).announcement):
+    def about(self, positions: Sequence[int]) -> Job:
+        """Return the same about some of the rows that ask something."""
+        questions = self.questions.about(positions)
+        form = dataclasses.replace(self.form, asked=questions)
+        return dataclasses.replace(self, questions=questions, form=form)
+
+    def start(self, *, cache_dir: str | None = None, allow_http: bool = False) -> TableRun[Any]:
+        """Start it and return at once; see `PreparedRun.start`."""
+        asking = dataclasses.replace(self.asking, allow_http=allow_http)
+        if asking.model is None and (announcement := choose(None).announcement):
             log_once(announcement)
         if self.options.mode == "batch":
             from llmnb.batches.records import write_table
             from llmnb.batches.start import start_batch
 
-            batch = start_batch(self.questions, self.asking, **self.options.for_door("batch"))
+            batch = start_batch(self.questions, asking, **self.options.for_door("batch"))
             header = self._header()
             if batch.run_id and header.form:
                 write_table(batch.folder, header, self.questions.positions)
@@ -75,7 +82,7 @@ class Job(PreparedVerb):
         else:
             run = start(
                 self.questions,
-                self.asking,
+                asking,
                 # Pictures are large: no more of them are in memory than are on their way.
                 window=MOST_IN_HAND if self.questions.has_pictures else None,
                 cache_dir=cache_dir,
@@ -90,15 +97,7 @@ class Job(PreparedVerb):
             empty=questions.empty,
             shows_answers=options.progress is not False,
         )
-        return TableRun(
-            run,
-            questions,
-            self.form.table,
-            on_error=options.on_error,
-            warns_of_cut=chosen_length(options.params) is None,
-            about=about,
-            form=self.form,
-        )
+        return TableRun(run, self.form, about=about)
 
     def _header(self) -> RunHeader:
         """Return what is written down of the run before its first row."""
@@ -125,21 +124,13 @@ class Job(PreparedVerb):
             traits["system"] = str(options.system)
         return {**traits, "prompt": self.questions.prompt}
 
-    def finish(self) -> Any:
-        """Block until it is done, showing how far it is, and return what it gives.
+    def table_of(self, run: TableRun[Any]) -> Any:
+        """Return the table as far as the run has come."""
+        return run.partial()
 
-        An interrupt stops it: in IPython the partial result comes back, in a script the
-        interrupt is raised again once the answers are safe.
-        """
-        run = self.start()
-        with progress.attended(run, bars=self.options.progress):
-            return run.result()
-
-    async def afinish(self) -> Any:
-        """Await what `finish` returns, on the caller's loop."""
-        run = await bridge.made_in_thread(self.start, lambda late: late.stop())
-        table = await progress.aattend(run, run.partial, bars=self.options.progress)
-        return run.reported(table)
+    def report(self, run: TableRun[Any], table: Any) -> None:
+        """Warn of the rows that failed, or raise."""
+        run.reported(table)
 
     def plan(self, *, cache_dir: str | None = None) -> Plan:
         """Estimate what it would take and cost; nothing is sent.
@@ -158,11 +149,7 @@ class Job(PreparedVerb):
 
     def _begin(self, rows: int | None = None) -> TableRun[Any]:
         """Start it, or the same for the first so many rows that ask something."""
-        if rows is None:
-            return self.start()
-        questions = self.questions.first(rows)
-        form = dataclasses.replace(self.form, positions=questions.positions)
-        return dataclasses.replace(self, questions=questions, form=form).start()
+        return (self if rows is None else self.about(self.questions.positions[:rows])).start()
 
 
 def _at_batch_price(live: Plan) -> Plan:
@@ -183,7 +170,9 @@ def job(
     options: Options,
     *,
     labels: Sequence[Any] | None = None,
+    labelled: Mapping[int, Any] | None = None,
     call: VerbCall | None = None,
+    kind: Callable[..., AnswerForm] = AnswerForm,
     variants: Sequence[Mapping[str, Any]] = ({},),
     prompts: Sequence[Hashable] = (),
 ) -> Job:
@@ -194,7 +183,9 @@ def job(
         prompt: A column's name, or a text with names in braces.
         options: The keywords.
         labels: Categories of the answers, in order.
+        labelled: Answers by the rows that they are known of: these are examples to all others.
         call: What the caller asked for.
+        kind: Makes the form of the answers.
         variants: Fields that tell several requests for one row apart, such as their model.
         prompts: The prompt of each variant, where they are asked in different words.
 
@@ -214,7 +205,6 @@ def job(
         system = with_instructions(options.system, INSTRUCTIONS)
         options = dataclasses.replace(options, system=system)
     columns = source.columns()
-    labelled: dict[int, Any] = {}
     if not isinstance(options.examples, list | tuple | None):
         if isinstance(options.examples, str):
             columns.cells(options.examples)  # so that lazy tables know what is read
@@ -226,27 +216,25 @@ def job(
         columns, prompt, options, variants=variants, prompts=prompts, labelled=labelled
     )
     if questions.is_constant and questions.rows > 1:
-        names = ", ".join(f"{{{name}}}" for name in columns.names) or "none"
+        names = ", ".join(f"{{{name}}}" for name in writable(columns.names)) or "none"
         warn(
             "The prompt names no column, so every row asks the same. A column stands in braces; "
             f"there is: {cut(names, 600)}."
         )
-    form = AnswerForm(
+    form = kind(
         # The answers go into the table as it was when they were asked for.
         source=source if options.into is None else source.snapshot(),
         options=options,
-        positions=questions.positions,
+        asked=questions,
         output=output,
         labels=labels,
-        prompt_of=questions.prompt_of,
-        quotes=Quotes(questions, output) if isinstance(output, QuotedOutput) else None,
     )
     call = call or VerbCall("generate", (prompt,), {"into": options.into})
     source.check_columns(form.names, into=options.into, overwrite=options.overwrite, call=call)
     asking = Asking(
         model=options.model, params=options.params, duplicates=options.duplicates, output=output
     )
-    return Job(questions=questions, asking=asking, options=options, form=form, verb=call.verb)
+    return Job(questions=questions, asking=asking, form=form, verb=call.verb)
 
 
 def with_instructions(system: str | None, instructions: str) -> str:

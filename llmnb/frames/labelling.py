@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from llmnb.evaluation.labels import label_key, label_text
 from llmnb.evaluation.statistics import wilson
 from llmnb.frames.row_labels import RowLabels
 from llmnb.frames.sampling import Sample, sample_of
-from llmnb.frames.shown import Shown
+from llmnb.frames.shown import Followed
 from llmnb.frames.table_source import AnswerColumn, TableSource
 from llmnb.frames.truth import Labelled
 from llmnb.store.labels import RANDOM, Act, Label, new_act, plain_label
@@ -40,7 +40,7 @@ class Event:
     label: Label | None = None
 
 
-class Labeller(Labelled, Shown):
+class Labeller(Labelled, Followed):
     """Rows of a table that a person labels, one at a time; `df.llm.label` makes it.
 
     In a notebook it shows itself as a card with keys. Each label is on the disk before the next
@@ -67,6 +67,7 @@ class Labeller(Labelled, Shown):
         sample: Sample,
         n: int,
     ) -> None:
+        super().__init__()
         self.rows = rows
         self.sample = sample
         self.choices = tuple(choices)
@@ -94,7 +95,6 @@ class Labeller(Labelled, Shown):
         self._settled = 0  # so many of the sample's first need not be looked at
         self._touched = {rows.keys[row] for row in sample.order[:n]}
         self._lock = threading.RLock()
-        self._listeners: list[Callable[[], None]] = []
         columns = rows.source.columns()
         self._answers: Sequence[Any] | None = None
         self._errors: Sequence[Any] | None = None
@@ -294,7 +294,7 @@ class Labeller(Labelled, Shown):
         self.rows.store.refresh()  # somebody may label elsewhere
         labels = [None if said is None else self.known(said) for said in self.rows.of_rows()]
         column = AnswerColumn(labels, "category", list(self.choices))
-        return self.rows.source.filled({self.column: column}, into=False, is_frame=False)
+        return self.rows.source.filled({self.column: column}, into=None, is_frame=False)
 
     @property
     def not_random(self) -> str:
@@ -387,15 +387,10 @@ class Labeller(Labelled, Shown):
 
     # --------------------------------------------------------------------------- showing
 
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Have a function called after everything that is said, on whichever thread says it."""
-        self._listeners.append(listener)
-
     def _changed(self, event: Event | None = None) -> None:
         self.event = event or Event()
         self.step += 1
-        for listener in list(self._listeners):
-            listener()
+        self._notify()
 
     def sentences(self) -> tuple[str, str]:
         """Return what it came to: rows first, then all else that is to be said."""
@@ -405,9 +400,8 @@ class Labeller(Labelled, Shown):
         same, of = self.agreement()
         if self.has_answers and of:
             low, high = wilson(same, of)
-            agree = "agrees" if same == 1 else "agree"
             sure = f"{share(same / of)}, 95 % interval {100 * low:.0f} to {100 * high:.0f}"
-            rest.append(f"{same:,} {agree} with the model ({sure})")
+            rest.append(f"{counted(same, 'agrees', 'agree')} with the model ({sure})")
         return first, "; ".join(filter(None, rest))
 
     def earlier(self) -> list[str]:
@@ -416,18 +410,17 @@ class Labeller(Labelled, Shown):
         if foreign := self.foreign_rows():
             texts = list(dict.fromkeys(map(str, foreign.values())))
             named = ", ".join(f"“{visible(text, longest=40)}”" for text in texts[:3])
-            says, kept = ("says", "it is") if len(foreign) == 1 else ("say", "they are")
+            said = counted(len(foreign), "earlier label says", "earlier labels say")
+            kept = "it is" if len(foreign) == 1 else "they are"
             which = "which is" if len(texts) == 1 else "which are"
             notes.append(
-                f"{counted(len(foreign), 'earlier label')} {says} {named}, {which} not among the "
-                f"labels: {kept} kept, and NA in the result."
+                f"{said} {named}, {which} not among the labels: {kept} kept, and NA in the result."
             )
         if unmatched := self.rows.unmatched:
-            match = "matches" if unmatched == 1 else "match"
             fields = ", ".join(visible(name, longest=40) for name in self.rows.fields)
             notes.append(
-                f"{counted(unmatched, 'label')} {match} no row of this table: rows are known by "
-                f"the content of {fields}."
+                f"{counted(unmatched, 'label matches', 'labels match')} no row of this table: "
+                f"rows are known by the content of {fields}."
             )
         return notes
 

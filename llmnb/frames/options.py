@@ -85,7 +85,7 @@ def options_of(
         >>> options_of({"max_tokens": 9}).params
         {'max_tokens': 9}
     """
-    taken = [*KEYWORDS[known], "params"]
+    taken = dict.fromkeys([*KEYWORDS[known], "params"])
     options, fields = read_keywords(keywords, taken, where, KEYWORDS["GenerateOptions"])
     options["params"] = body = with_params(options.get("params"), fields)
     n = body.get("n")

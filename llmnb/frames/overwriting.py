@@ -1,12 +1,17 @@
-"""Refuse to overwrite columns that came with the table.
+"""Refuse to overwrite columns that came with the table, and find answers that are out of date.
 
 What llmnb wrote itself is written anew in silence, so that a cell can be run again. A frame of
 pandas carries the names in its `attrs`; other tables have no such place, so for them this
 process remembers.
+
+Columns that one call wrote belong together, such as answers and their errors. When a call of the
+same ``into=`` writes one of them anew, the others would stand beside answers that they do not
+belong to: they go. Columns of another call, or of whom nobody knows who wrote them, stay.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +22,9 @@ _LONGEST_VALUE = 300
 
 _remembered: set[str] = set()
 """Names of columns that this process wrote into tables without `attrs`."""
+
+_frames: dict[int, Mapping[str, str]] = {}
+"""The calls that wrote columns of such tables as llmnb returned them, by the tables' `id`."""
 
 
 class VerbCall(NamedTuple):
@@ -89,9 +97,45 @@ def would_replace(taken: Sequence[Hashable], call: object, into: str = "into=…
     )
 
 
+def call_name(run_id: str, into: Hashable) -> str:
+    """Return what tells a call's columns from those of others; empty where the run has no name."""
+    return f"{run_id} {noted(into)}" if run_id else ""
+
+
+def outdated(written: Mapping[str, str], names: Iterable[Hashable], call: str) -> set[str]:
+    """Return the columns of earlier calls of the same ``into=`` that a call leaves without theirs.
+
+    Args:
+        written: The calls that wrote the columns of a table, by the columns' names.
+        names: The columns that are written now.
+        call: The call that writes them.
+
+    Example:
+        >>> written = {"mood": "1 mood", "mood_error": "1 mood", "kind": "2 kind"}
+        >>> outdated(written, ["mood"], "3 mood"), outdated(written, ["mood_error"], "3 mood_error")
+        ({'mood_error'}, set())
+    """
+    renewed = set(map(noted, names))
+    into = call.partition(" ")[2]
+    calls = {written.get(name, "") for name in renewed}
+    earlier = {known for known in calls if known and known.partition(" ")[2] == into}
+    return {name for name, known in written.items() if known in earlier} - renewed
+
+
 def remember(names: Iterable[Hashable]) -> None:
     """Note that this process writes columns into tables without `attrs`."""
     _remembered.update(map(noted, names))
+
+
+def remember_calls(frame: object, calls: Mapping[str, str]) -> None:
+    """Note which calls wrote columns of a table without `attrs`, for as long as there is one."""
+    _frames[id(frame)] = calls
+    weakref.finalize(frame, _frames.pop, id(frame), None)
+
+
+def calls_of(frame: object) -> Mapping[str, str]:
+    """Return what `remember_calls` was told of this very table."""
+    return _frames.get(id(frame), {})
 
 
 def unknown(names: Iterable[Hashable], present: Iterable[Hashable]) -> list[Hashable]:

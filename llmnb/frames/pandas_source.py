@@ -107,16 +107,18 @@ class PandasSource(TableSource):
         return type(self)(self.table.copy())
 
     def filled(
-        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: Hashable | None, is_frame: bool
     ) -> Any:
         """Return columns as a series, a frame, or a copy of the whole frame with them."""
-        if into and isinstance(self.table, pd.DataFrame):
-            frame = self.table.copy()
-            labels = []
-            for name, column in columns.items():
-                labels.append(label := _label(frame, name))
+        if into is not None and isinstance(self.table, pd.DataFrame):
+            labels = {_label(self.table, name): column for name, column in columns.items()}
+            call = overwriting.call_name(self._run_id, into)
+            old = overwriting.outdated(_calls(self.table), labels, call)
+            kept = [overwriting.noted(label) not in old for label in self.table.columns]
+            frame = (self.table.loc[:, kept] if old else self.table).copy()
+            for label, column in labels.items():
                 frame[label] = self._series(column, frame.index, label).array
-            _sign(frame, labels, self._run_id)
+            _sign(frame, list(labels), self._run_id, call)
             return frame
         if len(columns) == 1 and not is_frame:
             ((name, column),) = columns.items()
@@ -140,7 +142,7 @@ class PandasSource(TableSource):
         frame = rows.copy()
         label = _label(frame, name)
         frame[label] = numbers.array
-        _sign(frame, [label], self._run_id)
+        _sign(frame, [label], self._run_id, overwriting.call_name(self._run_id, name))
         return frame
 
     def own_rows(self, positions: Sequence[int]) -> Any:
@@ -199,7 +201,7 @@ class PartitionSource(PandasSource):
         self._run_id = ""  # one question, one graph
 
     def filled(
-        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: Hashable | None, is_frame: bool
     ) -> Any:
         """Return columns as a series, a frame, or a copy of the whole frame with them."""
         open_names = [name for name, column in columns.items() if _is_open(column)]
@@ -338,16 +340,24 @@ def _label(frame: pd.DataFrame, name: Hashable) -> Any:
 
 def _written(frame: pd.DataFrame) -> set[str]:
     """Return the names of the columns of a frame that llmnb wrote."""
+    return set(_calls(frame))
+
+
+def _calls(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the calls that wrote columns of a frame, by the columns' names; empty is unknown."""
     mark = frame.attrs.get(MARK)
-    names = mark.get("columns") if isinstance(mark, Mapping) else None
-    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    columns = mark.get("columns") if isinstance(mark, Mapping) else None
+    if isinstance(columns, list):  # as earlier versions wrote it
+        columns = dict.fromkeys(map(str, columns), "")
+    calls = columns if isinstance(columns, Mapping) else {}
+    return {str(name): call for name, call in calls.items() if isinstance(call, str)}
 
 
-def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str) -> None:
+def _sign(frame: pd.DataFrame, labels: Sequence[Hashable], run_id: str, call: str) -> None:
     """Note in a frame's `attrs` which of its columns a run wrote."""
+    calls = {**_calls(frame), **dict.fromkeys(map(overwriting.noted, labels), call)}
     present = set(map(overwriting.noted, frame.columns))
-    names = [*map(overwriting.noted, labels), *_written(frame)]
-    columns = [name for name in dict.fromkeys(names) if name in present]
+    columns = {name: call for name, call in calls.items() if name in present}
     frame.attrs[MARK] = {"run": run_id, "columns": columns}
 
 

@@ -12,21 +12,21 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from llmnb.frames import overwriting, vectors, verbs
+from llmnb.frames import overwriting, verbs
 from llmnb.frames.accessors import DataFrameLLM
 from llmnb.frames.job import Job
 from llmnb.frames.overwriting import VerbCall
-from llmnb.frames.polars_source import VECTOR, PolarsSource
-from llmnb.frames.questions import Questions
+from llmnb.frames.polars_source import PolarsSource
+from llmnb.frames.prepared import PreparedRun
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import WHOLE, Keywords, name_of
+from llmnb.frames.table_source import WHOLE, Keywords
 from llmnb.running.planning import Plan
 from llmnb.user_code import warn
 
 Lazy = TypeVar("Lazy", pl.LazyFrame, pl.Expr)
 
-Maker = Callable[[pl.DataFrame | pl.Series, Any, Keywords], Job]
-"""Makes the job for a table, a prompt and keywords."""
+Maker = Callable[[pl.DataFrame | pl.Series, Any, Keywords], PreparedRun]
+"""Prepares a verb for a table, a prompt and keywords."""
 
 _ASIDE = "llmnb answers"
 """What the column of structs is called between the answers and their own columns."""
@@ -47,22 +47,9 @@ def classify(asked: Lazy, prompt: str, labels: Any, keywords: Keywords) -> Lazy:
     return _lazy_answers(asked, verbs.classify, prompt, keywords, labels)
 
 
-def embed(asked: Lazy, column: str, into: str | None, keywords: Keywords) -> Lazy:
+def embed(asked: Lazy, column: str, keywords: Keywords) -> Lazy:
     """Make a vector of every text."""
-    name = into or vectors.EMBEDDING
-    if isinstance(asked, pl.Expr):
-        return _vectors(asked, into, keywords).alias(name)
-    empty = _answers_only(pl.DataFrame(schema=asked.collect_schema()))
-    empty.columns().cells(name_of(column))  # an error if there is no such column
-    return _with_answers(
-        asked,
-        _vectors(pl.col(column), into, keywords),
-        name,
-        [name, f"{name}_error"] if keywords.get("on_error") == "column" else [],
-        is_into=into is not None,
-        overwrite=bool(keywords.get("overwrite")),
-        call=VerbCall("embed", (column,), {**keywords, "into": into}),
-    )
+    return _lazy_answers(asked, verbs.embed, column, keywords)
 
 
 def plan(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Plan:
@@ -95,14 +82,14 @@ def collected(lazy: pl.LazyFrame, prompt: str | None, keywords: Keywords) -> Dat
         read = {name: keywords[name] for name in names if keywords.get(name) is not None}
         empty = _answers_only(pl.DataFrame(schema=schema))
         questions = verbs.generate(empty, prompt, read).questions
-        lazy = lazy.select(_needed_columns(questions, schema))
+        lazy = lazy.select(_needed_columns(questions.fields, schema))
     return DataFrameLLM(PolarsSource(lazy.collect()))
 
 
 def _lazy_answers(
-    asked: Lazy, verb: Callable[..., Job], prompt: Any, keywords: Keywords, *further: Any
+    asked: Lazy, verb: Callable[..., PreparedRun], prompt: Any, keywords: Keywords, *further: Any
 ) -> Lazy:
-    def make(table: pl.DataFrame | pl.Series, prompt: Any, keywords: Keywords) -> Job:
+    def make(table: pl.DataFrame | pl.Series, prompt: Any, keywords: Keywords) -> PreparedRun:
         return verb(_answers_only(table), prompt, *further, keywords)
 
     if isinstance(asked, pl.Expr):
@@ -116,25 +103,24 @@ def _lazy_answers(
 
 def _of_values(expr: pl.Expr, prompt: str, make: Maker, keywords: Keywords) -> pl.Expr:
     # Names in the prompt can only be checked with the values; errors in options are raised now.
-    images = keywords.get("images")
-    column = WHOLE if images is None else str(images)
     without_values = make(
-        pl.DataFrame(schema={column: pl.String()}),
-        "…{{}}" if images is None else column,
+        pl.Series(str(keywords.get("images") or ""), [], dtype=pl.String()),
+        WHOLE,
         {name: keywords[name] for name in keywords if name not in ("system", "examples")},
     )
-    kind = _as_series(without_values.form.table([])).dtype
+    name, _, empty = without_values.outline
+    kind = _as_series(empty).dtype
 
     def answered(values: pl.Series) -> pl.Series:
         return _answers(make(values, prompt, keywords), kind)
 
     answers = expr.map_batches(answered, return_dtype=kind)
-    return answers.alias(str(without_values.options.name))
+    return answers.alias(str(name))
 
 
-def _answers(job: Job, kind: pl.DataType) -> pl.Series:
-    """Return a job's answers in the type that the lazy frame was built with."""
-    answers = _as_series(job.finish())
+def _answers(asked: PreparedRun, kind: pl.DataType) -> pl.Series:
+    """Return a verb's answers in the type that the lazy frame was built with."""
+    answers = _as_series(asked.finish())
     if answers.dtype == kind:
         return answers
     fitting = answers.cast(kind, strict=False)
@@ -151,19 +137,6 @@ def _as_series(answers: pl.Series | pl.DataFrame) -> pl.Series:
     return answers.to_struct("") if isinstance(answers, pl.DataFrame) else answers
 
 
-def _vectors(expr: pl.Expr, into: str | None, keywords: Keywords) -> pl.Expr:
-    vectors.checked_keywords(keywords)
-    name = into or vectors.EMBEDDING
-    kind: pl.DataType = VECTOR
-    if keywords.get("on_error") == "column":
-        kind = pl.Struct({name: VECTOR, f"{name}_error": pl.String()})
-
-    def embedded(values: pl.Series) -> pl.Series:
-        return _as_series(verbs.embed(_answers_only(values), WHOLE, into, keywords).finish())
-
-    return expr.map_batches(embedded, return_dtype=kind)
-
-
 def _answers_only(table: pl.DataFrame | pl.Series) -> PolarsSource:
     return PolarsSource(table, answers_only=True)
 
@@ -171,9 +144,9 @@ def _answers_only(table: pl.DataFrame | pl.Series) -> PolarsSource:
 # ------------------------------------------------------------------------ lazy frames
 
 
-def _needed_columns(questions: Questions, schema: pl.Schema) -> list[str]:
-    """Return the columns that a question reads; if it reads none, the first, for its rows."""
-    return list(dict.fromkeys(questions.fields)) or schema.names()[:1]
+def _needed_columns(fields: Sequence[str], schema: pl.Schema) -> list[str]:
+    """Return the columns that a verb reads; if it reads none, the first, for its rows."""
+    return list(dict.fromkeys(fields)) or schema.names()[:1]
 
 
 def _of_rows(
@@ -182,19 +155,18 @@ def _of_rows(
     schema = lazy.collect_schema()
     # Errors in the arguments are raised now.
     without_rows = make(pl.DataFrame(schema=schema), prompt, keywords)
-    empty = without_rows.form.table([])
+    name, fields, empty = without_rows.outline
     kind = _as_series(empty).dtype
 
     def answered(values: pl.Series) -> pl.Series:
         return _answers(make(values.struct.unnest(), prompt, keywords), kind)
 
     options = without_rows.options
-    name = str(options.name)
-    needed = pl.struct(_needed_columns(without_rows.questions, schema))
+    needed = pl.struct(_needed_columns(fields, schema))
     return _with_answers(
         lazy,
         needed.map_batches(answered, return_dtype=kind),
-        name,
+        str(name),
         empty.columns if isinstance(empty, pl.DataFrame) else [],
         is_into=options.into is not None,
         overwrite=options.overwrite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ class PolarsSource(TableSource):
     def __init__(self, table: pl.DataFrame | pl.Series, *, answers_only: bool = False) -> None:
         super().__init__(table)
         self._answers_only = answers_only
+        self._run_id = secrets.token_hex(8)
 
     def columns(self) -> Columns:
         """Return the columns, each read when it is asked for."""
@@ -95,14 +97,19 @@ class PolarsSource(TableSource):
         return self
 
     def filled(
-        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: Hashable | None, is_frame: bool
     ) -> Any:
         """Return columns as a series, a frame, or the whole frame with them."""
         series = _series(columns)
         frame = self._whole
-        if into and frame is not None:
+        if into is not None and frame is not None:
             overwriting.remember(columns)
-            return frame.with_columns(series)
+            call = overwriting.call_name(self._run_id, into)
+            calls = overwriting.calls_of(frame)
+            old = overwriting.outdated(calls, columns, call)
+            filled = frame.drop(old).with_columns(series)
+            overwriting.remember_calls(filled, {**calls, **dict.fromkeys(map(str, columns), call)})
+            return filled
         return series[0] if len(series) == 1 and not is_frame else pl.DataFrame(series)
 
     def labelled(self, positions: Sequence[int], columns: Mapping[str, AnswerColumn]) -> Any:

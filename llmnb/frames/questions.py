@@ -12,6 +12,7 @@ from typing import Any, overload
 
 from llmnb.engine.source import InMemory
 from llmnb.errors import InputError
+from llmnb.frames.asked_rows import AskedRows
 from llmnb.frames.images import Fetched, Pictured, pictures_in
 from llmnb.frames.options import Example, Options
 from llmnb.frames.table_source import Columns, name_of
@@ -22,7 +23,7 @@ from llmnb.wire.json_text import json_text
 Texts = Mapping[str, Sequence[str | None]]
 
 
-class Questions(InMemory):
+class Questions(AskedRows, InMemory):
     """The requests about a table, as a sequence.
 
     Args:
@@ -109,9 +110,6 @@ class Questions(InMemory):
         if labelled:
             self._labelled = [_labelled_turns(text, labelled) for text in self._texts]
 
-        self.group = options.n * len(self._variants)
-        """Requests for every row that asks something."""
-
         self.has_pictures = images is not None
         self.is_constant = not (self.has_pictures or texts or (system and system.fields))
         """Whether every row asks the same."""
@@ -122,9 +120,8 @@ class Questions(InMemory):
         self.rows = columns.rows
         """Rows of the table."""
 
-        self.positions: Sequence[int] = _rows_that_ask(columns.rows, texts, self._pictures)
-        """Rows that ask something, in order."""
-
+        asking = _rows_that_ask(columns.rows, texts, self._pictures)
+        super().__init__(asking, options.n * len(self._variants))
         self.empty = columns.rows - len(self.positions)
         """Rows that ask nothing."""
 
@@ -162,14 +159,6 @@ class Questions(InMemory):
         except InputError:  # its row says what is wrong
             return None
 
-    def row_of(self, request: int) -> int:
-        """Return the row of the table that a request belongs to."""
-        return self.positions[request // self.group]
-
-    def first(self, rows: int) -> Questions:
-        """Return the same questions about the first so many rows that ask something."""
-        return self.about(self.positions[:rows])
-
     def about(self, positions: Sequence[int]) -> Questions:
         """Return the same questions about some of the rows that ask something."""
         twin = object.__new__(Questions)
@@ -182,9 +171,6 @@ class Questions(InMemory):
     def asks_each_row(self) -> bool:
         """Whether each row of the table is one request, so that both have the same number."""
         return self.group == 1 and self.positions == range(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.positions) * self.group
 
     def __iter__(self) -> Iterator[Any]:
         if self.group == 1:

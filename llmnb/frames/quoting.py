@@ -5,34 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from llmnb.evaluation.quotes import CellTexts, is_supported
+from llmnb.frames.asked_rows import AskedRows
 from llmnb.schemas.quotes import QuotedOutput, quote_name, supported_name
 
 _NAMED = 5
 """Fields that a receipt names."""
-
-
-class AskedRows(Protocol):
-    """The rows of a table that were asked about."""
-
-    group: int
-    """Requests for every row that asks something."""
-
-    def __len__(self) -> int: ...
-
-    def prompt_of(self, row: int, request: int = 0) -> str | None:
-        """Return the prompt of a request about a row; None where there is none to show."""
-
-    def row_of(self, request: int) -> int:
-        """Return the row of the table that a request belongs to."""
-
-    def cells_of(self, row: int) -> Sequence[str | None]:
-        """Return the texts that a row's prompt shows."""
-
-    def shows_pictures(self, row: int) -> bool:
-        """Whether a row's prompt comes with pictures."""
 
 
 @dataclass(frozen=True, slots=True)

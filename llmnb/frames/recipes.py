@@ -48,9 +48,12 @@ def recipe_of(
 
 
 def options_in(recipe: Mapping[str, Any]) -> Options:
-    """Return the options that decide which columns there are."""
+    """Return the options that decide which columns there are; no row raises an error any more."""
+    kept = {name: recipe[name] for name in _KEPT}
+    if kept["on_error"] == "raise":
+        kept["on_error"] = "null"
     into: Hashable = ast.literal_eval(recipe["into"])
-    return options_of({"into": into, **{name: recipe[name] for name in _KEPT}})
+    return options_of({"into": into, **kept})
 
 
 def output_in(recipe: Mapping[str, Any], schema: Any = None) -> Output | None:

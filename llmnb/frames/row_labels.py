@@ -170,8 +170,7 @@ def apply_labels(table: Source, column: Hashable, project: str | None) -> Any:
     changed, unmatched, left = changes.total(), rows.unmatched, source.rows - len(labels)
     rest = f", {changed:,} of them changed it" if changed else ", none changed it"
     if unmatched:
-        match = "matches" if unmatched == 1 else "match"
-        rest += f"; {counted(unmatched, 'label')} {match} no row of this table"
+        rest += f"; {counted(unmatched, 'label matches', 'labels match')} no row of this table"
     figures = [
         (f"{cut(old, _NAME)} → {cut(new, _NAME)}", counted(count, "row"))
         for (old, new), count in changes.most_common(_CHANGES)

@@ -18,9 +18,10 @@ from llmnb.display import changed_words, moments
 from llmnb.display.texts import single_line
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import InputError, Stopped
-from llmnb.evaluation.labels import folded
+from llmnb.evaluation.labels import label_key
 from llmnb.frames.table_source import Columns, TableSource, name_of
 from llmnb.frames.template import cell_text, is_missing
+from llmnb.frames.truth import by_length, first_texts, plain
 
 OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 """What became of a row, by its number: asked and answered, answered from the cache, by an identical
@@ -108,6 +109,9 @@ class ReadRow:
     seconds: float | None = None
     key: str | None = None
     truth: str | None = None
+    is_right: bool | None = None
+    """Whether the answer is the true one; None where that is not known."""
+
     before: ReadRow | None = None
     """The same row of the run before, where two are compared."""
 
@@ -416,9 +420,14 @@ class TableRows(RowSource):
         # A structured answer has no column of its own.
         has_column = self._has_answers or not parts
         self._cells = columns.cells(name) if has_column else [None] * source.rows
+        self._right = [
+            None if label is None else label_key(answer) == label_key(label)
+            for answer, label in zip(plain(self._cells), truth or (), strict=truth is not None)
+        ]
         self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
         self.codes = self._outcomes(columns)
-        self._prompt = self._about(columns, without)
+        self._prompts = self._about(columns, without)
+        self._prompt = labels[self._prompts[0]] if self._prompts else ""
         used = {name, without, self._prompt, self._error, *parts}
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
         if self._is_details or not name:  # a series' name stands for the same values
@@ -439,21 +448,14 @@ class TableRows(RowSource):
             codes[cached & (codes == ANSWERED)] = REUSED
         return codes
 
-    def _about(self, columns: Columns, without: str | None) -> str:
-        """Return the column that the rows are about: a prompt, else that of the longest texts."""
-        name = self._column
+    def _about(self, columns: Columns, without: str | None) -> list[int]:
+        """Return where the columns stand that rows are about: a prompt, else the longest texts."""
+        name, labels = self._column, list(columns.labels)
         if not name or self._is_details:
-            return "prompt" if name and "prompt" in columns.labels else ""
+            return [labels.index("prompt")] if name and "prompt" in labels else []
+        others = [name] if without is None else [name, without]
         taste = self.table.rows_at(range(min(100, len(self)))).columns()
-        sizes = {
-            own: sum(len(cell) for cell in taste.cells(own) if isinstance(cell, str))
-            for own in taste.names
-            if own not in ("", name, without)
-            and not own.startswith(f"{name}_")
-            and taste.labels.count(own) == 1
-        }
-        longest = max(sizes, key=lambda own: sizes[own], default="")
-        return longest if sizes.get(longest) else ""
+        return by_length(taste, others) or by_length(columns, others)
 
     def facets(self) -> list[Facet]:
         """Return whether answers are right, their own values, then columns of few values."""
@@ -469,12 +471,28 @@ class TableRows(RowSource):
             facet = facet_of(name or "answer", cells)
             if facet is not None and (len(facet.values) > 1 or name == self._column):
                 own.append(facet)
-        return [*([] if self._truth is None else _truth_facets(self._cells, self._truth)), *own]
+        return [*self._truth_facets(), *own]
+
+    def _truth_facets(self) -> list[Facet]:
+        """Return whether answers are right, and which stand for which."""
+        if self._truth is None:
+            return []
+        codes = np.array([2 if right is None else not right for right in self._right], np.int16)
+        rows = zip(self._right, self._cells, self._truth, strict=True)
+        pairs = [
+            None
+            if right is not False or is_missing(answer)
+            else f"{shown(label)} → {shown(answer)}"
+            for right, answer, label in rows
+        ]
+        pair = facet_of("Pair", pairs)
+        return [Facet("Truth", ["right", "wrong", "no label"], codes), *([pair] if pair else [])]
 
     def read(self, positions: Sequence[int], detail: int = LINE) -> list[ReadRow]:
         """Return some rows."""
         columns = self.table.rows_at(positions).columns()
-        asked = _texts(columns, self._prompt if detail > ANSWER else "")
+        asked = first_texts(columns, self._prompts) if detail > ANSWER else []
+        empty = f"{{{self._prompt}}} is empty" if self._prompt else ""
         answers, errors = self._answers(columns), _texts(columns, self._error)
         fields = {field: _cells(columns, name) for field, name in self._fields.items()}
         details = {name: _cells(columns, name) for name in self._details}
@@ -483,7 +501,8 @@ class TableRows(RowSource):
         rows = []
         for number, position in enumerate(positions):
             row = ReadRow(position, OUTCOMES[self.codes[position]])
-            row.prompt, row.answer = asked[number] or "", answers[number]
+            row.answer = answers[number]
+            row.prompt = (asked[number] or empty) if asked else ""
             if fields:
                 row.fields = {field: values[number] for field, values in fields.items()}
                 if self._is_details and not all(map(is_missing, row.fields.values())):
@@ -491,7 +510,7 @@ class TableRows(RowSource):
             if (error := errors[number]) is not None:
                 row.error, row.cause = error, single_line(error, 120)
             if self._truth is not None:
-                row.truth = _text(self._truth[position])
+                row.truth, row.is_right = _text(self._truth[position]), self._right[position]
             for name, values in details.items():
                 if not is_missing(values[number]):
                     setattr(row, name, values[number])
@@ -507,7 +526,7 @@ class TableRows(RowSource):
             return super().find(pattern, positions)
         columns, found = self.table.rows_at(positions).columns(), set[int]()
         for texts in (
-            _texts(columns, self._prompt),
+            first_texts(columns, self._prompts),
             self._answers(columns),
             _texts(columns, self._error),
         ):
@@ -551,19 +570,6 @@ def _are_there(cells: Sequence[Any]) -> Mask:
 
 def _text(cell: Any) -> str | None:
     return None if is_missing(cell) else shown(cell)
-
-
-def _truth_facets(answers: Sequence[Any], truth: Sequence[Any]) -> list[Facet]:
-    """Return whether answers are right, and which stand for which."""
-    codes = np.empty(len(answers), np.int16)
-    pairs: list[str | None] = []
-    for row, (answer, label) in enumerate(zip(answers, truth, strict=True)):
-        has_both = label is not None and not is_missing(answer)
-        is_right = has_both and folded(shown(answer)) == folded(shown(label))
-        codes[row] = 2 if label is None else 0 if is_right else 1
-        pairs.append(f"{shown(label)} → {shown(answer)}" if has_both and not is_right else None)
-    pair = facet_of("Pair", pairs)
-    return [Facet("Truth", ["right", "wrong", "no label"], codes), *([pair] if pair else [])]
 
 
 # ---------------------------------------------------------------------------- two runs

@@ -7,13 +7,13 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from llmnb.decide.quality import chosen_length
 from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.engine.handle import About, AnyRun, Mode, RowAnswer, RunHandle, RunWrapper
 from llmnb.engine.status import StatusSnapshot
 from llmnb.errors import Stopped
 from llmnb.frames import failures
-from llmnb.frames.answers import AnswerForm, Outcomes
-from llmnb.frames.quoting import AskedRows
+from llmnb.frames.answers import AnswerForm
 from llmnb.records import Outcome
 
 if TYPE_CHECKING:
@@ -27,38 +27,27 @@ class TableRun(RunWrapper[T]):
 
     Args:
         run: What asks them.
-        questions: What it asks.
-        shape: Makes of outcomes what the caller gets back.
-        on_error: What becomes of failed rows.
-        warns_of_cut: Whether answers that reach their longest length are warned of.
+        form: Makes of outcomes what the caller gets back.
         awaited: The run that is waited for, where it is another one that mends this.
         about: What displays tell of it.
-        form: The table that it is about, and how columns are made of answers, where `shape` does
-            nothing else.
     """
 
     def __init__(
         self,
         run: RunHandle[list[Outcome]],
-        questions: AskedRows,
-        shape: Callable[[Outcomes], T],
+        form: AnswerForm,
         *,
-        on_error: str = "null",
-        warns_of_cut: bool = True,
         awaited: AnyRun | None = None,
         about: About | None = None,
-        form: AnswerForm | None = None,
     ) -> None:
         super().__init__()
         self.form = form
+        self.questions = form.asked
         self.about = about or self.about
         self._run = run
         self.run_id, self.project = run.run_id, run.project
-        run.row_of = questions.row_of
-        self.questions = questions
-        self._shape = shape
-        self._on_error = on_error
-        self._warns_of_cut = warns_of_cut
+        run.row_of = self.questions.row_of
+        self._warns_of_cut = chosen_length(form.options.params) is None
         self._inner = inner = awaited or run
         self._done = inner._done
         self.is_batch = inner.is_batch
@@ -73,7 +62,8 @@ class TableRun(RunWrapper[T]):
 
     def partial(self) -> T:
         """Return the table as it is now: n rows, missing where there is no answer yet."""
-        return self._shape(self.outcomes())
+        table: T = self.form.table(self.outcomes())
+        return table
 
     def outcomes(self) -> list[Outcome | None]:
         """Return what became of each request so far; None where nothing has yet."""
@@ -126,7 +116,7 @@ class TableRun(RunWrapper[T]):
 
     def notes(self) -> Mapping[str, str]:
         """Return further lines of its receipt, by name."""
-        return {} if self.form is None else self.form.notes(self._run.partial())
+        return self.form.notes(self.outcomes())
 
     def _repr_html_(self) -> str:
         return self._inner._repr_html_()
@@ -142,14 +132,12 @@ class TableRun(RunWrapper[T]):
         Raises:
             RowsFailed: With ``on_error="raise"``, where rows failed.
         """
-        questions = self.questions
-        what = "rows" if questions.group == 1 else "answers"
+        asked, on_error = self.questions, self.form.options.on_error
+        what = "rows" if asked.group == 1 else "answers"
         is_reported = self.about.is_reported
         if self._warns_of_cut and not is_reported:
             failures.report_cut(self._run)
-        failures.report(
-            self._run, len(questions), self._on_error, table, what=what, is_reported=is_reported
-        )
+        failures.report(self._run, len(asked), on_error, table, what=what, is_reported=is_reported)
         return table
 
     # -------------------------------------------------------------------- steering
@@ -184,13 +172,9 @@ class TableRun(RunWrapper[T]):
         """
         return TableRun(
             self._run,
-            self.questions,
-            self._shape,
-            on_error=self._on_error,
-            warns_of_cut=self._warns_of_cut,
+            self.form,
             awaited=self._run.retry_failed(causes, mode=mode),
             about=dataclasses.replace(self.about, is_reported=False),
-            form=self.form,
         )
 
 

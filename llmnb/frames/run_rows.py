@@ -154,14 +154,13 @@ class RunRows(RowSource):
         self._run = run
         self._questions = questions
         self._form = form = run.form
-        self._output = output = None if form is None else form.output
+        self._output = output = form.output
         self.project = run.project
-        if form is not None:
-            self.question = name_of(form.options.name)
-            if output is not None and output.has_fields and not output.is_wrapped:
-                self.fields = {name: name_of(form.column_of(name)) for name, _ in output.fields}
-            if questions.group == 1:
-                self.table = form.source
+        self.question = name_of(form.options.name)
+        if output is not None and output.has_fields and not output.is_wrapped:
+            self.fields = {name: name_of(form.column_of(name)) for name, _ in output.fields}
+        if questions.group == 1:
+            self.table = form.source
         self._retried: list[Any] = []
         self._template = _template_of(questions)
         is_by_row = questions.group == 1
@@ -232,9 +231,8 @@ class RunRows(RowSource):
             row.unsupported = frozenset(self._unsupported(number))
             if not questions.has_pictures:
                 _add_request(row, questions[number])
-            if self._form is not None:
-                (label,) = self._form.source.row_labels([place])
-                row.label = "" if label == f"{position:,}" else label
+            (label,) = self._form.source.row_labels([place])
+            row.label = "" if label == f"{position:,}" else label
         return row
 
     def find(self, pattern: re.Pattern[str], positions: Sequence[int]) -> list[int]:
@@ -243,7 +241,7 @@ class RunRows(RowSource):
 
     def _unsupported(self, number: int) -> list[str]:
         """Return the fields of an answer whose quote does not stand in its row."""
-        outcome, quotes = self._outcomes[number], None if self._form is None else self._form.quotes
+        outcome, quotes = self._outcomes[number], self._form.quotes
         if outcome is None or not outcome.is_answer or quotes is None:
             return []
         marks = quotes.marks(number, quotes.output.as_mapping(outcome.value))
@@ -280,7 +278,7 @@ class RunRows(RowSource):
     def _unsupported_masks(self) -> dict[str, Mask]:
         """Return by field which rows it is unsupported in; of large tables nothing."""
         masks: dict[str, Mask] = {}
-        if self._form is None or self._form.quotes is None or len(self) > _MOST_LOOKED_UP:
+        if self._form.quotes is None or len(self) > _MOST_LOOKED_UP:
             return masks
         for position, number in enumerate(self._numbers.tolist()):
             for field in self._unsupported(number) if number >= 0 else ():

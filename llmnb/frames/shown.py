@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from llmnb.display.escape import html_text
@@ -59,6 +59,26 @@ class Shown:
 
     def _repr_html_(self) -> str:
         raise NotImplementedError
+
+
+class Followed(Shown):
+    """An object that is shown, and whose widget follows what is done to it in code."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called whenever anything changes, on whichever thread; it must be quick.
+
+        Returns:
+            What ends that.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _notify(self) -> None:
+        for listener in list(self._listeners):
+            listener()
 
 
 def show_receipt(first: str, rest: str, figures: Iterable[tuple[str, str]]) -> None:

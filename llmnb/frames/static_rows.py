@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,11 +60,8 @@ def html(source: RowSource, listed: Listed, marked: int) -> str:
         listed: Those that are shown.
         marked: How many are marked.
     """
-    for longest in (CELL, CELL // 2, CELL // 5):
-        page = _html(source, listed, marked, longest)
-        if len(page.encode()) < BYTES:  # signs that are written out take many bytes
-            break
-    return page
+    page = functools.partial(_html, source, listed, marked)
+    return html_fragments.fitting(page, (CELL, CELL // 2, CELL // 5), BYTES)
 
 
 def _html(source: RowSource, listed: Listed, marked: int, longest: int) -> str:

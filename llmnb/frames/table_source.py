@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
@@ -188,13 +187,14 @@ class TableSource(Protocol):
         """Return the table as it is now, whatever its owner does to it meanwhile."""
 
     def filled(
-        self, columns: Mapping[Hashable, AnswerColumn], *, into: bool, is_frame: bool
+        self, columns: Mapping[Hashable, AnswerColumn], *, into: Hashable | None, is_frame: bool
     ) -> Any:
         """Return columns of answers as a table of the library's own.
 
         Args:
             columns: They, by name.
-            into: Whether the whole table is returned with them, where it has columns.
+            into: The caller's name for them: then the whole table is returned with them, where
+                it has columns, and without those that an earlier call wrote beside them.
             is_frame: Whether a single column comes back as a frame, too.
         """
 
@@ -223,15 +223,3 @@ class TableSource(Protocol):
         Raises:
             InputError: If they cannot be matched with the rows.
         """
-
-
-class PreparedVerb(ABC):
-    """A verb's call, checked and ready to be carried out; nothing is sent before."""
-
-    @abstractmethod
-    def finish(self) -> Any:
-        """Block until it is done, showing how far it is, and return what it gives."""
-
-    @abstractmethod
-    async def afinish(self) -> Any:
-        """Await what `finish` returns, on the caller's loop."""

@@ -104,9 +104,23 @@ def _wrong_brace(text: str, match: re.Match[str], columns: Sequence[str]) -> Unk
         return UnknownField(
             f"The template has a single brace at character {start + 1}: "
             f"{text[max(0, start - 15) : start + 15]!r}.\n"
-            "A column's name stands between { and }; a brace itself is doubled: {{ or }}."
+            "A column's name stands between { and }; a brace itself is doubled: {{ or }}. "
+            "Nothing was sent."
         )
-    return unknown_column(match[1], columns, "\nTo write a brace itself, double it: {{ or }}.")
+    note = "\nTo write a brace itself, double it: {{ or }}."
+    if len(writable(columns)) < len(columns):
+        note += " A column with a brace in its name has to be renamed before a prompt can name it."
+    return unknown_column(match[1], columns, note)
+
+
+def writable(columns: Sequence[str]) -> list[str]:
+    """Return the names that can stand between braces: those without one.
+
+    Example:
+        >>> writable(["a b", "{c}"])
+        ['a b']
+    """
+    return [name for name in columns if "{" not in name and "}" not in name]
 
 
 def wrong_field(text: str, columns: Sequence[str]) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from typing import Any
 from llmnb.display.texts import counted, cut
 from llmnb.errors import InputError
 from llmnb.evaluation.labels import number, numbers
-from llmnb.frames.table_source import TableSource, name_of
-from llmnb.frames.template import known_cells
+from llmnb.frames.table_source import Columns, TableSource, name_of
+from llmnb.frames.template import cell_text, known_cells
 from llmnb.user_code import warn
 from llmnb.wire.json_text import is_container, json_text
 
@@ -99,7 +99,7 @@ def answers_and_truth(source: TableSource, column: Hashable, truth: Any) -> tupl
     if not any(map(is_container, cells)):
         refuse_several_labels(true)
     warn_unless_random(truth)
-    return _plain(cells), true
+    return plain(cells), true
 
 
 def refuse_several_labels(true: Truth) -> None:
@@ -212,10 +212,10 @@ def _labels_of(source: TableSource, truth: Any, argument: str) -> Truth:
     listed = None
     if _may_hold_lists(labels):
         listed = next((row for row, label in enumerate(labels) if is_container(label)), None)
-    return Truth(_without_blanks(_plain(labels)), strangers, name, listed)
+    return Truth(_without_blanks(plain(labels)), strangers, name, listed)
 
 
-def _plain(cells: Sequence[Any]) -> list[Any]:
+def plain(cells: Sequence[Any]) -> list[Any]:
     """Return cells as they are compared: None where missing, lists and mappings as JSON text."""
     cells = known_cells(cells)
     if _may_hold_lists(cells):
@@ -282,13 +282,30 @@ def longest_texts(
         without: Columns that are something else, and with them those called after them.
     """
     columns = source.rows_at(rows).columns()
-    texts = []
-    for position, name in enumerate(columns.labels):
-        is_other = any(name == other or name.startswith(f"{other}_") for other in without)
-        if name and not is_other:
-            texts.append(
-                [cell if isinstance(cell, str) else None for cell in columns.read(position)]
-            )
-    texts.sort(key=lambda cells: -sum(len(cell) for cell in cells if cell))
-    none: list[str | None] = [None] * len(rows)
-    return [next(filter(None, cells), None) for cells in zip(none, *texts, strict=True)]
+    return first_texts(columns, by_length(columns, without))
+
+
+def by_length(columns: Columns, without: Sequence[str]) -> list[int]:
+    """Return the positions of columns that hold texts, that of the longest texts first.
+
+    Args:
+        columns: The columns; the values of a series stand for nothing else.
+        without: Columns that are something else, and with them those called after them.
+    """
+    sizes = {
+        position: sum(len(cell) for cell in columns.read(position) if isinstance(cell, str))
+        for position, name in enumerate(columns.labels)
+        if name and not any(name == other or name.startswith(f"{other}_") for other in without)
+    }
+    return sorted(filter(sizes.get, sizes), key=lambda position: -sizes[position])
+
+
+def first_texts(columns: Columns, positions: Sequence[int]) -> list[str | None]:
+    """Return each row's text in the first of some columns in which it has one."""
+    texts: list[str | None] = [None] * columns.rows
+    for position in positions:
+        if all(texts):
+            break
+        cells = columns.read(position)
+        texts = [text or cell_text(cell) for text, cell in zip(texts, cells, strict=True)]
+    return texts

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from llmnb import bridge, progress
 from llmnb.embeddings.factory import choose_model
 from llmnb.embeddings.litellm_model import LiteLLMEmbeddingModel, warn_of_truncated
 from llmnb.embeddings.model import EmbeddingModel, EmbeddingModes
@@ -19,21 +18,22 @@ from llmnb.embeddings.run import EmbeddingRun
 from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import failures
 from llmnb.frames.answers import with_suffix
+from llmnb.frames.options import Options
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
+from llmnb.frames.prepared import Outline, PreparedRun, PreparedVerb
 from llmnb.frames.table_source import (
     VECTOR,
     WHOLE,
     AnswerColumn,
     Keywords,
-    PreparedVerb,
     Source,
     name_of,
 )
 from llmnb.frames.template import is_missing
 from llmnb.models.engine_model import EngineModel
 from llmnb.options import EMBED_PARAMS, names, refuse_unknown, with_params
-from llmnb.progress import Bars
+from llmnb.running.asking import Asking
 from llmnb.signatures import KEYWORDS
 from llmnb.targets.endpoint import Endpoint
 
@@ -43,87 +43,86 @@ EMBEDDING = "embedding"
 SIMILARITY = "similarity"
 """Default name of the column of cosine similarities."""
 
+_OF_ROWS = ("into", "on_error", "overwrite", "progress")
+"""Options that `embed` shares with the verbs that ask about rows."""
+
 _STORING = ("project_name", "use_cache", "share", "batch_size")
 _LIMITS = tuple(name for name in names("embed", "start") if name not in _STORING)
 
 
-class Embedding(PreparedVerb):
+class Embedding(PreparedRun):
     """A call of `embed`: a column of texts, and the model that embeds them.
 
     Args:
         table: The frame or series.
         name: The column.
-        into: Column for the vectors.
         keywords: What else was named.
-        cache_dir: Folder of all projects, where it is not this process's own.
 
     Raises:
         InputError: If there is no such column; nothing was sent.
         ConfigurationError: If a keyword cannot be used; nothing was sent.
     """
 
-    def __init__(
-        self,
-        table: Source,
-        name: Hashable,
-        into: Hashable | None,
-        keywords: Keywords,
-        *,
-        cache_dir: str | None = None,
-    ) -> None:
+    def __init__(self, table: Source, name: Hashable, keywords: Keywords) -> None:
         keywords = checked_keywords(keywords)
         source = source_of(table)
-        self._on_error = keywords.get("on_error", "null")
-        self._is_into = into is not None
-        vector_name: Hashable = EMBEDDING if into is None else into
+        self._options = options = Options(
+            **{option: keywords[option] for option in _OF_ROWS if option in keywords}
+        )
+        vector_name: Hashable = EMBEDDING if options.into is None else options.into
         self._names = [vector_name]
         """The column of vectors, and with ``on_error="column"`` that of messages."""
 
-        if self._on_error == "column":
+        if options.on_error == "column":
             self._names.append(with_suffix(vector_name, "error"))
-        self.texts = source.columns().texts(_column(name))
+        columns = source.columns()
+        self.texts, self._fields = columns.texts(_column(name)), columns.used
         source.check_columns(
             self._names,
-            into=into,
-            overwrite=bool(keywords.get("overwrite")),
-            call=VerbCall("embed", (name,), {**keywords, "into": into}),
+            into=options.into,
+            overwrite=options.overwrite,
+            call=VerbCall("embed", (name,), keywords),
         )
-        self._source = source.snapshot() if self._is_into else source
+        self._source = source if options.into is None else source.snapshot()
         self.model = model_of(keywords)
-        self._bars: Bars = keywords.get("progress", "auto")
         self._order: Order | None = None
         if isinstance(self.model, LiteLLMEmbeddingModel):
-            self._order = _order(self.model, {**keywords, "cache_dir": cache_dir})
+            self._order = _order(self.model, keywords)
 
-    def start(self) -> EmbeddingRun | None:
-        """Start the run and return it; None for a model that llmnb's engine does not ask."""
-        return None if self._order is None else EmbeddingRun(self.texts, self._order)
+    @property
+    def asking(self) -> Asking | None:
+        """Which model the run asks; None for one that llmnb's engine does not ask."""
+        return None if self._order is None else self._order.asking
+
+    @property
+    def options(self) -> Options:
+        """What the caller has chosen, beside model and limits."""
+        return self._options
+
+    @property
+    def outline(self) -> Outline:
+        """What a lazy table has to know of it."""
+        return Outline(self._names[0], self._fields, self.table((), {}))
+
+    def start(self, *, cache_dir: str | None = None, allow_http: bool = False) -> EmbeddingRun:
+        """Start the run and return it at once; see `PreparedRun.start`."""
+        assert self._order is not None
+        asking = dataclasses.replace(self._order.asking, allow_http=allow_http)
+        order = dataclasses.replace(self._order, asking=asking, cache_dir=cache_dir)
+        return EmbeddingRun(self.texts, order)
 
     def finish(self) -> Any:
         """Block for the table, showing how far it is."""
-        run = self.start()
-        if run is None:
+        if self._order is None:
             return self._in_every_row(self.model.vectors_sync(self._present_texts))
-        with progress.attended(run, bars=self._bars):
-            return self.finished(run)
+        return super().finish()
 
     async def afinish(self) -> Any:
         """Await the table on the caller's loop."""
-        run = await bridge.made_in_thread(self.start, lambda late: late.stop() if late else None)
-        if run is None:
+        if self._order is None:
             vectors = await self.model.vectors(self._present_texts)
             return await asyncio.to_thread(self._in_every_row, vectors)
-        table = await progress.aattend(run, lambda: self._table_of(run), bars=self._bars)
-        return self._warned(run, table)
-
-    def finished(self, run: EmbeddingRun, *, is_reporting: bool = True) -> Any:
-        """Return the table of a finished run; warn of texts that failed or were cut.
-
-        Args:
-            run: What `start` returned.
-            is_reporting: Whether texts that failed are reported.
-        """
-        return self._warned(run, self._table_of(run), is_reporting=is_reporting)
+        return await super().afinish()
 
     def table(self, vectors: Sequence[bytes | None], errors: Mapping[int, str]) -> Any:
         """Return the vectors as a column of the table's own library, or the table with it.
@@ -140,7 +139,7 @@ class Embedding(PreparedVerb):
         messages = [errors.get(row) for row in range(len(vectors))]
         columns = [AnswerColumn(arrays, VECTOR), AnswerColumn(messages, "string")]
         named = dict(zip(self._names, columns, strict=False))
-        return self._source.filled(named, into=self._is_into, is_frame=False)
+        return self._source.filled(named, into=self.options.into, is_frame=False)
 
     @property
     def _present_texts(self) -> list[str]:
@@ -151,14 +150,15 @@ class Embedding(PreparedVerb):
         remaining = iter(vectors)
         return self.table([None if text is None else next(remaining) for text in self.texts], {})
 
-    def _table_of(self, run: EmbeddingRun) -> Any:
+    def table_of(self, run: EmbeddingRun) -> Any:
+        """Return the table of a finished run."""
         return self.table(run.result(), {row: error.message for row, error in run.errors.items()})
 
-    def _warned(self, run: EmbeddingRun, table: Any, *, is_reporting: bool = True) -> Any:
-        warn_of_truncated(run, len(self.texts))
-        if is_reporting:
-            failures.report(run, len(self.texts), self._on_error, table)
-        return table
+    def report(self, run: EmbeddingRun, table: Any) -> None:
+        """Warn of texts that were cut and of those that failed, or raise."""
+        count, is_reported = len(self.texts), run.about.is_reported
+        warn_of_truncated(run, count)
+        failures.report(run, count, self.options.on_error, table, is_reported=is_reported)
 
 
 def _column(name: Hashable) -> str:
@@ -196,7 +196,7 @@ def _order(model: LiteLLMEmbeddingModel, keywords: Keywords) -> Order:
     """Return the model's order, changed by the keywords."""
     order = model.order()
     named = {name: value for name, value in keywords.items() if value is not None}
-    stored = {name: named[name] for name in (*_STORING, "cache_dir") if name in named}
+    stored = {name: named[name] for name in _STORING if name in named}
     limits = {name: named[name] for name in _LIMITS if name in named}
     return dataclasses.replace(order, **stored, options={**order.options, **limits})
 
@@ -218,7 +218,7 @@ def checked_keywords(keywords: Keywords, known: str = "EmbedOptions") -> Keyword
         ConfigurationError: If one has a value that it does not take; nothing was sent.
     """
     table = KEYWORDS[known]
-    refuse_unknown(keywords, ["model", *table], ".llm")
+    refuse_unknown(keywords, ["model", "into", *table], ".llm")
     _params(keywords)
     return {
         name: table[name].checked(name, value) if name in table else value

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llmnb import progress
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, UnknownOption
 from llmnb.frames import overwriting
 from llmnb.frames.answers import Table
 from llmnb.frames.comparing import comparison
@@ -17,13 +17,14 @@ from llmnb.frames.options import Options, options_of
 from llmnb.frames.overwriting import VerbCall
 from llmnb.frames.pandas_source import source_of
 from llmnb.frames.run import TableRun
-from llmnb.frames.table_source import Keywords, PreparedVerb, Source
+from llmnb.frames.table_source import Keywords, Source
 from llmnb.frames.template import is_missing
 from llmnb.options import ROWS
 from llmnb.running.planning import Plan
 
 if TYPE_CHECKING:
     from llmnb.frames.labelling import Labeller
+    from llmnb.frames.vectors import Embedding
 
 Labels = Sequence[Any] | Mapping[Any, str] | type[Enum]
 """Labels, labels with what they mean, or an enumeration."""
@@ -59,15 +60,15 @@ def preview(table: Source, prompt: Hashable, rows: int, keywords: Keywords) -> J
     options = options_of({"on_error": "column", **keywords}, "PreviewOptions", "preview()")
     source = source_of(table)
     whole = job(source, prompt, options)
-    questions = whole.questions.first(rows)
+    first = whole.about(whole.questions.positions[:rows])
+    positions = first.questions.positions
     form = dataclasses.replace(
-        whole.form,
-        source=source.rows_at(questions.positions),
-        positions=range(len(questions.positions)),
-        prompts=[questions.text(row) for row in questions.positions],
+        first.form,
+        source=source.rows_at(positions),
+        prompts=list(map(first.questions.text, positions)),
     )
     overwriting.check_names(form.names)
-    return dataclasses.replace(whole, questions=questions, form=form, verb="")
+    return dataclasses.replace(first, form=form, verb="")
 
 
 def extract(table: Source, prompt: Hashable, schema: Any, keywords: Keywords) -> Job:
@@ -99,6 +100,10 @@ def compare(
     params = keywords.get("params")
     settings = params if isinstance(params, list) else None
     keywords = {**keywords, "params": params if settings is None else None}
+    if "model" in keywords:
+        raise UnknownOption(
+            "compare() takes models=, one or several, not model=. Nothing was sent."
+        )
     options = options_of(keywords, "CompareOptions", "compare()")
     return comparison(table, prompts, models, settings, options, truth=truth, rows=rows)
 
@@ -139,13 +144,11 @@ def label(table: Source, column: Hashable, labels: Labels, *sampling: Any) -> La
     return labeller(source_of(table), column, known, meanings, *sampling)
 
 
-def embed(
-    table: Source, column: Hashable, into: Hashable | None, keywords: Keywords
-) -> PreparedVerb:
+def embed(table: Source, column: Hashable, keywords: Keywords) -> Embedding:
     """Prepare to make a vector of every text."""
     from llmnb.frames.vectors import Embedding
 
-    return Embedding(table, column, into, keywords)
+    return Embedding(table, column, keywords)
 
 
 def _instructed(options: Options, instructions: str, schema: Any) -> Options:

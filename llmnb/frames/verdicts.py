@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from llmnb.errors import ConfigurationError
@@ -86,28 +87,19 @@ def better_of_two(
         for first, second in (names, names[::-1])
     ]
     into = CHOICE if options.into is None else options.into
-    columns = [into, *([with_suffix(into, "error")] if options.on_error == "column" else [])]
-    source.check_columns(columns, into=options.into, overwrite=options.overwrite, call=call)
     asked = job(
         source,
         orders[0],
-        replace(options, into=None),
+        options,
+        call=call,
+        kind=functools.partial(Choice, columns=names, into=into),
         variants=[{}, {}],
         prompts=orders,
-        call=call,
     )
     both = [row for row in asked.questions.positions if all(column[row] for column in cells)]
-    questions = asked.questions.about(both)
-    questions.empty = source.rows - len(both)
-    form = Choice(
-        source=source if options.into is None else source.snapshot(),
-        options=options,
-        positions=both,
-        output=asked.form.output,
-        columns=names,
-        into=into,
-    )
-    return replace(asked, questions=questions, form=form)
+    asked = asked.about(both)
+    asked.questions.empty = source.rows - len(both)
+    return asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +110,12 @@ class Choice(AnswerForm):
     """The names of the two columns."""
 
     into: Hashable
+
+    @property
+    def names(self) -> list[Hashable]:
+        """The names of the columns that `table` makes."""
+        has_errors = self.options.on_error == "column"
+        return [self.into, *([with_suffix(self.into, "error")] if has_errors else [])]
 
     def recipe(self) -> dict[str, Any]:
         """Return in values of JSON how the column is made; empty where that cannot be said."""
@@ -143,7 +141,7 @@ class Choice(AnswerForm):
             values[with_suffix(self.into, "error")] = AnswerColumn(
                 in_rows(errors, self.positions, self.source.rows), "string"
             )
-        return self.source.filled(values, into=self.options.into is not None, is_frame=False)
+        return self.source.filled(values, into=self.options.into, is_frame=False)
 
     def _said(self, outcome: Outcome | None) -> str | None:
         if outcome is None or not outcome.is_answer or self.output is None:

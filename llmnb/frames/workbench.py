@@ -10,7 +10,7 @@ import contextlib
 import logging
 import random
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from llmnb.frames.pandas_source import source_of
 from llmnb.frames.pause import Pause
 from llmnb.frames.run import TableRun
 from llmnb.frames.scoring import Score
-from llmnb.frames.shown import Shown
+from llmnb.frames.shown import Followed
 from llmnb.frames.table_source import Source
 from llmnb.frames.template import Template
 from llmnb.frames.truth import Labelled, longest_texts, truth_of
@@ -43,7 +43,7 @@ Rows = Literal["labelled", "all", "wrong"]
 """Which rows the sample is taken from: those with a label, all, or those that were wrong."""
 
 
-class Workbench(Shown):
+class Workbench(Followed):
     """A prompt in the making: a few rows are asked as it changes, and versions are compared.
 
     Showing it sends nothing, and neither does going back to an earlier version. Setting `prompt`
@@ -86,6 +86,7 @@ class Workbench(Shown):
             raise ConfigurationError(f"n= is how many rows are asked, at least 1, not {n!r}.")
         if type(seed) is not int:
             raise ConfigurationError(f"seed= is a whole number, not {seed!r}.")
+        super().__init__()
         self.table = table
         self.into = into
         self.project_name = project_name
@@ -111,7 +112,6 @@ class Workbench(Shown):
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self._estimating = threading.Lock()
-        self._listeners: list[Callable[[], None]] = []
         self._versions: list[Version] = []
         self._parked: Question | None = None
         self.revision = 0
@@ -418,10 +418,6 @@ class Workbench(Shown):
                 lambda: not self._pause.is_pending and not self.is_asking, timeout
             )
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call a function whenever something has changed, on whichever thread; it must be quick."""
-        self._listeners.append(listener)
-
     # ---------------------------------------------------------------------- in words
 
     def __repr__(self) -> str:
@@ -441,8 +437,7 @@ class Workbench(Shown):
     def _notify(self) -> None:
         with self._idle:
             self._idle.notify_all()
-        for listener in list(self._listeners):
-            listener()
+        super()._notify()
 
     def _read_labels(self) -> None:
         """Take the labels as they are now."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from llmnb.display import money
 from llmnb.engine.budget import Budget, SharedBudget
 from llmnb.engine.run import Run
 from llmnb.errors import BudgetExceeded
 from llmnb.frames.job import Job, job
-from llmnb.frames.questions import Questions
 from llmnb.frames.table_source import TableSource
 from llmnb.frames.workbench_version import Question
 from llmnb.options import OPTIONS
@@ -70,17 +69,14 @@ class AskedTable:
         if rows is not None:
             kept = sorted({*rows, *question.examples})
             source = source.rows_at(kept)
-        asked = job(source, question.prompt, options)
-        questions = asked.questions
-        if examples := question.examples:
-            labelled = {place: examples[row] for place, row in enumerate(kept) if row in examples}
-            questions = Questions(source.columns(), question.prompt, options, labelled=labelled)
+        examples = question.examples
+        labelled = {place: examples[row] for place, row in enumerate(kept) if row in examples}
+        asked = job(source, question.prompt, options, labelled=labelled)
         if rows is not None:
             wanted = set(rows)
-            asking = [place for place in questions.positions if kept[place] in wanted]
-            questions = questions.about(asking)
-        form = replace(asked.form, positions=questions.positions)
-        asked = replace(asked, questions=questions, form=form)
+            asking = [place for place in asked.questions.positions if kept[place] in wanted]
+            asked = asked.about(asking)
+        questions = asked.questions
         return asked, lambda request: kept[questions.row_of(request)]
 
     def estimates(

@@ -11,6 +11,7 @@ from llmnb.engine.counters import DESCRIPTIONS
 from llmnb.errors import BudgetExceeded, InputError, LLMNBError, Stopped
 from llmnb.evaluation.labels import label_key, number
 from llmnb.frames.answers import AnswerForm, with_suffix
+from llmnb.frames.asked_rows import AskedRows
 from llmnb.frames.options import Options, options_of
 from llmnb.frames.scoring import Score, column_score
 from llmnb.frames.table_source import TableSource
@@ -267,7 +268,7 @@ class Version:
         form = AnswerForm(
             source=self.source.rows_at(rows),
             options=options,
-            positions=range(len(rows)),
+            asked=AskedRows(range(len(rows))),
             output=self._output,
         )
         return form.table([self.outcomes.get(row) for row in rows])

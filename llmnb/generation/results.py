@@ -229,10 +229,14 @@ class Pump:
         self._thread.join()
         error = self._error
         if isinstance(error, OSError):
+            what = (
+                f"What was answered is kept in project {self._run.project!r}; make room and run "
+                "again: only what is missing is asked."
+            )
+            if isinstance(self._run.error, StoreError):  # the same disk, most likely
+                what = self._run.error.message
             raise StoreError(
-                f"{self._results.part} cannot be written: {error.strerror or error}. What was "
-                f"answered is kept in project {self._run.project!r}; make room and run again: "
-                "only what is missing is asked."
+                f"{self._results.part} cannot be written: {error.strerror or error}. {what}"
             ) from error
         if error is not None:
             raise error

@@ -12,12 +12,11 @@ from typing import Any, Literal
 
 from llmnb.adapters import prices
 from llmnb.adapters.tokens import count_tokens, longest_fitting, upper_bound
-from llmnb.decide.quality import chosen_length
 from llmnb.errors import LLMNBError
 from llmnb.generation.lines import RequestLine
 from llmnb.running.asking import Asking
 from llmnb.running.preparer import Preparer
-from llmnb.targets.target import HTTPTarget
+from llmnb.targets.target import HTTPTarget, chosen_tokens
 
 Side = Literal["end", "start"]
 """Which end of a text is left out."""
@@ -58,9 +57,12 @@ class Fitter:
 
         The second is one sentence, empty where nothing was cut.
         """
+        written = request.written if isinstance(request, RequestLine) else None
         try:
             target = self._preparer.target_of(request)
-        except LLMNBError:
+            # No encoding makes more tokens than there are bytes: most need not be counted.
+            most = upper_bound(request) if written is None else len(written)
+        except (LLMNBError, RecursionError):  # a request that holds itself
             return request, ""  # the run gives its row the error
         who = target.provider, target.model
         if target not in self._windows:
@@ -69,9 +71,7 @@ class Fitter:
         if window is None:
             return request, ""
         room = window - self._answer(request, window)
-        # No encoding makes more tokens than there are bytes: most need not be counted.
-        written = request.written if isinstance(request, RequestLine) else None
-        if (upper_bound(request) if written is None else len(written)) <= room:
+        if most <= room:
             return request, ""
         cutter = _Cutter(target.model, self._side, self._encoding)
         cut = cutter.conversation if "messages" in request else cutter.texts
@@ -85,9 +85,8 @@ class Fitter:
     def _answer(self, request: Mapping[str, Any], window: int) -> int:
         if self._asking.gen_type == "embedding":
             return 0
-        asked = chosen_length({**self._asking.params, **request})
-        is_possible = isinstance(asked, int) and 0 < asked < window
-        return asked if is_possible else min(ANSWER_TOKENS, window // 4)
+        asked = chosen_tokens({**self._asking.params, **request})
+        return asked if asked and asked < window else min(ANSWER_TOKENS, window // 4)
 
 
 class _Cutter:

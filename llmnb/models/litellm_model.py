@@ -203,15 +203,37 @@ def _models(
             f"The model_list has no model {name!r}; it has {', '.join(dict.fromkeys(there))}. "
             "Nothing was sent."
         )
-    models = []
+    models: list[dict[str, Any]] = []
     for wanted in (name, *fallbacks):
         matching = [entry for entry in entries if entry.get("model_name") == wanted]
         for entry in matching:
             own = config_fields(entry.get("litellm_params") or {}, "litellm_params")
-            models.append({**shared, "model": wanted, **own})
+            model = {"model": wanted, **own}
+            is_same = not models or _is_same_account(model, models[0], shared)
+            models.append({**(shared if is_same else elsewhere), **model})
         if not matching:
             models.append({**elsewhere, "model": wanted})
     return models
+
+
+def _is_same_account(
+    model: Mapping[str, Any], first: Mapping[str, Any], shared: Mapping[str, Any]
+) -> bool:
+    """Return whether the config's own key and address, given for its first model, are for another.
+
+    A key without an address is for the provider of the first model alone.
+    """
+    if any(model.get(key) for key in (*ADDRESS, "api_key", "custom_llm_provider")):
+        return False
+    return any(map(shared.get, ADDRESS)) or _owner_of(model) == _owner_of(first)
+
+
+def _owner_of(model: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the provider that a model's name means; through LiteLLM, LiteLLM's name of it, too."""
+    provider_name, name = provider_and_model(
+        str(model["model"]), provider_name=_text(model.get("custom_llm_provider"))
+    )
+    return provider_name, name.partition("/")[0] if provider_name == _VIA_LITELLM else ""
 
 
 def _endpoint(

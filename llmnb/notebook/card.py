@@ -34,6 +34,9 @@ _TITLES: dict[View, str] = {
 ESTIMATING_SECONDS = 10.0
 """No time left is named before this."""
 
+PACING_SECONDS = 5.0
+"""A run that keeps to a limit waits between requests; it is called waiting no earlier."""
+
 MODELS_SHOWN = 10
 CAUSES_SHOWN = 8
 
@@ -72,14 +75,14 @@ def card(
         # A pulse: a page that receives nothing for long knows that the kernel is gone.
         "pulse": int(now) // 5,
         "seen": moments.clock(now - now % 5),
-        "kept": _kept(rows),
+        "kept": _kept(rows, status.again),
         "buttons": {"first": "resume" if view == "paused" else "pause", "acts": acts},
         "hero": _hero(status, rows, view, 0.0 if since is None else now - since),
         "legend": [f"{rows.reused:,} reused", f"{rows.merged:,} merged"],
         "progress": _progress(status, rows),
         "ledger": _ledger(status, now),
         "because": _because(status, rows, view, holds_kernel),
-        **(drawn or charts(status)),
+        **(drawn or charts(status, is_still=is_still(status))),
         "models": _models(status),
         "extra": " · ".join(facts.repeated(status)),
         "fails": [
@@ -103,29 +106,33 @@ def _region(status: StatusSnapshot) -> str:
     return f"Run of project {visible(status.project, longest=80)}"
 
 
-_KEPT = (
-    "What is answered is kept. Where no card follows, run the cell again: only the rest is asked."
-)
-
-
 def waiting_bundle(status: StatusSnapshot, asked: str) -> dict[str, Any]:
     """Return what a saved notebook shows of a run whose end it has not seen."""
-    page = status.page(asked=asked, foot=_KEPT)
-    return {"text/html": page, "text/plain": f"{status.line()}\n{_KEPT}"}
+    kept = (
+        f"What is answered is kept. Where no card follows, run the cell {status.again}: "
+        "only the rest is asked."
+    )
+    page = status.page(asked=asked, foot=kept)
+    return {"text/html": page, "text/plain": f"{status.line()}\n{kept}"}
 
 
 def view_of(status: StatusSnapshot) -> View:
     """Return the state that the card shows."""
     if status.state == "running" and not status.in_flight and is_blocked(status):
-        return "waiting"
+        return "running" if _is_pacing(status) else "waiting"
     return status.state
 
 
-def _kept(rows: RowCounts) -> str:
+def is_still(status: StatusSnapshot) -> bool:
+    """Whether nothing is sent at present, whatever the last minute's mean says."""
+    return view_of(status) in ("paused", "waiting") and not status.in_flight
+
+
+def _kept(rows: RowCounts, again: str) -> str:
     """Return what is left of a run whose kernel is gone."""
-    again = "run the cell again, and only the rest is asked."
+    advice = f"un the cell {again}, and only the rest is asked."
     verb = "is" if rows.good == 1 else "are"
-    return f"{counted(rows.good, 'row')} {verb} kept: {again}" if rows.good else f"R{again[1:]}"
+    return f"{counted(rows.good, 'row')} {verb} kept: r{advice}" if rows.good else f"R{advice}"
 
 
 def is_blocked(status: StatusSnapshot) -> bool:
@@ -133,6 +140,11 @@ def is_blocked(status: StatusSnapshot) -> bool:
     return status.waiting_on.startswith("Waiting on") and not status.waiting_on.startswith(
         ("Waiting on replies", "Waiting on you")
     )
+
+
+def _is_pacing(status: StatusSnapshot) -> bool:
+    """Whether the run keeps to a limit, and its next request is due soon."""
+    return "limit of" in status.waiting_on and status.idle_seconds < PACING_SECONDS
 
 
 def _subject(status: StatusSnapshot, asked: str) -> str:
@@ -164,8 +176,8 @@ def _hero(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
         far = numbers.percent(rows.completed, rows.total)
         unit = " %"
         of = ["", numbers.count(rows.completed), f" of {counted(rows.total, 'row')}"]
-    if view in ("paused", "waiting") and not status.in_flight:
-        speed = ["0", "requests/min", "0 tokens/min"]  # whatever the last minute's mean says
+    if is_still(status):
+        speed = ["0", "requests/min", "0 tokens/min"]
     else:
         speed = [
             numbers.short(status.requests_per_minute),
@@ -185,7 +197,7 @@ def _hero(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> 
 def _left(status: StatusSnapshot, rows: RowCounts, view: View, since: float) -> list[str]:
     match view:
         case "waiting":
-            return ["nothing sent for ", durations.elapsed(since)]
+            return ["nothing sent for ", durations.elapsed(status.idle_seconds)]
         case "paused":
             return [f"paused for {durations.elapsed(since)}"]
         case "stopping":

@@ -23,16 +23,21 @@ _NARROWEST = 3.4
 _LABELS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 
 
-def charts(status: StatusSnapshot) -> dict[str, Any]:
-    """Return the three charts by the names that the card has for them."""
+def charts(status: StatusSnapshot, *, is_still: bool = False) -> dict[str, Any]:
+    """Return the three charts by the names that the card has for them.
+
+    Args:
+        status: The run.
+        is_still: Whether nothing is sent at present, whatever the last minute's mean says.
+    """
     return {
-        "requests": _throughput(status, "requests"),
-        "tokens": _throughput(status, "tokens"),
+        "requests": _throughput(status, "requests", is_still=is_still),
+        "tokens": _throughput(status, "tokens", is_still=is_still),
         "latency": _latency(status),
     }
 
 
-def _throughput(status: StatusSnapshot, unit: str) -> dict[str, Any]:
+def _throughput(status: StatusSnapshot, unit: str, *, is_still: bool) -> dict[str, Any]:
     """Return requests or tokens per minute over the run, with their limit."""
     name = f"{unit}_per_minute"
     values = [(sample.seconds, getattr(sample, name)) for sample in status.samples]
@@ -41,6 +46,7 @@ def _throughput(status: StatusSnapshot, unit: str) -> dict[str, Any]:
     known = [limit for limit in limits if limit is not None]
     # Rows may go to any target, so the limits add up; one unknown leaves the sum unknown.
     limit = math.fsum(known) if known and len(known) == len(limits) else None
+    now = "0" if is_still else numbers.short(present)
     end = values[-1][0] if values else 0.0
     top = max([limit or 0.0, *(value for _, value in values)])
     used = min(1.0, present / limit) if limit else 0.0
@@ -52,15 +58,14 @@ def _throughput(status: StatusSnapshot, unit: str) -> dict[str, Any]:
         of_limit = f"limit {numbers.limit(limit) if limit < 10_000 else numbers.short(limit)}"
     refused = status.samples if unit == "requests" else ()
     return {
-        "now": numbers.short(present),
+        "now": now,
         "line": _line(values, end, top),
         "limit": _y(limit, top) if limit is not None and top else "",
         "hits": "".join(
             f"M{_x(sample.seconds, end)} 46v-5" for sample in refused if sample.refusals
         ),
         "axis": of_limit,
-        "label": f"{unit.capitalize()} per minute over the run: now {numbers.short(present)}, "
-        f"{of_limit}",
+        "label": f"{unit.capitalize()} per minute over the run: now {now}, {of_limit}",
         "used": round(100 * used, 1),
         "used_text": numbers.share(used) if limit else "none yet",
         "field": numbers.amount(known[0]) if is_named and limit is not None else "",

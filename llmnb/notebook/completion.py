@@ -17,6 +17,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 
 import llmnb
 from llmnb import settings
+from llmnb.frames.template import writable
 from llmnb.notebook.magics_ask import LLMMagics
 from llmnb.notebook.options import WORDS
 from llmnb.options import FORMATS, OPTIONS
@@ -40,7 +41,7 @@ def matcher(shell: Any) -> Callable[[CompletionContext], Any]:
         offer = offered(context.full_text, _cursor(context), shell.user_ns)
         found = [word for word in dict.fromkeys(offer.words) if word.startswith(offer.fragment)]
         return {
-            "completions": [SimpleCompletion(text=word) for word in found[:_MOST]],
+            "completions": [SimpleCompletion(text, type=offer.kind) for text in found[:_MOST]],
             "matched_fragment": offer.fragment,
             "suppress": bool(found) and offer.is_all,
         }
@@ -64,6 +65,9 @@ class Offer(NamedTuple):
     is_all: bool = True
     """Whether nothing else may stand there."""
 
+    kind: str = "option"
+    """What they are, as the list beside the cursor says it."""
+
 
 def offered(text: str, cursor: int, names: Names) -> Offer:
     """Return what may stand at a place in a cell.
@@ -85,18 +89,20 @@ def offered(text: str, cursor: int, names: Names) -> Offer:
     if first.startswith("%%llm ") or re.match(r"\s*(?:\w+ = )?%llm ", line) or first == "%%llm":
         if field is not None:
             frame = names.get(_after(first, "--df"))
-            return Offer(field[1], _named(names) if frame is None else _columns(frame))
+            if frame is None:
+                return Offer(field[1], _named(names), kind="variable")
+            return Offer(field[1], _columns(frame), kind="column")
         if (magic := re.match(r"\s*(?:\w+ = )?%%?llm\s+(.*)", line)) is not None:
             return Offer(*_of_prompt(magic[1], names))
     if (magic := re.match(r"\s*%(llm_\w+)\s+(.*)", line)) is not None:
         return Offer(*_of_settings(magic[1], magic[2], magic[2].rpartition(" ")[2]))
     module = re.search(r"(?<![\w.])(\w+)\.(\w*)$", line)
     if module is not None and names.get(module[1]) is llmnb:
-        return Offer(module[2], dir(llmnb))
+        return Offer(module[2], dir(llmnb), kind="attribute")
     if field is not None and (call := re.search(_FRAME_IN_PROMPT, before)) is not None:
-        return Offer(field[1], _columns(names.get(call[1])))
+        return Offer(field[1], _columns(names.get(call[1])), kind="column")
     if (call := re.search(_KEYWORD, before)) is not None:
-        return Offer(call[2], [f"{name}=" for name in _keywords(call[1])], is_all=False)
+        return Offer(call[2], [f"{name}=" for name in _keywords(call[1])], False, "param")
     return Offer()
 
 
@@ -201,7 +207,7 @@ def _columns(frame: Any) -> list[str]:
     if not _is_frame(frame):
         return []
     names = [name for name in frame.columns[:_MOST] if isinstance(name, str)]
-    return [name for name in names if name.isprintable() and not {*"{}"} & {*name}]
+    return [name for name in writable(names) if name.isprintable()]
 
 
 # ------------------------------------------------------------------- calls of ``df.llm``

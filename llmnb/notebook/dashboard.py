@@ -22,15 +22,15 @@ from llmnb import progress, user_code
 from llmnb.engine.handle import AnyRun, RunHandle
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.notebook.facts import row_counts
-from llmnb.notebook.run_part import CellRuns, RunPart, entry_of, page_of, receipt_bundle
+from llmnb.notebook.run_part import CellRuns, RunPart, entry_of, receipt_bundle
 from llmnb.notebook.surface import (
     Bundle,
-    CardOutput,
     OutputSlot,
     Surface,
     capturing,
     joined,
     message_header,
+    page_of,
     watch,
 )
 
@@ -111,7 +111,6 @@ class RunDashboard(Surface):
     ) -> None:
         self._lock = threading.RLock()
         self._parts: dict[str, RunPart] = {}
-        self._outputs: list[CardOutput] = []
         self._renewed = -math.inf
         super().__init__(snapshot=self._composed())
         self.on_msg(self._on_message)
@@ -167,7 +166,7 @@ class RunDashboard(Surface):
         if status.state not in ("finished", "stopped"):
             self._publish(part, status)
         if is_news or Clock.monotonic() - self._renewed >= STATIC_SECONDS:
-            self._renew_outputs()
+            self.renew()
 
     def _end(self, part: RunPart, status: StatusSnapshot) -> None:
         with self._lock:
@@ -200,7 +199,7 @@ class RunDashboard(Surface):
         """Show a part that has another receipt, on the page and in a saved notebook."""
         self._show()
         self._send_receipts()
-        self._renew_outputs()
+        self.renew()
         if part.is_over and self.run is not None:
             self._publish(part, self.run.status())
 
@@ -254,23 +253,21 @@ class RunDashboard(Surface):
         return joined(self._parts[name].static for name in (MAIN, FIRST) if name in self._parts)
 
     def _ipython_display_(self) -> None:
-        output = CardOutput(self)
-        with self._lock:
-            self._outputs.append(output)
+        super()._ipython_display_()
         if self.is_final:
-            self._renew_outputs()
+            self.renew()
 
-    def _renew_outputs(self) -> None:
+    def renew(self) -> None:
+        """Put the static form anew; once all is over it stays for good."""
         self._renewed = Clock.monotonic()
+        if not self.is_final:
+            super().renew()
+            return
         with self._lock:
-            static, is_final = self.static(), self.is_final
+            static = self.static()
             is_live = any(part.has_buttons for part in self._parts.values())
-            outputs = list(self._outputs)
-        for output in outputs:
-            if is_final:
-                output.finish(static, is_live=is_live)
-            else:
-                output.renew(static)
+        for output in list(self._outputs):
+            output.finish(static, is_live=is_live)
 
 
 # ------------------------------------------------------------------------- on show

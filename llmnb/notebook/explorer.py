@@ -15,9 +15,7 @@ from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import OUTCOMES
 from llmnb.notebook import explorer_view as view
 from llmnb.notebook.explorer_row import OpenRow, name_shown
-from llmnb.notebook.job_queue import JobQueue
-from llmnb.notebook.request_surface import RequestSurface
-from llmnb.notebook.surface import Bundle
+from llmnb.notebook.request_surface import FollowingSurface
 
 LOOK_SECONDS = 1.0
 """How often it looks for answers that have come, while a run goes on."""
@@ -31,11 +29,8 @@ RESTS = 20
 BREATH_SECONDS = 0.001
 """Comparing two runs lets everybody else have their turn between some rows and the next."""
 
-DRAW_SECONDS = 0.2
-"""Pages are told no more often than this."""
 
-
-class ExplorerWidget(RequestSurface):
+class ExplorerWidget(FollowingSurface):
     """An explorer as a widget.
 
     Args:
@@ -51,22 +46,15 @@ class ExplorerWidget(RequestSurface):
         self._opened = ""
         self._version = 0
         self._was_shown: Any = None
-        self._ended = threading.Event()
-        self._news = JobQueue()
         line = "This card cannot be drawn here: use the explorer in code."
-        super().__init__(snapshot={"kind": "explorer", "line": line})
-        self._end_listening = explorer.listen(self._on_change)
+        super().__init__(explorer, snapshot={"kind": "explorer", "line": line})
         threading.Thread(target=self._follow, name="llmnb-explorer", daemon=True).start()
 
     # ------------------------------------------------------------------- its threads
 
-    def _on_change(self) -> None:
-        self._news.put(self._publish, only="publish")
-
-    def _publish(self) -> None:
-        """Tell the pages of changes, a few times a second at most."""
+    def publish(self) -> None:
+        """Tell the pages how the explorer is now."""
         self._jobs.put(self._tell_state, only="state")
-        self._ended.wait(DRAW_SECONDS)
 
     def _follow(self) -> None:
         """Compare two runs, then take answers that come, for as long as the widget is open."""
@@ -100,13 +88,8 @@ class ExplorerWidget(RequestSurface):
 
     def on_close(self) -> None:
         """End a search, and what listens."""
-        self._ended.set()
+        super().on_close()
         self._explorer.stop()
-        self._end_listening()
-
-    def static(self) -> Bundle:
-        """Return the first rows as they stand where no widget shows."""
-        return {"text/html": self._explorer._repr_html_(), "text/plain": str(self._explorer)}
 
     # ------------------------------------------------- from the page, by their names there
 

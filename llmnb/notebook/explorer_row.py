@@ -163,8 +163,7 @@ class OpenRow:
             self._add("Answer", "plain", text=f"{CLEARED}: asking it again buys it again")
             return
         if row.truth is not None:
-            is_right = row.truth.strip().casefold() == row.line.strip().casefold()
-            answer = ["answer", spans.spans(row.line), "right" if is_right else "wrong"]
+            answer = ["answer", spans.spans(row.line), "right" if row.is_right else "wrong"]
             self._add("Answer", "fields", rows=[answer, ["truth", spans.spans(row.truth), ""]])
         elif row.before is None and row.answer is not None and not (row.fields and not row.answer):
             self._add_text("Answer", "answer")

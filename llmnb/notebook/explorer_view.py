@@ -10,7 +10,6 @@ from llmnb.display import durations, numbers, spans
 from llmnb.display.escape import visible
 from llmnb.display.spans import Span
 from llmnb.display.texts import counted, cut, inside
-from llmnb.evaluation.labels import folded
 from llmnb.frames.exploring import IS_MARKED, MARK, OUTCOME, Explorer
 from llmnb.frames.row_sources import (
     ANSWERED,
@@ -201,9 +200,8 @@ def _line(explorer: Explorer, total: int, count: int) -> dict[str, Any]:
     if cleared := source.cleared:
         answers = sum(explorer.all_counts()[: MERGED + 1])
         what = f"{cleared:,} of " if cleared < answers else "All " if answers > 1 else ""
-        were = "was" if answers == 1 else "were"
         rest = " from the project. Explore it again to read what it keeps now."
-        parts = ["", f"{what}{counted(answers, 'answer')} {were} cleared", rest]
+        parts = ["", f"{what}{counted(answers, 'answer was', 'answers were')} cleared", rest]
         return {"glyph": "alert", "tone": "bad", "parts": parts}
     text, counts = "", explorer.all_counts()
     if (compared := explorer.source.compared) is not None:
@@ -281,8 +279,8 @@ def list_line(explorer: Explorer, row: ReadRow) -> dict[str, Any]:
         "isMarked": explorer.is_marked(row.position),
         "truth": "",
     }
-    if row.truth is not None and folded(row.truth) != folded(row.line):
-        line["truth"] = f"where truth says {name_shown(row.truth)}"
+    if row.is_right is False:
+        line["truth"] = f"where truth says {name_shown(row.truth or '')}"
     return line
 
 

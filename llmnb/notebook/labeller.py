@@ -15,8 +15,7 @@ from llmnb.errors import StoreError
 from llmnb.frames.labelling import Labeller
 from llmnb.frames.pause import Pause
 from llmnb.notebook import labeller_view
-from llmnb.notebook.request_surface import RequestSurface
-from llmnb.notebook.surface import Bundle
+from llmnb.notebook.request_surface import FollowingSurface
 
 RENEW_SECONDS = 2.0
 """What a saved notebook keeps is put anew this long after a label, and when all are done."""
@@ -27,7 +26,7 @@ _shown: weakref.WeakValueDictionary[tuple[Path, str], LabellerWidget] = (
 """The card of each question that is on display: a cell that is run again leaves none behind."""
 
 
-class LabellerWidget(RequestSurface):
+class LabellerWidget(FollowingSurface):
     """The card of a `Labeller`.
 
     It stands wherever ipywidgets do, and its traits (`state`, `labelled`, `total`) can be observed
@@ -68,9 +67,8 @@ class LabellerWidget(RequestSurface):
         self._notes = " ".join(labeller.earlier())
         self._is_hidden = False
         self._renewing = Pause(self.renew, RENEW_SECONDS)
-        super().__init__(snapshot=labeller_view.head(labeller))
+        super().__init__(labeller, snapshot=labeller_view.head(labeller))
         self._set_traits()
-        labeller.on_change(self._on_change)
 
     # ------------------------------------------------------------------- from the page
 
@@ -126,9 +124,7 @@ class LabellerWidget(RequestSurface):
             self.reply(turn, "text", text=spans.block(whole, shown=shown))
 
     def _on_change(self) -> None:
-        """Show what was done, here or in code."""
-        if self._is_closed:
-            return
+        """Show what was done, here or in code: at once, for whoever presses the next key."""
         if self._rows is None and self.labeller.asked:
             self._rows = labeller_view.Rows(self.labeller)
         self._tell_view()
@@ -147,10 +143,6 @@ class LabellerWidget(RequestSurface):
 
     # ---------------------------------------------------------------------- on display
 
-    def static(self) -> Bundle:
-        """Return what a saved notebook keeps: what it came to, and no text of a row."""
-        return {"text/html": self.labeller._repr_html_(), "text/plain": str(self.labeller)}
-
     def _ipython_display_(self) -> None:
         store = self.labeller.rows.store
         question = store.project.labels, store.question
@@ -162,5 +154,6 @@ class LabellerWidget(RequestSurface):
 
     def on_close(self) -> None:
         """Say that it is closed."""
+        super().on_close()
         self._renewing.cancel()
         self.set_traits_safely(state="closed")

@@ -201,7 +201,7 @@ def _opening(labeller: Labeller) -> tuple[str, Parts]:
         first = f"{begun:,} of these {asked:,} {were} labelled"
         return "clock", [f"{first} on {day(labeller.begun_at)}: you go on where you stopped."]
     count = len(labeller.choices)
-    press = "Press 1" if count == 1 else f"Press 1 to {min(count, KEYED)}"
+    press = {1: "Press 1", 2: "Press 1 or 2"}.get(count, f"Press 1 to {min(count, KEYED)}")
     if count > KEYED:
         press += ", or type first letters"
     blind = ""

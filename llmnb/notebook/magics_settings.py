@@ -100,13 +100,13 @@ class SettingsMagics(Magics):
             raise UsageError(f"{usage}\n{_KEYS_ELSEWHERE}")
         row = _provider(names[0])
         if "--forget" in line.split():
-            settings.set_key(row.name, None)
+            settings.keep_key(row.name, None)
             print(f"The key for {row.name} is forgotten.")
             return
         if not row.key_env:
             raise UsageError(f"{row.name} needs no key.")
         key = _asked_for(row.name, row.key_env[0]).strip()
-        settings.set_key(row.name, check_key(key, row.name))
+        settings.keep_key(row.name, check_key(key, row.name))
         print(f"The key for {row.name} is kept in memory, until this kernel ends.")
 
 

@@ -12,8 +12,8 @@ from llmnb.display.texts import counted
 from llmnb.engine.handle import RunHandle
 from llmnb.errors import LLMNBError
 from llmnb.notebook.dashboard import FIRST, MAIN, RunDashboard, can_show
-from llmnb.notebook.run_part import CellRuns, page_of
-from llmnb.notebook.surface import Bundle, OutputSlot, joined
+from llmnb.notebook.run_part import CellRuns
+from llmnb.notebook.surface import Bundle, OutputSlot, joined, page_of
 from llmnb.running.planning import Plan
 
 logger = logging.getLogger("llmnb")
@@ -102,7 +102,7 @@ class PlanCard(RunDashboard):
                 "arrow", f"Cancelled: {text}", title="Cancelled", note="cancelled", buttons={}
             )
         self.set_traits_safely(state="cancelled")
-        self._renew_outputs()
+        self.renew()
 
     def _begin(self, rows: int | None) -> None:
         name = "run" if rows is None else "first_rows"
@@ -217,7 +217,7 @@ def _money(plan: Plan, view: View) -> dict[str, Any]:
         saved = f"saves about {money.usd(plan.saved_usd)}" if plan.saved_usd else ""
         cost, notes = "$0", (budget or saved, saved if budget else "")
     elif plan.usd_high is None:
-        rest = "budget cannot be kept" if budget else "name one with a price to know"
+        rest = "budget cannot be kept" if budget else "name one with a price"
         cost, notes = "unknown", ("no price for this model", rest)
     elif view == "over":
         notes = budget, f"up to {money.usd(plan.usd_high - (plan.budget_usd or 0.0))} over"

@@ -8,9 +8,10 @@ is escaped, and what would hide in it is made visible.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from operator import attrgetter
 
 from llmnb.display import durations, html_fragments, moments, money
@@ -217,11 +218,8 @@ def html(entries: Sequence[Entry], *, prices_of: str = "", is_open: bool = False
     """
     answers = _answers(entries)
     most = MOST_BYTES if len(entries) == 1 else MOST_BYTES_OF_RUNS
-    for share in SHARES:
-        page = _html(entries, answers, prices_of, is_open and bool(answers), share)
-        if len(page.encode()) - len(answers.encode()) <= most:
-            break
-    return page
+    page = functools.partial(_html, entries, answers, prices_of, is_open and bool(answers))
+    return html_fragments.fitting(page, SHARES, most + len(answers.encode()))
 
 
 def _html(entries: Sequence[Entry], answers: str, prices_of: str, is_open: bool, share: int) -> str:
@@ -296,13 +294,14 @@ def _single(entry: Entry, share: int) -> str:
 
 def _cause_table(causes: list[list[str]]) -> str:
     top = "vertical-align:top"
+    widths = chain([";min-width:min(12em,25vw)"], repeat(""))  # the first row's is the column's
     rows = (
         (
             cell(count, f"padding:2px 0;{top}", align="right"),
-            cell(cause, f"padding:2px 14px 2px 10px;{top}"),
+            cell(cause, f"padding:2px 14px 2px 10px;{top}{room}"),
             cell(example, f"padding:2px 0;{top};{FAINT};overflow-wrap:anywhere"),
         )
-        for count, cause, example in causes
+        for (count, cause, example), room in zip(causes, widths, strict=False)
     )
     return html_fragments.table(rows, "margin:2px 0 4px") if causes else ""
 
@@ -334,15 +333,14 @@ def _answers(entries: Sequence[Entry]) -> str:
     entry = entries[-1]
     if not entry.answers:
         return ""
-    for share in SHARES:
+
+    def page(share: int) -> str:
         longest = LONGEST_ANSWER // share
         rows = [[visible(text, longest=longest) for text in row] for row in entry.answers]
         table = figure_table(("prompt", "answer", "status"), rows, ())
-        if len(entries) > 1:
-            table = _folded(f"Answers of {_names(entries)[-1]}", table)
-        if len(table.encode()) <= MOST_BYTES_OF_ANSWERS:
-            break
-    return table
+        return table if len(entries) == 1 else _folded(f"Answers of {_names(entries)[-1]}", table)
+
+    return html_fragments.fitting(page, SHARES, MOST_BYTES_OF_ANSWERS)
 
 
 # ------------------------------------------------------------------------ the sentence
@@ -412,13 +410,14 @@ def _next_step(entries: Sequence[Entry], whole: Entry) -> tuple[str, str]:
         missing = f"{counted(rows.not_sent, 'row')} not sent"
         missing += f" and the {rows.failed:,} failed" if rows.failed else ""
         verb = "is" if (rows.not_sent, rows.failed) == (1, 0) else "are"
-        return f"Run the cell again: only the {missing} {verb} asked", ""
+        return f"Run the cell {whole.status.again}: only the {missing} {verb} asked", ""
     if pools and {cause.kind for cause in whole.status.causes} == {"AuthenticationError"}:
         return "Set the key, then run the cell again", f"%llm_key {pools[0].provider}"
     if whole.code:
         return "Retry the failed rows", whole.code
     what = "row that failed is" if rows.failed == 1 else f"{rows.failed:,} rows that failed are"
-    return f"{entries[0].again}: only the {what} asked", ""
+    how = entries[0].again.replace("again", whole.status.again)
+    return f"{how}: only the {what} asked", ""
 
 
 def _read_code(whole: Entry) -> str:

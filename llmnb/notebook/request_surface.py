@@ -17,8 +17,10 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 from llmnb.display.escape import visible
 from llmnb.display.texts import single_line
 from llmnb.errors import LLMNBError
+from llmnb.frames.shown import Followed
 from llmnb.notebook.job_queue import JobQueue
-from llmnb.notebook.surface import CardOutput, Surface
+from llmnb.notebook.surface import Bundle, Surface, page_of
+from llmnb.progress import DRAW_SECONDS
 
 logger = logging.getLogger("llmnb")
 
@@ -46,7 +48,6 @@ class RequestSurface(Surface):
 
     def __init__(self, *, snapshot: dict[str, Any]) -> None:
         self._jobs = JobQueue()
-        self._outputs: list[CardOutput] = []
         self._closing = threading.Lock()
         super().__init__(snapshot=snapshot)
         self._is_closed = False
@@ -117,15 +118,10 @@ class RequestSurface(Surface):
 
     # ---------------------------------------------------------------------- on display
 
-    def _ipython_display_(self) -> None:
-        self._outputs.append(CardOutput(self))
-
     def renew(self) -> None:
         """Put the static form anew, for whoever saves the notebook now."""
-        if self._outputs and not self._is_closed:
-            static = self.static()
-            for output in self._outputs:
-                output.renew(static)
+        if not self._is_closed:
+            super().renew()
 
     def end(self) -> bool:
         """Take no more requests and give back what was opened; False where that was done before."""
@@ -146,6 +142,45 @@ class RequestSurface(Surface):
         for output in self._outputs:
             output.finish(static, is_live=False)
         super().close()
+
+
+class FollowingSurface(RequestSurface):
+    """The widget of an object that can be used in code as well: it follows what is done there.
+
+    A subclass says what its pages are told of a change (`publish`), a few times a second at most.
+
+    Args:
+        shown: The object.
+        snapshot: What pages show at first.
+    """
+
+    def __init__(self, shown: Followed, *, snapshot: dict[str, Any]) -> None:
+        self._shown = shown
+        self._news = JobQueue()
+        self._ended = threading.Event()
+        super().__init__(snapshot=snapshot)
+        self._end_listening = shown.listen(self._on_change)
+
+    def publish(self) -> None:
+        """Tell the pages how the object is now."""
+        raise NotImplementedError
+
+    def _on_change(self) -> None:
+        self._news.put(self._publish, only="publish")
+
+    def _publish(self) -> None:
+        if not self._is_closed:
+            self.publish()
+            self._ended.wait(DRAW_SECONDS)
+
+    def static(self) -> Bundle:
+        """Return the object's own HTML and text: what stands where no widget shows."""
+        return page_of(self._shown)
+
+    def on_close(self) -> None:
+        """Follow the object no more."""
+        self._ended.set()
+        self._end_listening()
 
 
 def _fits(value: object, annotation: Any) -> bool:

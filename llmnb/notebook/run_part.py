@@ -20,19 +20,14 @@ from llmnb.engine.handle import AnyRun
 from llmnb.engine.status import Clock, StatusSnapshot
 from llmnb.errors import ConfigurationError
 from llmnb.notebook import receipt
-from llmnb.notebook.card import card, over_card, view_of, waiting_bundle
+from llmnb.notebook.card import card, is_still, over_card, view_of, waiting_bundle
 from llmnb.notebook.charts import charts
 from llmnb.notebook.failed_banner import FailedRows, can_ask_again
 from llmnb.notebook.receipt import Entry
-from llmnb.notebook.surface import BLANK, Bundle, joined, line_of_code
+from llmnb.notebook.surface import BLANK, Bundle, joined, line_of_code, page_of
 
 CHART_SECONDS = 1.0
 """Charts are drawn anew no more often than this, and when the state changes."""
-
-
-def page_of(thing: Any) -> Bundle:
-    """Return what shows itself as HTML and as text, such as a plan, or a batch that takes hours."""
-    return {"text/html": thing._repr_html_(), "text/plain": str(thing)}
 
 
 class RunPart:
@@ -125,7 +120,7 @@ class RunPart:
         if (view_now := view_of(status)) != self._view:
             self._view, self._since, self._charts_at = view_now, now, -math.inf
         if now - self._charts_at >= CHART_SECONDS:
-            self._charts, self._charts_at = charts(status), now
+            self._charts, self._charts_at = charts(status, is_still=is_still(status)), now
         shown = card(
             status,
             now,

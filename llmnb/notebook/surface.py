@@ -30,6 +30,11 @@ Bundle = dict[str, Any]
 """What an output holds, by media type."""
 
 
+def page_of(thing: Any) -> Bundle:
+    """Return what shows itself as HTML and as text, such as a plan, or a batch that takes hours."""
+    return {"text/html": thing._repr_html_(), "text/plain": str(thing)}
+
+
 def line_of_code(run: AnyRun, call: str) -> str:
     """Return a line that does in any cell what a run's button does; empty where there is none.
 
@@ -99,6 +104,7 @@ class Surface(anywidget.AnyWidget):
         else:
             super().__init__(snapshot=snapshot, code=_code_of(kind))
         self.on_msg(self._acknowledge)
+        self._outputs: list[CardOutput] = []
 
     @classmethod
     @functools.cache
@@ -154,6 +160,16 @@ class Surface(anywidget.AnyWidget):
     def static(self) -> Bundle:
         """Return what stands where no widget shows, and in a saved notebook: HTML and text."""
         raise NotImplementedError
+
+    def _ipython_display_(self) -> None:
+        self._outputs.append(CardOutput(self))
+
+    def renew(self) -> None:
+        """Put the static form anew, for whoever saves the notebook now."""
+        if self._outputs:
+            static = self.static()
+            for output in list(self._outputs):
+                output.renew(static)
 
     def bundle(self) -> Bundle:
         """Return what an output holds: the widget, and what stands for it where there is none."""

@@ -7,7 +7,6 @@ page wishes. Texts of rows, prompts and answers travel as messages: none is part
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -16,10 +15,7 @@ from llmnb.frames.pause import Pause
 from llmnb.frames.workbench import Rows, Workbench
 from llmnb.frames.workbench_version import Version
 from llmnb.notebook import workbench_settings, workbench_texts, workbench_view
-from llmnb.notebook.job_queue import JobQueue
-from llmnb.notebook.request_surface import RequestSurface
-from llmnb.notebook.surface import Bundle
-from llmnb.progress import DRAW_SECONDS
+from llmnb.notebook.request_surface import FollowingSurface
 
 STATIC_SECONDS = 1.0
 """What a saved notebook keeps is put anew once nothing has changed for so long."""
@@ -31,7 +27,7 @@ _LONGEST_PROMPT = 1_000_000
 """Characters of a prompt that a page may send."""
 
 
-class WorkbenchWidget(RequestSurface):
+class WorkbenchWidget(FollowingSurface):
     """The card of a workbench, on every page that shows it.
 
     Args:
@@ -55,48 +51,36 @@ class WorkbenchWidget(RequestSurface):
         self.bench = bench
         self._picked: list[int] | None = None
         self._unfolded: dict[tuple[int, int], int] = {}
-        self._news = JobQueue()
-        self._rest = threading.Event()
         self._sent: dict[str, Any] = {}
-        self._ended: Any = None
+        self._over: Any = None
+        """The last run of the whole table whose end was told."""
+
         self._renewing = Pause(self.renew, STATIC_SECONDS)
-        super().__init__(snapshot=workbench_view.snapshot(bench))
-        bench.listen(self._on_change)
+        super().__init__(bench, snapshot=workbench_view.snapshot(bench))
         if bench.error is None:
             bench.estimate_later()
 
     # ------------------------------------------------------------------------- to pages
 
-    def static(self) -> Bundle:
-        """Return the last prompt, the versions and their figures; no text of a row."""
-        return {"text/html": self.bench._repr_html_(), "text/plain": str(self.bench)}
-
     def on_close(self) -> None:
         """Follow the workbench no more."""
-        self._rest.set()
+        super().on_close()
         self._renewing.cancel()
 
-    def _on_change(self) -> None:
-        if not self._is_closed:
-            self._news.put(self._publish, only="publish")
-
-    def _publish(self) -> None:
+    def publish(self) -> None:
         """Show the workbench as it is, and again once the run of the whole table has gone on."""
-        if self._is_closed:
-            return
         self.snapshot = workbench_view.snapshot(self.bench, self._picked)
         if (texts := self._texts()) != self._sent:
             self._sent = texts
             self.tell("texts", texts=texts)
             self._renewing.begin()
-        self._rest.wait(DRAW_SECONDS)
         run = self.bench.table_run
-        if run is None or run is self._ended:
+        if run is None or run is self._over:
             return
         if run.is_done:
-            self._ended = run
+            self._over = run
             self.bench.estimate_later()
-        self._news.put(self._publish, only="publish")
+        self._on_change()
 
     def _texts(self) -> dict[str, Any]:
         revision = self.bench.revision  # before the prompt: a page never takes it for newer

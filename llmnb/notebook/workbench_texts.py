@@ -9,7 +9,7 @@ from llmnb.display.changed_words import changed_spans
 from llmnb.display.escape import visible
 from llmnb.display.spans import Span, cut_line, spans
 from llmnb.errors import UnknownField
-from llmnb.frames.template import wrong_field
+from llmnb.frames.template import writable, wrong_field
 from llmnb.frames.workbench import Workbench
 from llmnb.frames.workbench_version import Question, Version
 from llmnb.notebook import workbench_view
@@ -50,7 +50,7 @@ def texts(
     ]
     return {
         "prompt": bench.prompt,
-        "columns": bench.columns,
+        "columns": writable(bench.columns),
         "field": field,
         "near": near,
         "long": int(is_long),

@@ -22,7 +22,7 @@ from llmnb.frames.workbench import Workbench
 from llmnb.frames.workbench_text import share_words
 from llmnb.frames.workbench_version import Question, Version
 from llmnb.notebook import facts, plan_card
-from llmnb.notebook.card import is_blocked
+from llmnb.notebook.card import view_of
 from llmnb.notebook.workbench_settings import models_text
 from llmnb.running.planning import Plan
 from llmnb.user_code import key_offer
@@ -454,7 +454,7 @@ def _running(bench: Workbench, status: StatusSnapshot) -> dict[str, Any]:
     acts = int(status.state != "stopping")
     buttons = [[*first[:2], acts], ["stop", "Stop", acts]]
     glyph, tone, more = "running", "", " You may go on writing."
-    if is_blocked(status) and status.in_flight == 0:
+    if view_of(status) == "waiting":
         glyph, tone, more = "clock", "wait", f" {visible(status.waiting_on, longest=200)}"
     state = {"paused": "is paused", "stopping": "stops"}.get(status.state, "runs on all rows")
     sentence = f" {', '.join(parts)}{failed}.{more}"

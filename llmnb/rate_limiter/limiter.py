@@ -289,8 +289,7 @@ class GlobalRateLimiter:
 
     def attend(self, run: Run) -> None:
         """Keep receiving a run's limits as long as it is under way."""
-        if self.url is not None:
-            self._runs.add(run)
+        self._runs.add(run)
 
     def follow(self, follower: Callable[[], None]) -> None:
         """Call back whenever other limits may hold, on any thread."""

@@ -209,7 +209,8 @@ class Link:
             arguments += limit.arguments(amount, self._round_trip)
         sent = time.monotonic()
         self.calls += 1
-        server, wait, *rest = await self._store.run(redis.LIMITS, keys, arguments, int)
+        least = 2 + 4 * len(limits)
+        server, wait, *rest = await self._store.run(redis.LIMITS, keys, arguments, int, least=least)
         now = time.monotonic()
         self._round_trip = 0.8 * self._round_trip + 0.2 * (now - sent)
         for position, limit in enumerate(limits):

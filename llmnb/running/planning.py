@@ -9,7 +9,6 @@ from typing import Any, Unpack
 
 from llmnb import settings
 from llmnb.adapters import prices, tokens
-from llmnb.decide.quality import chosen_length
 from llmnb.display import durations, money, numbers
 from llmnb.display.aligned import leader
 from llmnb.display.escape import summary, visible
@@ -24,6 +23,7 @@ from llmnb.running.asking import Asking, Duplicates
 from llmnb.running.preparer import Preparer
 from llmnb.running.start import limits_in, names_of
 from llmnb.store.project import ProjectStore, open_project
+from llmnb.targets.target import chosen_tokens
 
 UNLIMITED_ANSWER = 256
 """Tokens that are assumed for an answer where nothing limits it."""
@@ -239,7 +239,7 @@ def plan(
     store = open_project(options["project_name"], options["cache_dir"], share=options["share"])
     figures = _count(requests, preparer, store if options["use_cache"] else None)
     to_ask, prompt_tokens = figures["to_ask"], figures["prompt_tokens"]
-    longest = chosen_length(asking.params) or None
+    longest = chosen_tokens(asking.params)
     bound = to_ask * (longest or UNLIMITED_ANSWER)
     least = Usage(prompt=prompt_tokens, completion=to_ask)
     most = Usage(prompt=prompt_tokens, completion=bound)

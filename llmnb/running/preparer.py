@@ -7,6 +7,7 @@ belong to the caller (``metadata``); everything else is part of the body.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections import Counter
@@ -87,6 +88,9 @@ class Preparer:
         self.models = asking.models
         """The models of the call, in the order of fallback."""
 
+        self._key_owner: str | None = None
+        """The provider that the call's key is for: the one that is asked first."""
+
         self._extra = b""
         if asking.cache_vars:
             try:
@@ -134,12 +138,10 @@ class Preparer:
                 and model.partition("/")[0] != asking.api_provider
                 and not (asking.url and asking.api_provider is None)
             )
-            target = self._resolve(
-                model,
-                api_provider=None if is_elsewhere else asking.api_provider,
-                url=None if is_elsewhere else asking.url,
-                api_key=None if is_elsewhere else asking.api_key,
-                gen_type=asking.gen_type,
+            target = (
+                self._resolve(model, gen_type=asking.gen_type)
+                if is_elsewhere
+                else self._resolve_at_home(model, asking.api_provider)
             )
             return self._recipient(target, asking.params)
         if model.owner is not None:
@@ -162,6 +164,23 @@ class Preparer:
         if not asking.takes_several and "n" not in asking.params:
             params.pop("n", None)
         return self._recipient(target, params)
+
+    def _resolve_at_home(self, model: str | None, api_provider: str | None) -> HTTPTarget:
+        """Return the target of a model at the call's own address, and with its key.
+
+        Without an address the key is for one provider only: a bare name may mean another.
+        """
+        asking = self._asking
+        target = self._resolve(
+            model,
+            api_provider=api_provider,
+            url=asking.url,
+            api_key=asking.api_key,
+            key_owner=None if asking.url else self._key_owner,
+            gen_type=asking.gen_type,
+        )
+        self._key_owner = self._key_owner or target.row.name
+        return target
 
     def _recipient(self, target: HTTPTarget, params: Mapping[str, Any]) -> _Recipient:
         output = self._asking.output
@@ -270,16 +289,25 @@ class Preparer:
             names_other = bool(api_provider or (model and "/" in model and not asking.api_provider))
             same = not names_other or api_provider == asking.api_provider
             default = default if same else None
-            target = self._resolve(
-                model or (default.model if isinstance(default, Endpoint) else default),
-                api_provider=api_provider or (None if names_other else asking.api_provider),
+            model = model or (default.model if isinstance(default, Endpoint) else default)
+            api_provider = api_provider or (None if names_other else asking.api_provider)
+            if same and not (url or api_key):
+                if asking.api_key and self.models != (None,):
+                    with contextlib.suppress(LLMNBError):
+                        _ = self._default_recipients
+                    self._key_owner = self._key_owner or ""  # nobody's: no model was at home
+                target = self._resolve_at_home(model, api_provider)
+            else:
                 # A key or an address given for one provider never goes to another.
-                url=url or (asking.url if same else None),
-                api_key=api_key or (asking.api_key if same and not url else None),
-                gen_type=asking.gen_type,
-                is_url_from_data=url is not None,
-                trusted_url=asking.url if same else None,
-            )
+                target = self._resolve(
+                    model,
+                    api_provider=api_provider,
+                    url=url or (asking.url if same else None),
+                    api_key=api_key,
+                    gen_type=asking.gen_type,
+                    is_url_from_data=url is not None,
+                    trusted_url=asking.url if same else None,
+                )
         except LLMNBError as error:
             return error
         return (self._recipient(target, asking.params),)

@@ -111,6 +111,16 @@ def _check(kind: Any, schema: Schema) -> None:
         raise ConfigurationError(
             f"The dict given as schema is no JSON schema: {_fault(fault)}. Nothing was sent."
         )
+    if schema and not schema.keys() & kind.VALIDATORS.keys():
+        first = single_line(next(iter(schema)), 40)
+        meant = {"type": "object", "properties": {first: {"type": "string"}}}
+        how = f"Fields are written as {meant}, or as a TypedDict, a dataclass or a pydantic model."
+        if isinstance(schema.get("schema"), dict):  # as OpenAI's response_format has it
+            how = "Give what stands under its 'schema'."
+        raise ConfigurationError(
+            f"The dict given as schema says nothing of the answer: {first!r} is no keyword of JSON "
+            f"Schema that does. {how} Nothing was sent."
+        )
     for node in parts.every(schema):
         for name in ("$ref", "$dynamicRef", "$recursiveRef"):
             if name in node and parts.target(node[name], schema) is None:

@@ -391,7 +391,10 @@ _known_lock = threading.Lock()
 def of(project: ProjectPaths) -> Claims:
     """Return this process's one object for the claims of a project."""
     with _known_lock:
-        return _known.setdefault(project.claims, Claims(project))
+        claims = _known.get(project.claims)
+        if claims is None:
+            claims = _known[project.claims] = Claims(project)
+        return claims
 
 
 def _after_fork() -> None:

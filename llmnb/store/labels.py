@@ -244,7 +244,7 @@ class LabelStore:
         data = orjson.dumps({**line, "question": self.question}) + b"\n"
         path = self.project.labels
         try:
-            files.make_folder(self.project.root)
+            layout.make_root(self.project.root)
             files.make_folder(path.parent)
             with self._alone():
                 self._forget_what_was_cut()
@@ -280,7 +280,7 @@ class LabelStore:
 
     def _read(self, path: Path) -> None:
         try:
-            with files.open_to_read(path) as file:
+            with files.open_to_read(path, through_links=False) as file:
                 if file.read(len(self._head)) != self._head:
                     self._forget()  # somebody has put another file there
                 file.seek(self._read_to)
@@ -308,7 +308,7 @@ class LabelStore:
 
     def _is_torn(self, path: Path, at: int, line: bytes) -> bool:
         """Whether nobody is about to finish the last line."""
-        with self._alone(), files.open_to_read(path) as file:
+        with self._alone(), files.open_to_read(path, through_links=False) as file:
             file.seek(at)
             return file.read() == line
 

@@ -172,16 +172,10 @@ def project_named(root: Path, name: str) -> ProjectPaths:
 
 def make_root(root: Path) -> None:
     """Make the cache folder and the private folders of locks and spend logs."""
-    files.make_folder(root)
+    if not root.is_dir():  # the folder of all projects may be a link
+        files.make_folder(root)
     for name in (LOCKS, SPEND):
         files.make_folder(root / name)
-
-
-def make_project(paths: ProjectPaths) -> None:
-    """Make a project's folder with its mark, and whatever it stands in."""
-    make_root(paths.root)
-    files.make_folder(paths.folder)
-    write_mark(paths)
 
 
 def own_files(folder: Path) -> list[Path]:

@@ -183,10 +183,9 @@ class RunIndexWriter:
 
     def _opened(self) -> int:
         if not self._is_made:
-            layout.make_project(self._project)
+            files.make_folder(self._project.folder)
+            layout.write_mark(self._project)
             files.make_folder(self._path.parent)
-            if self._path.parent.is_symlink():
-                raise StoreError(f"{self._path.parent} is a link.")
             _make_room(self._path.parent)
             self._is_made = True
         elif not self._path.exists():

@@ -24,6 +24,8 @@ from llmnb.store import layout, projects, search
 from llmnb.store.entry import Entry
 from llmnb.store.layout import ProjectPaths
 from llmnb.store.project import ProjectStore
+from llmnb.user_code import warn
+from llmnb.wire import json_bytes
 
 FORMAT = "llmnb answers 1"
 _FIELDS = [name for name in Entry.__dataclass_fields__ if name != "reused_from"]
@@ -106,15 +108,21 @@ def _guarded(cell: Any) -> Any:
 def import_file(path: Path, cache_dir: Path, *, project: str | None = None) -> tuple[int, str]:
     """Read an export into a project; returns how many answers and the project's name.
 
+    Of a file that was cut off, as by a full disk, the whole lines are read, with a warning.
+
     Raises:
         UnreadableFile: If it is no export.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        data = path.read_bytes()
+        lines = data.splitlines()
         head = orjson.loads(lines[0])
         if head["format"] != FORMAT:
             raise KeyError
         name = project or str(head["project"])
+        if not data.endswith(b"\n") and not _is_json(lines[-1]):
+            warn(f"{path.name} ends in the middle of an answer: those before it are imported.")
+            del lines[-1]
         entries = [_entry(orjson.loads(line)) for line in lines[1:]]
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error.strerror}.") from None
@@ -149,8 +157,8 @@ def import_dataformer(
             if entry is None or not isinstance(response, dict):
                 skipped += 1
                 continue
-            answered = replace(entry, raw=orjson.dumps(response), created=time.time())
-            kept.setdefault(owner, []).append(answered)
+            raw = json_bytes.write(response, is_strict=False)
+            kept.setdefault(owner, []).append(replace(entry, raw=raw, created=time.time()))
     return sum(_keep(entries, name, cache_dir) for name, entries in kept.items()), skipped
 
 
@@ -168,8 +176,8 @@ def _answers(path: Path) -> Iterator[tuple[dict[str, Any] | None, Any]]:
     """Yield request and response of each line; the request is None where it cannot be read."""
     for line in path.read_bytes().splitlines():
         try:
-            parts = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            parts = json_bytes.read(line)
+        except json_bytes.NotJSON:
             parts = None
         # [{hash: id}, request, response(, metadata)], or the same without its first part.
         for request, response in pairwise(parts if isinstance(parts, list) else ()):
@@ -187,6 +195,14 @@ def _keep(entries: list[Entry], name: str, cache_dir: Path) -> int:
     if new:
         store.commit(new, is_bought=False)
     return len(new)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json_bytes.read(line)
+    except json_bytes.NotJSON:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

@@ -17,12 +17,12 @@ A choice that was made for the person is announced in one line.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 
 from llmnb import settings
 from llmnb.adapters import egress, prices
-from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel
+from llmnb.display.texts import near_names
+from llmnb.errors import ConfigurationError, LLMNBError, MissingKey, UnknownModel, UnknownProvider
 from llmnb.records import secret, secret_url
 from llmnb.targets.endpoint import check_texts, registered_model
 from llmnb.targets.target import HTTPTarget
@@ -98,8 +98,19 @@ def choose(
         _need_a_name(model)
         return ModelChoice(provider=head.lower(), model=rest)
     if slash and not providers_with_model(model):
-        provider(head)  # raises, with suggestions
+        _refuse_provider(head, model)
     return ModelChoice(provider=_only_provider(model), model=model)
+
+
+def _refuse_provider(name: str, model: str) -> None:
+    """Refuse a name that no provider has; a model's own name may have a slash, too."""
+    if near_names(name, catalog := load_catalog()):
+        provider(name)  # raises, with suggestions
+    raise UnknownProvider(
+        f"There is no provider {name[:60]!r}. One stands before the whole name of a model, such as "
+        f"together/{model[:80]}; a server of your own is llmnb.LLM(model=…, url=…) as the model. "
+        f"Known are: {', '.join(catalog)}. Nothing was sent."
+    )
 
 
 def names_provider(model: str) -> bool:
@@ -146,8 +157,8 @@ def _only_provider(model: str) -> str:
     known = [
         name for row in load_catalog().values() for name in row.known_models if "*" not in name
     ]
-    near = difflib.get_close_matches(model, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    meant = near_names(model, known)
+    hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
     raise UnknownModel(
         f"No provider is known to have a model {model!r}.{hint} "
         "Name it as provider/model, such as openai/gpt-4o-mini; "
@@ -199,6 +210,7 @@ def resolve(
     *,
     api_provider: str | None = None,
     api_key: str | None = None,
+    key_owner: str | None = None,
     url: str | None = None,
     is_url_from_data: bool = False,
     trusted_url: str | None = None,
@@ -212,6 +224,8 @@ def resolve(
         model: As for `choose`.
         api_provider: As for `choose`; with a `url` it may be left out.
         api_key: Key; else `set_key`, the environment, ``.env``, Colab's secrets.
+        key_owner: The provider that `api_key` was given for, so that another is not sent it; None:
+            whichever this is.
         url: A base (``https://host/v1``) or a full endpoint; else environment, else catalog. Where
             it belongs to no provider of the catalog and none is named, it is asked as OpenAI's
             protocol says, with the key given here or with none.
@@ -240,7 +254,7 @@ def resolve(
     egress.proxy_for(egress.destination(address))  # a proxy that cannot be asked is an error here
     if url and is_url_from_data and not _is_trusted(url, row, trusted_url):
         is_stranger = True
-    key = api_key = secret(api_key)
+    key = api_key = secret(api_key) if key_owner in (None, row.name) else None
     # A key found for a provider goes to that provider; to a stranger's address only one that
     # was given with it.
     if needs_key and not is_stranger:

@@ -38,6 +38,7 @@ from llmnb.wire.conversation import input_error, names_a_picture
 from llmnb.wire.dialect import Dialect, samples_in, tier_in
 from llmnb.wire.event_stream import EventAssembler
 from llmnb.wire.openai_embeddings import inputs_in, with_every_vector
+from llmnb.wire.untrusted import count_in
 
 _ASSUMED_ANSWER = 4096
 """Tokens that a budget assumes for an answer where nothing limits it."""
@@ -86,6 +87,7 @@ class HTTPTarget:
         self.endpoint = self.url if endpoint is None else endpoint
         self.dialect = dialect
         self.dialect_name = dialect.name
+        self.is_free = row.is_local
         self.limits = limits or Limits(even=row.even_pace)
         self.sent_headers = {"content-type": "application/json", **auth_headers(row, key)}
         self.guards_key = key is not None and not allow_http
@@ -93,11 +95,6 @@ class HTTPTarget:
         if account is None:
             account = hashlib.sha256((key or "").encode()).hexdigest()[:12]
         self.pool = f"{row.name}|{origin_of(url)}|{account}|{model}"
-
-    @property
-    def is_free(self) -> bool:
-        """Whether it runs on the person's own machine and costs nothing."""
-        return self.row.is_local
 
     def call(
         self,
@@ -251,9 +248,7 @@ class HTTPTarget:
 
     def charge(self, call: Call) -> Estimate:
         """Return the tokens that the limit counts before the answer is known, and their parts."""
-        asked = chosen_length(call.body)
-        prompt = tokens.fast_estimate(call.body)
-        answer = asked if isinstance(asked, int) else 0
+        prompt, answer = tokens.fast_estimate(call.body), chosen_tokens(call.body) or 0
         # OpenAI counts the larger of the two before it answers; others what is really used.
         counted = max(prompt, answer) if self.row.charge == "estimate" else prompt + answer
         return Estimate(counted, prompt, answer)
@@ -291,8 +286,7 @@ class HTTPTarget:
         """Return the dollars that a request costs at most, as far as known; None when unknown."""
         if self.is_free:
             return 0.0
-        asked = chosen_length(call.body) or call.body.get("max_tokens")
-        answer = asked if isinstance(asked, int) and asked else _ASSUMED_ANSWER
+        answer = chosen_tokens(call.body) or count_in(call.body, "max_tokens") or _ASSUMED_ANSWER
         # Every token is at least one byte, so the bytes bound the prompt from above.
         usage = Usage(
             prompt=len(call.wire),
@@ -324,6 +318,16 @@ def _with_own_thoughts(
         for turn, without in zip(turns, bare, strict=True)
     ]
     return {**request, "messages": own}, {**request, "messages": bare}
+
+
+def chosen_tokens(body: Mapping[str, Any]) -> int | None:
+    """Return `chosen_length` where it is a number of tokens, above 0.
+
+    Example:
+        >>> chosen_tokens({"max_tokens": 9}), chosen_tokens({"max_tokens": -1})
+        (9, None)
+    """
+    return count_in({"length": chosen_length(body)}, "length") or None
 
 
 def model_ids(body: bytes, provider: str) -> list[str]:

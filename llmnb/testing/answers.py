@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import orjson
+
 from llmnb.errors import ConfigurationError
+from llmnb.testing.documents import asked_schema, document
 from llmnb.testing.faults import Bend
 from llmnb.testing.request import (
     CHARACTERS_PER_TOKEN,
@@ -116,6 +119,8 @@ class WholeAnswer:
 def default_reply(request: SimulatedRequest, prompt: str) -> str:
     """Return a short sentence that depends on the seed and the prompt only.
 
+    To a request with a JSON schema it is a document that fits, in OpenAI's chat completions.
+
     Example:
         >>> request = SimulatedRequest(
         ...     endpoint="text", body={}, model="sim", prompt="Hi", identity="Hi"
@@ -123,11 +128,18 @@ def default_reply(request: SimulatedRequest, prompt: str) -> str:
         >>> default_reply(request, "Hi") == default_reply(request, "Hi")
         True
     """
-    return _sentence(request.seed, request.digest, 0)
+    return _own_answer(request, 0, 0)
 
 
-def _sentence(seed: int, digest: int, sample: int) -> str:
-    bits = mix(digest ^ mix(seed ^ (sample << 32)))
+def _own_answer(request: SimulatedRequest, position: int, sample: int) -> str:
+    """Return a sentence, or a document that fits the schema that the request has."""
+    bits = mix(request.digest + position ^ mix(request.seed ^ (sample << 32)))
+    if (schema := asked_schema(request.body)) is None:
+        return _sentence(bits)
+    return orjson.dumps(document(schema, bits, _sentence)).decode()
+
+
+def _sentence(bits: int) -> str:
     # Six bits choose one of 64 words.
     sentence = [_VOCABULARY[bits >> shift & 63] for shift in (0, 6, 12, 18, 24)]
     length = 5 if bits >> 30 & 1 else 3
@@ -193,7 +205,7 @@ def make_answer(
     for position, prompt in enumerate(prompts):
         for sample in range(each):
             if replier is None:
-                message: Message = _sentence(request.seed, request.digest + position, sample)
+                message: Message = _own_answer(request, position, sample)
             else:
                 message = replier(request, prompt)
             choices.append(_choice(request, message))

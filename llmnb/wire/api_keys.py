@@ -151,7 +151,10 @@ def without_key(reply: bytes, secret: str | None) -> bytes:
     """
     if secret is None or len(secret) < _SHORTEST_IN_ANSWER:
         return reply
-    return reply.replace(secret.encode("utf-8", "replace"), HIDDEN.encode())
+    spelled = secret.encode("utf-8", "replace")
+    for spelling in {spelled, spelled.replace(b"/", b"\\/")}:  # as some servers write a slash
+        reply = reply.replace(spelling, HIDDEN.encode())
+    return reply
 
 
 def _mask_bytes(text: bytes, secret: str) -> bytes:

@@ -259,6 +259,14 @@ class BatchFormat:
         raise NotImplementedError
 
 
+def _bytes(part: Any) -> bytes:
+    """Return a part of a line as JSON; nothing where no reader of JSON would take it."""
+    try:
+        return json_bytes.write(part, is_strict=False)
+    except json_bytes.NotJSON:
+        return b""
+
+
 def _id_in(fields: Mapping[str, Any], raw: bytes) -> str:
     if not (name := text_in(fields, "id")):
         raise BadReply("The provider's word on the batch has no id.", raw=raw)
@@ -345,15 +353,15 @@ class OpenAIBatches(BatchFormat):
 
     def _result(self, name: str, line: Mapping[str, Any]) -> Result | None:
         response = dict_in(line, "response")
-        if isinstance(response.get("body"), dict):
+        if (body := response.get("body")) is not None:
             status = count_in(response, "status_code") or 200
-            return Result(name=name, status=status, body=orjson.dumps(response["body"]))
+            return Result(name=name, status=status, body=_bytes(body))
         code = dict_in(line, "error").get("code")
         if code == "batch_expired":
             return Result(name=name, kind="expired")
         if code == "batch_cancelled":
             return Result(name=name, kind="withdrawn")
-        return Result(name=name, status=400, body=orjson.dumps({"error": line.get("error")}))
+        return Result(name=name, status=400, body=_bytes({"error": line.get("error")}))
 
 
 class AnthropicBatches(BatchFormat):
@@ -401,7 +409,7 @@ class AnthropicBatches(BatchFormat):
             return None
         kind = result.get("type")
         if kind == "succeeded":
-            return Result(name=name, body=orjson.dumps(result.get("message")))
+            return Result(name=name, body=_bytes(result.get("message")))
         if kind == "expired":
             return Result(name=name, kind="expired")
         if kind == "canceled":
@@ -409,8 +417,7 @@ class AnthropicBatches(BatchFormat):
         error = dict_in(result, "error")
         error = dict_in(error, "error") if "error" in error else error
         status = STATUS_OF_CODE.get(str(error.get("type")), 500)
-        body = orjson.dumps({"type": "error", "error": error})
-        return Result(name=name, status=status, body=body)
+        return Result(name=name, status=status, body=_bytes({"type": "error", "error": error}))
 
 
 FORMATS: Mapping[str, BatchFormat] = {

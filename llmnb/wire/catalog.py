@@ -6,7 +6,6 @@ The table is `catalog.toml`; its head says how a provider is added.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import re
 import tomllib
@@ -17,6 +16,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from llmnb.display.texts import near_names
 from llmnb.errors import ConfigurationError, UnknownProvider
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -121,8 +121,8 @@ def provider(name: str) -> Provider:
     wanted = name.strip().lower()
     if wanted in catalog:
         return catalog[wanted]
-    near = difflib.get_close_matches(wanted, catalog, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    meant = near_names(wanted, catalog)
+    hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
     raise UnknownProvider(
         f"There is no provider {name[:60]!r}. {hint}Known are: {', '.join(catalog)}."
     )

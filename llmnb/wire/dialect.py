@@ -16,6 +16,7 @@ from llmnb.records import Reply
 from llmnb.wire import json_bytes
 from llmnb.wire.classify import error_inside, problem_of, safe_text
 from llmnb.wire.event_stream import EventAssembler, is_stream, without_done
+from llmnb.wire.untrusted import count_in, dict_in
 from llmnb.wire.usage import tier
 
 
@@ -137,10 +138,8 @@ def samples_in(body: Mapping[str, Any]) -> int:
         >>> samples_in({"n": 3}), samples_in({"generationConfig": {"candidateCount": 2}})
         (3, 2)
     """
-    asked = body.get("n")
-    if asked is None and isinstance(config := body.get("generationConfig"), Mapping):
-        asked = config.get("candidateCount")
-    return asked if type(asked) is int and asked > 0 else 1
+    asked = count_in(body, "n") or count_in(dict_in(body, "generationConfig"), "candidateCount")
+    return asked or 1
 
 
 def tier_in(body: Mapping[str, Any]) -> str | None:

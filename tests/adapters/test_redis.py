@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -54,6 +55,26 @@ async def test_a_server_that_never_answers_is_abandoned_within_a_second():
 
     assert "hush" not in str(caught.value)
     assert f"127.0.0.1:{port}" in str(caught.value)
+
+
+@pytest.mark.parametrize("greeting", [b"+OK", b":7", b"*0", b"%1\r\n$5\r\nproto\r\n:3"])
+async def test_what_only_talks_like_a_redis_is_lost(greeting):
+    """
+    Whatever it says to the client's greeting, and where it says too little to the script.
+    """
+
+    async def talk(reader, writer):
+        while data := await reader.read(65536):
+            is_greeting = b"HELLO" in data
+            writer.write((greeting if is_greeting else b"*1\r\n:5") + b"\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        store = SharedStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(LimiterError, match=r"not the script|no answer in time"):
+            await store.run(LIMITS, ["x", "x:m", "x:t"], ["1"], int, least=6)
+        await store.close()
 
 
 async def test_a_closed_port_is_lost_at_once():

@@ -136,6 +136,40 @@ def test_results_that_nobody_can_read_are_fetched_again(start, sim, monkeypatch)
     assert not pages
 
 
+@pytest.mark.parametrize("provider", ["openai"], indirect=True)
+def test_results_that_come_short_are_fetched_again(start, sim, monkeypatch):
+    """A file cut off in its last answer, as it is served for a moment, loses nothing paid for."""
+    cuts = [60, 60]
+    get = service.Service._get
+
+    async def instead(self, path, query=""):
+        raw = await get(self, path, query)
+        if not (path.endswith("/content") and cuts):
+            return raw
+        return dataclasses.replace(raw, body=raw.body[: -cuts.pop()])
+
+    monkeypatch.setattr(service.Service, "_get", instead)
+    assert texts(start("a", "b")) == ["> a", "> b"]
+    assert sizes(sim) == [2]
+
+
+def test_a_list_of_batches_that_never_ends_is_left(start, sim, monkeypatch, provider):
+    """A list whose every page has the same last batch and a next page is read twice at most."""
+    pages = []
+    page = b'{"data": [{"id": "other"}], "has_more": true}'
+    get = service.Service._get
+
+    async def instead(self, path, query=""):
+        raw = await get(self, path, query)
+        pages.append(query)
+        return dataclasses.replace(raw, body=page) if "limit=" in query else raw
+
+    monkeypatch.setattr(service.Service, "_get", instead)
+    sim.batches.script.create_errors = [500]
+    assert texts(start("a")) == ["> a"]
+    assert sum("limit=" in query for query in pages) == 2
+
+
 def test_a_fault_of_our_own_is_raised(start, sim, monkeypatch):
     """What no provider is to blame for is not taken for a batch that nobody waits for."""
 

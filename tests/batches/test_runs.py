@@ -47,6 +47,8 @@ def test_a_batch_after_a_live_run_submits_nothing(start, asking, sim):
     run = start("a")
     assert texts(run) == ["> a"]
     assert run.run_id == ""
+    with pytest.raises(ConfigurationError, match="Make its call again"):
+        llmnb.attach(run.run_id)
     assert not sim.batches.batches
     assert run.status().counts.num_cached == 1
 

@@ -18,7 +18,7 @@ from llmnb import bridge
 from llmnb.batches import attaching, records, service
 from llmnb.batches.poller import pollers
 from llmnb.batches.start import start_batch
-from llmnb.errors import ConfigurationError
+from llmnb.errors import ConfigurationError, StoreError
 
 _SUBMIT = """
 import os, sys, llmnb
@@ -45,6 +45,16 @@ def forget_pollers():
         known.clear()
 
     bridge.call(clear())
+
+
+def left_at_the_provider(start, sim, *prompts):
+    sim.batches.script.polls = 10**9
+    run = start(*prompts)
+    until_polled(sim, run)
+    run.stop()
+    run.wait(30)
+    forget_pollers()
+    return run
 
 
 def until_polled(sim, run):
@@ -202,12 +212,7 @@ def test_two_runs_of_a_process_share_a_batch(start, sim):
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_process_that_died_while_it_submitted(start, sim, moment):
     """Whether the batch was made or not, attaching ends with exactly one."""
-    sim.batches.script.polls = 10**9
-    run = start("a", "b")
-    until_polled(sim, run)
-    run.stop()
-    run.wait(30)
-    forget_pollers()
+    run = left_at_the_provider(start, sim, "a", "b")
     folder = records.root(Path(os.environ["LLMNB_CACHE_DIR"])) / run.run_id
     part = records.part_named(folder.parent, f"{run.run_id}/0")
     part.save(state="submitting", batch=None)
@@ -252,14 +257,26 @@ def test_no_key_is_written_down_and_no_prompt_stays(start, sim, cache, monkeypat
         assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(("front", "query"), [("", "?api_key={}"), ("me:{}@", "")])
+def test_no_secret_of_an_address_is_written_down(
+    start, sim, cache, monkeypatch, provider, front, query
+):
+    """Neither a key in its query nor a password; it is attached to by the address of today."""
+    hidden = "pw-very-secret-1234567890"
+    address = sim.base_url.replace("//", f"//{front.format(hidden)}") + query.format(hidden)
+    monkeypatch.setenv(f"{provider.upper()}_BASE_URL", address)
+    run = start("a")
+    run.result(30)
+    for path in (cache / records.FOLDER).rglob("*.json"):
+        assert hidden not in path.read_text()
+    if not front:
+        forget_pollers()
+        assert texts(run) == texts(llmnb.attach(run.run_id)) == ["> a"]
+
+
 def test_a_strangers_batch_is_not_taken_for_ours_twice(start, sim, cache):
     """A batch of as many requests that bears other ids is set aside; then the run is asked."""
-    sim.batches.script.polls = 10**9
-    run = start("a")
-    until_polled(sim, run)
-    run.stop()
-    run.wait(30)
-    forget_pollers()
+    run = left_at_the_provider(start, sim, "a")
     part = records.part_named(cache / records.FOLDER, f"{run.run_id}/0")
     [batch] = sim.batches.batches.values()
     batch.requests = [("somebody-else", *batch.requests[0][1:])]
@@ -295,12 +312,7 @@ def test_a_finished_run_can_be_forgotten(start, sim):
 @pytest.mark.parametrize("days", [1, 40])
 def test_a_batch_that_the_provider_does_not_know(start, sim, cache, days):
     """A young one may be another account's, so it stays; an old one is gone and asked anew."""
-    sim.batches.script.polls = 10**9
-    run = start("a")
-    until_polled(sim, run)
-    run.stop()
-    run.wait(30)
-    forget_pollers()
+    run = left_at_the_provider(start, sim, "a")
     part = records.part_named(cache / records.FOLDER, f"{run.run_id}/0")
     part.save(since=part.standing.since - days * 86400)
     sim.batches.batches.clear()
@@ -313,6 +325,32 @@ def test_a_batch_that_the_provider_does_not_know(start, sim, cache, days):
         attaching.forget(run.run_id, even_if_open=True)
         forget_pollers()
     assert texts(start("a")) == ["> a"]
+
+
+def test_damaged_requests_do_not_cost_their_answers(start, sim, cache):
+    """The rows say as well what was asked: an answer is kept though its request is gone."""
+    run = left_at_the_provider(start, sim, "a", "b")
+    requests = cache / records.FOLDER / run.run_id / "part-0000.jsonl"
+    requests.write_bytes(requests.read_bytes()[:40])
+    sim.batches.script.polls = 0
+    assert texts(llmnb.attach(run.run_id)) == ["> a", "> b"]
+    assert [outcome.source for outcome in start("a", "b").result(30)] == ["cached", "cached"]
+
+
+@pytest.mark.parametrize("name", ["part-0000.json", "rows.jsonl"])
+@pytest.mark.parametrize("content", [b"", b'{"state": "subm', b"[1]"])
+def test_a_damaged_record_is_reported_and_harms_no_other(start, sim, cache, name, content, caplog):
+    """Other runs go on and are listed, who attaches is told, and what may be paid for again."""
+    run = left_at_the_provider(start, sim, "a", "b")
+    (cache / records.FOLDER / run.run_id / name).write_bytes(content)
+    sim.batches.script.polls = 0
+    assert texts(start("c")) == ["> c"]
+    assert f"{name} of batch run {run.run_id} cannot be read" in caplog.text
+    assert "paid for, again" in caplog.text
+    assert {note.run_id for note in llmnb.runs()} > {run.run_id}
+    with pytest.raises(StoreError, match=f"{name} of batch run"):
+        llmnb.attach(run.run_id)
+    attaching.forget(run.run_id, even_if_open=True)
 
 
 def test_runs_lists_without_asking_anybody(start, sim, cache):

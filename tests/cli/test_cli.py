@@ -374,6 +374,49 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+IMPATIENT = """
+import signal, sys
+from llmnb import progress
+from llmnb.cli import main
+from llmnb.frames.csv_tables import CSVSink
+
+progress.PATIENCE_SECONDS = 0.0
+where, calls = sys.argv.pop(1), []
+
+def interrupted(self, *given):
+    calls.append(given)
+    for _ in range(3 if len(calls) == 1 else 0):
+        signal.raise_signal(signal.SIGINT)
+    return original(self, *given)
+
+original = getattr(CSVSink, where)
+setattr(CSVSink, where, interrupted)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("where", ["write", "close"])
+def test_ctrl_c_that_leaves_no_file_says_how_to_get_it(sim, table, tmp_path, where):
+    """
+    The third, or one while the file is closed: the same command again writes it for nothing.
+    """
+    out = tmp_path / "out.csv"
+    command = [sys.executable, "-c", IMPATIENT, where, "run", str(table), "--prompt", "text"]
+    command += ["--model", "openai/m", "--out", str(out)]
+    with started(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        _, said = child.communicate(timeout=60)
+
+    assert child.returncode == 130, said
+    assert [file.name for file in tmp_path.iterdir()] == [table.name]
+    last = said.splitlines()[-1]
+    assert str(out) in last
+    assert "same command again" in last
+
+    assert run(table, "--prompt", "text", "--out", out) == 0
+    assert all(row["response"] for row in read(out))
+    assert not duplicates(sim.ledger, of="finished")
+
+
 def test_ctrl_c_between_two_rows_leaves_each_answer_in_its_row(sim, table, tmp_path):
     """
     Also where outcomes wait to be written: none is lost, and none moves up.

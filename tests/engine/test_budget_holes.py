@@ -23,14 +23,14 @@ def serving(usage):
     return ScriptServer([reply(orjson.dumps({**body, "usage": usage}), "connection: close")])
 
 
-def run(server, budget):
+def run(server, budget, max_tokens=1000):
     """Ask forty questions, one at a time."""
     asking = Asking(
         model="gpt-4o-mini",
         api_provider="openai",
         api_key="k",
         url=server.base_url,
-        params={"max_tokens": 1000},
+        params={"max_tokens": max_tokens},
     )
     made = start(QUESTIONS, asking, budget_usd=budget, max_concurrent_requests=1)
     return made.result(60)
@@ -58,6 +58,18 @@ def test_an_unknown_count_is_settled_at_its_reservation(usage):
 
         assert len(server.requests) == 2
         assert [outcome.usd for outcome in outcomes if outcome.error is None] == [None, None]
+
+
+@pytest.mark.parametrize("length", [-1, -(10**9), 10**400, 1e300, "many"])
+def test_a_length_that_is_no_number_of_tokens_lowers_no_reservation(length):
+    """
+    What a request may cost is then what one costs that says no length.
+    """
+    with serving(None) as server:
+        outcomes = run(server, 4.1 * TWO, length)
+
+        assert len(server.requests) == 2
+        assert {type(outcome.error).__name__ for outcome in outcomes[2:]} == {"BudgetExceeded"}
 
 
 def test_a_missing_count_is_taken_from_the_total():

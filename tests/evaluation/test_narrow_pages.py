@@ -20,6 +20,22 @@ OVERFLOW = """() => [...document.querySelectorAll("main, main *")]
 """What is cut, or stands out further than the half of a dot at the end of its axis."""
 
 
+PARTED = """() => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), parted = [];
+  while (texts.nextNode()) {
+    for (const found of texts.currentNode.data.matchAll(/[0-9] %/g)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, found.index);
+      range.setEnd(texts.currentNode, found.index + 3);
+      const pieces = [...range.getClientRects()].filter((piece) => piece.width);
+      if (new Set(pieces.map((piece) => piece.top)).size > 1) parted.push(texts.currentNode.data);
+    }
+  }
+  return parted;
+}"""
+"""Figures whose percent sign stands on the next line."""
+
+
 def cards() -> list[str]:
     """Return cards with names of all lengths."""
     llmnb.register_accessor("llm")
@@ -59,3 +75,14 @@ def test_no_figure_is_cut(browser, width):
     page.set_content(f"<!doctype html><style>body {{ margin: 0 }}</style>{pieces}")
     assert page.locator("main").count() == 5
     assert page.evaluate(OVERFLOW) == []
+
+
+def test_no_figure_is_parted_from_its_percent_sign(browser):
+    """
+    In a page of any width from 260 pixels: where a sign is parted, it is over 20 of them.
+    """
+    page = browser.new_page()
+    page.set_content("<!doctype html>" + "".join(f"<main>{card}</main>" for card in cards()))
+    for width in range(260, 520, 4):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(PARTED) == [], width

@@ -43,6 +43,21 @@ def test_answers_are_aligned_by_position_whatever_the_index(sim, name):
         assert answers.index.names == frame.index.names
 
 
+def test_a_column_with_a_brace_in_its_name_is_offered_nowhere_and_told_how_to_be_named(sim):
+    """
+    Two braces are one, so no prompt can name it, but as its only text.
+    """
+    frame = pd.DataFrame({"{c}": TEXTS, "d": TEXTS})
+
+    assert frame.llm.generate("{c}").tolist() == ["> a", "> b", "> c"]
+    with pytest.raises(errors.UnknownField, match="has to be renamed before"):
+        frame.llm.generate("Say {{{c}}}")
+    with pytest.warns(UserWarning, match=r"there is: \{d\}\.") as warned:
+        frame.llm.generate("Say {{c}}")
+    assert len(warned) == 1
+    assert "{{c}}" not in frame.llm._repr_html_()
+
+
 @pytest.mark.parametrize("dtype", ["object", "string", "str", "category"])
 def test_texts_of_every_dtype_are_read(sim, dtype):
     """

@@ -195,3 +195,11 @@ def test_structured_answers_are_compared_by_value():
 
     assert comparison.answers["agreement"].tolist() == [1.0]
     assert comparison.answers["x"][0] == {"a": 1, "b": 2}
+
+
+def test_one_model_in_the_place_of_several_is_told_the_keyword():
+    """
+    It is another keyword than that of the other verbs.
+    """
+    with pytest.raises(errors.UnknownOption, match="takes models=, one or several"):
+        pd.DataFrame({"text": ["a"]}).llm.compare(["A {text}", "B {text}"], model="sim/any")

@@ -21,7 +21,7 @@ import llmnb
 from llmnb import errors
 from llmnb.frames import dask_watching, dask_worker
 from llmnb.rate_limiter import GLOBAL_LIMITER
-from llmnb.testing import SimulatedProvider
+from llmnb.testing import SimulatedProvider, forbid_real_requests
 
 EMBEDDING = {"model": "openai/text-embedding-3-small", "params": {"dimensions": 4}}
 
@@ -270,6 +270,48 @@ def test_an_error_is_raised_where_it_is_wished(sim, ddf):
         ddf.llm.generate("fail {n}", on_error="raise").compute()
 
     assert len(caught.value.partial) in (2, 3)
+
+
+def test_a_preview_raises_where_it_is_wished(sim, ddf):
+    """
+    As that of pandas does.
+    """
+    with pytest.raises(errors.RowsFailed):
+        ddf.llm.preview("fail {n}", n=2, on_error="raise")
+
+
+@pytest.mark.filterwarnings("ignore:Requests to models.example travel over plain http")
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda one, **options: one.llm.generate("{t}", **options).compute(),
+        lambda one, **options: one.llm.preview("{t}", n=1, **options),
+        lambda one, **options: one.llm.embed("t", **EMBEDDING, **options).compute(),
+    ],
+    ids=["generate", "preview", "embed"],
+)
+def test_a_key_goes_over_plain_http_where_the_client_allows_it(sim, ddf, monkeypatch, ask):
+    """
+    Every verb takes the client's word along, though a worker's own settings allow nothing: what
+    keeps the request back here is that tests send none to real hosts.
+    """
+
+    def on_a_worker(graph, keys, **_options):
+        llmnb.configure(allow_http=None)
+        try:
+            return dask.get(graph, keys)
+        finally:
+            llmnb.configure(allow_http=True)
+
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://models.example/v1")
+    llmnb.configure(allow_http=True)
+    with (
+        forbid_real_requests(),
+        dask.config.set(scheduler=on_a_worker),
+        pytest.raises(errors.LLMNBError) as caught,
+    ):
+        ask(ddf, on_error="raise")
+    assert "RealRequestForbidden" in str(caught.value)
 
 
 def test_a_plan_adds_the_partitions_up_and_sends_nothing(sim, ddf):

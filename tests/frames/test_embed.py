@@ -10,7 +10,7 @@ import pytest
 from embedding import Asked, right
 
 import llmnb
-from llmnb import SparseEmbeddingModel
+from llmnb import SparseEmbeddingModel, progress
 from llmnb.errors import ConfigurationError, InputError, RowsFailed, UnknownField
 from llmnb.testing import SimulatedProvider
 from llmnb.wire.openai_embeddings import numbers
@@ -29,6 +29,27 @@ def sim(monkeypatch, asked):
         monkeypatch.setenv("OPENAI_BASE_URL", sim.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         yield sim
+
+
+@pytest.fixture
+def reported():
+    """Have a display report how every run ends, as a notebook's card does; return which it was."""
+    kinds = []
+
+    class Display:
+        def __init__(self, run):
+            self.run = run
+
+        def draw(self, status):
+            pass
+
+        def end(self, status):
+            kinds.append(type(self.run).__name__)
+            self.run.about.is_reported = True
+
+    progress.use_display(Display)
+    yield kinds
+    progress.use_display(None)
 
 
 @pytest.fixture
@@ -124,6 +145,16 @@ def test_rows_that_fail_are_missing_with_a_single_warning(sim):
     with pytest.raises(RowsFailed) as raised:
         frame.llm.embed("text", on_error="raise", **SMALL)
     assert same(raised.value.partial[2], "b")
+
+
+def test_no_warning_repeats_what_a_display_has_reported(sim, reported):
+    """
+    As of rows that were asked: a notebook's receipt names the texts that failed.
+    """
+    frame = pd.DataFrame({"text": ["a", "fail", "b"]})
+
+    assert frame.llm.embed("text", **{**SMALL, "progress": True}).isna().sum() == 1
+    assert reported == ["EmbeddingRun"]
 
 
 def test_what_is_too_long_is_cut_with_a_single_warning(sim):

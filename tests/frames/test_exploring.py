@@ -19,6 +19,7 @@ from llmnb.errors import ConfigurationError, InputError
 from llmnb.frames import exploring
 from llmnb.frames.row_sources import WHOLE
 from llmnb.notebook import explorer_view as view
+from llmnb.notebook.explorer_row import OpenRow
 from llmnb.records import Outcome
 from llmnb.store import clearing, layout
 from llmnb.store.project import open_project
@@ -173,6 +174,27 @@ def test_a_column_of_a_frame_is_read_without_a_run():
         ex.filter(mood="happy")
 
 
+def test_a_row_whose_longest_text_is_missing_shows_another():
+    """
+    The next longest, which a search finds; where there is none, that it is empty.
+    """
+    frame = pd.DataFrame(
+        {
+            "body": ["a much longer text", float("nan"), None, ""],
+            "title": ["title", "instead", None, None],
+            "number": [1, 2, 3, 4],
+            "mood": ["kind", "un", "kind", "un"],
+        }
+    )
+    ex = frame.llm.explore("mood")
+
+    asked = ["a much longer text", "instead", "{body} is empty", "{body} is empty"]
+    assert [ex.row(position)["prompt"] for position in range(4)] == asked
+    assert "instead" in str(ex)
+    ex.search("instead")
+    assert ex.positions.tolist() == [1]
+
+
 def test_a_details_frame_names_its_own_columns(sim, frame):
     """
     `df.llm.explore()` of it needs no column; errors, models and prices stand in their rows.
@@ -209,6 +231,43 @@ def test_a_series_is_read_by_itself():
     ex.filter(answer="un")
     assert ex.positions.tolist() == [2]
     assert ex.row(0)["prompt"] == ""
+
+
+def test_rows_are_about_texts_that_begin_far_below():
+    """
+    A table may begin with rows that have none.
+    """
+    texts = [None] * 150 + ["the first text"]
+    frame = pd.DataFrame({"text": texts, "mood": "kind"})
+
+    ex = frame.llm.explore("mood")
+
+    assert ex.row(150)["prompt"] == "the first text"
+    ex.search("first text")
+    assert ex.positions.tolist() == [150]
+
+
+@pytest.mark.parametrize(
+    ("answers", "truth"),
+    [
+        ([3.0, None, 2.0], [3, 1, 1]),
+        (["Caf\u0065\u0301", None, "tea"], ["caf\u00e9", "tea", "café"]),
+        ([["a", 1], None, ["b"]], [["a", 1], ["a"], ["a"]]),
+    ],
+    ids=["numbers", "accents", "lists"],
+)
+def test_an_answer_is_right_where_a_score_counts_it_as_right(answers, truth):
+    """
+    Whole numbers that a missing one has made floats, letters with their accents behind them, lists.
+    """
+    frame = pd.DataFrame({"said": answers})
+    ex = frame.llm.explore("said", truth=truth)
+
+    wrong = frame.llm.score("said", truth, kind="label").wrong.index.tolist()
+    ex.filter(Truth="wrong")
+    assert ex.positions.tolist() == sorted(wrong) == [1, 2]
+    opened = OpenRow(ex, 0).as_json()["parts"]
+    assert next("right" in row for part in opened for row in part.get("rows", ()))
 
 
 def test_truth_tells_right_from_wrong():

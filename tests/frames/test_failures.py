@@ -33,6 +33,14 @@ def test_failed_rows_are_missing_with_a_single_warning(sim, frame):
     assert one.filename == __file__
 
 
+def test_after_a_call_that_read_no_kept_answer_the_warning_says_to_read_them(sim, frame):
+    """
+    The same call again would buy the others once more.
+    """
+    with pytest.warns(UserWarning, match="run it again without use_cache=False to ask only"):
+        frame.llm.generate("text", use_cache=False)
+
+
 def test_a_run_names_rows_by_their_position_in_the_table(sim, frame):
     """
     Rows that ask nothing are counted, in the run, its display and whatever asks again.
@@ -111,6 +119,18 @@ def test_what_a_provider_writes_does_nothing_to_the_terminal(monkeypatch):
     assert "\x1b" not in said
     assert "\u202e" not in said
     assert r"\x1b[2J" in said
+
+
+def test_where_every_row_failed_no_others_are_kept():
+    """
+    The warning speaks of the others only where there are some.
+    """
+    with SimulatedProvider(faults=lambda request: 400 if "bad" in request.prompt else None) as sim:
+        model = LLM(url=sim.base_url, api_key="k", model="m")
+        for texts, has_others in ((["bad"], False), (["bad", "good"], True)):
+            with pytest.warns(UserWarning, match=r"rows failed(?s:.)*un it again") as caught:
+                pd.DataFrame({"text": texts}).llm.generate("text", model=model)
+            assert ("The others are kept" in str(caught[0].message)) is has_others
 
 
 def test_a_refused_account_is_reported_once(frame):

@@ -327,6 +327,37 @@ def test_a_mistyped_keyword_is_answered_with_the_nearest(frame):
         frame.llm.start("my text", max_request_per_minute=5)
 
 
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("into", "It has: model, "),  # another verb's
+        ("details", "It has: model, "),
+        ("json", "It has: model, "),
+        ("rate_limit", "Did you mean max_requests_per_minute?"),
+        ("mdoel", "Did you mean model?"),
+        ("temp", "Did you mean temperature?"),
+        ("cache", "Did you mean use_cache?"),
+        ("system_prompt", "Did you mean system?"),
+        ("max_completion_tokens", "Did you mean max_tokens?"),
+        ("concurrency", "Did you mean max_concurrent_requests?"),
+        ("max_rpm", "Did you mean max_requests_per_minute?"),
+        ("max_workers", "Did you mean max_concurrent_requests?"),
+        ("max_attention", "It has: model, "),
+        ("max_retries", "Did you mean max_attempts?"),
+        ("timeout", "Did you mean time_limit?"),
+    ],
+)
+def test_a_hint_is_near_or_there_is_none(frame, typed, hint):
+    """
+    A name that only has letters in common is not suggested; the list of all is, each once.
+    """
+    with pytest.raises(errors.UnknownOption, match=f"no keyword '{typed}'") as caught:
+        frame.llm.preview("my text", **{typed: 5})
+
+    assert hint in str(caught.value)
+    assert str(caught.value).count(" params,") <= 1
+
+
 async def test_agenerate_awaits_on_the_callers_loop(sim, frame):
     """
     The loop goes on meanwhile.

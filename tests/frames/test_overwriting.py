@@ -7,8 +7,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from llmnb import LLM
 from llmnb.errors import InputError
 from llmnb.frames import overwriting
+from llmnb.testing import SimulatedProvider
 
 VERDICT = {
     "type": "object",
@@ -67,6 +69,62 @@ def test_a_cell_runs_again_also_with_another_prompt(sim, frame):
     assert sorted(df.attrs["llmnb"]["columns"]) == ["new", "new_error"]
 
 
+LIBRARIES = pytest.mark.parametrize("library", [pd, pl])
+
+
+def properties(*names):
+    """A schema of texts."""
+    return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+
+
+@LIBRARIES
+def test_errors_of_earlier_answers_do_not_stand_beside_new_ones(sim, library):
+    """
+    They go with the answers that they belong to; the next call's own stand in their place.
+    """
+    table = library.DataFrame({"text": ["a", "fail"]})
+    df = table.llm.generate("Say {text}", into="said", on_error="column")
+    assert "400" in list(df["said_error"])[1]
+
+    with pytest.warns(UserWarning, match="1 of 2 rows"):
+        df = df.llm.generate("Shout {text}", into="said")
+
+    assert list(df.columns) == ["text", "said"]
+    df = df.llm.generate("Ask {text}", into="said", on_error="column")
+    assert list(df.columns) == ["text", "said", "said_error"]
+
+
+@LIBRARIES
+def test_fields_of_an_earlier_schema_go_when_others_are_asked_for(library):
+    """
+    Where the two have one in common. Of two schemas without, both are kept.
+    """
+    table = library.DataFrame({"text": ["a"]})
+    with SimulatedProvider(reply=lambda _: '{"name": "n", "town": "t", "age": "9"}') as sim:
+        model = LLM(model="m", url=sim.base_url)
+        df = table.llm.extract("text", properties("name", "town"), into="of", model=model)
+        df = df.llm.extract("text", properties("name", "street"), into="of", model=model)
+        assert list(df.columns) == ["text", "of_name", "of_street"]
+        df = df.llm.extract("text", properties("age"), into="of", model=model)
+
+    assert list(df.columns) == ["text", "of_name", "of_street", "of_age"]
+
+
+@LIBRARIES
+def test_only_columns_of_a_call_of_that_name_go(sim, library):
+    """
+    Not those of another call, though their names are alike, and not the person's own.
+    """
+    table = library.DataFrame({"text": ["a"], "said_note": ["mine"]})
+    df = table.llm.generate("Say {text}", into="said", on_error="column")
+    df = df.llm.generate("Why {text}", into="said_why").llm.generate("{text}?", into="said_error")
+
+    df = df.llm.generate("Shout {text}", into="said")
+
+    assert list(df.columns) == ["text", "said_note", "said", "said_error", "said_why"]
+    assert list(df["said_error"]) == ["> a?"]
+
+
 def test_two_runs_into_the_same_frame_know_each_others_columns(sim, frame):
     """
     The names of both are kept.
@@ -99,9 +157,11 @@ def test_signed_frames_can_be_written_to_parquet(sim, tmp_path):
     df = pd.DataFrame({"text": ["a"]}).llm.generate("Say {text}", into="said")
     df.to_parquet(path)
 
-    again = pd.read_parquet(path).llm.generate("Shout {text}", into="said")
-
-    assert again["said"].tolist() == ["> Shout a"]
+    df = pd.read_parquet(path)
+    df.attrs["llmnb"]["columns"] = list(df.attrs["llmnb"]["columns"])  # as it was written once
+    for read in (pd.read_parquet(path), df):
+        again = read.llm.generate("Shout {text}", into="said")
+        assert again["said"].tolist() == ["> Shout a"]
 
 
 def test_vectors_and_similarities_replace_nothing_either(sim, asked):

@@ -58,7 +58,8 @@ def test_the_first_rows_are_those_that_ask_something():
     """
     As a preview wants them.
     """
-    first = questions([None, "a", "b", "c"]).first(2)
+    asked = questions([None, "a", "b", "c"])
+    first = asked.about(asked.positions[:2])
 
     assert [said(request) for request in first] == ["a", "b"]
     assert first.row_of(1) == 2

@@ -36,6 +36,13 @@ class AsDataclass:
     mood: str
 
 
+class Thread(pydantic.BaseModel):
+    stars: int = pydantic.Field(ge=1, le=5)
+    title: str
+    answer: Thread | None
+    tags: list[str]
+
+
 class AsTypedDict(TypedDict):
     stars: int
     mood: str
@@ -351,3 +358,20 @@ def test_code_of_the_callers_that_fails_costs_its_own_row():
             answers = pd.Series(["a", "b"]).llm.generate(schema=Inverse, model=model)
 
     assert answers["is_one"].tolist() == [pd.NA, 1.0]
+
+
+def test_the_simulated_provider_s_own_answers_fit_what_is_asked_for():
+    """
+    So labels, fields and scores are tried without a key and without a function that replies; a
+    schema that holds itself ends.
+    """
+    frame = pd.DataFrame({"text": [f"text {number}" for number in range(30)]})
+
+    moods = frame.llm.classify("text", ["kind", "unkind"], model="sim/any")
+    threads = frame.llm.extract("text", Thread, model="sim/any")
+    scores = frame.llm.judge("politeness", "text", model="sim/any")
+
+    assert set(moods) == {"kind", "unkind"}
+    assert set(threads["stars"]) == {1, 2, 3, 4, 5}
+    assert threads["title"].notna().all()
+    assert scores["score"].between(1, 5).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from llmnb.adapters.file_lock import locked
 from llmnb.errors import ConfigurationError, StoreError, UnreadableFile
 from llmnb.generation import process_api_requests_from_file, process_api_requests_from_file_sync
 from llmnb.generation.lines import RequestLines
+from llmnb.generation.results import Pump, ResultsFile
 from llmnb.testing import SimulatedProvider, faults
 
 
@@ -329,6 +331,29 @@ def test_embeddings_and_texts_are_asked_at_their_endpoints(sim, tmp_path):
 
 def text_of(path):
     return read(path)[0][1]["choices"][0]["text"]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_results_that_do_not_fit_promise_only_what_is_so(tmp_path, is_kept):
+    """
+    Where the project has no room either, nobody is told that its answers are kept.
+    """
+    lost = StoreError("Answers cannot be saved.")
+
+    class Full:
+        project, error = "p", None if is_kept else lost
+
+        def outcomes(self, on_wait):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def stop(self):
+            pass
+
+    with ResultsFile(tmp_path / "out.jsonl") as results, pytest.raises(StoreError) as caught:
+        Pump(Full(), results).join()
+
+    assert ("is kept in project 'p'" in str(caught.value)) is is_kept
+    assert (lost.message in str(caught.value)) is not is_kept
 
 
 def test_a_file_that_is_gone_is_reported_as_such(tmp_path):

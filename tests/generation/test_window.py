@@ -17,6 +17,8 @@ from llmnb.generation.window import Fitter
 from llmnb.testing import SimulatedProvider
 
 LONG = "one two three four five six seven eight nine ten " * 2_000
+HOLDS_ITSELF: list[object] = []
+HOLDS_ITSELF.append(HOLDS_ITSELF)
 SHORT = {"model": "gpt-4-0613", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -122,6 +124,7 @@ def test_embeddings_keep_no_room_for_an_answer():
         {"model": "gpt-4-0613", "prompt": [[1, 2, 3] * 9000]},
         {"model": ["gpt-4-0613"], "prompt": LONG, "api_provider": 7},
         {"model": "gpt-4-0613", "messages": [{"content": LONG}], "max_tokens": "many"},
+        {"model": "gpt-4-0613", "messages": HOLDS_ITSELF},
         {},
     ],
 )

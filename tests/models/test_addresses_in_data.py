@@ -99,6 +99,28 @@ def test_a_url_of_the_call_does_not_lend_its_key_to_another(stranger):
     assert SECRET not in str(stranger.requests)
 
 
+@pytest.mark.parametrize(
+    "asking",
+    [
+        Asking(model="gpt-4o-mini", api_key="given"),
+        Asking(model="openai/gpt-4o-mini", api_key="given"),
+        Asking(model=["gpt-4o-mini", "claude-haiku-4-5"], api_key="given"),
+        Asking(api_provider="openai", api_key="given"),
+    ],
+)
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "anthropic/claude-haiku-4-5", "groq/m"])
+def test_a_key_of_the_call_goes_to_its_own_provider_only(stranger, asking, model):
+    """A model that a request names, by whichever name, is asked with a key of its provider's."""
+    preparer = Preparer(asking)
+    target = preparer({**ASKED, "model": model}, 0).call.target
+    assert "given" not in " ".join(target.sent_headers.values()) or target.provider == "openai"
+    assert "given" in " ".join(
+        preparer({**ASKED, "model": "gpt-4o"}, 0).call.target.sent_headers.values()
+    )
+    for other in preparer.defaults[1:]:
+        assert "given" not in " ".join(other.sent_headers.values())
+
+
 @pytest.mark.parametrize("field", ["url", "api_key"])
 def test_a_line_with_an_address_or_a_key_is_an_error_row_of_llmnb_run(
     stranger, tmp_path, capsys, field

@@ -113,13 +113,13 @@ def test_a_traceback_with_its_variables_shows_no_key(door):
 def test_a_key_of_the_environment_is_hidden_too(monkeypatch):
     """A key that was looked up is as hidden as a given key."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    settings.set_key("groq", SECRET)
+    settings.keep_key("groq", SECRET)
     try:
         assert repr(settings.find_key("openai", ["OPENAI_API_KEY"])) == "***"
         assert SECRET not in repr(settings._keys)
         assert SECRET not in repr(dict(resolve("openai/m").sent_headers))
     finally:
-        settings.set_key("groq", None)
+        settings.keep_key("groq", None)
 
 
 @pytest.mark.parametrize("length", [8, 12, 20, len(SECRET)])

@@ -300,3 +300,32 @@ def test_what_only_litellm_needs_never_becomes_a_part_of_the_request():
     assert dict(endpoint.params) == {"top_p": 1}
     assert endpoint.owner.fields["aws_region_name"] == "eu"
     assert "S3CRET" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("there", "keys"),
+    [
+        ({}, ["k1", "k1", None, None, None]),
+        ({"api_base": "https://gateway.example/v1"}, ["k1", "k1", "k1", None, None]),
+    ],
+)
+def test_a_key_beside_the_model_list_goes_to_its_own_provider_or_address(there, keys):
+    """
+    That of the first entry, or the address beside it; never to another provider or address.
+    """
+    models = [
+        {"model": "openai/gpt-4o"},
+        {"model": "openai/gpt-4o-mini"},
+        {"model": "groq/llama-3"},
+        {"model": "azure/x", "api_base": "https://x.openai.azure.example"},
+        {"model": "m", "custom_llm_provider": "bedrock"},
+    ]
+    entries = [
+        {"model_name": f"m{number}", "litellm_params": model} for number, model in enumerate(models)
+    ]
+    fallbacks = [{"m0": ["m1", "m2", "m3", "m4"]}]
+    config = read({"model_list": entries, "fallbacks": fallbacks, "api_key": "k1", **there})
+
+    assert [endpoint.api_key for endpoint in config.endpoints] == keys
+    via_litellm = config.endpoints[-1].owner
+    assert "k1" not in str(vars(via_litellm) if hasattr(via_litellm, "__dict__") else via_litellm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import llmnb
 from llmnb import errors, settings
 from llmnb.targets.resolve import choose, endpoint_url, resolve
 from llmnb.wire.catalog import load_catalog, provider
@@ -96,6 +97,36 @@ def test_a_missing_key_is_a_single_error_that_lists_how_to_give_it():
 
     for hint in ("OPENAI_API_KEY", ".env", "set_key", "api_key=", "local/smollm2"):
         assert hint in str(caught.value)
+
+
+def test_a_models_name_with_a_slash_is_no_mistyped_provider():
+    """
+    Its provider stands before it, or it has an address; of a mistyped one the nearest is named.
+    """
+    with pytest.raises(errors.UnknownProvider, match="together/meta-llama/Llama-3-8b;") as caught:
+        choose("meta-llama/Llama-3-8b")
+    assert "url=" in str(caught.value)
+    with pytest.raises(errors.UnknownProvider, match="Did you mean openai") as caught:
+        choose("openia/gpt-4o-mini")
+    assert "together/" not in str(caught.value)
+
+
+def test_a_key_is_kept_for_a_provider_that_there_is():
+    """
+    A mistyped name is an error with the nearest, which shows no key that stands in its place.
+    """
+    for typed in ("openia", "OPENAI_API_KEY"):
+        with pytest.raises(errors.UnknownProvider, match="Did you mean openai"):
+            llmnb.set_key(typed, "sk-secret-1234567890")
+    with pytest.raises(errors.UnknownProvider) as caught:
+        llmnb.set_key("0123456789abcdef0123456789abcdef", "openai")
+    assert "0123456789" not in str(caught.value)
+
+    llmnb.set_key(" OpenAI ", "sk-secret-1234567890")
+    assert resolve("openai/gpt-4o-mini")._key == "sk-secret-1234567890"
+    llmnb.set_key("openai", None)
+    with pytest.raises(errors.MissingKey):
+        resolve("openai/gpt-4o-mini")
 
 
 def test_an_address_may_be_a_base_or_an_endpoint():

@@ -87,10 +87,23 @@ def test_a_run_that_sends_nothing_is_waiting(text, view, tone):
     """
     With nothing in flight the title says so; being refused is washed, a limit that holds is not.
     """
-    found = shown(snapshot(in_flight=0, waiting_on=text))
+    found = shown(snapshot(in_flight=0, waiting_on=text, idle_seconds=5.0))
 
     assert found["view"] == view
     assert found["because"]["tone"] == tone
+
+
+def test_a_run_that_keeps_to_a_limit_is_not_waiting_between_two_requests():
+    """
+    The card does not turn back and forth with every request: its speed and its title stay.
+    """
+    text = "Waiting on sim’s limit of 200 requests/min, as given."
+
+    found = shown(snapshot(in_flight=0, waiting_on=text, idle_seconds=0.3))
+
+    assert found["title"] == "Running"
+    assert found["hero"]["speed"][0] == "304"
+    assert sentence(found) == text
 
 
 def test_the_time_left_of_a_pause_is_stressed():
@@ -104,12 +117,14 @@ def test_the_time_left_of_a_pause_is_stressed():
 
 def test_waiting_and_paused_say_for_how_long():
     """
-    Seconds since the state began.
+    Seconds since the latest request, or since the state began.
     """
-    waiting = snapshot(in_flight=0, waiting_on="Waiting on openai: 5 server errors in a row.")
+    waiting = snapshot(
+        in_flight=0, waiting_on="Waiting on openai: 5 server errors in a row.", idle_seconds=4.6
+    )
     paused = snapshot(state="paused", waiting_on="Waiting on you.")
 
-    assert shown(waiting, since=NOW - 4.6)["hero"]["left"] == ["nothing sent for ", "4 s"]
+    assert shown(waiting)["hero"]["left"] == ["nothing sent for ", "4 s"]
     assert shown(paused, since=NOW - 48)["hero"]["left"] == ["paused for 48 s"]
     assert shown(paused)["buttons"]["first"] == "resume"
 

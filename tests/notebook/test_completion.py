@@ -64,6 +64,29 @@ def test_what_can_stand_there_is_offered_and_nothing_else(tab, cell, offered):
 
 
 @pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("%llm_config rp", "option"),
+        ("%%llm\nSay {revi", "variable"),
+        ("%%llm --df reviews\nSay {te", "column"),
+        ("reviews.llm.generate('Say {te", "column"),
+        ("reviews.llm.generate('Say', mo", "param"),
+        ("llmnb.confi", "attribute"),
+    ],
+)
+def test_a_list_says_what_it_offers(shell, cell, kind):
+    """
+    JupyterLab shows it beside each name; where nothing is said it shows "<unknown>".
+    """
+    shell.names.update(llmnb=llmnb, reviews=pd.DataFrame({"text": ["a"]}))
+
+    with provisionalcompleter():
+        found = list(shell.ip.Completer.completions(cell, len(cell)))
+
+    assert found[0].type == kind
+
+
+@pytest.mark.parametrize(
     "call", ["llmnb.AsyncLLM('openai', max_tokens=5, ma", "llmnb.configure(ma"]
 )
 def test_keywords_are_completed(tab, call):

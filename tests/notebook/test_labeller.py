@@ -12,7 +12,7 @@ from markup import PAYLOADS, Census
 from widget_page import WidgetPage
 
 import llmnb
-from llmnb.notebook import request_surface
+from llmnb.notebook import surface
 from llmnb.notebook.labeller import LabellerWidget
 from llmnb.store import layout
 from llmnb.store.labels import LabelStore
@@ -110,6 +110,17 @@ def test_the_model_is_told_of_once_the_person_has_spoken(open_page):
     page.do("give", label=1)
     assert page.line.endswith("you say unkind, the model kind.")
     assert page.view["last"]["agree"] == ["", "1", " of 2 agrees"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "press"),
+    [(["kind"], "Press 1."), (["kind", "unkind"], "Press 1 or 2."), (LABELS, "Press 1 to 3.")],
+)
+def test_the_keys_are_named_as_one_says_them(open_page, labels, press):
+    """
+    Of two keys the line says "or".
+    """
+    assert open_page(labels=labels, column="verdict").line.startswith(press)
 
 
 def test_a_model_without_an_answer_says_why(open_page):
@@ -360,9 +371,7 @@ def test_a_card_shown_anew_closes_the_one_before(open_page, monkeypatch):
     Running the cell again leaves one card of the question; the old one shows what it came to.
     """
     shown = []
-    monkeypatch.setattr(
-        request_surface, "CardOutput", lambda card: shown.append(card.static()) or Output()
-    )
+    monkeypatch.setattr(surface, "CardOutput", lambda card: shown.append(card.static()) or Output())
 
     class Output:
         finished = None

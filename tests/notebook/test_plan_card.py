@@ -16,6 +16,11 @@ from llmnb.running.asking import Asking
 from llmnb.running.planning import Plan
 from llmnb.running.start import start
 
+CUT = """hero => [...hero.querySelectorAll("*")]
+  .filter((one) => one.clientWidth && one.scrollWidth > one.clientWidth + 1)
+  .map((one) => one.textContent)"""
+"""Texts in a part of a card that are longer than their place."""
+
 
 def plan(**changes: Any) -> Plan:
     """Return the plan of the drawings: 2,067 of 2,412 rows to send."""
@@ -486,3 +491,24 @@ def test_the_buttons_are_used_by_keyboard(browser):
     assert click.begun == [None]
     assert shown.get_by_role("region", name="Plan for project tickets").count() == 1
     assert "Started" in shown.get_by_role("status").inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [760, 640, 360])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"budget_usd": 2.0},
+        {"usd_low": None, "usd_high": None},
+        {"usd_low": None, "usd_high": None, "budget_usd": None},
+        {"usd_low": None, "usd_high": None, "budget_usd": None, "max_requests_per_minute": None},
+    ],
+)
+def test_no_figure_and_no_note_beside_one_is_cut(browser, changes, width):
+    """
+    What stands beside rows, time and money is read in full, at every width.
+    """
+    shown = browser.show(PlanCard(plan(**changes), print), name="plan", width=width)
+
+    assert shown.locator(".hero").evaluate(CUT) == []

@@ -324,6 +324,14 @@ def test_a_stopped_run_says_how_to_go_on():
     assert "retry_failed" not in told
 
 
+def test_a_run_that_read_no_kept_answer_says_how_only_the_rest_is_asked():
+    """
+    With use_cache=False the same call would ask, and buy, every row again.
+    """
+    without = "Run the cell again without use_cache=False: only the 998 rows not sent and"
+    assert without in words_of(Entry(status=dataclasses.replace(stopped(), uses_cache=False)))
+
+
 def test_a_refused_key_is_asked_for():
     """
     The next step is the magic that takes a key.
@@ -546,3 +554,18 @@ def test_rows_are_counted_in_words():
     one = clean(rows=1, reused=0)
 
     assert counted(1, "row") in receipt.text([Entry(status=one)])
+
+
+@pytest.mark.browser
+def test_a_cause_stands_in_one_line_where_there_is_room(browser):
+    """
+    However long the example beside it is.
+    """
+    example = "a long sentence about what happened " * 5
+    causes = tuple(dataclasses.replace(cause, example=example) for cause in CAUSES)
+    page = browser.new_page(viewport={"width": 900, "height": 600})
+    page.set_content(html_of(dataclasses.replace(stopped(), causes=causes), code=RETRY))
+
+    lines = "cell => { const all = document.createRange(); all.selectNodeContents(cell);"
+    lines += " return all.getClientRects().length }"
+    assert page.get_by_role("cell", name="refused by the model").evaluate(lines) == 1

@@ -24,6 +24,15 @@ MISTAKES = {
     "a wrong value": ('df.llm.generate("{text}", max_tokens="many")', "whole number"),
     "an unknown limit": ('df.llm.generate("{text}", max_requests_per_minute="x")', "5 per second"),
     "a bad schema": ('df.llm.generate("{text}", schema={"type": "x"})', "no JSON schema"),
+    "fields as a schema": (
+        'df.llm.generate("{text}", schema={"mood": "string"})',
+        "{'type': 'object', 'properties': {'mood': {'type': 'string'}}}",
+    ),
+    "a format as a schema": (
+        'df.llm.generate("{text}", schema={"name": "x", "schema": {"type": "integer"}})',
+        "under its 'schema'",
+    ),
+    "a table to explore": ("llmnb.explore(df)", "df.llm.explore(column)"),
     "a column of its own": ('df.llm.generate("{text}", into="stars")', "overwrite=True"),
     "several columns": ('df.llm.generate("{text}", into=["a", "b"])', "one column"),
     "a key in the call": ('df.llm.generate("{text}", api_key="k")', "llmnb.LLM(model=…, api_key="),

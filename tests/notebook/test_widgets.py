@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import ipywidgets
 import pandas as pd
@@ -37,6 +39,32 @@ def end(sim):
     for thread in threading.enumerate():
         if thread.name == "llmnb-dashboard":
             thread.join(60)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda frame: frame.llm.label("mood", ["kind", "unkind"]),
+        lambda frame: frame.llm.workbench("Say {text}", model="sim/any"),
+        lambda frame: frame.llm.explore("text"),
+    ],
+    ids=["label", "workbench", "explore"],
+)
+def test_a_closed_card_is_held_by_nobody(make):
+    """
+    What it showed lives on, and may be shown and closed a hundred times.
+    """
+    shown = make(pd.DataFrame({"text": ["so good", "too late"]}))
+    shown.widget().close()
+    closed = weakref.ref(shown._widget)
+    shown.widget().close()  # another one
+    shown._widget = None
+
+    for thread in threading.enumerate():
+        if thread.name in ("llmnb-jobs", "llmnb-explorer", "llmnb-workbench"):
+            thread.join(60)
+    gc.collect()
+    assert closed() is None
 
 
 @pytest.fixture
@@ -184,7 +212,7 @@ def page(asked, provider):
     del options["progress"]
     with new_shell(has_kernel=True) as shell:
         shell.run("%load_ext llmnb")
-        shell.names.update(df=frame, prompt=prompt, options=options)
+        shell.names.update(df=frame, prompt=prompt, options=options, llmnb=llmnb)
         yield shell
         end(provider)
 
@@ -193,12 +221,17 @@ def cards(shown):
     return [data for data in shown if CARD in data]
 
 
+OF_LISTS = "llmnb.AsyncLLM(model='openai/m').start([{'prompt': 'a'}, {'prompt': 'b'}]"
+"""A run that is started of a list of requests."""
+
+
 @pytest.mark.parametrize("last", ["", "\nrun"])
-def test_a_cell_that_starts_a_run_shows_its_card(page, provider, last):
+@pytest.mark.parametrize("start", ["df.llm.start(prompt, **options", OF_LISTS])
+def test_a_cell_that_starts_a_run_shows_its_card(page, provider, start, last):
     """
     Once, whether or not the cell ends with the run; a later cell shows it once more.
     """
-    cell = page.run(f"run = df.llm.start(prompt, **options){last}")
+    cell = page.run(f"run = {start}){last}")
     later = page.run("run")
 
     assert len(cards(cell.shown)) == 1
@@ -206,11 +239,12 @@ def test_a_cell_that_starts_a_run_shows_its_card(page, provider, last):
     assert not cell.value_shown
 
 
-def test_a_cell_that_starts_a_run_without_progress_shows_nothing(page, provider):
+@pytest.mark.parametrize("start", ["df.llm.start(prompt, **options", OF_LISTS])
+def test_a_cell_that_starts_a_run_without_progress_shows_nothing(page, provider, start):
     """
     `progress=False` leaves the page to whoever builds it.
     """
-    assert page.run("run = df.llm.start(prompt, progress=False, **options)").shown == []
+    assert page.run(f"run = {start}, progress=False)").shown == []
 
 
 def test_a_plan_that_begins_its_run_shows_that_once(page, provider):

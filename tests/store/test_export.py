@@ -130,3 +130,32 @@ def test_a_project_of_the_other_kind_of_question_is_exported_too(root, tmp_path)
 
     (row,) = rows(tmp_path / "out.csv")
     assert (row["question"], row["answer"]) == ("Hi", "(not readable)")
+
+
+def test_of_an_export_that_was_cut_off_the_whole_answers_are_read(root, tmp_path):
+    """
+    As a full disk leaves it; who imports it is told.
+    """
+    path = tmp_path / "out.jsonl"
+    transfer.export_project(filled(root, entry(1), entry(2)), path)
+    path.write_bytes(path.read_bytes()[:-9])
+
+    with pytest.warns(UserWarning, match="ends in the middle of an answer"):
+        assert transfer.import_file(path, tmp_path / "other") == (1, "p")
+
+
+@pytest.mark.parametrize("odd", ["[" * 300 + "]" * 300, f'[NaN, {2**70}, "\\ud83d"]'])
+def test_an_odd_answer_of_dataformers_does_not_keep_the_others_out(root, tmp_path, odd):
+    """
+    Deep nesting, and numbers of more than 64 bits.
+    """
+    folder = tmp_path / "dataformer"
+    folder.mkdir()
+    lines = [f'[{{"prompt":"{name}"}},{{"x":{odd}}}]' for name in "ab"]
+    (folder / "request_1.jsonl").write_text("\n".join([*lines, '[{"prompt":"c"},{"x":1}]']))
+    numbers = iter((1, 2, 3))
+
+    def resolve(request):
+        return entry(next(numbers), raw=b"")
+
+    assert transfer.import_dataformer(folder, root, resolve=resolve) == (3, 0)

@@ -312,6 +312,30 @@ def test_no_label_is_no_number(store):
 # ------------------------------------------------------------------------ other processes
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_a_planted_link_leads_to_is_neither_written_nor_changed(project, tmp_path, is_folder):
+    """
+    A cache folder may come with somebody's repository: its logs of labels and of money, too.
+    """
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    victim = elsewhere / "mine"
+    victim.write_text("mine\n")
+    victim.chmod(0o644)
+    for log in (project.labels, project.spend):
+        folder = log.parent
+        (folder.parent if is_folder else folder).mkdir(parents=True, exist_ok=True)
+        (folder if is_folder else log).symlink_to(elsewhere if is_folder else victim)
+
+    with pytest.raises(StoreError):
+        LabelStore(project, "mood").give("k", "kind")
+    with pytest.raises(OSError, match="link"):
+        layout.make_root(project.root) if is_folder else files.append_private(project.spend, b"\n")
+    assert [path.name for path in elsewhere.iterdir()] == [victim.name]
+    assert victim.read_text() == "mine\n"
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o644
+
+
 def test_a_killed_process_loses_at_most_the_label_being_typed(project):
     """
     Every label whose giving has returned is there after ``kill -9``, and at most one more.

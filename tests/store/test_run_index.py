@@ -357,7 +357,7 @@ def test_where_it_cannot_be_written_the_answers_are_saved_all_the_same(root, cap
     An index is never a reason to stop buying; that it is lost is told once.
     """
     index, store = begun(root)
-    layout.make_project(store.paths)
+    store.paths.folder.mkdir(parents=True)
     store.paths.runs.write_text("a stranger's file")
 
     add(index, answered(0))

@@ -70,6 +70,7 @@ STAYS: Mapping[str, str] = {
     "llmnb.generation.parallel._levels": "set while runs are under way",
     "llmnb.frames.dask_watching._displays": "by the question's own id",
     "llmnb.frames.dask_worker._runs": "by the question's own id",
+    "llmnb.frames.overwriting._frames": "by object, weakly",
     "llmnb.targets.custom._serials": "by object, weakly",
     "llmnb.targets.endpoint._owners": "by object, weakly",
     "llmnb.notebook.cache_manager._open": "by object, weakly",

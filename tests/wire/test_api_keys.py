@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmnb import errors
-from llmnb.wire.api_keys import auth_headers, check_key, mask
+from llmnb.wire.api_keys import auth_headers, check_key, mask, without_key
 from llmnb.wire.catalog import load_catalog, provider
 
 
@@ -108,3 +108,12 @@ def test_a_stand_in_for_a_key_garbles_no_text():
     """
     assert mask("extra exits", "x") == "extra exits"
     assert mask("extra exits", "") == "extra exits"
+
+
+def test_a_key_with_a_slash_is_hidden_however_the_server_writes_it():
+    """
+    Some servers write a slash in JSON with a backslash before it.
+    """
+    key = "azure/0123456789+abcdef/x="
+    for written in (key, key.replace("/", "\\/")):
+        assert without_key(b'{"a":"%b"}' % written.encode(), key) == b'{"a":"***"}'

@@ -80,6 +80,21 @@ def test_damaged_results_are_read_as_far_as_they_go(dialect):
                 assert isinstance(case.name, str)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [b"[" * 300 + b"]" * 300, b"[" * 1020 + b"]" * 1020, b'[NaN, 1e999, %d, "\\ud83d"]' % 2**70],
+)
+def test_an_odd_result_does_not_cost_the_others(odd):
+    """Deep nesting and numbers beyond 64 bits in one answer leave the answers beside it whole."""
+    rows = [
+        b'{"custom_id":"a-0","response":{"status_code":200,"body":{"x":%b}}}' % odd,
+        b'{"custom_id":"b-1","result":{"type":"succeeded","message":{"x":%b}}}' % odd,
+        b'{"custom_id":"c-2","response":{"body":{"id":1}},"result":{"type":"succeeded"}}',
+    ]
+    for dialect in DIALECTS:
+        assert [case.name for case in dialect.results(b"\n".join(rows))][-1] == "c-2"
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("raw", [b"", b"<html>", b"[1]", b"{}", b'{"id": 7}', b'{"id": ""}'])
 def test_a_standing_that_cannot_be_read(dialect, raw):
