@@ -471,6 +471,7 @@ SHOWN_AT = {
     "time_limit": RUNS,
     "duplicates": ("AsyncLLM", "frames", "generation"),
     "mode": ("AsyncLLM", "frames"),
+    "use_cache": RUNS,  # named only where somebody has given it
     "details": ("frames",),
     "files_root": ("frames",),
     "fetch_files": ("frames",),
