@@ -102,19 +102,26 @@ def call_name(run_id: str, into: Hashable) -> str:
     return f"{run_id} {noted(into)}" if run_id else ""
 
 
-def outdated(written: Mapping[str, str], names: Iterable[Hashable], call: str) -> set[str]:
+def outdated(
+    written: Mapping[str, str], present: Iterable[Hashable], names: Iterable[Hashable], call: str
+) -> set[str]:
     """Return the columns of earlier calls of the same ``into=`` that a call leaves without theirs.
 
     Args:
-        written: The calls that wrote the columns of a table, by the columns' names.
+        written: The calls that wrote columns, by the columns' names.
+        present: The table's columns: whoever has renamed, dropped or doubled one has made others.
         names: The columns that are written now.
         call: The call that writes them.
 
     Example:
-        >>> written = {"mood": "1 mood", "mood_error": "1 mood", "kind": "2 kind"}
-        >>> outdated(written, ["mood"], "3 mood"), outdated(written, ["mood_error"], "3 mood_error")
-        ({'mood_error'}, set())
+        >>> written, columns = {"mood": "1 mood", "mood_error": "1 mood"}, ["mood", "mood_error"]
+        >>> outdated(written, columns, ["mood"], "2 mood")
+        {'mood_error'}
+        >>> outdated(written, columns, ["mood_error"], "2 mood_error")
+        set()
     """
+    count = Counter(map(noted, present))
+    written = {name: known for name, known in written.items() if count[name] == 1}
     renewed = set(map(noted, names))
     into = call.partition(" ")[2]
     calls = {written.get(name, "") for name in renewed}

@@ -113,8 +113,9 @@ class PandasSource(TableSource):
         if into is not None and isinstance(self.table, pd.DataFrame):
             labels = {_label(self.table, name): column for name, column in columns.items()}
             call = overwriting.call_name(self._run_id, into)
-            old = overwriting.outdated(_calls(self.table), labels, call)
-            kept = [overwriting.noted(label) not in old for label in self.table.columns]
+            present = self.table.columns
+            old = overwriting.outdated(_calls(self.table), present, labels, call)
+            kept = [overwriting.noted(label) not in old for label in present]
             frame = (self.table.loc[:, kept] if old else self.table).copy()
             for label, column in labels.items():
                 frame[label] = self._series(column, frame.index, label).array

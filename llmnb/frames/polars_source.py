@@ -106,7 +106,7 @@ class PolarsSource(TableSource):
             overwriting.remember(columns)
             call = overwriting.call_name(self._run_id, into)
             calls = overwriting.calls_of(frame)
-            old = overwriting.outdated(calls, columns, call)
+            old = overwriting.outdated(calls, frame.columns, columns, call)
             filled = frame.drop(old).with_columns(series)
             overwriting.remember_calls(filled, {**calls, **dict.fromkeys(map(str, columns), call)})
             return filled

@@ -125,6 +125,42 @@ def test_only_columns_of_a_call_of_that_name_go(sim, library):
     assert list(df["said_error"]) == ["> a?"]
 
 
+def test_errors_of_renamed_answers_stay(sim):
+    """
+    They belong to the column of the other name now.
+    """
+    answers = pd.DataFrame({"text": ["a"]}).llm.generate("{text}", into="said", on_error="column")
+    renamed = answers.rename(columns={"said": "first"})
+    taken = pl.DataFrame({"text": ["a"]}).llm.generate("{text}", into="said", on_error="column")
+    taken.columns = ["text", "first", "said_error"]
+
+    for df in (renamed, taken):
+        df = df.llm.generate("Shout {text}", into="said")
+        assert list(df.columns) == ["text", "first", "said_error", "said"]
+
+
+def test_answers_come_after_a_column_was_dropped_in_place(sim):
+    """
+    What is gone already need not go again.
+    """
+    df = pl.DataFrame({"text": ["a"]}).llm.generate("{text}", into="said", on_error="column")
+    df.drop_in_place("said_error")
+
+    assert df.llm.generate("Shout {text}", into="said").columns == ["text", "said"]
+
+
+def test_of_two_columns_of_one_name_none_goes(sim):
+    """
+    One of them is the person's own, and nobody can say which.
+    """
+    df = pd.DataFrame({"text": ["a"]}).llm.generate("{text}", into="said", on_error="column")
+    df.insert(0, "said_error", ["mine"], allow_duplicates=True)
+
+    df = df.llm.generate("Shout {text}", into="said")
+
+    assert list(df.columns) == ["said_error", "text", "said", "said_error"]
+
+
 def test_two_runs_into_the_same_frame_know_each_others_columns(sim, frame):
     """
     The names of both are kept.
