@@ -223,15 +223,20 @@ def _is_same_account(
 
     A key without an address is for the provider of the first model alone.
     """
-    if any(model.get(key) for key in (*ADDRESS, "api_key", "custom_llm_provider")):
+    if any(model.get(key) and model[key] != first.get(key) for key in ADDRESS):
         return False
-    return any(map(shared.get, ADDRESS)) or _owner_of(model) == _owner_of(first)
+    whole = {**shared, **model}
+    names_other = model.get("api_key") or model.get("custom_llm_provider")
+    is_there = not names_other and any(map(whole.get, ADDRESS))
+    return is_there or _owner_of(whole) == _owner_of(first)
 
 
 def _owner_of(model: Mapping[str, Any]) -> tuple[str, str]:
     """Return the provider that a model's name means; through LiteLLM, LiteLLM's name of it, too."""
     provider_name, name = provider_and_model(
-        str(model["model"]), provider_name=_text(model.get("custom_llm_provider"))
+        str(model["model"]),
+        provider_name=_text(model.get("custom_llm_provider")),
+        has_url=any(map(model.get, ADDRESS)),
     )
     return provider_name, name.partition("/")[0] if provider_name == _VIA_LITELLM else ""
 

@@ -329,3 +329,50 @@ def test_a_key_beside_the_model_list_goes_to_its_own_provider_or_address(there, 
     assert [endpoint.api_key for endpoint in config.endpoints] == keys
     via_litellm = config.endpoints[-1].owner
     assert "k1" not in str(vars(via_litellm) if hasattr(via_litellm, "__dict__") else via_litellm)
+
+
+@pytest.mark.parametrize(
+    ("there", "entries", "asked"),
+    [
+        (
+            {"api_base": "https://gateway.example/v1"},
+            [{"model": "openai/a", "api_key": "k2"}, {"model": "openai/b", "api_key": "k3"}],
+            [("https://gateway.example/v1", "k2"), ("https://gateway.example/v1", "k3")],
+        ),
+        (
+            {"api_base": "https://gateway.example/v1"},
+            [{"model": "a", "api_key": "k2"}, {"model": "b", "api_key": "k3"}],
+            [("https://gateway.example/v1", "k2"), ("https://gateway.example/v1", "k3")],
+        ),
+        (
+            {"api_base": "https://gateway.example/v1"},
+            [{"model": "openai/a"}, {"model": "groq/b", "api_key": "k3"}],
+            [("https://gateway.example/v1", "k1"), ("", "k3")],
+        ),
+        (
+            {},
+            [{"model": "openai/a", "api_base": base} for base in ("https://a", "https://a")],
+            [("https://a", "k1"), ("https://a", "k1")],
+        ),
+        (
+            {},
+            [{"model": "openai/a"}, {"model": "b", "custom_llm_provider": "openai"}],
+            [("", "k1"), ("", "k1")],
+        ),
+        (
+            {"custom_llm_provider": "together"},
+            [{"model": "a"}, {"model": "b"}],
+            [("", "k1"), ("", "k1")],
+        ),
+    ],
+)
+def test_what_stands_beside_the_model_list_holds_for_each_entry_of_the_same_account(
+    there, entries, asked
+):
+    """
+    An entry may have a key of its own there, or name the first one's address or provider again.
+    """
+    model_list = [{"model_name": "m", "litellm_params": params} for params in entries]
+    config = read({"model_list": model_list, "api_key": "k1", **there})
+
+    assert [(endpoint.url, endpoint.api_key) for endpoint in config.endpoints] == asked
