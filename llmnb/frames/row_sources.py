@@ -406,7 +406,8 @@ class TableRows(RowSource):
         self.table = source
         self.question = self._column = name = name_of(column)
         self.named = (name or "answers",)
-        self._truth = None if truth is None else truth.labels
+        true, called = (None, None) if truth is None else (truth.labels, truth.name)
+        self._truth = true
         columns = source.columns()
         labels = list(columns.labels)
         self._has_answers = name in labels
@@ -422,11 +423,11 @@ class TableRows(RowSource):
         self._cells = columns.cells(name) if has_column else [None] * source.rows
         self._right = [
             None if label is None else label_key(answer) == label_key(label)
-            for answer, label in zip(plain(self._cells), self._truth or (), strict=truth is not None)
+            for answer, label in zip(plain(self._cells), true or (), strict=true is not None)
         ]
         self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
         self.codes = self._outcomes(columns)
-        self._prompts = self._about(columns, without, truth and truth.name)
+        self._prompts = self._about(columns, without, called)
         self._prompt = labels[self._prompts[0]] if self._prompts else ""
         used = {name, without, self._prompt, self._error, *parts}
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
