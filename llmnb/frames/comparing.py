@@ -171,8 +171,10 @@ def comparison(
             resolve(model)
     source = source_of(table)
     labels: Sequence[Any] = ()
+    called: list[str] = []
     if truth is not None:
         true = truth_of(source, truth)
+        called = [true.name]
         if options.schema is None:
             refuse_several_labels(true)
         labels = true.labels
@@ -185,7 +187,7 @@ def comparison(
         mixtures[0].prompt,
         options,
         call=VerbCall("compare", (prompts,), {}),
-        kind=functools.partial(_SideBySide, models=names, truth=labels),
+        kind=functools.partial(_SideBySide, models=names, truth=labels, without=called),
         variants=[mixture.fields for mixture in mixtures],
         prompts=[mixture.prompt for mixture in mixtures],
     )
@@ -349,6 +351,9 @@ class _SideBySide(AnswerForm):
     truth: Sequence[Any] = ()
     """The true label of each row, None where it has none; empty where no truth is known."""
 
+    without: Sequence[str] = ()
+    """What the truth is called: the rows are not about it."""
+
     def recipe(self) -> dict[str, Any]:
         """Return nothing: a comparison is more than columns of answers."""
         return {}
@@ -408,7 +413,7 @@ class _SideBySide(AnswerForm):
         )
         first = disputed[:_DISPUTED_SHOWN]
         rows = [self.positions[places[number]] for number in first]
-        texts = longest_texts(self.source, rows, without=[])
+        texts = longest_texts(self.source, rows, without=self.without)
         card = ComparisonCard(
             rivals=[
                 RankedRival(

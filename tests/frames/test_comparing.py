@@ -203,3 +203,15 @@ def test_one_model_in_the_place_of_several_is_told_the_keyword():
     """
     with pytest.raises(errors.UnknownOption, match="takes models=, one or several"):
         pd.DataFrame({"text": ["a"]}).llm.compare(["A {text}", "B {text}"], model="sim/any")
+
+
+def test_no_disputed_row_is_shown_by_its_truth():
+    """
+    A row of numbers alone has no text to show; its label stands in its own place only.
+    """
+    frame = pd.DataFrame({"size": [1, 2], "kind": ["first", "thoroughly"]})
+    with SimulatedProvider(reply=lambda prompt, request: request.model) as sim:
+        models = [LLM(model=name, url=sim.base_url) for name in ("first", "second")]
+        comparison = frame.llm.compare("{size}", models, truth="kind")
+
+    assert str(comparison).count("thoroughly") == 1
