@@ -72,9 +72,9 @@ def explore_column(table: Source, column: Hashable | None, other: Any, truth: An
     source = source_of(table)
     if column is None:
         column = _details_column(source)
-    labels = None if truth is None else truth_of(source, truth).labels
+    true = None if truth is None else truth_of(source, truth)
     before = other if isinstance(other, str) and other in source.columns().labels else None
-    rows: RowSource = TableRows(source, column, labels, without=before)
+    rows: RowSource = TableRows(source, column, true, without=before)
     if before is not None:
         rows = PairRows(rows, TableRows(source, before, without=name_of(column)))
     elif other is not None:

@@ -21,7 +21,7 @@ from llmnb.errors import InputError, Stopped
 from llmnb.evaluation.labels import label_key
 from llmnb.frames.table_source import Columns, TableSource, name_of
 from llmnb.frames.template import cell_text, is_missing
-from llmnb.frames.truth import by_length, first_texts, plain
+from llmnb.frames.truth import Truth, by_length, first_texts, plain
 
 OUTCOMES = ("answered", "reused", "merged", "empty", "failed", "waiting")
 """What became of a row, by its number: asked and answered, answered from the cache, by an identical
@@ -386,7 +386,7 @@ class TableRows(RowSource):
     Args:
         source: The table.
         column: The column of answers.
-        truth: The true label of each row; None where there is no truth.
+        truth: The true label of each row.
         without: Another column of answers, which the rows are not about.
 
     Raises:
@@ -399,14 +399,15 @@ class TableRows(RowSource):
         self,
         source: TableSource,
         column: Hashable,
-        truth: Sequence[Any] | None = None,
+        truth: Truth | None = None,
         *,
         without: str | None = None,
     ) -> None:
         self.table = source
         self.question = self._column = name = name_of(column)
         self.named = (name or "answers",)
-        self._truth = truth
+        true, called = (None, None) if truth is None else (truth.labels, truth.name)
+        self._truth = true
         columns = source.columns()
         labels = list(columns.labels)
         self._has_answers = name in labels
@@ -422,11 +423,11 @@ class TableRows(RowSource):
         self._cells = columns.cells(name) if has_column else [None] * source.rows
         self._right = [
             None if label is None else label_key(answer) == label_key(label)
-            for answer, label in zip(plain(self._cells), truth or (), strict=truth is not None)
+            for answer, label in zip(plain(self._cells), true or (), strict=true is not None)
         ]
         self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
         self.codes = self._outcomes(columns)
-        self._prompts = self._about(columns, without)
+        self._prompts = self._about(columns, without, called)
         self._prompt = labels[self._prompts[0]] if self._prompts else ""
         used = {name, without, self._prompt, self._error, *parts}
         self._facts = [own for own in dict.fromkeys(labels) if own and own not in used][:20]
@@ -448,12 +449,12 @@ class TableRows(RowSource):
             codes[cached & (codes == ANSWERED)] = REUSED
         return codes
 
-    def _about(self, columns: Columns, without: str | None) -> list[int]:
+    def _about(self, columns: Columns, *without: str | None) -> list[int]:
         """Return where the columns stand that rows are about: a prompt, else the longest texts."""
         name, labels = self._column, list(columns.labels)
         if not name or self._is_details:
             return [labels.index("prompt")] if name and "prompt" in labels else []
-        others = [name] if without is None else [name, without]
+        others = [name, *filter(None, without)]
         taste = self.table.rows_at(range(min(100, len(self)))).columns()
         return by_length(taste, others) or by_length(columns, others)
 

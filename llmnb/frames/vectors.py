@@ -218,7 +218,7 @@ def checked_keywords(keywords: Keywords, known: str = "EmbedOptions") -> Keyword
         ConfigurationError: If one has a value that it does not take; nothing was sent.
     """
     table = KEYWORDS[known]
-    refuse_unknown(keywords, ["model", "into", *table], ".llm")
+    refuse_unknown(keywords, dict.fromkeys(["model", "into", *table]), ".llm")
     _params(keywords)
     return {
         name: table[name].checked(name, value) if name in table else value

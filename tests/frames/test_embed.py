@@ -198,6 +198,8 @@ def test_wrong_keywords_are_refused_before_anything_is_sent(sim, asked, frame):
         frame.llm.embed("tekst")
     with pytest.raises(TypeError, match="no keyword 'rpm'"):
         frame.llm.embed("text", rpm=3)
+    with pytest.raises(TypeError, match=r"Did you mean into\?"):
+        frame.llm.nearest("text", "kind", intoo="near")
     with pytest.raises(ConfigurationError, match="on_error"):
         frame.llm.embed("text", on_error="ignore")
     with pytest.raises(ConfigurationError, match="at least 1"):

@@ -195,6 +195,16 @@ def test_a_row_whose_longest_text_is_missing_shows_another():
     assert ex.positions.tolist() == [1]
 
 
+def test_no_row_is_about_its_truth():
+    """
+    A row without a text shows none, though it has a label.
+    """
+    frame = pd.DataFrame({"text": ["so kind", ""], "said": "kind", "label": ["kind", "unkind"]})
+
+    assert frame.llm.explore("said", truth="label").row(1)["prompt"] == "{text} is empty"
+    assert frame[["said", "label"]].llm.explore("said", truth="label").row(1)["prompt"] == ""
+
+
 def test_a_details_frame_names_its_own_columns(sim, frame):
     """
     `df.llm.explore()` of it needs no column; errors, models and prices stand in their rows.
