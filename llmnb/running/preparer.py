@@ -130,13 +130,13 @@ class Preparer:
         """
         asking = self._asking
         if not isinstance(model, Endpoint):
-            # Among several models an address and a key are for those of their own provider.
+            # Among several models the address and the key of a provider are for its own.
             is_elsewhere = (
                 len(self.models) > 1
+                and asking.api_provider
                 and model is not None
                 and "/" in model
                 and model.partition("/")[0] != asking.api_provider
-                and not (asking.url and asking.api_provider is None)
             )
             target = (
                 self._resolve(model, gen_type=asking.gen_type)

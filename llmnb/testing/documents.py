@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from operator import getitem
 from typing import Any
 
+from llmnb.schemas.parts import target
 from llmnb.testing.request import mix
 
 _DEEPEST = 6
@@ -45,7 +44,7 @@ def document(schema: Mapping[str, Any], bits: int, text_of: Callable[[int], str]
         if not isinstance(part, Mapping):  # ``true``: anything fits
             return text_of(bits)
         if (path := part.get("$ref")) is not None:
-            part = functools.reduce(getitem, path.split("/")[1:], schema)
+            return value(target(path, schema), bits, depth)
         if "const" in part:
             return part["const"]
         if choices := part.get("enum"):
@@ -62,7 +61,7 @@ def document(schema: Mapping[str, Any], bits: int, text_of: Callable[[int], str]
                 items = part.get("items", {})
                 return [value(items, mix(bits + at), depth + 1) for at in range(least)]
             case "integer" | "number":
-                low = part.get("minimum", 0)
+                low = part.get("minimum", part.get("exclusiveMinimum", -1) + 1)
                 return low + bits % int(max(1, part.get("maximum", low + 10) - low + 1))
             case "boolean":
                 return bits % 2 == 1

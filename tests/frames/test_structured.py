@@ -371,6 +371,12 @@ def test_the_simulated_provider_s_own_answers_fit_what_is_asked_for():
     threads = frame.llm.extract("text", Thread, model="sim/any")
     scores = frame.llm.judge("politeness", "text", model="sim/any")
 
+    fields = {"likes": {"type": "integer", "exclusiveMinimum": 20}, "by": {"$ref": "#/$defs/a~1b"}}
+    dictionary = {"type": "object", "properties": fields, "required": [*fields]}
+    dictionary["$defs"] = {"a/b": {"enum": ["me"]}}
+    likes = frame.llm.extract("text", dictionary, model="sim/any")
+
+    assert (likes["likes"].min(), set(likes["by"])) == (21, {"me"})
     assert set(moods) == {"kind", "unkind"}
     assert set(threads["stars"]) == {1, 2, 3, 4, 5}
     assert threads["title"].notna().all()

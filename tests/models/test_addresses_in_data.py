@@ -105,6 +105,7 @@ def test_a_url_of_the_call_does_not_lend_its_key_to_another(stranger):
         Asking(model="gpt-4o-mini", api_key="given"),
         Asking(model="openai/gpt-4o-mini", api_key="given"),
         Asking(model=["gpt-4o-mini", "claude-haiku-4-5"], api_key="given"),
+        Asking(model=["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"], api_key="given"),
         Asking(api_provider="openai", api_key="given"),
     ],
 )
