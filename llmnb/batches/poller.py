@@ -261,11 +261,12 @@ class BatchPoller:
             return True
 
         for attempt in range(FETCHES):
+            if attempt:
+                await rest(wait_before(attempt - 1), self._left)
             if await self._until_answered(fetch) is None:
                 return
             if writer.named >= standing.done or not writer.is_ours:
                 break
-            await rest(wait_before(attempt), self._left)
         if not writer.is_ours:
             others = [*self.part.standing.strangers, standing.name]
             self.part.save(state="submitting", batch=None, strangers=others)
