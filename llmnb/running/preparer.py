@@ -292,7 +292,7 @@ class Preparer:
             model = model or (default.model if isinstance(default, Endpoint) else default)
             api_provider = api_provider or (None if names_other else asking.api_provider)
             if same and not (url or api_key):
-                if asking.api_key and self.models != (None,):
+                if asking.api_key and self._key_owner is None and self.models != (None,):
                     with contextlib.suppress(LLMNBError):
                         _ = self._default_recipients
                     self._key_owner = self._key_owner or ""  # nobody's: no model was at home
