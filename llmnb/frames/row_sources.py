@@ -421,10 +421,12 @@ class TableRows(RowSource):
         # A structured answer has no column of its own.
         has_column = self._has_answers or not parts
         self._cells = columns.cells(name) if has_column else [None] * source.rows
-        self._right = [
-            None if label is None else label_key(answer) == label_key(label)
-            for answer, label in zip(plain(self._cells), true or (), strict=true is not None)
-        ]
+        self._right: list[bool | None] = []
+        if true is not None:
+            self._right = [
+                None if label is None else label_key(answer) == label_key(label)
+                for answer, label in zip(plain(self._cells), true, strict=True)
+            ]
         self._details = [own for own in DETAIL_NAMES if own in labels and self._is_details]
         self.codes = self._outcomes(columns)
         self._prompts = self._about(columns, without, called)
