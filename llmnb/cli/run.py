@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
     job = (GroupJob if by_groups else RowJob)(questions, options.into)
     announce(options.model, options.url)
     shown: Bars = False if options.quiet else "auto"
+    again = "again" if options.use_cache else "again without --no-cache"
     try:
         # A file that cannot be written is an error before anything is sent.
         with table_writer(out, columns, source=questions.table, is_lossless=options.raw) as writer:
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:  # the third, or one while the file is put in its place
         print(
             f"Stopped before {out} was written. What is answered is kept: type the same command "
-            "again, and only what is missing is asked.",
+            f"{again}, and only what is missing is asked.",
             file=sys.stderr,
         )
         return 130
@@ -97,7 +98,6 @@ def run(options: argparse.Namespace) -> int:
         print(text.receipt(status, job.first_rows))
         print(f"\nanswers in {out}, column {visible(options.into)}")
     if interrupts.count:
-        again = "again" if status.uses_cache else "again without --no-cache"
         print(
             f"Stopped: {status.completed - status.counts.num_stopped:,} rows have their outcome. "
             f"Type the same command {again}: only what is missing is asked.",

@@ -395,14 +395,23 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("where", ["write", "close"])
-def test_ctrl_c_that_leaves_no_file_says_how_to_get_it(sim, table, tmp_path, where):
+@pytest.mark.parametrize(
+    ("where", "further", "advice"),
+    [
+        ("write", [], "same command again, and"),
+        ("close", [], "same command again, and"),
+        ("write", ["--no-cache"], "same command again without --no-cache, and"),
+    ],
+)
+def test_ctrl_c_that_leaves_no_file_says_how_to_get_it(
+    sim, table, tmp_path, where, further, advice
+):
     """
     The third, or one while the file is closed: the same command again writes it for nothing.
     """
     out = tmp_path / "out.csv"
     command = [sys.executable, "-c", IMPATIENT, where, "run", str(table), "--prompt", "text"]
-    command += ["--model", "openai/m", "--out", str(out)]
+    command += ["--model", "openai/m", "--out", str(out), *further]
     with started(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         _, said = child.communicate(timeout=60)
 
@@ -410,7 +419,7 @@ def test_ctrl_c_that_leaves_no_file_says_how_to_get_it(sim, table, tmp_path, whe
     assert [file.name for file in tmp_path.iterdir()] == [table.name]
     last = said.splitlines()[-1]
     assert str(out) in last
-    assert "same command again" in last
+    assert advice in last
 
     assert run(table, "--prompt", "text", "--out", out) == 0
     assert all(row["response"] for row in read(out))
