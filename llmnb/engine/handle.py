@@ -105,8 +105,8 @@ class RunHandle(abc.ABC, Generic[T]):
     can_retry = True
     """Whether failed rows can be asked again from here."""
 
-    again = "Run this cell again"
-    """What a person does to have failed rows asked again, where that cannot be done from here."""
+    how_to_repeat = "Run this cell"
+    """What a person does again to have failed rows asked, where that cannot be done from here."""
 
     unit = "rows"
     """What is counted."""

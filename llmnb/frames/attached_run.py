@@ -104,7 +104,7 @@ class AttachedRun(RunHandle[Any], Shown):
     """
 
     can_retry = False
-    again = "Make the same call again"
+    how_to_repeat = "Make the same call"
     _widget_name = "llmnb.notebook.dashboard.RunDashboard"
 
     def __init__(self, index: RunIndex, schema: Any = None) -> None:

@@ -100,7 +100,7 @@ class AttachedBatch(TableRun[Any]):
     """
 
     can_retry = False
-    again = "Make the same call again"
+    how_to_repeat = "Make the same call"
 
     def __init__(
         self, batch: BatchRun, header: RunHeader, positions: Sequence[int], schema: Any

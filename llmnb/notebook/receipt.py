@@ -71,8 +71,8 @@ class Entry:
     code: str = ""
     """A line that asks its failed rows again; empty: the cell has to be run again."""
 
-    again: str = "Run this cell again"
-    """What asks its failed rows again where no line of code does."""
+    how_to_repeat: str = "Run this cell"
+    """What is done again to have its failed rows asked, where no line of code does that."""
 
     read_code: str = ""
     """A line that shows its rows to be read; empty: there is none."""
@@ -416,8 +416,7 @@ def _next_step(entries: Sequence[Entry], whole: Entry) -> tuple[str, str]:
     if whole.code:
         return "Retry the failed rows", whole.code
     what = "row that failed is" if rows.failed == 1 else f"{rows.failed:,} rows that failed are"
-    how = entries[0].again.replace("again", whole.status.again)
-    return f"{how}: only the {what} asked", ""
+    return f"{entries[0].how_to_repeat} {whole.status.again}: only the {what} asked", ""
 
 
 def _read_code(whole: Entry) -> str:

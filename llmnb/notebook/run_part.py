@@ -239,7 +239,7 @@ def entry_of(run: AnyRun, status: StatusSnapshot, *, gives_code: bool = False) -
         notes=run.notes(),
         answers=run.first_answers(receipt.ANSWERS_SHOWN) if shows_answers else (),
         code=line_of_code(run, "retry_failed") if run.can_retry else "",
-        again=run.again,
+        how_to_repeat=run.how_to_repeat,
         read_code=line_of_code(run, "explore") if run.run_id and not run.is_batch else "",
         result_code=line_of_code(run, "result") if gives_code else "",
     )
